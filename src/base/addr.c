@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: MPL-2.0
+#include "base/addr.h"
+
+#include <stdlib.h>
+#include <stdbool.h>
+#include <string.h>
+#include <strings.h>
+
+static const char alphabet[] =
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+static const char prefix[] = "VLD0:";
+static const char address_hint[] =
+    "an address is 43 characters, with or without VLD0: in front";
+
+enum { KEY_CHARS = 43 };
+
+void
+addr_format(const uint8_t key[static KEY_LEN],
+    char out[static ADDR_TEXT_LEN + 1])
+{
+	uint32_t bits = 0;
+	int nbits = 0;
+	size_t i;
+	char *p = out;
+
+	memcpy(p, prefix, sizeof prefix - 1);
+	p += sizeof prefix - 1;
+	for (i = 0; i < KEY_LEN; i++) {
+		bits = bits << 8 | key[i];
+		for (nbits += 8; nbits >= 6; nbits -= 6)
+			*p++ = alphabet[bits >> (nbits - 6) & 63];
+	}
+	*p++ = alphabet[bits << (6 - nbits) & 63];
+	*p = '\0';
+}
+
+/* Decodes exactly KEY_CHARS characters; false if one is foreign or the two
+ * unused bits of the last are set. */
+static bool
+decode_key(const char *text, uint8_t key[static KEY_LEN])
+{
+	uint32_t bits = 0;
+	int nbits = 0;
+	size_t i, n = 0;
+	const char *at;
+
+	for (i = 0; i < KEY_CHARS; i++) {
+		at = text[i] ? strchr(alphabet, text[i]) : NULL;
+		if (at == NULL)
+			return false;
+		bits = bits << 6 | (uint32_t)(at - alphabet);
+		nbits += 6;
+		if (nbits >= 8) {
+			nbits -= 8;
+			key[n++] = (uint8_t)(bits >> nbits);
+		}
+	}
+	return (bits & ((1u << nbits) - 1)) == 0;
+}
+
+int
+addr_parse(const char *text, uint8_t key[static KEY_LEN],
+    char place[static PLACE_MAX], struct err *err)
+{
+	char host[256];
+	uint16_t port;
+	const char *at, *chars = text;
+	size_t len;
+
+	place[0] = '\0';
+	if (strncasecmp(chars, prefix, sizeof prefix - 1) == 0)
+		chars += sizeof prefix - 1;
+	at = strchr(chars, '@');
+	len = at ? (size_t)(at - chars) : strlen(chars);
+	if (len != KEY_CHARS || !decode_key(chars, key))
+		return err_set(err, E_USAGE, address_hint,
+		    "'%.80s' is not an address", text);
+	if (at == NULL)
+		return 0;
+	if (strlen(at + 1) >= PLACE_MAX)
+		return err_set(err, E_USAGE, NULL, "the place after @ is too long");
+	strcpy(place, at + 1);
+	return addr_split_place(place, host, &port, err);
+}
+
+int
+addr_split_place(const char *place, char host[static 256],
+    uint16_t *port, struct err *err)
+{
+	static const char hint[] = "a place is HOST:PORT, or [HOST]:PORT for IPv6";
+	const char *colon = strrchr(place, ':');
+	const char *from = place, *to = colon;
+	size_t digits;
+	long n;
+
+	if (colon == NULL || colon == place)
+		goto bad;
+	if (place[0] == '[') {
+		from++;
+		if (*--to != ']' || to == from)
+			goto bad;
+	} else if (memchr(place, ':', (size_t)(colon - place)) != NULL) {
+		goto bad;
+	}
+	if ((size_t)(to - from) > 255)
+		goto bad;
+	digits = strspn(colon + 1, "0123456789");
+	if (digits == 0 || digits > 5 || colon[1 + digits] != '\0')
+		goto bad;
+	n = strtol(colon + 1, NULL, 10);
+	if (n < 1 || n > 65535)
+		goto bad;
+	memcpy(host, from, (size_t)(to - from));
+	host[to - from] = '\0';
+	*port = (uint16_t)n;
+	return 0;
+bad:
+	return err_set(err, E_USAGE, hint, "'%.80s' is not a place", place);
+}
