@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: MPL-2.0
+/*
+ * engine.h - the state of one connection, and the map of the engine.
+ *
+ *   ext.c       entry point: registers everything, load-time checks
+ *   storage.c   the crsql_* tables: DDL, format number, log id, identity
+ *   table.c     what is known of a replicated table; columns and birthdays
+ *   crr.c       crsql_as_crr, crsql_as_table and their checks
+ *   tx.c        one transaction: db_versions, enlisting, savepoints, commit
+ *   capture.c   the preupdate hook: writes become records
+ *   journal.c   writes of plain programs: triggers, and reading the journal
+ *   fold.c      records become clocks, tombstones and log rows
+ *   meta.c      clock rows: codec, get, put       dead.c  tombstones
+ *   log.c       the log: append, sweep, headers   site.c  site ordinals
+ *   walk.c      reads the log in order, row by row
+ *   changes.c   crsql_changes, reading            pack.c  packed columns
+ *   merge.c     the merge rule, one row at a time
+ *   incoming.c  crsql_changes, writing: collects cells into rows
+ *   page.c      the bytes of a page               export.c, import.c
+ *   park.c      changes that can't be applied here yet
+ *   seen.c      which versions of others a site had seen when
+ *   funcs.c     the small SQL functions
+ *
+ * Everything is reached by SQL only; this header is for files of this
+ * directory.  Functions return SQLite's result codes and leave the sentence
+ * in engine_error().  Memory is sqlite3_malloc's.  Argument order: engine,
+ * then table, inputs, outputs.
+ */
+#ifndef CRDT_ENGINE_H
+#define CRDT_ENGINE_H
+
+#include <sqlite3ext.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+SQLITE_EXTENSION_INIT3
+
+#include "crdt/table.h"
+#include "crdt/tx.h"
+
+enum {
+	SITE_ID_LEN = 16,
+	SITE_KEY_LEN = 32,
+	INCARNATION_LEN = 8,
+	LOG_ID_LEN = 8,
+	TOKEN_LEN = 8,
+	HEADER_LEN = 14,        /* 6 bytes ms since 1970, big-endian; token */
+	CURSOR_LEN = 40,        /* REPLICATION R2 */
+	FORMAT_NUMBER = 1,      /* crsql_master.crsqlite_version, R25 */
+	NAME_MAX_BYTES = 2048,  /* table and column names from outside */
+};
+
+/* Numbers from outside above this are refused (R22). */
+#define VERSION_MAX ((int64_t)1 << 53)
+/* ... and those above the local value by more than this. */
+#define VERSION_LEAP_MAX ((int64_t)1 << 32)
+
+struct preupdate;       /* capture.c: the hook's functions, if there */
+struct capture;         /* capture.c: records of this transaction */
+struct incoming;        /* incoming.c: cells collected for one row */
+
+struct engine {
+	sqlite3 *db;
+	bool readonly;          /* file or connection can't be written */
+	bool has_storage;       /* crsql_log and its companions exist */
+	bool finalized;         /* crsql_finalize() was called */
+	int merging;            /* > 0 while base tables are written by a merge:
+	                           capture is off, crsql_internal_sync_bit() is 1 */
+	int sync_bit;           /* what the user set by that function */
+	int64_t rows_impacted;
+	uint8_t site_id[SITE_ID_LEN];   /* the current own one */
+	int64_t me;             /* its ordinal */
+	uint8_t log_id[LOG_ID_LEN];
+	bool merge_equal_values;
+	struct table_list tables;
+	struct tx tx;
+	const struct preupdate *preupdate;  /* NULL: no hook in this SQLite */
+	struct capture *capture;
+	struct incoming *incoming;
+	struct stmt_cache {             /* statements kept for a connection */
+		sqlite3_stmt *stmt[24];
+	} cache;
+	char *error;            /* last sentence, or NULL */
+};
+
+/* Notes a sentence (printf-like, %q %Q %w as sqlite3_mprintf) and returns rc,
+ * so that it can end a function.  Replaces an older one. */
+int engine_fail(struct engine *e, int rc, const char *fmt, ...);
+
+/* The sentence of the last failure, else SQLite's own; never NULL. */
+const char *engine_error(struct engine *e);
+
+/* Reports the failure rc as the result of an SQL function. */
+void engine_result_error(struct engine *e, sqlite3_context *ctx, int rc);
+
+/* Prepares a statement made by sqlite3_mprintf; *out is NULL on failure. */
+int engine_prepare(struct engine *e, sqlite3_stmt **out, const char *fmt, ...);
+
+/* Runs statements made by sqlite3_mprintf. */
+int engine_exec(struct engine *e, const char *fmt, ...);
+
+/* Steps a statement that answers nothing, and resets it. */
+int engine_run(struct engine *e, sqlite3_stmt *stmt);
+
+/* One integer from a query made by sqlite3_mprintf; *out stays as it is if
+ * there is no row. */
+int engine_int(struct engine *e, int64_t *out, const char *fmt, ...);
+
+/* A cached statement of the connection: slot is one of the enum below, sql
+ * its constant text.  Reset and without bindings left from before.  *out is
+ * NULL on failure. */
+enum engine_slot {
+	SLOT_HEAD, SLOT_LOG_INSERT, SLOT_LOG_DELETE, SLOT_LOG_STRIP,
+	SLOT_LOG_GET, SLOT_SITE_BY_ID, SLOT_SITE_BY_ORDINAL, SLOT_SITE_INSERT,
+	SLOT_JOURNAL_ANY, SLOT_JOURNAL_READ, SLOT_JOURNAL_CLEAR, SLOT_ENLIST,
+	SLOT_ME, SLOT_ME_UPDATE, SLOT_SEEN_READ, SLOT_SEEN_WRITE, SLOT_PARK_ANY,
+	SLOT_BULK_LOG, SLOT_HW, SLOT_COUNT
+};
+int engine_cached(struct engine *e, enum engine_slot slot, const char *sql,
+    sqlite3_stmt **out);
+
+/* Finalises every cached statement, those of the tables included. */
+void engine_drop_statements(struct engine *e);
+
+/* True if writing is possible here and now (R8): file and connection
+ * writable, query_only off. */
+bool engine_writable(struct engine *e);
+
+/* -- storage.c ---------------------------------------------------------- */
+
+/* At load: cr-sqlite's three small tables if the file is writable, format
+ * check, identity, log id, settings.  Works on a read-only file that has
+ * none of it. */
+int storage_load(struct engine *e);
+
+/* Creates the tables that only a replicated database needs. */
+int storage_ensure(struct engine *e);
+
+/* Registers the functions that belong to storage: crsql_identity. */
+int storage_register(struct engine *e);
+
+/* -- site.c -------------------------------------------------------------- */
+
+/* The ordinal of a site id, made if create; *out = -1 if unknown and not
+ * created.  A NULL or empty id is this database. */
+int site_ordinal(struct engine *e, const uint8_t *id, int len, bool create,
+    int64_t *out);
+
+/* The site id of an ordinal; key and incarnation may be NULL; has_key tells
+ * whether the site's public key is known (R17). */
+int site_by_ordinal(struct engine *e, int64_t ordinal,
+    uint8_t id[SITE_ID_LEN], uint8_t *key, uint8_t *incarnation,
+    bool *has_key);
+
+/* The own ordinal that made the local transaction dbv (crsql_me, R16). */
+int site_of_local(struct engine *e, int64_t dbv, int64_t *ordinal);
+
+/* -- registration, one per file that adds to the SQL surface -------------- */
+int tx_register(struct engine *e);
+int capture_register(struct engine *e);
+int crr_register(struct engine *e);
+int changes_register(struct engine *e);
+int pack_register(struct engine *e);
+int export_register(struct engine *e);
+int import_register(struct engine *e);
+int park_register(struct engine *e);
+int seen_register(struct engine *e);
+int funcs_register(struct engine *e);
+
+#endif

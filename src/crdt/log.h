@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: MPL-2.0
+/*
+ * log.h - appending to the log and sweeping it.
+ *
+ * crsql_log(dbv, pos, tbl, key, n, seq_stride, site, sver, mask, hdr),
+ * PRIMARY KEY(dbv, pos), WITHOUT ROWID: one row per (origin, row), runs
+ * excepted; ENGINE.md section 3.
+ *   n > 0, mask NULL  run: rows key..key+n-1 fresh, seq = seq + i*stride
+ *   n > 0, mask       update run: columns of mask (bit = cid) changed in rows
+ *                     key..key+n-1 by one statement
+ *   n NULL (-1)       one row, facts in its clock row
+ *   n = -2            tombstone, key is the packed pk
+ *   n = -4            parked change, mask is its bytes (park.c)
+ *   n = 0             only the header is left
+ *   seq_stride        NULL: seq 0, stride = number of columns (at least 1);
+ *                     else seq * 4096 + stride (runs), only for runs and
+ *                     update runs: other rows have theirs in clock rows
+ *   site, sver        NULL: own change of this dbv; else the origin
+ *   hdr               at pos 0: time and token of the transaction
+ */
+#ifndef CRDT_LOG_H
+#define CRDT_LOG_H
+
+#include "crdt/engine.h"
+
+enum log_kind { LOG_ROW = -1, LOG_DEAD = -2, LOG_PARKED = -4, LOG_HEADER = 0 };
+
+struct log_row {
+	int64_t dbv;
+	int64_t pos;            /* given by log_append */
+	int table;
+	int64_t key;            /* unless pk */
+	const uint8_t *pk;      /* LOG_DEAD, LOG_PARKED: packed pk */
+	int npk;
+	int64_t n;              /* > 0, or enum log_kind */
+	int64_t seq;
+	int64_t stride;
+	bool own;               /* site and sver NULL */
+	int64_t site;
+	int64_t sver;
+	uint64_t mask;          /* update runs */
+	const uint8_t *bytes;   /* LOG_PARKED */
+	int nbytes;
+	const uint8_t *header;  /* HEADER_LEN bytes for pos 0; NULL: a new one
+	                           of now with a random token */
+};
+
+/* Appends to row->dbv, which must be e->tx.current; gives row->pos. */
+int log_append(struct engine *e, struct log_row *row);
+
+/* Removes the row at (dbv, pos); the one at pos 0 stays as LOG_HEADER.
+ * Runs are left alone.  Silent if it is not there. */
+int log_sweep(struct engine *e, int64_t dbv, int64_t pos);
+
+/* Reads site and sver of the row at (dbv, pos): origin of a stamp.  site is
+ * the own ordinal for own rows. */
+int log_origin(struct engine *e, int64_t dbv, int64_t pos, int64_t *site,
+    int64_t *sver);
+
+/* The header at dbv: *found false if there is none. */
+int log_header(struct engine *e, int64_t dbv, bool *found,
+    uint8_t header[HEADER_LEN]);
+
+#endif

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: MPL-2.0
+/*
+ * meta.h - clock rows and tombstones.
+ *
+ * A live row without a clock row is *fresh*: causal length 1, every column
+ * version 1 (but for columns born later, R3), its log position known by the
+ * run that covers its key.  The clock row of any other row says where its
+ * columns stand; columns it does not name take the `base`.
+ *
+ * CLOCK ROW FORMAT (column m of <t>__crsql_meta; numbers are varints)
+ *   flags      bit 0: sentinel follows; bits 1-2: base (enum meta_base)
+ *   cl         causal length
+ *   [dbv pos seq]            the sentinel's, if bit 0
+ *   [dbv pos seq]            the base's, if base is BASE_AT
+ *   groups to the end, each: columns that share version, dbv, pos and have
+ *   consecutive seqs in the order given:
+ *     dbv pos seq version n  then n column numbers (cid), the first as it is,
+ *     the others as distance to the one before, less 1
+ * TOMBSTONE FORMAT (column m of <t>__crsql_dead): cl dbv pos seq
+ */
+#ifndef CRDT_META_H
+#define CRDT_META_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "crdt/engine.h"
+
+struct stamp {          /* where a fact stands */
+	int64_t version;    /* col_version; a sentinel's is the cl */
+	int64_t dbv;        /* 0: no clock here */
+	int64_t pos;
+	int64_t seq;
+};
+
+enum meta_base {
+	BASE_NONE,          /* columns without entry have no clock */
+	BASE_RUN,           /* they are fresh, from the run over the key */
+	BASE_AT             /* they are version 1 at base: column i has seq
+	                       base.seq + i */
+};
+
+struct meta {
+	bool stored;            /* there is a clock row */
+	int64_t cl;
+	bool has_sentinel;
+	struct stamp sentinel;
+	enum meta_base base;
+	struct stamp base_at;
+	int ncol;
+	struct stamp *col;      /* ncol of them, by column index */
+};
+
+struct dead {
+	int64_t cl;
+	int64_t dbv;
+	int64_t pos;
+	int64_t seq;
+};
+
+/* Room for t's columns; meta_free frees it.  meta_fresh sets it to fresh. */
+int meta_init(struct meta *m, const struct table *t);
+void meta_free(struct meta *m);
+void meta_fresh(struct meta *m);
+
+/* Reads the clock row of key, or sets fresh. */
+int meta_get(struct engine *e, struct table *t, int64_t key, struct meta *m);
+
+/* Writes it; deletes it. */
+int meta_put(struct engine *e, struct table *t, int64_t key,
+    const struct meta *m);
+int meta_del(struct engine *e, struct table *t, int64_t key);
+
+/* Codec. Decoding refuses what meta_encode can't have written
+ * (SQLITE_CORRUPT).  The encoding is sqlite3_malloc'ed. */
+int meta_encode(const struct table *t, const struct meta *m, uint8_t **out,
+    int *len);
+int meta_decode(const struct table *t, const uint8_t *data, int len,
+    struct meta *m);
+
+/* The version of column i now: 0 if it has no clock. `key` for birthdays. */
+int64_t meta_version(const struct table *t, const struct meta *m,
+    int64_t key, int i);
+
+/* Moves column i, or the sentinel, to a new place and sweeps the log row it
+ * stood in if nothing of this row stands there any more. */
+int meta_set_column(struct engine *e, struct table *t, struct meta *m, int i,
+    const struct stamp *to);
+int meta_set_sentinel(struct engine *e, struct meta *m, int64_t cl,
+    const struct stamp *to);
+
+/* Sweeps every log row that this row's clocks stand in (before a delete). */
+int meta_sweep(struct engine *e, const struct meta *m);
+
+/* Tombstones; get tells found.  put replaces and sweeps the log row of the
+ * one before; del sweeps too. */
+int dead_get(struct engine *e, struct table *t, const uint8_t *pk, int npk,
+    bool *found, struct dead *out);
+int dead_put(struct engine *e, struct table *t, const uint8_t *pk, int npk,
+    const struct dead *d);
+int dead_del(struct engine *e, struct table *t, const uint8_t *pk, int npk);
+
+#endif

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: MPL-2.0
+/*
+ * table.h - what the engine knows of a replicated table.
+ *
+ * Rows are known by `key`, the rowid of the data table (for an INTEGER
+ * PRIMARY KEY it is the key itself), and named to others by `pk`, the packed
+ * primary key (pack.h).  Columns that are replicated and not part of the key
+ * have a stable number `cid`, kept in crsql_col and never used twice in a
+ * table, which clock rows are written with; inside C they go by index into
+ * `col`.
+ */
+#ifndef CRDT_TABLE_H
+#define CRDT_TABLE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct engine;
+struct sqlite3_stmt;
+
+struct column {
+	char *name;
+	int position;       /* in the table's declaration, 0 first: what the
+	                       preupdate hook counts by */
+	int cid;            /* stable number in clock rows; key columns: -1 */
+	int64_t born;       /* table's highest key when it was added (R3); a
+	                       fresh row with key <= born has no clock for it */
+	char affinity;      /* 'A' blob/none 'B' text 'C' numeric 'D' integer
+	                       'E' real: how values settle */
+};
+
+enum table_stmt {       /* statements kept per table, made by table_stmt() */
+	TS_META_GET, TS_META_PUT, TS_META_DEL, TS_META_RANGE,
+	TS_DEAD_GET, TS_DEAD_PUT, TS_DEAD_DEL,
+	TS_FIND,            /* pk columns -> key */
+	TS_ROW,             /* key -> pk columns, then columns */
+	TS_ROW_RANGE,       /* keys lo..hi -> key, pk columns, columns */
+	TS_MAX_KEY, TS_INSERT_ALL, TS_DELETE_ROW, TS_COUNT
+};
+
+struct table {
+	char *name;
+	int id;             /* crsql_tbl.id */
+	int npk;
+	struct column *pk;  /* in primary key order */
+	int ncol;
+	struct column *col; /* in declaration order */
+	bool integer_key;   /* INTEGER PRIMARY KEY: key is the pk */
+	const char *rowid;  /* the name by which rowid can be had */
+	int64_t hw;         /* highest key ever used; -1: not loaded */
+	int has_dead;       /* any tombstones? -1: not known */
+	int has_meta;       /* any clock rows? -1: not known */
+	bool trigger_merge_off; /* R24: triggers off when merged */
+	struct sqlite3_stmt *stmt[TS_COUNT];
+	struct table_mask_stmt { /* UPDATE of some columns, INSERT of some */
+		uint64_t mask;
+		bool insert;
+		struct sqlite3_stmt *stmt;
+	} masked[16];
+	int nmasked;
+};
+
+struct table_list {
+	struct table *table;
+	int n;
+	int64_t schema_version; /* PRAGMA schema_version it was read at; -1 */
+};
+
+/* Brings e->tables up to date with the schema: new, dropped, renamed and
+ * altered tables are noticed by schema_version.  Pointers to struct table and
+ * statements from before are invalid after a change.  Tables whose triggers
+ * are not as expected are mended (resynchronised by keys: REPLICATION, CAPTURE
+ * section 8) where writing is possible. */
+int table_refresh(struct engine *e);
+
+/* The table of that name (exact), or NULL. */
+struct table *table_find(struct engine *e, const char *name);
+struct table *table_by_id(struct engine *e, int id);
+
+/* The index of a column by name, by number; -1 if there is none. */
+int table_column(const struct table *t, const char *name, int len);
+int table_column_by_cid(const struct table *t, int cid);
+
+/* A statement of the table, reset; *out NULL on failure. */
+int table_stmt(struct engine *e, struct table *t, enum table_stmt which,
+    struct sqlite3_stmt **out);
+
+/* INSERT of the pk columns and those in cols[0..n), or UPDATE of those by
+ * key (?1 = key, then values in order).  For INSERT: ?1.. = pk, then values. */
+int table_stmt_for(struct engine *e, struct table *t, bool insert,
+    const int *cols, int n, struct sqlite3_stmt **out);
+
+/* The key of the row with that packed pk; *found false if there is none. */
+int table_find_key(struct engine *e, struct table *t, const uint8_t *pk,
+    int npk, bool *found, int64_t *key);
+
+/* The packed pk of a live row (sqlite3_malloc'ed); *pk NULL if there is no
+ * such row. */
+int table_pk_of_key(struct engine *e, struct table *t, int64_t key,
+    uint8_t **pk, int *npk);
+
+/* Highest key ever used: loads it; raises it and writes it down where the top
+ * row may have gone. */
+int table_load_hw(struct engine *e, struct table *t);
+int table_save_hw(struct engine *e, struct table *t);
+
+/* Loads has_dead and has_meta if they are not known. */
+int table_load_flags(struct engine *e, struct table *t);
+
+/* Frees what e->tables holds. */
+void table_forget_all(struct engine *e);
+
+#endif

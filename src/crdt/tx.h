@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: MPL-2.0
+/*
+ * tx.h - one transaction of a connection.
+ *
+ * A transaction is noticed at its first captured or merged write: tx_begin
+ * enlists an eponymous virtual table, whose xSync is where captured records
+ * are folded, whose xCommit and xRollback end it here too, and whose
+ * xSavepoint, xRelease and xRollbackTo keep capture in step.
+ *
+ * db_versions (CRSQL section 5; REPLICATION R1): `head` is the last committed
+ * one; `current` the newest one given out in this transaction, 0 if none.  A
+ * db_version is own if the row at its pos 0 is own.  Own changes share the
+ * current one if it is own, else take a new one; each imported origin
+ * transaction takes a new one; INSERT INTO crsql_changes shares the current
+ * one unless the sender's is higher.
+ */
+#ifndef CRDT_TX_H
+#define CRDT_TX_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct engine;
+
+struct tx {
+	bool open;              /* tx_begin was called, not yet ended */
+	int64_t head;           /* last committed db_version; -1: not loaded */
+	int64_t wanted;         /* asked for by crsql_next_db_version */
+	int64_t current;        /* newest given out here; 0: none */
+	bool current_own;
+	int64_t next_pos;       /* in current */
+	int64_t seq;            /* next seq of own changes */
+	bool folded_journal;    /* R7: done once per transaction */
+	bool wrote;             /* a log row was written */
+	bool wrote_changes;     /* crsql_changes was written: rows_impacted */
+	uint32_t data_version;  /* FCNTL_DATA_VERSION at head */
+};
+
+/* Starts (or goes on with) a transaction: reloads head and tables if someone
+ * else committed, enlists.  Called from the hook too: only reads and the
+ * enlisting INSERT. */
+int tx_begin(struct engine *e);
+
+/* What a merge calls first (R7): tx_begin, takes the write lock, folds the
+ * journal, then the own captures. */
+int tx_begin_merge(struct engine *e);
+
+/* The last committed db_version, loading it if needed. */
+int tx_head(struct engine *e, int64_t *out);
+
+/* The db_version of own changes, current if it is own, else a new one. */
+int tx_own_dbv(struct engine *e, int64_t *out);
+
+/* A new db_version for an imported transaction. */
+int tx_import_dbv(struct engine *e, int64_t *out);
+
+/* CRSQL 7.5: next(sender's). */
+int tx_changes_dbv(struct engine *e, int64_t sender, int64_t *out);
+
+#endif

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: MPL-2.0
+/*
+ * val.h - an SQLite value as a view, and the one encoding of values and
+ * packed keys (CRSQL section 8), used for pk columns, pages, parked rows.
+ */
+#ifndef CRDT_VAL_H
+#define CRDT_VAL_H
+
+#include <sqlite3ext.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+SQLITE_EXTENSION_INIT3
+
+#include "base/buf.h"
+#include "base/rd.h"
+
+struct val {
+	int type;               /* SQLITE_INTEGER ... SQLITE_NULL */
+	int64_t i;
+	double r;
+	const uint8_t *data;    /* TEXT, BLOB; not owned */
+	int len;
+};
+
+/* Views of SQLite's own values, valid as long as those. */
+struct val val_of(sqlite3_value *v);
+struct val val_of_column(sqlite3_stmt *stmt, int i);
+
+/* Binds without copying: data must live until the statement is reset. */
+int val_bind(sqlite3_stmt *stmt, int i, const struct val *v);
+
+/* CRSQL 7.3: negative, zero, positive; types differ: NULL < BLOB < TEXT <
+ * REAL < INTEGER. */
+int val_compare(const struct val *a, const struct val *b);
+
+/* Settles v as a column of that affinity would store it; text that becomes
+ * a number is parsed, a number that becomes text is written to scratch. */
+void val_settle(struct val *v, char affinity, char scratch[static 64]);
+
+/* One value in the encoding of packed columns, without a count. */
+void val_encode(struct buf *b, const struct val *v);
+/* Refuses unknown tags, too many bytes, truncation: r fails. */
+void val_decode(struct rd *r, struct val *v);
+
+/* Packs n values into a blob with its count: CRSQL section 8, byte by byte.
+ * Keys go through pack_key, which makes the canonical form (R5): an integral
+ * REAL becomes an INTEGER. */
+int pack_values(const struct val *v, int n, struct buf *out);
+int pack_key(const struct val *v, int n, struct buf *out);
+
+/* Reads a packed blob of exactly n values (n < 0: any number up to max);
+ * returns their number or -1 if it is malformed. */
+int pack_read(const uint8_t *data, int len, int n, struct val *out, int max);
+
+/* Binds the values of a packed key from parameter `first` on; SQLITE_MISMATCH
+ * if it is not well-formed or has not n values. */
+int pack_bind(sqlite3_stmt *stmt, int first, const uint8_t *pk, int npk,
+    int n);
+
+#endif
