@@ -1,0 +1,353 @@
+// SPDX-License-Identifier: MPL-2.0
+/*
+ * store.h - one ddcp database and its state directory, for synchronisation:
+ * identity, remotes, cursors, vectors, the inbox, pages out and pages in.
+ *
+ * It is the only layer that knows SQLite's API besides the engine, which it
+ * reaches by SQL alone.  It blocks (on the disk), has no socket, no clock of
+ * its own (times are passed in, ms since 1970) and no event loop.
+ *
+ * Tables ddcp_* in the database: see schema.c.  State directory: identity.c
+ * and statedir.c.  Argument order: store, inputs, outputs, err last.
+ */
+#ifndef STORE_STORE_H
+#define STORE_STORE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/addr.h"
+#include "base/buf.h"
+#include "base/err.h"
+
+enum {
+	STORE_CURSOR_LEN = 40,
+	STORE_SITE_LEN = 16,
+	STORE_TOKEN_LEN = 8,
+	STORE_HASH_LEN = 16,
+	STORE_NAME_MAX = 64,    /* a remote's name, with the NUL */
+};
+
+struct store;
+struct sqlite3;
+
+/* -- opening ------------------------------------------------------------- */
+
+struct store_open {
+	const char *db_file;
+	const char *state_dir;  /* NULL: .ddcp/<file name>/ beside the file */
+	bool readonly;
+	int busy_ms;            /* how long to wait for locks */
+};
+
+/* Opens an initialised database: E_NOTFOUND if it is not initialised or the
+ * file does not exist, E_FATAL if it is no database or newer than we know;
+ * E_UNREACHABLE locked.  Checks R16 (noted token) and makes a new incarnation
+ * where needed; store_was_forked tells. */
+int store_open(const struct store_open *how, struct store **out,
+    struct err *err);
+void store_close(struct store *s);
+
+struct store_init {
+	const char *db_file;
+	const char *state_dir;
+	bool keep_journal_mode;
+	bool new_identity;      /* although the database had one */
+	int busy_ms;
+};
+
+/* ddcp init: makes key, state directory and tables; *already is true if all
+ * was there.  E_REFUSED with a hint if the database was initialised and its
+ * key is gone. */
+int store_init(const struct store_init *how, bool *already, struct err *err);
+
+/* ddcp deinit: folds, removes triggers and bookkeeping of ddcp and engine;
+ * purge removes the state directory with the key too. */
+int store_deinit(const struct store_open *how, bool purge, struct err *err);
+
+/* Own public key; secret seed for the channel (wipe after use). */
+void store_public_key(const struct store *s, uint8_t key[static KEY_LEN]);
+void store_secret_seed(const struct store *s, uint8_t seed[static 32]);
+bool store_was_forked(const struct store *s);
+const char *store_db_file(const struct store *s);       /* real path */
+const char *store_state_dir(const struct store *s);
+
+/* key export | import: passphrase-encrypted file (libsodium: Argon2id,
+ * secretstream). */
+int store_key_export(struct store *s, const char *file, const char *pass,
+    struct err *err);
+int store_key_import(const struct store_init *how, const char *file,
+    const char *pass, struct err *err);
+
+/* The lock of `serve`, by (device, inode): E_FATAL if another has it. */
+int store_serve_lock(struct store *s, struct err *err);
+void store_serve_unlock(struct store *s);
+
+/* -- remotes ------------------------------------------------------------- */
+
+struct store_remote {
+	int64_t id;
+	char name[STORE_NAME_MAX];
+	uint8_t key[KEY_LEN];
+	char place[PLACE_MAX];      /* HOST:PORT hint or "" */
+	bool automerge;             /* default true */
+	int64_t last_contact_ms;    /* 0: never */
+	char last_path[PLACE_MAX];
+	char last_error[ERR_TEXT_MAX];
+	int64_t last_error_ms;
+};
+
+int store_remote_add(struct store *s, const char *name,
+    const uint8_t key[static KEY_LEN], const char *place, bool *already,
+    struct err *err);                   /* E_EXISTS, E_USAGE */
+int store_remote_remove(struct store *s, const char *name, struct err *err);
+int store_remote_rename(struct store *s, const char *name, const char *to,
+    struct err *err);
+int store_remote_set(struct store *s, const char *name, const char *setting,
+    const char *value, struct err *err);        /* automerge, place */
+int store_remote_by_name(struct store *s, const char *name,
+    struct store_remote *out, struct err *err);     /* E_NOTFOUND */
+int store_remote_by_key(struct store *s, const uint8_t key[static KEY_LEN],
+    struct store_remote *out, struct err *err);
+int store_remote_each(struct store *s,
+    int (*each)(void *self, const struct store_remote *r), void *self,
+    struct err *err);
+int store_remote_note(struct store *s, int64_t id, int64_t now_ms,
+    const char *path, const char *error, struct err *err);
+
+struct store_knock {
+	uint8_t key[KEY_LEN];
+	int64_t first_ms, last_ms;
+	int64_t count;
+	char place[PLACE_MAX];
+};
+
+/* Strangers' calls: the 64 newest are kept. */
+int store_knock(struct store *s, const uint8_t key[static KEY_LEN],
+    const char *place, int64_t now_ms, bool *first, struct err *err);
+int store_knock_each(struct store *s,
+    int (*each)(void *self, const struct store_knock *k), void *self,
+    struct err *err);
+/* Removes it when accepted; silent if it was none. */
+int store_knock_forget(struct store *s, const uint8_t key[static KEY_LEN],
+    struct err *err);
+
+/* -- configuration: ddcp_config; unknown key: E_USAGE ---------------------- */
+
+int store_config_get(struct store *s, const char *key, char *out, size_t max,
+    bool *is_default, struct err *err);
+int store_config_set(struct store *s, const char *key, const char *value,
+    struct err *err);       /* value NULL: unset */
+int store_config_each(struct store *s, int (*each)(void *self,
+    const char *key, const char *value, const char *about, bool is_default),
+    void *self, struct err *err);
+
+/* -- vectors, hello -------------------------------------------------------- */
+
+struct store_entry {
+	uint8_t site[STORE_SITE_LEN];
+	uint64_t version;
+	uint8_t token[STORE_TOKEN_LEN];
+};
+
+struct store_vector {
+	struct store_entry *entry;  /* sorted by site */
+	size_t n;
+	uint8_t hash[STORE_HASH_LEN];
+};
+
+struct store_own_site {
+	uint8_t incarnation[8];
+	uint64_t version;
+	uint8_t token[STORE_TOKEN_LEN];
+};
+
+struct store_hello {
+	uint8_t head[STORE_CURSOR_LEN];
+	uint8_t schema[16];
+	struct store_own_site own[64];  /* newest last */
+	size_t nown;
+	struct store_entry yours[64];   /* what I hold of the peer's sites */
+	size_t nyours;
+};
+
+/* What goes into HELLO for that peer. */
+int store_hello(struct store *s, const uint8_t peer[static KEY_LEN],
+    struct store_hello *out, struct err *err);
+
+/* Checks a peer's claims about own sites (R16): *fork is true if one about the
+ * current incarnation is not known here. */
+int store_check_claims(struct store *s, const struct store_entry *claim,
+    size_t n, bool *fork, struct err *err);
+
+/* Own headers for TOKENS: newest, then at distances 1, 2, 4 ... */
+int store_own_tokens(struct store *s, struct store_entry *out, size_t max,
+    size_t *n, struct err *err);
+
+/* The highest of the given versions of that site which is here with that
+ * token; 0 for none. */
+int store_common(struct store *s, const struct store_entry *in, size_t n,
+    uint64_t *version, struct err *err);
+
+/* Continues as a new incarnation: own changes after `common` are its. */
+int store_fork(struct store *s, uint64_t common, struct err *err);
+
+/* True if every entry is covered by the vectors of all tables: nothing to
+ * pull. */
+int store_covers(struct store *s, const struct store_entry *entry, size_t n,
+    bool *covered, struct err *err);
+
+/* -- serving a pull ---------------------------------------------------------- */
+
+struct store_group {
+	char **table;               /* names, owned */
+	size_t ntables;
+	uint8_t cursor[STORE_CURSOR_LEN];
+	bool vector_known;          /* false: only the hash is given */
+	struct store_vector vector;
+};
+
+struct store_plan {
+	struct store_group *group;
+	size_t ngroups;
+	uint8_t merged[STORE_CURSOR_LEN];
+};
+void store_plan_clear(struct store_plan *p);
+
+struct store_reading;       /* a pull being served: a snapshot */
+
+/* Opens a snapshot for a peer's plan on a connection of its own, makes it
+ * durable and notes it (R14).  Vectors given by hash are looked up:
+ * *need_whole true if one is not known.  The merged cursor is kept as the
+ * remote's acknowledgement. */
+int store_serve(struct store *s, int64_t remote, const struct store_plan *p,
+    bool *need_whole, struct store_reading **out, struct err *err);
+
+/* The next page of about max bytes: bytes owned by the reading, valid until
+ * its next call.  *last: nothing further. */
+int store_serve_page(struct store_reading *r, size_t max,
+    const uint8_t **page, size_t *len, bool *last, struct err *err);
+
+struct store_end_group {
+	bool complete;
+	size_t *absent;             /* indexes of tables not here, owned */
+	size_t nabsent;
+	struct store_vector vector;
+};
+struct store_end {
+	uint8_t cursor[STORE_CURSOR_LEN];
+	struct store_end_group *group;
+	size_t ngroups;
+};
+void store_end_clear(struct store_end *e);
+
+/* After the last page, in the same snapshot (R10). */
+int store_serve_end(struct store_reading *r, struct store_end *out,
+    struct err *err);
+
+/* Gives up the snapshot for a while; the next page opens a new one. */
+void store_serve_pause(struct store_reading *r);
+void store_serve_close(struct store_reading *r);
+
+/* -- pulling ------------------------------------------------------------------ */
+
+struct store_pull;          /* a pull from one remote */
+
+struct store_result {
+	uint64_t transactions, rows, bytes;
+	uint64_t parked;            /* changes that can't be applied here yet */
+	uint64_t held;              /* fetched and not merged */
+};
+
+/* What to ask of that remote: groups of tables with equal cursor and vector.
+ * fetch_only uses and moves the inbox's cursor instead of the database's. */
+int store_pull_begin(struct store *s, int64_t remote, bool fetch_only,
+    struct store_pull **out, struct store_plan *plan, struct err *err);
+
+/* A whole page, as transferred inside PAGE and expanded.  Checked (site keys
+ * against site ids, R17), then kept in memory, merged at a transaction end
+ * past the batch limits, or put into the inbox (fetch_only; a transaction too
+ * large for memory).  page is copied or consumed before return. */
+int store_pull_page(struct store_pull *p, const uint8_t *page, size_t len,
+    struct err *err);
+
+/* A piece of a page that is larger than a frame: kept in the inbox, so that
+ * it survives a cut.  *have: bytes of that page that are safe now. */
+int store_pull_piece(struct store_pull *p, const uint8_t hash[static 16],
+    uint64_t total, uint64_t raw, bool zipped, uint64_t offset,
+    const uint8_t *data, size_t len, uint64_t *have, struct err *err);
+/* The page in pieces is complete: check its hash, expand, take it. */
+int store_pull_pieced(struct store_pull *p, struct err *err);
+/* What to ask to resume: a page got in part; zero length if there is none. */
+int store_pull_partial(struct store_pull *p, uint8_t hash[static 16],
+    uint64_t *have, struct err *err);
+
+/* END: merges what is waiting, moves cursors and joins vectors in the same
+ * transaction as the last rows, notes what was seen, retries parked changes,
+ * makes it durable. */
+int store_pull_end(struct store_pull *p, const struct store_end *end,
+    struct store_result *out, struct err *err);
+
+/* Cut or cancelled: what was merged or put into the inbox stays. */
+void store_pull_close(struct store_pull *p, struct store_result *out);
+
+/* ddcp merge: applies what the inbox holds of a remote (R23). */
+int store_merge_inbox(struct store *s, int64_t remote,
+    struct store_result *out, struct err *err);
+
+/* ddcp cleanup: removes inbox leftovers; tells what. */
+int store_cleanup(struct store *s, uint64_t *pages, uint64_t *bytes,
+    struct err *err);
+
+/* -- watching, status ----------------------------------------------------------- */
+
+/* True if someone committed since the last call (data_version); folds plain
+ * writers' journal when writing is possible; fills what is new since then
+ * (newest entry per site that moved) up to max entries. */
+int store_changed(struct store *s, bool *changed, struct store_entry *out,
+    size_t max, size_t *n, struct err *err);
+
+/* The file to watch for commits: the WAL, or the database itself. */
+const char *store_watch_file(const struct store *s);
+
+struct store_status {
+	uint64_t version;           /* own db_version */
+	uint64_t pending;           /* journalled, not folded */
+	uint64_t parked;
+	uint64_t tables;
+	uint64_t log_rows_about;
+	uint64_t file_bytes;
+};
+int store_status(struct store *s, struct store_status *out, struct err *err);
+
+struct store_remote_status {
+	struct store_remote remote;
+	uint64_t held_transactions, held_rows;
+	uint64_t ahead, behind;     /* transactions by what is known locally */
+	bool behind_known;
+	bool ever_pulled;
+};
+int store_remote_status(struct store *s, int64_t remote,
+    struct store_remote_status *out, struct err *err);
+
+/* -- tables --------------------------------------------------------------------- */
+
+int store_track(struct store *s, const char *table, bool *already,
+    struct err *err);
+int store_untrack(struct store *s, const char *table, struct err *err);
+int store_table_each(struct store *s, int (*each)(void *self,
+    const char *table, bool tracked, int64_t rows), void *self,
+    struct err *err);
+/* Lint of one table (or all tracked): each finding with a rule name, how grave
+ * and the sentence. */
+enum store_lint_grade { LINT_NOTE, LINT_WARNING, LINT_REFUSAL };
+int store_check(struct store *s, const char *table, int (*each)(void *self,
+    const char *table, enum store_lint_grade grade, const char *rule,
+    const char *text), void *self, struct err *err);
+
+/* The open handle, for programs of the library that want SQL on the same
+ * database (ddcp_sqlite). */
+struct sqlite3 *store_handle(struct store *s);
+
+#endif
