@@ -1,0 +1,350 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+/*
+ * ddcp.h - database-to-database copy: replicate SQLite databases between
+ * people, directly.  The whole public interface of libddcp.
+ *
+ * A `ddcp` handle is one initialised database.  The library has no global
+ * state, starts no threads, prints nothing and never exits; a handle is used
+ * by one thread at a time.
+ *
+ * Functions return 0 or a negative DDCP_E*; each kind is the negated exit code
+ * of the command line.  What went wrong stands in the ddcp_error that the
+ * caller gave (NULL if he does not want to know).  Argument order: handle,
+ * inputs, outputs, error.  Strings are UTF-8.  Strings inside structures that
+ * are given to callbacks are valid until the callback returns.  A callback
+ * that returns nonzero ends the iteration, which then returns that value.
+ * Option structures: zero is the default of every field.
+ */
+#ifndef DDCP_H
+#define DDCP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define DDCP_API __attribute__((visibility("default")))
+
+#define DDCP_VERSION "0.3.0"
+
+enum {
+	DDCP_OK = 0,
+	DDCP_EDIFFERENT = -1,     /* the answer is "different" */
+	DDCP_ENOTFOUND = -2,      /* no such remote, table, key, database */
+	DDCP_EEXISTS = -3,        /* name or thing is there already */
+	DDCP_EUNREACHABLE = -4,   /* nobody there, locked, timed out: try again */
+	DDCP_EREFUSED = -5,       /* the other side said no */
+	DDCP_EHELD = -6,          /* done, but something was held or parked */
+	DDCP_EINTEGRITY = -7,     /* wrong key, broken data; nothing applied */
+	DDCP_EHORIZON = -8,       /* too far behind: clone again */
+	DDCP_EFATAL = -128,       /* read-only, disk full, not a database ... */
+	DDCP_EUSAGE = -129,       /* bad key, bad argument */
+	DDCP_EINTERRUPTED = -130
+};
+
+typedef struct ddcp ddcp;
+
+typedef struct ddcp_error {
+	int code;
+	char text[512];           /* a plain sentence */
+	char hint[256];           /* what to do about it, or "" */
+} ddcp_error;
+
+enum { DDCP_KEY_LEN = 32, DDCP_ADDRESS_MAX = 320 };
+
+/* -- version --------------------------------------------------------------- */
+
+typedef struct ddcp_versions {
+	const char *library;      /* "0.3.0" */
+	int abi;                  /* of this header */
+	int wire_min, wire_max;   /* protocol versions spoken */
+	int format;               /* storage format in the database file */
+	const char *sqlite;       /* version of the SQLite in use */
+} ddcp_versions;
+
+DDCP_API void ddcp_get_versions(ddcp_versions *out);
+
+/* Path of crsqlite.so as installed with this library, or beside the running
+ * program; NULL if it is in neither place.  Valid for ever. */
+DDCP_API const char *ddcp_extension_path(void);
+
+/* -- opening ------------------------------------------------------------- */
+
+typedef struct ddcp_options {
+	const char *db_file;
+	const char *state_dir;    /* NULL: .ddcp/<file name>/ beside the file */
+	bool readonly;
+	int timeout_ms;           /* for locks and peers; 0: 10,000 */
+} ddcp_options;
+
+typedef struct ddcp_init_options {
+	ddcp_options open;
+	bool keep_journal_mode;   /* else WAL is turned on */
+	bool new_identity;        /* give up the key this database had */
+} ddcp_init_options;
+
+/* Makes key, state directory and bookkeeping for a database, which is created
+ * if it does not exist.  *already is true if all of it was there. */
+DDCP_API int ddcp_init(const ddcp_init_options *options, bool *already,
+    ddcp_error *error);
+
+/* Leaves an ordinary SQLite file; purge removes the key as well. */
+DDCP_API int ddcp_deinit(const ddcp_options *options, bool purge,
+    ddcp_error *error);
+
+DDCP_API int ddcp_open(const ddcp_options *options, ddcp **out,
+    ddcp_error *error);
+DDCP_API void ddcp_close(ddcp *d);
+
+/* Real path of the database; of the state directory. */
+DDCP_API const char *ddcp_db_file(const ddcp *d);
+DDCP_API const char *ddcp_state_dir(const ddcp *d);
+
+/* True if opening found that the file is a copy or an old backup, and made a
+ * new incarnation for what is written from now on. */
+DDCP_API bool ddcp_was_forked(const ddcp *d);
+
+/* "VLD0:" and 43 characters. */
+DDCP_API void ddcp_address(const ddcp *d, char out[DDCP_ADDRESS_MAX]);
+
+/* ADDRESS@HOST:PORT for each place at which a running `serve` of this
+ * database listens; DDCP_EUNREACHABLE if none runs. */
+DDCP_API int ddcp_full_addresses(ddcp *d,
+    int (*each)(void *self, const char *address), void *self,
+    ddcp_error *error);
+
+/* Checks an address (prefix and @HOST:PORT optional); DDCP_EUSAGE. */
+DDCP_API int ddcp_parse_address(const char *text,
+    uint8_t key[DDCP_KEY_LEN], ddcp_error *error);
+
+/* -- key ------------------------------------------------------------------- */
+
+/* The key in a file encrypted with a passphrase. */
+DDCP_API int ddcp_key_export(ddcp *d, const char *file,
+    const char *passphrase, ddcp_error *error);
+/* Gives an initialised or new database that key. */
+DDCP_API int ddcp_key_import(const ddcp_init_options *options,
+    const char *file, const char *passphrase, ddcp_error *error);
+
+/* -- remotes ---------------------------------------------------------------- */
+
+typedef struct ddcp_remote {
+	const char *name;
+	const char *address;      /* VLD0:... */
+	const char *place;        /* HOST:PORT hint or "" */
+	bool automerge;
+	int64_t last_contact_ms;  /* since 1970; 0: never */
+	const char *last_path;    /* HOST:PORT of the last contact or "" */
+	const char *last_error;   /* or "" */
+	int64_t last_error_ms;
+	bool pulled;              /* ever completely */
+	uint64_t ahead;           /* own transactions it has not acknowledged */
+	uint64_t behind;          /* its transactions known of and not here */
+	bool behind_known;
+	uint64_t held_transactions, held_rows;   /* fetched, not merged */
+} ddcp_remote;
+
+/* address: key, optionally with VLD0: and @HOST:PORT.  *already: it was there
+ * with the same key.  DDCP_EEXISTS: the name, or the key under another name,
+ * is taken. */
+DDCP_API int ddcp_remote_add(ddcp *d, const char *name, const char *address,
+    bool *already, ddcp_error *error);
+/* Same, for a key that knocked; knocks are forgotten by it. */
+DDCP_API int ddcp_remote_accept(ddcp *d, const char *name,
+    const char *address, bool *already, ddcp_error *error);
+DDCP_API int ddcp_remote_remove(ddcp *d, const char *name,
+    ddcp_error *error);
+DDCP_API int ddcp_remote_rename(ddcp *d, const char *name, const char *to,
+    ddcp_error *error);
+/* Settings: automerge = yes|no, place = HOST:PORT or "". */
+DDCP_API int ddcp_remote_set(ddcp *d, const char *name, const char *setting,
+    const char *value, ddcp_error *error);
+/* name NULL: all, by name. */
+DDCP_API int ddcp_remote_each(ddcp *d, const char *name,
+    int (*each)(void *self, const ddcp_remote *remote), void *self,
+    ddcp_error *error);
+
+typedef struct ddcp_knock {
+	const char *address;
+	const char *place;
+	int64_t first_ms, last_ms;
+	uint64_t count;
+} ddcp_knock;
+
+/* Strangers who called and were refused. */
+DDCP_API int ddcp_knock_each(ddcp *d,
+    int (*each)(void *self, const ddcp_knock *knock), void *self,
+    ddcp_error *error);
+
+/* -- exchange ------------------------------------------------------------------ */
+
+typedef struct ddcp_result {      /* of one remote */
+	const char *remote;
+	int code;                 /* 0 or DDCP_E* */
+	const char *error;        /* sentence, or "" */
+	const char *hint;
+	const char *path;         /* HOST:PORT used, or "" */
+	uint64_t transactions, rows, bytes;
+	uint64_t parked;          /* changes that can't be applied here yet */
+	uint64_t held;            /* transactions fetched and not merged */
+	bool peer_merges;         /* push: the peer merged, not only fetched */
+} ddcp_result;
+
+typedef struct ddcp_progress {
+	const char *remote;
+	const char *stage;        /* "Finding", "Receiving changes", "Merging" */
+	uint64_t rows, transactions, bytes;
+	uint64_t total;           /* rows expected; 0: not known */
+	int64_t elapsed_ms;
+} ddcp_progress;
+
+typedef struct ddcp_exchange {
+	const char *remote;       /* NULL: all */
+	int timeout_ms;           /* without any progress; 0: the handle's */
+	int (*progress)(void *self, const ddcp_progress *progress);
+	int (*result)(void *self, const ddcp_result *result);
+	void *self;
+} ddcp_exchange;
+
+/* fetch fills the inbox; merge applies it; pull is both; push makes the peer
+ * fetch now and waits for its answer.  Through a running `serve` of this
+ * database if there is one, else by connections of their own.  Returns the
+ * gravest code of all remotes; `result` is called once for each.
+ * DDCP_ENOTFOUND: no such remote, or none at all. */
+DDCP_API int ddcp_fetch(ddcp *d, const ddcp_exchange *x, ddcp_error *error);
+DDCP_API int ddcp_merge(ddcp *d, const ddcp_exchange *x, ddcp_error *error);
+DDCP_API int ddcp_pull(ddcp *d, const ddcp_exchange *x, ddcp_error *error);
+DDCP_API int ddcp_push(ddcp *d, const ddcp_exchange *x, ddcp_error *error);
+
+/* Ends a running exchange of d with DDCP_EINTERRUPTED; may be called in a
+ * signal handler. */
+DDCP_API void ddcp_interrupt(ddcp *d);
+
+/* -- serve ------------------------------------------------------------------------ */
+
+enum ddcp_event_kind {
+	DDCP_EVENT_LISTENING,     /* place */
+	DDCP_EVENT_CONNECTED,     /* remote, place */
+	DDCP_EVENT_DISCONNECTED,  /* remote, text */
+	DDCP_EVENT_CHANGED,       /* transactions: committed here */
+	DDCP_EVENT_PULLED,        /* remote: merged from it: transactions, rows */
+	DDCP_EVENT_FETCHED,       /* remote: fetched, not merged (automerge=no) */
+	DDCP_EVENT_SENT,          /* remote: rows sent to it */
+	DDCP_EVENT_KNOCK,         /* address, place */
+	DDCP_EVENT_TABLES,        /* text: a table is replicated now, or no more */
+	DDCP_EVENT_TROUBLE        /* remote or "", text, hint */
+};
+
+typedef struct ddcp_event {
+	enum ddcp_event_kind kind;
+	const char *remote;
+	const char *address;
+	const char *place;
+	const char *text;
+	const char *hint;
+	uint64_t transactions, rows, bytes;
+	int64_t elapsed_ms;
+} ddcp_event;
+
+typedef struct ddcp_serve_options {
+	const char *listen;       /* HOST:PORT; NULL: config, else all:4433 or
+	                             the next free port */
+	bool no_discovery;
+	void (*event)(void *self, const ddcp_event *event);
+	void *self;
+} ddcp_serve_options;
+
+typedef struct ddcp_server ddcp_server;
+
+/* Starts serving; DDCP_EFATAL if another process serves this database. */
+DDCP_API int ddcp_serve_start(ddcp *d, const ddcp_serve_options *options,
+    ddcp_server **out, ddcp_error *error);
+/* A descriptor that is readable when ddcp_serve_step has something to do, and
+ * the time in ms after which it wants to be called anyway (-1: never). */
+DDCP_API int ddcp_serve_fd(ddcp_server *server);
+DDCP_API int ddcp_serve_timeout(ddcp_server *server);
+/* Does what is due without waiting. */
+DDCP_API int ddcp_serve_step(ddcp_server *server, ddcp_error *error);
+/* Runs until ddcp_serve_stop, which may be called in a signal handler. */
+DDCP_API int ddcp_serve_run(ddcp_server *server, ddcp_error *error);
+DDCP_API void ddcp_serve_stop(ddcp_server *server);
+DDCP_API void ddcp_serve_close(ddcp_server *server);
+
+/* -- looking ----------------------------------------------------------------------- */
+
+typedef struct ddcp_state {
+	uint64_t version;         /* own db_version */
+	uint64_t tables;          /* replicated */
+	uint64_t pending;         /* writes of plain programs, not folded yet */
+	uint64_t parked;
+	uint64_t knocks;
+	uint64_t file_bytes;
+	bool serving;             /* a `serve` of this database runs */
+} ddcp_state;
+
+DDCP_API int ddcp_status(ddcp *d, ddcp_state *out, ddcp_error *error);
+
+enum ddcp_finding_grade {
+	DDCP_FINE, DDCP_NOTE, DDCP_WARNING, DDCP_REFUSAL
+};
+
+typedef struct ddcp_finding {
+	enum ddcp_finding_grade grade;
+	const char *subject;      /* table, or remote, or part */
+	const char *rule;         /* short name */
+	const char *text;         /* sentence */
+	const char *hint;         /* or "" */
+} ddcp_finding;
+
+/* What will not merge well in a table (NULL: all replicated ones) and why.
+ * DDCP_EDIFFERENT if anything was found that is a warning or worse. */
+DDCP_API int ddcp_check(ddcp *d, const char *table,
+    int (*each)(void *self, const ddcp_finding *finding), void *self,
+    ddcp_error *error);
+
+/* Listening where, discovery heard, remotes (or one) reachable or not and why.
+ * DDCP_EUNREACHABLE if a remote can't be reached. */
+DDCP_API int ddcp_doctor(ddcp *d, const char *remote, int timeout_ms,
+    int (*each)(void *self, const ddcp_finding *finding), void *self,
+    ddcp_error *error);
+
+/* -- tables, configuration -------------------------------------------------------- */
+
+DDCP_API int ddcp_track(ddcp *d, const char *table, bool *already,
+    ddcp_error *error);
+DDCP_API int ddcp_untrack(ddcp *d, const char *table, ddcp_error *error);
+DDCP_API int ddcp_table_each(ddcp *d,
+    int (*each)(void *self, const char *table, bool tracked), void *self,
+    ddcp_error *error);
+
+typedef struct ddcp_setting {
+	const char *key;
+	const char *value;
+	const char *about;        /* one line */
+	bool is_default;
+} ddcp_setting;
+
+DDCP_API int ddcp_config_each(ddcp *d, const char *key,
+    int (*each)(void *self, const ddcp_setting *setting), void *self,
+    ddcp_error *error);
+/* value NULL: back to the default. */
+DDCP_API int ddcp_config_set(ddcp *d, const char *key, const char *value,
+    ddcp_error *error);
+
+typedef struct ddcp_cleaned {
+	uint64_t pages, bytes;    /* inbox leftovers removed */
+} ddcp_cleaned;
+DDCP_API int ddcp_cleanup(ddcp *d, ddcp_cleaned *out, ddcp_error *error);
+
+/* The library's own SQLite handle on the database, with the extension on it.
+ * It belongs to the library; use it in the same thread. */
+struct sqlite3;
+DDCP_API struct sqlite3 *ddcp_sqlite(ddcp *d);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
