@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: MPL-2.0
+# A thin front for Meson: each target is a line or two here.
+BUILD ?= build
+SEEDS ?= 10000
+
+.PHONY: all demo test packages bench sim fuzz install clean
+
+all: $(BUILD)/build.ninja
+	ninja -C $(BUILD)
+
+$(BUILD)/build.ninja:
+	meson setup $(BUILD)
+
+# Asks before it installs (on a terminal), silent when all is there.
+packages:
+	@tools/packages build
+
+demo: packages all
+	@tools/demo $(BUILD)
+
+# Every test, in every build variant; ends with "N passed, N failed, N skipped".
+test:
+	@tools/packages test
+	@tools/test
+
+bench: packages
+	@tools/bench
+
+# make sim SEEDS=10000
+sim: packages all
+	$(BUILD)/tests/sim/sim --seeds $(SEEDS)
+
+# make fuzz SECONDS=600: each target that long.
+SECONDS ?= 20
+fuzz:
+	@tools/packages test
+	@tools/fuzz $(SECONDS)
+
+install: packages all
+	meson install -C $(BUILD) --no-rebuild
+
+clean:
+	rm -rf build build-*

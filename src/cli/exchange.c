@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: MPL-2.0
+/* exchange.c - ddcp fetch, merge, pull and push: one loop, four verbs. */
+#include "cli/cli.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef int exchange_function(ddcp *, const ddcp_exchange *, ddcp_error *);
+
+struct exchange {
+	struct cli *cli;
+	const char *done;       /* "pulled", "fetched" ... */
+	json_t *results;        /* --json */
+	bool line_open;         /* a progress line stands on the terminal */
+	int nfailed;
+};
+
+static ddcp *interruptible;
+
+static void
+on_interrupt(int signal_number)
+{
+	(void)signal_number;
+	ddcp_interrupt(interruptible);
+}
+
+static void
+end_progress_line(struct exchange *x)
+{
+	if (x->line_open)
+		fputc('\n', stderr);
+	x->line_open = false;
+}
+
+static int
+on_progress(void *self, const ddcp_progress *p)
+{
+	struct exchange *x = self;
+	double mib = (double)p->bytes / (1 << 20);
+	double s = (double)p->elapsed_ms / 1000;
+
+	fprintf(stderr, "\r%s: ", p->stage);
+	if (p->total > 0)
+		fprintf(stderr, "%3.0f%% (%llu/%llu)",
+		    100.0 * (double)p->rows / (double)p->total,
+		    (unsigned long long)p->rows, (unsigned long long)p->total);
+	else
+		fprintf(stderr, "%llu rows", (unsigned long long)p->rows);
+	fprintf(stderr, ", %.2f MiB | %.2f MiB/s   ", mib,
+	    s > 0 ? mib / s : 0.0);
+	x->line_open = true;
+	return 0;
+}
+
+static void
+add_json(struct exchange *x, const ddcp_result *r)
+{
+	json_array_append_new(x->results,
+	    json_pack("{s:s, s:i, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I}",
+	    "remote", r->remote, "code", -r->code, "error", r->error, "hint",
+	    r->hint, "path", r->path, "transactions",
+	    (json_int_t)r->transactions, "rows", (json_int_t)r->rows, "bytes",
+	    (json_int_t)r->bytes, "parked", (json_int_t)r->parked, "held",
+	    (json_int_t)r->held));
+}
+
+static void
+say_done(struct exchange *x, const ddcp_result *r)
+{
+	char transactions[48], rows[48];
+
+	if (r->transactions == 0 && r->rows == 0) {
+		cli_say(x->cli, "%s: already up to date", r->remote);
+	} else {
+		cli_say(x->cli, "%s: %s %s, %s", r->remote, x->done,
+		    cli_count(r->transactions, "transaction", transactions),
+		    cli_count(r->rows, "row", rows));
+	}
+	if (r->held > 0)
+		cli_note(x->cli, "hint: use \"ddcp merge %s\" to apply what was "
+		    "fetched", r->remote);
+	if (r->parked > 0)
+		cli_note(x->cli, "note: %llu changes can't be applied here yet; "
+		    "see \"ddcp status\"", (unsigned long long)r->parked);
+}
+
+static int
+on_result(void *self, const ddcp_result *r)
+{
+	struct exchange *x = self;
+	ddcp_error error = { .code = r->code };
+
+	end_progress_line(x);
+	if (x->results != NULL)
+		add_json(x, r);
+	if (x->cli->porcelain)
+		printf("%s\t%d\t%llu\t%llu\t%llu\t%llu\n", r->remote, -r->code,
+		    (unsigned long long)r->transactions,
+		    (unsigned long long)r->rows, (unsigned long long)r->parked,
+		    (unsigned long long)r->held);
+	else if (x->results == NULL && (r->code == 0 || r->code == DDCP_EHELD))
+		say_done(x, r);
+	if (r->code != 0 && r->code != DDCP_EHELD) {
+		snprintf(error.text, sizeof error.text, "%.60s: %.440s", r->remote,
+		    r->error);
+		snprintf(error.hint, sizeof error.hint, "%s", r->hint);
+		cli_fail(&error);
+		x->nfailed++;
+	}
+	return 0;
+}
+
+static int
+run(struct cli *cli, exchange_function *function, const char *done)
+{
+	struct exchange x = { .cli = cli, .done = done,
+		.results = cli->json ? json_array() : NULL };
+	ddcp_exchange how = { .remote = cli->nargs > 0 ? cli->arg[0] : NULL,
+		.timeout_ms = cli->timeout_ms, .result = on_result, .self = &x,
+		.progress = cli->progress && !cli->quiet ? on_progress : NULL };
+	struct sigaction action = { .sa_handler = on_interrupt };
+	ddcp_error error = { 0 };
+	ddcp *d;
+	int rc;
+
+	if (cli->dry_run)
+		return cli_usage(cli, "%s has no --dry-run", cli->verb->name);
+	rc = cli_open(cli, false, &d);
+	if (rc != 0)
+		return rc;
+	interruptible = d;
+	sigaction(SIGINT, &action, NULL);
+	sigaction(SIGTERM, &action, NULL);
+	rc = function(d, &how, &error);
+	end_progress_line(&x);
+	if (x.results != NULL)
+		cli_json(x.results);
+	/* What failed for one remote was said with its result. */
+	if (rc != 0 && rc != DDCP_EHELD && x.nfailed == 0)
+		cli_fail(&error);
+	signal(SIGINT, SIG_DFL);
+	signal(SIGTERM, SIG_DFL);
+	ddcp_close(d);
+	return rc;
+}
+
+int
+cmd_fetch(struct cli *cli)
+{
+	return run(cli, ddcp_fetch, "fetched");
+}
+
+int
+cmd_merge(struct cli *cli)
+{
+	return run(cli, ddcp_merge, "merged");
+}
+
+int
+cmd_pull(struct cli *cli)
+{
+	return run(cli, ddcp_pull, "pulled");
+}
+
+int
+cmd_push(struct cli *cli)
+{
+	return run(cli, ddcp_push, "pushed");
+}

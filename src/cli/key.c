@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: MPL-2.0
+/* key.c - ddcp key export and import. */
+#include "cli/cli.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <termios.h>
+#include <unistd.h>
+
+enum { PASSPHRASE_MAX = 1024 };
+
+static int
+fail(int code, const char *text, const char *hint)
+{
+	ddcp_error error = { .code = code };
+
+	snprintf(error.text, sizeof error.text, "%s", text);
+	snprintf(error.hint, sizeof error.hint, "%s", hint);
+	return cli_fail(&error);
+}
+
+/* One line of a file, or of stdin for "-". */
+static int
+read_line(FILE *from, char out[PASSPHRASE_MAX])
+{
+	if (from == NULL)
+		return fail(DDCP_EFATAL, "can't open the passphrase file",
+		    strerror(errno));
+	if (fgets(out, PASSPHRASE_MAX, from) == NULL)
+		out[0] = '\0';
+	out[strcspn(out, "\r\n")] = '\0';
+	if (out[0] == '\0')
+		return fail(DDCP_EUSAGE, "the passphrase is empty", "");
+	return 0;
+}
+
+static int
+ask(const char *question, char out[PASSPHRASE_MAX])
+{
+	struct termios old, silent;
+	FILE *tty = fopen("/dev/tty", "r+");
+	int rc;
+
+	if (tty == NULL)
+		return fail(DDCP_EUSAGE, "there is no terminal to ask for the "
+		    "passphrase", "use --passphrase-file FILE, or - for stdin");
+	tcgetattr(fileno(tty), &old);
+	silent = old;
+	silent.c_lflag &= ~(tcflag_t)ECHO;
+	tcsetattr(fileno(tty), TCSAFLUSH, &silent);
+	fprintf(tty, "%s: ", question);
+	fflush(tty);
+	rc = read_line(tty, out);
+	tcsetattr(fileno(tty), TCSAFLUSH, &old);
+	fputc('\n', tty);
+	fclose(tty);
+	return rc;
+}
+
+static int
+get_passphrase(struct cli *cli, bool twice, char out[PASSPHRASE_MAX])
+{
+	const char *file = cli_given(cli, "passphrase-file");
+	char again[PASSPHRASE_MAX] = "";
+	FILE *from;
+	int rc;
+
+	if (file != NULL) {
+		from = strcmp(file, "-") == 0 ? stdin : fopen(file, "r");
+		rc = read_line(from, out);
+		if (from != NULL && from != stdin)
+			fclose(from);
+		return rc;
+	}
+	rc = ask("Passphrase", out);
+	if (rc == 0 && twice) {
+		rc = ask("The same again", again);
+		if (rc == 0 && strcmp(out, again) != 0)
+			rc = fail(DDCP_EUSAGE, "the two are not the same", "");
+		explicit_bzero(again, sizeof again);
+	}
+	return rc;
+}
+
+int
+cmd_key_export(struct cli *cli)
+{
+	char passphrase[PASSPHRASE_MAX] = "";
+	ddcp_error error = { 0 };
+	ddcp *d;
+	int rc = cli_open(cli, true, &d);
+
+	if (rc != 0)
+		return rc;
+	rc = get_passphrase(cli, true, passphrase);
+	if (rc == 0 && ddcp_key_export(d, cli->arg[0], passphrase, &error) != 0)
+		rc = cli_fail(&error);
+	else if (rc == 0)
+		cli_say(cli, "The key is in %s; who has it and the passphrase is "
+		    "you", cli->arg[0]);
+	explicit_bzero(passphrase, sizeof passphrase);
+	ddcp_close(d);
+	return rc;
+}
+
+int
+cmd_key_import(struct cli *cli)
+{
+	char passphrase[PASSPHRASE_MAX] = "";
+	ddcp_init_options options = {
+		.open = cli_open_options(cli),
+		.new_identity = cli_given(cli, "new-identity") != NULL };
+	ddcp_error error = { 0 };
+	int rc = get_passphrase(cli, false, passphrase);
+
+	if (rc == 0 &&
+	    ddcp_key_import(&options, cli->arg[0], passphrase, &error) != 0)
+		rc = cli_fail(&error);
+	else if (rc == 0)
+		cli_say(cli, "%s has the key of %s now", cli->db_file, cli->arg[0]);
+	explicit_bzero(passphrase, sizeof passphrase);
+	return rc;
+}

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: MPL-2.0
+/*
+ * main.c - the program: finds the database, runs the verb, turns its result
+ * into the exit code.  What verbs do does not belong here.
+ */
+#include "cli/cli.h"
+
+#include <dirent.h>
+#include <limits.h>
+#include <locale.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* The environment variable with the DDCP_ prefix wins over the plain one,
+ * which ddcp 0.2.4 used. */
+static const char *
+from_environment(const char *prefixed)
+{
+	const char *value = getenv(prefixed);
+
+	if (value == NULL || *value == '\0')
+		value = getenv(prefixed + strlen("DDCP_"));
+	return value != NULL && *value != '\0' ? value : NULL;
+}
+
+/* The database whose state directory is the only one in ./.ddcp, else
+ * ddcp.db. */
+static const char *
+default_db_file(void)
+{
+	static char only[NAME_MAX + 1];
+	struct dirent *entry;
+	int found = 0;
+	DIR *dir = opendir(".ddcp");
+
+	while (dir != NULL && (entry = readdir(dir)) != NULL) {
+		if (entry->d_name[0] == '.' || access(entry->d_name, F_OK) != 0)
+			continue;
+		found++;
+		snprintf(only, sizeof only, "%s", entry->d_name);
+	}
+	if (dir != NULL)
+		closedir(dir);
+	return found == 1 ? only : "ddcp.db";
+}
+
+int
+main(int argc, char **argv)
+{
+	struct cli cli = {
+		.db_file = from_environment("DDCP_DB_FILE"),
+		.state_dir = from_environment("DDCP_STATE_DIR"),
+		.ext_file = from_environment("DDCP_EXT_FILE"),
+		.progress = isatty(STDERR_FILENO),
+		.color = isatty(STDOUT_FILENO) && getenv("NO_COLOR") == NULL,
+	};
+	bool help;
+	int rc;
+
+	setlocale(LC_CTYPE, "");
+	signal(SIGPIPE, SIG_IGN);
+	rc = cli_parse(&cli, argc, argv, &help);
+	if (rc != 0)
+		return -rc;
+	if (help && cli.verb != NULL) {
+		cli_print_usage(cli.verb, stdout);
+		return 0;
+	}
+	if (cli.verb == NULL) {
+		cli_print_verbs(help ? stdout : stderr);
+		return help ? 0 : -DDCP_EUSAGE;
+	}
+	if (cli.db_file == NULL)
+		cli.db_file = default_db_file();
+	rc = cli.verb->run(&cli);
+	if (fflush(stdout) != 0 || ferror(stdout)) {
+		fputs("error: could not write the answer\n", stderr);
+		return -DDCP_EFATAL;
+	}
+	return -rc;
+}

@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: MPL-2.0
+/*
+ * out.c - how answers, notes and errors look.  stdout is the answer, stderr is
+ * everything else.
+ */
+#include "cli/cli.h"
+
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+char *
+cli_safe(const char *text)
+{
+	size_t len = strlen(text), n = 0, i;
+	char *out = malloc(4 * len + 1);
+	unsigned char c;
+
+	if (out == NULL) {
+		fputs("error: out of memory\n", stderr);
+		exit(-DDCP_EFATAL);
+	}
+	for (i = 0; i < len; i++) {
+		c = (unsigned char)text[i];
+		/* C1 controls are U+0080..U+009F: C2 80..C2 9F in UTF-8 */
+		if (c < 0x20 || c == 0x7F)
+			n += (size_t)sprintf(out + n, "\\x%02x", c);
+		else if (c == 0xC2 && ((unsigned char)text[i + 1] & 0xE0) == 0x80)
+			n += (size_t)sprintf(out + n, "\\x%02x",
+			    (unsigned char)text[++i]);
+		else
+			out[n++] = (char)c;
+	}
+	out[n] = '\0';
+	return out;
+}
+
+int
+cli_fail(const ddcp_error *error)
+{
+	char *text = cli_safe(error->text[0] ? error->text : "it failed");
+	char *hint = cli_safe(error->hint);
+
+	fflush(stdout);
+	fprintf(stderr, "error: %s\n", text);
+	if (hint[0] != '\0')
+		fprintf(stderr, "hint: %s\n", hint);
+	free(text);
+	free(hint);
+	return error->code != 0 ? error->code : DDCP_EFATAL;
+}
+
+void
+cli_say(const struct cli *cli, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (cli->quiet)
+		return;
+	va_start(ap, fmt);
+	vprintf(fmt, ap);
+	va_end(ap);
+	putchar('\n');
+	fflush(stdout);
+}
+
+void
+cli_note(const struct cli *cli, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (cli->quiet)
+		return;
+	va_start(ap, fmt);
+	vfprintf(stderr, fmt, ap);
+	va_end(ap);
+	fputc('\n', stderr);
+}
+
+void
+cli_json(json_t *document)
+{
+	json_dumpf(document, stdout, JSON_COMPACT | JSON_PRESERVE_ORDER);
+	putchar('\n');
+	fflush(stdout);
+	json_decref(document);
+}
+
+const char *
+cli_ago(int64_t then_ms, char out[32])
+{
+	struct timespec now;
+	int64_t s;
+
+	if (then_ms == 0)
+		return strcpy(out, "never");
+	clock_gettime(CLOCK_REALTIME, &now);
+	s = now.tv_sec - then_ms / 1000;
+	if (s < 1)
+		strcpy(out, "just now");
+	else if (s < 120)
+		snprintf(out, 32, "%lld s ago", (long long)s);
+	else if (s < 2 * 3600)
+		snprintf(out, 32, "%lld min ago", (long long)(s / 60));
+	else if (s < 2 * 86400)
+		snprintf(out, 32, "%lld h ago", (long long)(s / 3600));
+	else
+		snprintf(out, 32, "%lld days ago", (long long)(s / 86400));
+	return out;
+}
+
+const char *
+cli_count(uint64_t n, const char *one, char out[48])
+{
+	snprintf(out, 48, "%llu %.30s%s", (unsigned long long)n, one,
+	    n == 1 ? "" : "s");
+	return out;
+}
+
+ddcp_options
+cli_open_options(const struct cli *cli)
+{
+	return (ddcp_options){ .db_file = cli->db_file,
+		.state_dir = cli->state_dir, .timeout_ms = cli->timeout_ms };
+}
+
+int
+cli_open(const struct cli *cli, bool readonly, ddcp **out)
+{
+	ddcp_options options = cli_open_options(cli);
+	ddcp_error error = { 0 };
+
+	options.readonly = readonly;
+	if (ddcp_open(&options, out, &error) != 0)
+		return cli_fail(&error);
+	if (ddcp_was_forked(*out))
+		cli_note(cli, "note: %s is a copy or an old state of its database; "
+		    "what is written from now on has a new site id", cli->db_file);
+	return 0;
+}

@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: MPL-2.0
+/* serve.c - ddcp serve: one line an event, until it is told to stop. */
+#include "cli/cli.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+static ddcp_server *running;
+
+static void
+on_stop(int signal_number)
+{
+	(void)signal_number;
+	ddcp_serve_stop(running);
+}
+
+struct log {
+	struct cli *cli;
+	bool json;
+	char address[DDCP_ADDRESS_MAX];
+};
+
+static const char *const event_names[] = {
+	[DDCP_EVENT_LISTENING] = "listening",
+	[DDCP_EVENT_CONNECTED] = "connected",
+	[DDCP_EVENT_DISCONNECTED] = "disconnected",
+	[DDCP_EVENT_CHANGED] = "changed",
+	[DDCP_EVENT_PULLED] = "pulled",
+	[DDCP_EVENT_FETCHED] = "fetched",
+	[DDCP_EVENT_SENT] = "sent",
+	[DDCP_EVENT_KNOCK] = "knock",
+	[DDCP_EVENT_TABLES] = "tables",
+	[DDCP_EVENT_TROUBLE] = "trouble",
+};
+
+static void
+log_json(const ddcp_event *e)
+{
+	cli_json(json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I}",
+	    "event", event_names[e->kind], "remote", e->remote, "address",
+	    e->address, "place", e->place, "text", e->text, "hint", e->hint,
+	    "transactions", (json_int_t)e->transactions, "rows",
+	    (json_int_t)e->rows, "bytes", (json_int_t)e->bytes, "elapsed_ms",
+	    (json_int_t)e->elapsed_ms));
+}
+
+static void
+log_text(struct log *log, const ddcp_event *e)
+{
+	struct cli *cli = log->cli;
+	char a[48], b[48];
+	char *text = cli_safe(e->text), *hint = cli_safe(e->hint);
+
+	cli_count(e->transactions, "transaction", a);
+	cli_count(e->rows, "row", b);
+	switch (e->kind) {
+	case DDCP_EVENT_LISTENING:
+		cli_say(cli, "Serving %s at address %s, listening on %s",
+		    cli->db_file, log->address, e->place);
+		break;
+	case DDCP_EVENT_CONNECTED:
+		cli_say(cli, "%s: connected at %s", e->remote, e->place);
+		break;
+	case DDCP_EVENT_DISCONNECTED:
+		cli_say(cli, "%s: disconnected%s%s", e->remote,
+		    text[0] ? ": " : "", text);
+		break;
+	case DDCP_EVENT_CHANGED:
+		cli_say(cli, "changed here: %s", a);
+		break;
+	case DDCP_EVENT_PULLED:
+		cli_say(cli, "%s: pulled %s, %s", e->remote, a, b);
+		break;
+	case DDCP_EVENT_FETCHED:
+		cli_say(cli, "%s: fetched %s, %s; not merged", e->remote, a, b);
+		break;
+	case DDCP_EVENT_SENT:
+		cli_say(cli, "%s: sent %s", e->remote, b);
+		break;
+	case DDCP_EVENT_KNOCK:
+		cli_say(cli, "knock: %s from %s; to let it in: ddcp remote accept "
+		    "NAME %s", e->address, e->place, e->address);
+		break;
+	case DDCP_EVENT_TABLES:
+		cli_say(cli, "%s", text);
+		break;
+	case DDCP_EVENT_TROUBLE:
+		cli_note(cli, "%s%s%s", e->remote, e->remote[0] ? ": " : "", text);
+		if (hint[0] != '\0')
+			cli_note(cli, "hint: %s", hint);
+		break;
+	}
+	free(text);
+	free(hint);
+}
+
+static void
+on_event(void *self, const ddcp_event *event)
+{
+	struct log *log = self;
+
+	if (log->json)
+		log_json(event);
+	else
+		log_text(log, event);
+}
+
+int
+cmd_serve(struct cli *cli)
+{
+	const char *format = cli_given(cli, "log-format");
+	struct log log = { .cli = cli, .json = cli->json };
+	ddcp_serve_options options = {
+		.listen = cli_given(cli, "listen"),
+		.no_discovery = cli_given(cli, "no-discovery") != NULL,
+		.event = on_event, .self = &log };
+	struct sigaction action = { .sa_handler = on_stop };
+	ddcp_error error = { 0 };
+	ddcp *d;
+	int rc;
+
+	if (format != NULL && strcmp(format, "json") == 0)
+		log.json = true;
+	else if (format != NULL && strcmp(format, "text") != 0)
+		return cli_usage(cli, "--log-format is text or json");
+	rc = cli_open(cli, false, &d);
+	if (rc != 0)
+		return rc;
+	ddcp_address(d, log.address);
+	rc = ddcp_serve_start(d, &options, &running, &error);
+	if (rc == 0) {
+		sigaction(SIGINT, &action, NULL);
+		sigaction(SIGTERM, &action, NULL);
+		rc = ddcp_serve_run(running, &error);
+		signal(SIGINT, SIG_DFL);
+		signal(SIGTERM, SIG_DFL);
+		ddcp_serve_close(running);
+	}
+	ddcp_close(d);
+	return rc == 0 ? 0 : cli_fail(&error);
+}

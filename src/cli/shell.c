@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: MPL-2.0
+/* shell.c - ddcp shell: the sqlite3 program with the extension loaded. */
+#include "cli/cli.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* .load "FILE" with FILE quoted as the shell of SQLite reads it. */
+static char *
+load_command(const char *file)
+{
+	char *out = malloc(2 * strlen(file) + 16), *p;
+
+	if (out == NULL)
+		return NULL;
+	p = stpcpy(out, ".load \"");
+	for (; *file != '\0'; file++) {
+		if (*file == '"' || *file == '\\')
+			*p++ = '\\';
+		*p++ = *file;
+	}
+	strcpy(p, "\"");
+	return out;
+}
+
+static int
+missing(const char *what, const char *hint)
+{
+	ddcp_error error = { .code = DDCP_EFATAL };
+
+	snprintf(error.text, sizeof error.text, "%.300s: %s", what,
+	    strerror(errno));
+	snprintf(error.hint, sizeof error.hint, "%s", hint);
+	return cli_fail(&error);
+}
+
+int
+cmd_shell(struct cli *cli)
+{
+	static const char *const fixed[] = { "sqlite3", "-cmd" };
+	const char *extension = cli->ext_file ? cli->ext_file
+	    : ddcp_extension_path();
+	char **argv;
+	char *load;
+	ddcp *d;
+	int i, n = 0, rc;
+
+	rc = cli_open(cli, true, &d);   /* is it initialised at all? */
+	if (rc != 0)
+		return rc;
+	ddcp_close(d);
+	errno = ENOENT;
+	if (extension == NULL || access(extension, R_OK) != 0)
+		return missing(extension ? extension : "crsqlite.so",
+		    "name the extension with --ext-file or DDCP_EXT_FILE");
+	load = load_command(extension);
+	argv = calloc((size_t)cli->nargs + 8, sizeof *argv);
+	if (load == NULL || argv == NULL)
+		return missing("shell", "");
+	for (i = 0; i < 2; i++)
+		argv[n++] = strdup(fixed[i]);
+	argv[n++] = load;
+	for (i = 0; i < cli->nargs; i++)
+		argv[n++] = cli->arg[i];
+	argv[n++] = strdup(cli->db_file);
+	execvp(argv[0], argv);
+	return missing("sqlite3", "install the sqlite3 program "
+	    "(apt-get install sqlite3)");
+}

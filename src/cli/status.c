@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: MPL-2.0
+/* status.c - ddcp status: where this database stands with everyone. */
+#include "cli/cli.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+json_t *
+cli_remote_json(const ddcp_remote *r)
+{
+	return json_pack("{s:s, s:s, s:s, s:b, s:I, s:o, s:I, s:I, s:I, s:s, s:s, "
+	    "s:I, s:b}",
+	    "name", r->name, "address", r->address, "place", r->place,
+	    "automerge", r->automerge, "ahead", (json_int_t)r->ahead, "behind",
+	    r->behind_known ? json_integer((json_int_t)r->behind) : json_null(),
+	    "held_transactions", (json_int_t)r->held_transactions, "held_rows",
+	    (json_int_t)r->held_rows, "last_contact_ms",
+	    (json_int_t)r->last_contact_ms, "last_path", r->last_path,
+	    "last_error", r->last_error, "last_error_ms",
+	    (json_int_t)r->last_error_ms, "pulled", r->pulled);
+}
+
+struct view {
+	struct cli *cli;
+	json_t *remotes, *knocks;
+	bool different;         /* for --exit-code */
+};
+
+static void
+remote_line(const struct cli *cli, const ddcp_remote *r)
+{
+	char where[96], ago[32];
+	char *error;
+
+	if (!r->pulled)
+		strcpy(where, "never pulled");
+	else if (r->ahead == 0 && (!r->behind_known || r->behind == 0))
+		strcpy(where, "up to date");
+	else
+		snprintf(where, sizeof where, "ahead %llu, behind %llu",
+		    (unsigned long long)r->ahead,
+		    (unsigned long long)(r->behind_known ? r->behind : 0));
+	printf("  %-10s %-24s %-28s seen %s\n", r->name, where,
+	    r->last_path[0] ? r->last_path : "-",
+	    cli_ago(r->last_contact_ms, ago));
+	if (r->held_transactions > 0)
+		printf("             %llu transactions, %llu rows fetched, not "
+		    "merged: use \"ddcp merge %s\"\n",
+		    (unsigned long long)r->held_transactions,
+		    (unsigned long long)r->held_rows, r->name);
+	if (r->last_error[0] != '\0' && (cli->verbose ||
+	    r->last_error_ms > r->last_contact_ms)) {
+		error = cli_safe(r->last_error);
+		printf("             %s, %s\n", error,
+		    cli_ago(r->last_error_ms, ago));
+		free(error);
+	}
+}
+
+static int
+on_remote(void *self, const ddcp_remote *r)
+{
+	struct view *v = self;
+
+	if (r->ahead > 0 || (r->behind_known && r->behind > 0) ||
+	    r->held_transactions > 0)
+		v->different = true;
+	if (v->remotes != NULL)
+		json_array_append_new(v->remotes, cli_remote_json(r));
+	else if (v->cli->porcelain)
+		printf("remote\t%s\t%s\t%llu\t%llu\t%llu\t%lld\n", r->name,
+		    r->address, (unsigned long long)r->ahead,
+		    (unsigned long long)(r->behind_known ? r->behind : 0),
+		    (unsigned long long)r->held_transactions,
+		    (long long)r->last_contact_ms);
+	else
+		remote_line(v->cli, r);
+	return 0;
+}
+
+static int
+on_knock(void *self, const ddcp_knock *k)
+{
+	struct view *v = self;
+	char ago[32];
+
+	if (v->knocks != NULL)
+		json_array_append_new(v->knocks, json_pack("{s:s, s:s, s:I, s:I}",
+		    "address", k->address, "place", k->place, "last_ms",
+		    (json_int_t)k->last_ms, "count", (json_int_t)k->count));
+	else if (v->cli->porcelain)
+		printf("knock\t%s\t%lld\n", k->address, (long long)k->last_ms);
+	else
+		printf("Knock: %s from %s, %s: use \"ddcp remote accept NAME "
+		    "KEY\" to let it in\n", k->address, k->place,
+		    cli_ago(k->last_ms, ago));
+	return 0;
+}
+
+static void
+print_head(struct cli *cli, const ddcp_state *state, const char *address)
+{
+	char unfolded[64];
+
+	if (cli->porcelain) {
+		printf("version\t%llu\ntables\t%llu\npending\t%llu\nparked\t%llu\n"
+		    "serving\t%d\n", (unsigned long long)state->version,
+		    (unsigned long long)state->tables,
+		    (unsigned long long)state->pending,
+		    (unsigned long long)state->parked, state->serving);
+		return;
+	}
+	if (state->pending > 0)
+		snprintf(unfolded, sizeof unfolded, "%llu writes unfolded",
+		    (unsigned long long)state->pending);
+	else
+		strcpy(unfolded, "nothing unfolded");
+	printf("On %s as %s, version %llu, %llu tables, %s%s\n", cli->db_file,
+	    address, (unsigned long long)state->version,
+	    (unsigned long long)state->tables, unfolded,
+	    state->serving ? ", serving" : "");
+	if (state->parked > 0)
+		printf("Parked: %llu changes can't be applied here yet\n",
+		    (unsigned long long)state->parked);
+}
+
+int
+cmd_status(struct cli *cli)
+{
+	struct view v = { .cli = cli };
+	char address[DDCP_ADDRESS_MAX];
+	ddcp_error error = { 0 };
+	ddcp_state state;
+	ddcp *d;
+	int rc = cli_open(cli, true, &d);
+
+	if (rc != 0)
+		return rc;
+	ddcp_address(d, address);
+	rc = ddcp_status(d, &state, &error);
+	if (rc != 0)
+		goto out;
+	if (cli->json) {
+		v.remotes = json_array();
+		v.knocks = json_array();
+	} else {
+		print_head(cli, &state, address);
+	}
+	rc = ddcp_remote_each(d, NULL, on_remote, &v, &error);
+	if (rc == 0)
+		rc = ddcp_knock_each(d, on_knock, &v, &error);
+	if (rc == 0 && cli->json)
+		cli_json(json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:b, s:O, "
+		    "s:O}", "db_file", ddcp_db_file(d), "address", address,
+		    "version", (json_int_t)state.version, "tables",
+		    (json_int_t)state.tables, "pending", (json_int_t)state.pending,
+		    "parked", (json_int_t)state.parked, "file_bytes",
+		    (json_int_t)state.file_bytes, "serving", state.serving,
+		    "remotes", v.remotes, "knocks", v.knocks));
+out:
+	json_decref(v.remotes);
+	json_decref(v.knocks);
+	ddcp_close(d);
+	if (rc != 0)
+		return cli_fail(&error);
+	return v.different && cli_given(cli, "exit-code") ? DDCP_EDIFFERENT : 0;
+}
