@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: MPL-2.0
+/*
+ * history.h - random writes, as programs make them: inserts, updates, deletes,
+ * re-inserts, REPLACE, changed keys, savepoints, failing statements,
+ * rollbacks.  Knows nothing of replication.
+ */
+#ifndef SIM_HISTORY_H
+#define SIM_HISTORY_H
+
+#include <sqlite3.h>
+#include <stdbool.h>
+
+#include "rng.h"
+
+/* The tables that histories write to; the first HISTORY_NTABLES names. */
+enum { HISTORY_NTABLES = 4 };
+extern const char *const history_tables[HISTORY_NTABLES];
+extern const char history_schema[];
+
+/* One transaction of one to six statements; *committed tells how it ended.
+ * Statements that break a constraint are part of it; any other error is
+ * returned. */
+int history_transaction(sqlite3 *db, struct rng *rng, bool *committed);
+
+#endif
