@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
 #include "net/net.h"
 
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -41,12 +40,10 @@ system_now_ms(void *self)
 	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
 }
 
-static void
+static int
 system_random(void *self, void *out, size_t len)
 {
-	/* There is nothing to go on with when the system has no randomness. */
-	if (uv_random(NULL, NULL, out, len, 0, NULL) != 0)
-		abort();
+	return uv_random(NULL, NULL, out, len, 0, NULL) == 0 ? 0 : E_FATAL;
 }
 
 struct net_env

@@ -63,11 +63,12 @@ enum {
 };
 
 /* The world.  loop is NULL for "memory".  now_ms is the time of day in
- * milliseconds since 1970; random fills out with unpredictable bytes. */
+ * milliseconds since 1970; random fills out with unpredictable bytes, or
+ * returns E_FATAL. */
 struct net_env {
 	struct uv_loop_s *loop;
 	uint64_t (*now_ms)(void *self);
-	void (*random)(void *self, void *out, size_t len);
+	int (*random)(void *self, void *out, size_t len);
 	void *self;
 };
 
