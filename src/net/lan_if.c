@@ -180,7 +180,7 @@ lan_if_watch(void)
 
 /* Wireless cards report their scans as link messages that change nothing. */
 static bool
-changes(const struct nlmsghdr *m)
+changes(struct nlmsghdr *m)
 {
 	const struct ifinfomsg *link;
 
@@ -201,7 +201,7 @@ lan_if_watch_read(int fd)
 		struct nlmsghdr header;
 		uint8_t bytes[16384];
 	} buf;
-	const struct nlmsghdr *m;
+	struct nlmsghdr *m;
 	bool changed = false;
 	ssize_t len;
 	size_t left;
