@@ -64,6 +64,8 @@ send_more(struct stream *s)
 		if (net_conn_send(s->conn, bytes, n, NULL) != 0)
 			return;
 		s->sent += (uint32_t)n;
+		if (net_conn_queued(s->conn) > NET_LOW_WATER)
+			return;
 	}
 	if (!s->closed) {
 		s->closed = true;
