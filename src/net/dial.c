@@ -44,6 +44,18 @@ struct net_dial {
 
 static void timer_fired(uv_timer_t *timer);
 
+/* Whether there is anything left to wait for. */
+static bool
+has_hope(const struct net_dial *d)
+{
+	size_t i;
+
+	for (i = 0; i < d->n; i++)
+		if (d->places[i].state != DONE)
+			return true;
+	return d->resolve != NULL;
+}
+
 static void
 arm(struct net_dial *d)
 {
@@ -58,6 +70,8 @@ arm(struct net_dial *d)
 		else if (d->places[i].state == WAITING && d->start_due < due)
 			due = d->start_due;
 	}
+	if (!d->paused && !has_hope(d))
+		due = 0;
 	uv_timer_start(&d->timer, timer_fired, due > now ? due - now : 0, 0);
 }
 
@@ -104,18 +118,6 @@ fail(struct net_dial *d)
 	events->on_fail(owner, &why);
 }
 
-/* Whether there is anything left to wait for. */
-static bool
-has_hope(const struct net_dial *d)
-{
-	size_t i;
-
-	for (i = 0; i < d->n; i++)
-		if (d->places[i].state != DONE)
-			return true;
-	return d->resolve != NULL;
-}
-
 static void
 have_connected(void *owner, struct net_conn *conn, const struct err *why)
 {
@@ -132,8 +134,6 @@ have_connected(void *owner, struct net_conn *conn, const struct err *why)
 		d->start_due = 0;
 	}
 	arm(d);
-	if (!d->paused && !has_hope(d))
-		fail(d);
 }
 
 static void
@@ -169,7 +169,7 @@ timer_fired(uv_timer_t *timer)
 			    c->named);
 			return;
 		}
-	if (uv_now(d->loop) >= d->deadline) {
+	if (uv_now(d->loop) >= d->deadline || (!d->paused && !has_hope(d))) {
 		fail(d);
 		return;
 	}
@@ -179,10 +179,7 @@ timer_fired(uv_timer_t *timer)
 			start(d, c);
 			started = true;
 		}
-	if (!d->paused && !has_hope(d))
-		fail(d);
-	else
-		arm(d);
+	arm(d);
 }
 
 static void
