@@ -15,6 +15,11 @@ SQLITE_EXTENSION_INIT3
 #include "base/buf.h"
 #include "base/rd.h"
 
+enum {
+	VAL_SCRATCH = 64,       /* a number in words */
+	PACK_MAX_COLUMNS = 255, /* the count is one byte */
+};
+
 struct val {
 	int type;               /* SQLITE_INTEGER ... SQLITE_NULL */
 	int64_t i;
@@ -34,24 +39,36 @@ int val_bind(sqlite3_stmt *stmt, int i, const struct val *v);
  * REAL < INTEGER. */
 int val_compare(const struct val *a, const struct val *b);
 
-/* Settles v as a column of that affinity would store it; text that becomes
- * a number is parsed, a number that becomes text is written to scratch. */
-void val_settle(struct val *v, char affinity, char scratch[static 64]);
+/* Settles v as a column of that affinity ('A' to 'E' as in table.h) would
+ * store it; text that becomes a number is read by db, so that the number is
+ * the one SQLite would store, a number that becomes text is written to
+ * scratch.  SQLite's code. */
+int val_settle(sqlite3 *db, struct val *v, char affinity,
+    char scratch[static VAL_SCRATCH]);
+
+/* Makes the form in which a key column is compared (R5): an integral REAL
+ * becomes an INTEGER. */
+void val_canonical(struct val *v);
 
 /* One value in the encoding of packed columns, without a count. */
 void val_encode(struct buf *b, const struct val *v);
 /* Refuses unknown tags, too many bytes, truncation: r fails. */
 void val_decode(struct rd *r, struct val *v);
 
-/* Packs n values into a blob with its count: CRSQL section 8, byte by byte.
- * Keys go through pack_key, which makes the canonical form (R5): an integral
- * REAL becomes an INTEGER. */
+/* Packs n values with their count: CRSQL section 8, byte by byte.  Keys go
+ * through pack_key, which makes the canonical form (R5).  SQLITE_NOMEM,
+ * SQLITE_TOOBIG for more than PACK_MAX_COLUMNS. */
 int pack_values(const struct val *v, int n, struct buf *out);
 int pack_key(const struct val *v, int n, struct buf *out);
 
 /* Reads a packed blob of exactly n values (n < 0: any number up to max);
- * returns their number or -1 if it is malformed. */
+ * returns their number or -1 if it is malformed.  Bytes that follow are
+ * malformed too, but for n < 0, where they are left alone. */
 int pack_read(const uint8_t *data, int len, int n, struct val *out, int max);
+
+/* Reads past one packed blob of n values in r, and gives a view of it; r
+ * fails if it is malformed or has another number of values. */
+void pack_skip(struct rd *r, int n, const uint8_t **pk, int *npk);
 
 /* Binds the values of a packed key from parameter `first` on; SQLITE_MISMATCH
  * if it is not well-formed or has not n values. */
