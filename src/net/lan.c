@@ -1,76 +1,27 @@
 // SPDX-License-Identifier: MPL-2.0
 /*
- * lan.c - who is announced, who is searched, and when what is said.  The
- * bytes are in lan_packet.c, interfaces and sockets in lan_links.c.
+ * lan.c - who is announced, who is searched, and when what is said.  What is
+ * done with packets that come in is in lan_hear.c, their bytes are in
+ * lan_packet.c, interfaces and sockets in lan_links.c.
  *
  * An announcer speaks when it starts, when addresses change, and once in a
  * minute; a searcher asks at once, a few times more in the next seconds, and
  * then once in a minute.  All else is answers, so an idle node sleeps.
  */
-#include "net/lan.h"
+#include "net/lan_state.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include <openssl/crypto.h>
-#include <uv.h>
-
-#include "net/lan_links.h"
-#include "net/lan_packet.h"
-#include "net/place.h"
 
 enum {
 	SETTLE_MS = 200,        /* address changes come in groups */
-	SOURCES = 64,           /* rows of the table of senders */
-	REPLAYS = 256,          /* queries remembered */
 	NEVER_ASKED = 0
 };
 
 /* After its first query, a search asks again so much later each time. */
 static const uint32_t again_ms[] = { 250, 750, 2000, NET_LAN_TICK_MS };
-
-struct announced {
-	uint8_t key[KEY_LEN];
-	struct lan_secret secret;
-	struct lan_endpoint ends[NET_LISTEN_MAX];
-	size_t nends;
-};
-
-struct net_resolve {
-	struct lan *lan;
-	struct lan_secret secret;
-	size_t asked;           /* queries sent so far */
-	uint64_t due;           /* of the next */
-	net_place_fn *found;
-	void *owner;
-};
-
-/* At most so many events in a second. */
-struct rate {
-	uint64_t second;
-	uint32_t n;
-};
-
-struct lan {
-	struct net_env env;
-	enum net_lan mode;
-	uint16_t port;
-	char only[32];
-	struct lan_links *links;        /* NULL until first needed */
-	uv_timer_t timer;
-	uint64_t tick_due, change_due;  /* 0: not due */
-	struct announced *keys[NET_LAN_KEYS_MAX];
-	struct net_resolve *searches[NET_LAN_SEARCHES_MAX]; /* with holes */
-	struct rate all, answers, sources[SOURCES];
-	uint8_t seed[8];                /* of the table of senders */
-	uint8_t replays[REPLAYS][LAN_NONCE_LEN];
-	size_t nreplays;
-	uint64_t heard, recognised, limited, skewed;
-	int64_t skew_min;
-	bool closing;
-	net_closed_fn *closed;
-	void *closed_owner;
-};
 
 static uint64_t
 now(const struct lan *lan)
@@ -78,30 +29,16 @@ now(const struct lan *lan)
 	return uv_now(lan->env.loop);
 }
 
-static uint64_t
-minute(const struct lan *lan)
+uint64_t
+lan_minute(const struct lan *lan)
 {
 	return lan->env.now_ms(lan->env.self) / 60000;
 }
 
-static bool
-within(struct rate *r, uint64_t ms, uint32_t max)
-{
-	if (r->second != ms / 1000) {
-		r->second = ms / 1000;
-		r->n = 0;
-	}
-	if (r->n >= max)
-		return false;
-	r->n++;
-	return true;
-}
-
 /* ---- saying ---- */
 
-/* The port at which a key listens for those who come by the link, or 0. */
-static uint16_t
-port_by_link(const struct announced *a, const struct sockaddr *link)
+uint16_t
+lan_port_by_link(const struct announced *a, const struct sockaddr *link)
 {
 	const struct sockaddr_in6 *link6 = (const void *)link, *end6;
 	const struct sockaddr_in *link4 = (const void *)link, *end4;
@@ -128,14 +65,14 @@ port_by_link(const struct announced *a, const struct sockaddr *link)
 	return 0;
 }
 
-static bool
-make(struct lan *lan, enum lan_kind kind, const struct lan_secret *secret,
+bool
+lan_make(struct lan *lan, enum lan_kind kind, const struct lan_secret *secret,
     uint16_t port, uint8_t out[static LAN_PACKET_LEN])
 {
 	uint8_t nonce[LAN_NONCE_LEN];
 
 	return lan->env.random(lan->env.self, nonce, sizeof nonce) == 0
-	    && lan_packet_encode(kind, secret, minute(lan), nonce, port, out,
+	    && lan_packet_encode(kind, secret, lan_minute(lan), nonce, port, out,
 	    NULL) == 0;
 }
 
@@ -149,9 +86,9 @@ say(struct lan *lan, const struct announced *a)
 
 	for (i = 0; i < lan_links_count(lan->links); i++) {
 		addr = lan_links_address(lan->links, i);
-		port = addr != NULL ? port_by_link(a, addr) : 0;
+		port = addr != NULL ? lan_port_by_link(a, addr) : 0;
 		if (port != 0
-		    && make(lan, LAN_ANNOUNCE, &a->secret, port, packet))
+		    && lan_make(lan, LAN_ANNOUNCE, &a->secret, port, packet))
 			lan_links_shout(lan->links, i, false, packet,
 			    sizeof packet);
 	}
@@ -166,7 +103,7 @@ ask(struct lan *lan, struct net_resolve *s)
 
 	for (i = 0; i < lan_links_count(lan->links); i++)
 		if (lan_links_address(lan->links, i) != NULL
-		    && make(lan, LAN_QUERY, &s->secret, 0, packet))
+		    && lan_make(lan, LAN_QUERY, &s->secret, 0, packet))
 			/* The group is tried first: fewer machines wake. */
 			lan_links_shout(lan->links, i,
 			    s->asked != NEVER_ASKED, packet, sizeof packet);
@@ -251,131 +188,6 @@ timer_fired(uv_timer_t *timer)
 	arm(lan);
 }
 
-/* ---- hearing ---- */
-
-/* Whether a packet may cost us a look at it. */
-static bool
-admit(struct lan *lan, const struct sockaddr *from)
-{
-	const struct sockaddr_in6 *in6 = (const void *)from;
-	const struct sockaddr_in *in = (const void *)from;
-	const uint8_t *ip;
-	uint32_t hash = 2166136261u;
-	size_t n, i;
-
-	ip = from->sa_family == AF_INET ? (const uint8_t *)&in->sin_addr
-	    : in6->sin6_addr.s6_addr;
-	n = from->sa_family == AF_INET ? 4 : 16;
-	for (i = 0; i < sizeof lan->seed; i++)
-		hash = (hash ^ lan->seed[i]) * 16777619u;
-	for (i = 0; i < n; i++)
-		hash = (hash ^ ip[i]) * 16777619u;
-	return within(&lan->sources[(hash >> 16) % SOURCES], now(lan),
-	    NET_LAN_RATE_SOURCE) && within(&lan->all, now(lan), NET_LAN_RATE);
-}
-
-/* Counts a packet that was recognised; false if its clock is too far off. */
-static bool
-in_time(struct lan *lan, const struct lan_packet *p)
-{
-	int64_t skew = (int64_t)(p->minute - minute(lan));
-
-	lan->recognised++;
-	if (skew >= -NET_LAN_SKEW_MIN && skew <= NET_LAN_SKEW_MIN)
-		return true;
-	lan->skewed++;
-	lan->skew_min = skew;
-	return false;
-}
-
-static void
-hear_announcement(struct lan *lan, const struct lan_packet *p,
-    const struct sockaddr *from)
-{
-	struct sockaddr_storage place;
-	char text[PLACE_MAX];
-	struct net_resolve *s;
-	size_t i;
-
-	if (from->sa_family == AF_INET) {
-		memcpy(&place, from, sizeof(struct sockaddr_in));
-		((struct sockaddr_in *)&place)->sin_port = htons(p->port);
-	} else {
-		memcpy(&place, from, sizeof(struct sockaddr_in6));
-		((struct sockaddr_in6 *)&place)->sin6_port = htons(p->port);
-	}
-	place_format((struct sockaddr *)&place, text);
-	for (i = 0; i < NET_LAN_SEARCHES_MAX && !lan->closing; i++) {
-		s = lan->searches[i];
-		if (s != NULL && lan_packet_proven(p, &s->secret)
-		    && in_time(lan, p))
-			s->found(s->owner, text);
-	}
-}
-
-/* A query that was answered before and comes again came by broadcast as well,
- * or is somebody's recording. */
-static bool
-is_replay(struct lan *lan, const uint8_t *nonce)
-{
-	size_t n = lan->nreplays < REPLAYS ? lan->nreplays : REPLAYS, i;
-
-	for (i = 0; i < n; i++)
-		if (memcmp(lan->replays[i], nonce, LAN_NONCE_LEN) == 0)
-			return true;
-	memcpy(lan->replays[lan->nreplays++ % REPLAYS], nonce, LAN_NONCE_LEN);
-	return false;
-}
-
-static void
-hear_query(struct lan *lan, const struct lan_packet *p, size_t link,
-    const struct sockaddr *from)
-{
-	const struct sockaddr *addr = lan_links_address(lan->links, link);
-	uint8_t packet[LAN_PACKET_LEN];
-	const struct announced *a;
-	uint16_t port;
-	size_t i;
-
-	for (i = 0; i < NET_LAN_KEYS_MAX; i++) {
-		a = lan->keys[i];
-		if (a == NULL || !lan_packet_proven(p, &a->secret))
-			continue;
-		if (!in_time(lan, p) || is_replay(lan, p->nonce))
-			return;
-		if (!within(&lan->answers, now(lan), NET_LAN_ANSWERS)) {
-			lan->limited++;
-			return;
-		}
-		port = addr != NULL ? port_by_link(a, addr) : 0;
-		if (port != 0
-		    && make(lan, LAN_ANNOUNCE, &a->secret, port, packet))
-			lan_links_answer(lan->links, link, from, packet,
-			    sizeof packet);
-		return;
-	}
-}
-
-static void
-on_packet(void *owner, size_t link, const uint8_t *bytes, size_t len,
-    const struct sockaddr *from)
-{
-	struct lan *lan = owner;
-	struct lan_packet p;
-
-	lan->heard++;
-	if (!lan_packet_decode(bytes, len, &p))
-		return;
-	if (!admit(lan, from)) {
-		lan->limited++;
-		return;
-	}
-	if (p.kind == LAN_ANNOUNCE)
-		hear_announcement(lan, &p, from);
-	else
-		hear_query(lan, &p, link, from);
-}
-
 static void
 on_change(void *owner)
 {
@@ -420,7 +232,7 @@ static int
 open_links(struct lan *lan, struct err *err)
 {
 	static const struct lan_links_events events = {
-		.on_packet = on_packet,
+		.on_packet = lan_hear,
 		.on_change = on_change,
 	};
 

@@ -3,9 +3,9 @@
  * memory_conn.c - streams between two endpoints of the network "memory".
  *
  * What one end sends waits at the other as segments with a time of arrival,
- * which never runs backwards within a stream.  One delivery at a time is
- * scheduled for an end; each event holds its link, which is freed when the
- * last event and both owners are gone.
+ * in a queue, so that a late one holds up all that follow it.  One delivery
+ * at a time is scheduled for an end; each event holds its link, which is freed
+ * when the last event and both owners are gone.
  */
 #include "net/memory_world.h"
 
@@ -248,8 +248,6 @@ send_segment(struct mem_end *end, const uint8_t *bytes, size_t len)
 		m->counts.lost++;
 		s->at += (uint64_t)RETRANSMIT_MS << memnet_below(m, 3);
 	}
-	if (to->last != NULL && to->last->at > s->at)
-		s->at = to->last->at;
 	if (to->last != NULL)
 		to->last->next = s;
 	else

@@ -39,6 +39,7 @@ enum {
 	NET_LOW_WATER = 256 << 10,      /* on_drain is called from here down */
 	NET_READ_MAX = 64 << 10,        /* most bytes in one on_data */
 	NET_LINGER_MS = 2000,           /* close() may flush that long */
+	NET_LINGERING_MAX = 64,         /* that many do at a time */
 
 	NET_UNKNOWN_PER_IP = 64,        /* accepted, not marked, one IPv4
 					 * address or IPv6 /64 */
@@ -133,7 +134,8 @@ void net_conn_mark(struct net_conn *conn);
 /* The other end as HOST:PORT, for people. */
 void net_conn_place(const struct net_conn *conn, char out[static PLACE_MAX]);
 
-/* Gives conn up; what is queued still goes out, for NET_LINGER_MS at most. */
+/* Gives conn up; what is queued still goes out, for NET_LINGER_MS at most, and
+ * unless NET_LINGERING_MAX others do the same: enough for a last word. */
 void net_conn_close(struct net_conn *conn);
 
 /* Gives conn up at once. */

@@ -295,6 +295,8 @@ linger(struct tcp *t)
 		t->reading = true;
 		uv_read_start(stream(t), give_buffer, have_read);
 	}
+	if (d->lingering.n >= NET_LINGERING_MAX)
+		tcp_destroy(d->lingering.first);
 	tcp_move(t, &d->lingering);
 	direct_arm_reaper(d);
 }

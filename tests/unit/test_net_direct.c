@@ -20,7 +20,7 @@
 
 #include "net/net.h"
 
-enum { PORT = 24433, BIG = 32 << 20, IDLE = 1000, SIDES_MAX = 1200 };
+enum { BIG = 32 << 20, IDLE = 1000, SIDES_MAX = 1200 };
 
 /* When a side gives its connection up. */
 enum giving_up { NEVER, IN_DATA, IN_DRAIN, IN_CLOSE };
@@ -48,6 +48,23 @@ static struct {
 	bool closed;
 	struct err err;
 } w;
+
+/* Ten ports for this process, so that several runs don't meet. */
+static uint16_t
+port_of(int n)
+{
+	return (uint16_t)(20000 + getpid() % 1200 * 10 + n);
+}
+
+/* HOST with the nth of them; valid until the next call with this n. */
+static const char *
+at(const char *host, int n)
+{
+	static char places[10][PLACE_MAX];
+
+	snprintf(places[n], PLACE_MAX, "%s:%u", host, port_of(n));
+	return places[n];
+}
 
 static void
 give_up(struct side *s)
@@ -80,6 +97,14 @@ send_more(struct side *s)
 	}
 }
 
+/* The caller ends it, when all has come and gone. */
+static void
+end_if_done(struct side *s)
+{
+	if (!s->accepted && s->received == BIG && s->sent == s->to_send)
+		give_up(s);
+}
+
 static void
 on_data(struct net_conn *conn, const uint8_t *bytes, size_t len)
 {
@@ -93,8 +118,8 @@ on_data(struct net_conn *conn, const uint8_t *bytes, size_t len)
 	s->received += len;
 	if (s->when == IN_DATA)
 		give_up(s);
-	else if (!s->accepted && s->received == BIG)
-		give_up(s);
+	else
+		end_if_done(s);
 }
 
 static void
@@ -108,6 +133,8 @@ on_drain(struct net_conn *conn)
 		give_up(s);
 	else
 		send_more(s);
+	if (!s->closed)
+		end_if_done(s);
 }
 
 static void
@@ -197,7 +224,7 @@ warm_up(void **state)
 static int
 open_world(void **state)
 {
-	struct net_options opt = { .lan = NET_LAN_OFF, .port = PORT };
+	struct net_options opt = { .lan = NET_LAN_OFF, .port = port_of(0) };
 
 	memset(&w, 0, sizeof w);
 	files_before = open_files();
@@ -292,16 +319,17 @@ a_named_port_is_that_or_an_error(void **state)
 {
 	char place[PLACE_MAX];
 
-	assert_int_equal(listen_at("127.0.0.1:24999"), 0);
-	assert_string_equal(w.place, "127.0.0.1:24999");
-	assert_int_equal(listen_at("127.0.0.1:24999"), E_EXISTS);
-	assert_non_null(strstr(w.err.text, "127.0.0.1:24999 is taken"));
+	assert_int_equal(listen_at(at("127.0.0.1", 9)), 0);
+	assert_string_equal(w.place, at("127.0.0.1", 9));
+	assert_int_equal(listen_at(at("127.0.0.1", 9)), E_EXISTS);
+	assert_non_null(strstr(w.err.text, at("127.0.0.1", 9)));
+	assert_non_null(strstr(w.err.text, "is taken by another program"));
 	assert_true(w.err.hint[0] != '\0');
-	assert_int_equal(listen_at("localhost:24999"), E_EXISTS);
-	assert_int_equal(listen_at("203.0.113.9:24999"), E_NOTFOUND);
-	assert_int_equal(listen_at("no..host:24999"), E_NOTFOUND);
+	assert_int_equal(listen_at(at("localhost", 9)), E_EXISTS);
+	assert_int_equal(listen_at(at("203.0.113.9", 9)), E_NOTFOUND);
+	assert_int_equal(listen_at(at("no..host", 9)), E_NOTFOUND);
 	assert_int_equal(listen_at("127.0.0.1"), E_USAGE);
-	assert_int_equal(listen_at("localhost:24998"), 0);
+	assert_int_equal(listen_at(at("localhost", 8)), 0);
 	connect_to(own_port("localhost", place));
 	run_until(w.n == 2);
 }
@@ -359,13 +387,11 @@ much_goes_both_ways(void **state)
 	struct side *a, *b;
 
 	w.to_send = BIG;
-	assert_int_equal(listen_at("127.0.0.1:24990"), 0);
+	assert_int_equal(listen_at(at("127.0.0.1", 1)), 0);
 	connect_to(own_port("127.0.0.1", place));
 	run_until(w.n == 2);
 	a = &w.sides[0];
 	b = &w.sides[1];
-	/* The caller ends it when it has all; the called one has all too if
-	 * it is not ended before. */
 	run_until(w.done == 2);
 	assert_int_equal(a->sent, BIG);
 	assert_int_equal(b->sent, BIG);
@@ -384,7 +410,7 @@ a_slow_reader_costs_little(void **state)
 	size_t before;
 
 	w.keep_silent = true;
-	assert_int_equal(listen_at("127.0.0.1:24991"), 0);
+	assert_int_equal(listen_at(at("127.0.0.1", 1)), 0);
 	connect_to(own_port("127.0.0.1", place));
 	run_until(w.n == 2);
 	caller = &w.sides[w.sides[0].accepted];
@@ -418,7 +444,7 @@ close_flushes_what_is_queued(void **state)
 	struct side *caller, *called;
 
 	w.keep_silent = true;
-	assert_int_equal(listen_at("127.0.0.1:24992"), 0);
+	assert_int_equal(listen_at(at("127.0.0.1", 1)), 0);
 	connect_to(own_port("127.0.0.1", place));
 	run_until(w.n == 2);
 	caller = &w.sides[w.sides[0].accepted];
@@ -442,7 +468,7 @@ a_connection_ends_in_any_callback(void **state)
 	char place[PLACE_MAX];
 	size_t i, sides;
 
-	assert_int_equal(listen_at("127.0.0.1:24993"), 0);
+	assert_int_equal(listen_at(at("127.0.0.1", 1)), 0);
 	for (i = 0; i < 3; i++) {
 		sides = w.n;
 		w.when = all[i];
@@ -460,7 +486,7 @@ abort_in_each_state(void **state)
 {
 	char place[PLACE_MAX];
 
-	assert_int_equal(listen_at("127.0.0.1:24994"), 0);
+	assert_int_equal(listen_at(at("127.0.0.1", 1)), 0);
 	connect_to(own_port("127.0.0.1", place));
 	run_until(w.n == 2);
 	w.sides[0].closed = true;
@@ -495,14 +521,14 @@ idle_connections_keep_nobody_out(void **state)
 	char place[PLACE_MAX];
 	size_t i, seen, sides;
 
-	assert_int_equal(listen_at("127.0.0.1:24995"), 0);
+	assert_int_equal(listen_at(at("127.0.0.1", 1)), 0);
 	/* One that is known stays, however many come. */
 	connect_to(own_port("127.0.0.1", place));
 	run_until(w.n == 2);
 	net_conn_mark(w.sides[w.sides[0].accepted ? 0 : 1].conn);
 	getrusage(RUSAGE_SELF, &before);
 	for (i = 0; i < IDLE; i++) {
-		idle[i] = raw_client(24995);
+		idle[i] = raw_client(port_of(1));
 		seen = w.accepted;
 		run_until(w.accepted > seen);
 		if (i == IDLE / 2) {
@@ -567,9 +593,9 @@ a_dial_goes_through_its_places(void **state)
 	char a[PLACE_MAX], b[PLACE_MAX];
 
 	handed_over = 0;
-	assert_int_equal(listen_at("127.0.0.1:24996"), 0);
+	assert_int_equal(listen_at(at("127.0.0.1", 2)), 0);
 	places[1] = own_port("127.0.0.1", a);
-	assert_int_equal(listen_at("127.0.0.1:24997"), 0);
+	assert_int_equal(listen_at(at("127.0.0.1", 3)), 0);
 	places[2] = own_port("127.0.0.1", b);
 	assert_int_equal(net_dial(w.net, &w.env, key, places, 3, 5000,
 	    &dial_events, NULL, &dial, &w.err), 0);

@@ -22,7 +22,7 @@
 #include "net/lan_packet.h"
 #include "net/net.h"
 
-enum { PORT = 25433, LAN_PORT = 25434, NODES = 4 };
+enum { NODES = 4 };
 
 struct node {
 	struct net_env env;
@@ -37,6 +37,9 @@ struct search {
 	size_t found;
 	char place[PLACE_MAX];
 };
+
+/* A port of this test's own, so that several runs don't meet. */
+static uint16_t lan_port;
 
 static uv_loop_t loop;
 static struct node nodes[NODES];
@@ -55,8 +58,8 @@ now_ms(void *self)
 static void
 open_node(size_t i, int64_t clock_off_ms)
 {
-	struct net_options opt = { .port = PORT, .lan = NET_LAN_ALL,
-		.lan_port = LAN_PORT, .lan_only = "lo" };
+	struct net_options opt = { .port = lan_port, .lan = NET_LAN_ALL,
+		.lan_port = lan_port, .lan_only = "lo" };
 	struct node *node = &nodes[i];
 
 	memset(node, 0, sizeof *node);
@@ -330,7 +333,7 @@ stranger(struct sockaddr_in *to)
 	own.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	assert_int_equal(bind(fd, (struct sockaddr *)&own, sizeof own), 0);
 	*to = own;
-	to->sin_port = htons(LAN_PORT);
+	to->sin_port = htons(lan_port);
 	return fd;
 }
 
@@ -577,5 +580,6 @@ main(void)
 		world_test(a_dial_finds_a_key),
 	};
 
+	lan_port = (uint16_t)(20000 + getpid() % 12000);
 	return cmocka_run_group_tests(tests, warm_up, NULL);
 }
