@@ -549,7 +549,7 @@ idle_connections_keep_nobody_out(void **state)
 	assert_false(w.sides[0].closed);
 	assert_false(w.sides[1].closed);
 	getrusage(RUSAGE_SELF, &after);
-	print_message("1000 idle connections: %ld KiB more\n",
+	print_message("# 1000 idle connections: %ld KiB more\n",
 	    after.ru_maxrss - before.ru_maxrss);
 #ifndef __SANITIZE_ADDRESS__
 	assert_true(after.ru_maxrss - before.ru_maxrss < 32 << 10);

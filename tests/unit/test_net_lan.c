@@ -197,7 +197,7 @@ who_asks_is_answered_at_once(void **state)
 	before = uv_hrtime();
 	search(1, key_a, &s);
 	run_until(s.found > 0);
-	print_message("found in %.2f ms\n",
+	print_message("# found in %.2f ms\n",
 	    (double)(uv_hrtime() - before) / 1e6);
 	assert_string_equal(s.place, loopback(0, place));
 	assert_true(status(1).recognised > 0);
@@ -354,7 +354,7 @@ garbage_does_nothing(void **state)
 	size_t i, j, len;
 	int fd;
 
-	print_message("seed %u\n", seed);
+	print_message("# seed %u\n", seed);
 	srand(seed);
 	open_node(0, 0);
 	serve(0, key_a);

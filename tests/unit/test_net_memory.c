@@ -259,7 +259,7 @@ a_seed_gives_one_history(void **state)
 		sum.reordered += a.reordered;
 		sum.connects += a.connects;
 	}
-	print_message("seeds 1-20: %llu connects, %llu cuts, %llu lost, "
+	print_message("# seeds 1-20: %llu connects, %llu cuts, %llu lost, "
 	    "%llu split, %llu refused, %llu restarts, %llu reordered\n",
 	    (unsigned long long)sum.connects, (unsigned long long)sum.cuts,
 	    (unsigned long long)sum.lost, (unsigned long long)sum.split,
