@@ -126,7 +126,7 @@ differences(struct model *m, const char *name, const char *want,
 	must(m->db, sqlite3_step(stmt));
 	n = sqlite3_column_int(stmt, 0);
 	sqlite3_finalize(stmt);
-	if (n > 0)
+	if (n > 0 && name != NULL)
 		sqlite3_exec(m->db, sql, print_difference, (void *)(uintptr_t)name,
 		    NULL);
 	sqlite3_free(count);

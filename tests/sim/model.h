@@ -21,8 +21,8 @@ void model_free(struct model *m);
 int model_take(struct model *m, sqlite3 *site, int64_t after);
 
 /* Compares a site's tables, and its crsql_changes (but for db_version and
- * seq), with what follows from all changes; prints each difference with name
- * in front; the number of differences. */
+ * seq), with what follows from all changes; the number of differences, each printed
+ * with name in front unless name is NULL. */
 int model_compare(struct model *m, sqlite3 *site, const char *name);
 
 /* Cells for which different sites made different changes of one version. */

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: MPL-2.0
+/*
+ * world.h - databases and the network between them, in one process and in
+ * virtual time.  Each site is a real database file with a real store and the
+ * very node code that serve runs (hub.h, session.h); only the network is one
+ * of memory.  What happens to them is decided elsewhere (sim.c).
+ */
+#ifndef SIM_WORLD_H
+#define SIM_WORLD_H
+
+#include <sqlite3.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "net/memory.h"
+
+enum { WORLD_SITES_MAX = 8 };
+
+struct model;
+struct world;
+
+struct site {
+	struct world *world;
+	int number;
+	char name[8];
+	char file[256];
+	uint8_t key[KEY_LEN];
+	sqlite3 *app;           /* a program with the extension loaded */
+	sqlite3 *plain;         /* one that loads nothing */
+	int64_t taken;          /* db_version up to which the model knows */
+	int64_t clock_offset_ms;
+	int epoch;              /* counted up at each restart */
+	uint64_t wake_at;
+	struct store *store;
+	struct hub *hub;
+	struct net *net;
+	bool linked[WORLD_SITES_MAX];   /* are remotes of each other */
+	bool dialling[WORLD_SITES_MAX];
+};
+
+struct world {
+	char dir[128];
+	uint64_t seed;
+	int nsites;
+	struct site site[WORLD_SITES_MAX];
+	struct memnet *memnet;
+	bool verbose;
+};
+
+/* Makes the databases in a directory of their own, with the tables of
+ * history.h replicated, and a connected graph of remotes drawn from seed.
+ * Aborts with a sentence on any error: it is a test. */
+void world_open(struct world *w, uint64_t seed, int nsites, bool verbose);
+void world_close(struct world *w);
+
+/* A site wrote, or may have: its node looks. */
+void world_wrote(struct site *s);
+
+/* The site's process dies and comes back at once. */
+void world_restart(struct site *s);
+
+/* Runs the network for so many virtual milliseconds. */
+void world_run(struct world *w, uint64_t ms);
+
+/* Every own change not taken yet goes to the model. */
+void world_take(struct site *s, struct model *m);
+
+#endif
