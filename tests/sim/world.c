@@ -118,6 +118,7 @@ struct link {
 	struct site *from;
 	int to;
 	int epoch;
+	struct link *next;      /* all of the world's, freed at its end */
 };
 
 static void
@@ -129,7 +130,6 @@ on_redial(void *owner)
 		l->from->dialling[l->to] = false;
 		dial(l->from, l->to);
 	}
-	free(l);
 }
 
 /* Tries again after a moment. */
@@ -176,7 +176,6 @@ on_connected(void *owner, struct net_conn *conn, const struct err *why)
 	if (l->epoch != l->from->epoch) {
 		if (conn != NULL)
 			net_conn_abort(conn);
-		free(l);
 		return;
 	}
 	if (conn == NULL) {
@@ -203,7 +202,8 @@ dial(struct site *from, int to)
 	l = malloc(sizeof *l);
 	if (l == NULL)
 		broken("out of memory");
-	*l = (struct link){ from, to, from->epoch };
+	*l = (struct link){ from, to, from->epoch, from->world->links };
+	from->world->links = l;
 	from->dialling[to] = true;
 	addr_format(from->world->site[to].key, place);
 	if (from->net->backend->connect(from->net, place, CONNECT_MS,
@@ -313,7 +313,7 @@ make_site(struct world *w, int number)
 	s->world = w;
 	s->number = number;
 	snprintf(s->name, sizeof s->name, "s%d", number);
-	snprintf(s->file, sizeof s->file, "%s/%s.db", w->dir, s->name);
+	snprintf(s->file, sizeof s->file, "%s/s%d.db", s->world->dir, number);
 	must(store_init(&init, &already, &err), &err, "init");
 	s->app = open_handle(s->file, true);
 	if (sqlite3_exec(s->app, history_schema, NULL, NULL, NULL) != SQLITE_OK)
@@ -382,6 +382,7 @@ void
 world_close(struct world *w)
 {
 	char command[256];
+	struct link *l;
 	int i;
 
 	for (i = 0; i < w->nsites; i++)
@@ -390,6 +391,10 @@ world_close(struct world *w)
 	while (memnet_step(w->memnet))
 		;
 	memnet_free(w->memnet);
+	while ((l = w->links) != NULL) {
+		w->links = l->next;
+		free(l);
+	}
 	snprintf(command, sizeof command, "rm -rf '%s'", w->dir);
 	if (system(command) != 0)
 		broken("can't remove %s", w->dir);

@@ -16,6 +16,7 @@
 
 enum { WORLD_SITES_MAX = 8 };
 
+struct link;
 struct model;
 struct world;
 
@@ -44,6 +45,7 @@ struct world {
 	int nsites;
 	struct site site[WORLD_SITES_MAX];
 	struct memnet *memnet;
+	struct link *links;     /* world.c */
 	bool verbose;
 };
 
