@@ -23,7 +23,7 @@ struct world;
 struct site {
 	struct world *world;
 	int number;
-	char name[8];
+	char name[16];
 	char file[256];
 	uint8_t key[KEY_LEN];
 	sqlite3 *app;           /* a program with the extension loaded */
