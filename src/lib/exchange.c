@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: MPL-2.0
+/*
+ * exchange.c - fetch, merge, pull and push: through the running serve of the
+ * database if there is one, else by connections of their own.
+ */
+#include "lib/handle.h"
+
+#include "node/control_call.h"
+#include "node/event.h"
+#include "node/once.h"
+#include "node/verbs.h"
+
+_Static_assert(EXCHANGE_FETCH == 0 && EXCHANGE_PUSH == 3, "all verbs");
+
+static int
+give_progress(void *self, const struct exchange_progress *p)
+{
+	const ddcp_exchange *x = self;
+	ddcp_progress out = { .remote = p->remote, .stage = p->stage,
+		.rows = p->rows, .transactions = p->transactions,
+		.bytes = p->bytes, .total = p->total,
+		.elapsed_ms = p->elapsed_ms };
+
+	return x->progress != NULL ? x->progress(x->self, &out) : 0;
+}
+
+static int
+give_result(void *self, const struct exchange_result *r)
+{
+	const ddcp_exchange *x = self;
+	ddcp_result out = { .remote = r->remote, .code = r->code,
+		.error = r->error, .hint = r->hint, .path = r->path,
+		.transactions = r->transactions, .rows = r->rows,
+		.bytes = r->bytes, .parked = r->parked, .held = r->held,
+		.peer_merges = r->peer_merges };
+
+	return x->result != NULL ? x->result(x->self, &out) : 0;
+}
+
+static int
+take_progress(const ddcp_exchange *x, const json_t *p)
+{
+	struct exchange_progress progress = {
+		.remote = control_text(p, "remote"),
+		.stage = control_text(p, "stage"),
+		.rows = (uint64_t)control_number(p, "rows"),
+		.transactions = (uint64_t)control_number(p, "transactions"),
+		.bytes = (uint64_t)control_number(p, "bytes"),
+		.total = (uint64_t)control_number(p, "total"),
+		.elapsed_ms = control_number(p, "elapsed_ms") };
+
+	return give_progress((void *)(uintptr_t)x, &progress);
+}
+
+static int
+take_result(const ddcp_exchange *x, const json_t *r)
+{
+	struct exchange_result result = {
+		.remote = control_text(r, "remote"),
+		.code = (int)control_number(r, "code"),
+		.error = control_text(r, "error"),
+		.hint = control_text(r, "hint"),
+		.path = control_text(r, "path"),
+		.transactions = (uint64_t)control_number(r, "transactions"),
+		.rows = (uint64_t)control_number(r, "rows"),
+		.bytes = (uint64_t)control_number(r, "bytes"),
+		.parked = (uint64_t)control_number(r, "parked"),
+		.held = (uint64_t)control_number(r, "held"),
+		.peer_merges = json_is_true(json_object_get(r,
+		    "peer_merges")) };
+
+	return give_result((void *)(uintptr_t)x, &result);
+}
+
+static int
+take_line(void *self, const json_t *line)
+{
+	const json_t *part = json_object_get(line, "progress");
+
+	if (part != NULL)
+		return take_progress(self, part);
+	part = json_object_get(line, "result");
+	return part != NULL ? take_result(self, part) : 0;
+}
+
+static int
+ask_serve(ddcp *d, enum exchange_verb verb, const ddcp_exchange *x,
+    uint32_t timeout_ms, bool *ran, struct err *err)
+{
+	return control_call(store_state_dir(d->store), json_pack(
+	    "{s:s, s:s, s:I, s:b}", "verb", verbs_name(verb), "remote",
+	    x->remote != NULL ? x->remote : "", "timeout_ms",
+	    (json_int_t)timeout_ms, "progress", x->progress != NULL),
+	    take_line, (void *)(uintptr_t)x, &d->stop, ran, err);
+}
+
+static int
+exchange(ddcp *d, enum exchange_verb verb, const ddcp_exchange *x,
+    ddcp_error *error)
+{
+	static const ddcp_exchange defaults;
+	struct err err = { .code = 0 };
+	struct exchange own;
+	bool ran;
+	int rc;
+
+	if (x == NULL)
+		x = &defaults;
+	own = (struct exchange){ .verb = verb, .remote = x->remote,
+		.timeout_ms = (uint32_t)lib_timeout(d, x->timeout_ms),
+		.progress = x->progress != NULL ? give_progress : NULL,
+		.result = give_result, .self = (void *)(uintptr_t)x };
+	rc = ask_serve(d, verb, x, own.timeout_ms, &ran, &err);
+	if (!ran && rc == 0)
+		rc = once_run(d->store, &own, &d->stop, &err);
+	stop_reset(&d->stop);
+	return lib_error(rc, &err, error);
+}
+
+int
+ddcp_fetch(ddcp *d, const ddcp_exchange *x, ddcp_error *error)
+{
+	return exchange(d, EXCHANGE_FETCH, x, error);
+}
+
+int
+ddcp_merge(ddcp *d, const ddcp_exchange *x, ddcp_error *error)
+{
+	return exchange(d, EXCHANGE_MERGE, x, error);
+}
+
+int
+ddcp_pull(ddcp *d, const ddcp_exchange *x, ddcp_error *error)
+{
+	return exchange(d, EXCHANGE_PULL, x, error);
+}
+
+int
+ddcp_push(ddcp *d, const ddcp_exchange *x, ddcp_error *error)
+{
+	return exchange(d, EXCHANGE_PUSH, x, error);
+}

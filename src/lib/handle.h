@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: MPL-2.0
+/*
+ * handle.h - what the files of the library share.  Each function of ddcp.h is
+ * a thin cover over store or node; nothing is decided here.
+ */
+#ifndef LIB_HANDLE_H
+#define LIB_HANDLE_H
+
+#include <ddcp.h>
+
+#include "base/err.h"
+#include "node/stop.h"
+#include "store/store.h"
+
+enum { LIB_TIMEOUT_MS = 10000 };
+
+struct ddcp {
+	struct store *store;
+	struct stop stop;       /* of exchanges */
+	int timeout_ms;
+};
+
+/* Tells the caller of the library, who may not want to know; returns rc. */
+int lib_error(int rc, const struct err *err, ddcp_error *out);
+
+/* "VLD0:..." of a key. */
+void lib_address(const uint8_t key[static KEY_LEN],
+    char out[DDCP_ADDRESS_MAX]);
+
+/* Timeout in ms: the one asked for, else the handle's. */
+int lib_timeout(const ddcp *d, int asked_ms);
+
+#endif

@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: MPL-2.0
+/* look.c - where the database stands: status, places, doctor, cleanup. */
+#include "lib/handle.h"
+
+#include "node/control_call.h"
+#include "node/doctor.h"
+
+_Static_assert((int)DDCP_FINE == (int)DOCTOR_FINE
+    && (int)DDCP_NOTE == (int)DOCTOR_NOTE
+    && (int)DDCP_WARNING == (int)DOCTOR_WARNING
+    && (int)DDCP_REFUSAL == (int)DOCTOR_REFUSAL, "one list of grades");
+
+static int
+count_knock(void *self, const struct store_knock *k)
+{
+	++*(uint64_t *)self;
+	return 0;
+}
+
+int
+ddcp_status(ddcp *d, ddcp_state *out, ddcp_error *error)
+{
+	struct err err = { .code = 0 };
+	struct store_status status;
+	uint64_t knocks = 0;
+	int rc = store_status(d->store, &status, &err);
+
+	if (rc == 0)
+		rc = store_knock_each(d->store, count_knock, &knocks, &err);
+	if (rc == 0)
+		*out = (ddcp_state){ .version = status.version,
+			.tables = status.tables, .pending = status.pending,
+			.parked = status.parked, .knocks = knocks,
+			.file_bytes = status.file_bytes,
+			.serving = control_is_served(
+			    store_state_dir(d->store)) };
+	return lib_error(rc, &err, error);
+}
+
+struct address_walk {
+	int (*each)(void *self, const char *address);
+	void *self;
+};
+
+static int
+take_address(void *self, const json_t *line)
+{
+	const struct address_walk *w = self;
+
+	return w->each(w->self, control_text(line, "place"));
+}
+
+int
+ddcp_full_addresses(ddcp *d, int (*each)(void *self, const char *address),
+    void *self, ddcp_error *error)
+{
+	struct address_walk w = { each, self };
+	struct err err = { .code = 0 };
+	bool ran;
+	int rc = control_call(store_state_dir(d->store), json_pack("{s:s}",
+	    "verb", "places"), take_address, &w, &d->stop, &ran, &err);
+
+	if (rc == 0 && !ran)
+		rc = err_set(&err, E_UNREACHABLE, "ddcp serve",
+		    "no serve of this database runs");
+	stop_reset(&d->stop);
+	return lib_error(rc, &err, error);
+}
+
+struct finding_walk {
+	int (*each)(void *self, const ddcp_finding *finding);
+	void *self;
+};
+
+static int
+give_finding(void *self, const struct doctor_finding *f)
+{
+	const struct finding_walk *w = self;
+	ddcp_finding out = { .grade = (enum ddcp_finding_grade)f->grade,
+		.subject = f->subject, .rule = f->rule, .text = f->text,
+		.hint = f->hint };
+
+	return w->each(w->self, &out);
+}
+
+static int
+take_finding(void *self, const json_t *line)
+{
+	const json_t *f = json_object_get(line, "finding");
+	struct doctor_finding out = {
+		.grade = (enum doctor_grade)control_number(f, "grade"),
+		.subject = control_text(f, "subject"),
+		.rule = control_text(f, "rule"),
+		.text = control_text(f, "text"),
+		.hint = control_text(f, "hint") };
+
+	return f != NULL ? give_finding(self, &out) : 0;
+}
+
+int
+ddcp_doctor(ddcp *d, const char *remote, int timeout_ms,
+    int (*each)(void *self, const ddcp_finding *finding), void *self,
+    ddcp_error *error)
+{
+	struct finding_walk w = { each, self };
+	struct err err = { .code = 0 };
+	int ms = lib_timeout(d, timeout_ms);
+	bool ran;
+	int rc = control_call(store_state_dir(d->store), json_pack(
+	    "{s:s, s:s, s:i}", "verb", "doctor", "remote",
+	    remote != NULL ? remote : "", "timeout_ms", ms), take_finding, &w,
+	    &d->stop, &ran, &err);
+
+	if (rc == 0 && !ran)
+		rc = doctor_run(d->store, remote, (uint32_t)ms, give_finding, &w,
+		    &d->stop, &err);
+	stop_reset(&d->stop);
+	return lib_error(rc, &err, error);
+}
+
+static int
+take_cleaned(void *self, const json_t *line)
+{
+	const json_t *c = json_object_get(line, "cleaned");
+	ddcp_cleaned *out = self;
+
+	out->pages = (uint64_t)control_number(c, "pages");
+	out->bytes = (uint64_t)control_number(c, "bytes");
+	return 0;
+}
+
+int
+ddcp_cleanup(ddcp *d, ddcp_cleaned *out, ddcp_error *error)
+{
+	struct err err = { .code = 0 };
+	ddcp_cleaned cleaned = { 0, 0 };
+	bool ran;
+	int rc = control_call(store_state_dir(d->store), json_pack("{s:s}",
+	    "verb", "cleanup"), take_cleaned, &cleaned, &d->stop, &ran, &err);
+
+	if (rc == 0 && !ran)
+		rc = store_cleanup(d->store, &cleaned.pages, &cleaned.bytes,
+		    &err);
+	if (out != NULL)
+		*out = cleaned;
+	stop_reset(&d->stop);
+	return lib_error(rc, &err, error);
+}

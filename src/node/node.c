@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: MPL-2.0
+#include "node/node.h"
+
+#include <string.h>
+
+#include "node/stop.h"
+
+static uint64_t
+env_now_ms(void *self)
+{
+	struct node *n = self;
+
+	uv_update_time(&n->loop);
+	return uv_now(&n->loop);
+}
+
+static int64_t
+env_date_ms(void *self)
+{
+	struct node *n = self;
+
+	return (int64_t)n->net_env.now_ms(n->net_env.self);
+}
+
+static void
+on_timer(uv_timer_t *timer)
+{
+	struct node *n = timer->data;
+
+	hub_tick(n->hub);
+}
+
+static void
+env_wake(void *self, uint64_t at_ms)
+{
+	struct node *n = self;
+	uint64_t now = uv_now(&n->loop);
+
+	if (at_ms == HUB_NEVER)
+		uv_timer_stop(&n->timer);
+	else
+		uv_timer_start(&n->timer, on_timer,
+		    at_ms > now ? at_ms - now : 0, 0);
+}
+
+int
+node_open(struct node *n, struct store *store,
+    const struct node_options *options, struct err *err)
+{
+	struct hub_env env = { env_now_ms, env_date_ms, env_wake, n };
+	struct net_options net = { .lan = options->no_discovery ? NET_LAN_OFF
+	    : NET_LAN_AUTO };
+	int rc;
+
+	memset(n, 0, sizeof *n);
+	n->store = store;
+	rc = uv_loop_init(&n->loop);
+	if (rc != 0)
+		return err_set(err, E_FATAL, NULL, "can't make a loop: %s",
+		    uv_strerror(rc));
+	n->loop_open = true;
+	n->net_env = net_env_system(&n->loop);
+	uv_timer_init(&n->loop, &n->timer);
+	n->timer.data = n;
+	n->timer_open = true;
+	rc = net_find("direct")->open(&n->net_env, &net, &n->net, err);
+	if (rc == 0)
+		rc = hub_new(store, &env, &options->hub, &n->hub, err);
+	if (rc != 0)
+		node_close(n);
+	return rc;
+}
+
+void
+node_close(struct node *n)
+{
+	if (n->hub != NULL)
+		hub_free(n->hub);
+	n->hub = NULL;
+	if (n->net != NULL)
+		n->net->backend->close(n->net, NULL, NULL);
+	n->net = NULL;
+	if (n->timer_open)
+		uv_close((uv_handle_t *)&n->timer, NULL);
+	n->timer_open = false;
+	if (!n->loop_open)
+		return;
+	uv_run(&n->loop, UV_RUN_DEFAULT);
+	uv_loop_close(&n->loop);
+	n->loop_open = false;
+}
+
+/* Only there so that the loop wakes up. */
+static void
+on_stop(uv_poll_t *poll, int status, int events)
+{
+	uv_poll_stop(poll);
+}
+
+static void
+poll_closed(uv_handle_t *handle)
+{
+	*(bool *)handle->data = true;
+}
+
+int
+node_run_until(struct node *n, const bool *done, struct stop *stop,
+    struct err *err)
+{
+	uv_poll_t poll;
+	bool closed = false;
+
+	uv_poll_init(&n->loop, &poll, stop->fd[0]);
+	uv_poll_start(&poll, UV_READABLE, on_stop);
+	while (!*done && !stop->asked)
+		uv_run(&n->loop, UV_RUN_ONCE);
+	/* The handle is on the stack: it must be gone before the return. */
+	poll.data = &closed;
+	uv_close((uv_handle_t *)&poll, poll_closed);
+	while (!closed)
+		uv_run(&n->loop, UV_RUN_NOWAIT);
+	return *done ? 0 : err_set(err, E_INTERRUPTED,
+	    "what has arrived stays; the same command goes on from there",
+	    "interrupted");
+}

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: MPL-2.0
+/*
+ * node.h - a loop, a network on it, and the hub of a database: what serving
+ * and single exchanges have in common.
+ */
+#ifndef NODE_NODE_H
+#define NODE_NODE_H
+
+#include <stdbool.h>
+
+#include <uv.h>
+
+#include "base/err.h"
+#include "net/net.h"
+#include "node/hub.h"
+
+struct store;
+
+struct node {
+	uv_loop_t loop;
+	uv_timer_t timer;               /* hub_tick() */
+	struct net_env net_env;
+	struct net *net;
+	struct store *store;
+	struct hub *hub;
+	bool loop_open, timer_open;
+};
+
+struct node_options {
+	bool no_discovery;
+	struct hub_options hub;
+};
+
+/* Fills n.  On failure nothing is left open. */
+int node_open(struct node *n, struct store *store,
+    const struct node_options *options, struct err *err);
+
+/* Ends all and runs the loop until nothing is left on it.  What others put on
+ * the loop must be closing. */
+void node_close(struct node *n);
+
+/* Runs the loop until *done or stop is asked (then E_INTERRUPTED). */
+struct stop;
+int node_run_until(struct node *n, const bool *done, struct stop *stop,
+    struct err *err);
+
+#endif

@@ -1,0 +1,343 @@
+// SPDX-License-Identifier: MPL-2.0
+#include "node/run.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "node/session.h"
+
+enum {
+	SLACK_MS = 500,         /* who reaches has the better reason to give */
+	PROGRESS_MS = 100       /* shown at most so often */
+};
+
+enum target_state { FRESH, REACHING, ASKED, OVER };
+
+struct target {
+	struct job job;
+	struct run *run;
+	struct store_remote remote;
+	enum target_state state;
+	uint64_t seen_ms;       /* of the last progress */
+};
+
+struct run {
+	struct node *node;
+	uv_timer_t timer;
+	enum exchange_verb verb;
+	uint32_t timeout_ms;
+	const struct run_events *events;
+	void *owner;
+	uint64_t started_ms, shown_ms;
+	struct target *target;
+	size_t n, over;
+	int code;               /* gravest so far */
+	bool ended;
+};
+
+static void on_timer(uv_timer_t *timer);
+
+static uint64_t
+now(const struct run *r)
+{
+	return uv_now(&r->node->loop);
+}
+
+static void
+timer_closed(uv_handle_t *handle)
+{
+	struct run *r = handle->data;
+
+	free(r->target);
+	free(r);
+}
+
+void
+run_stop(struct run *r)
+{
+	size_t i;
+
+	if (r->ended)
+		return;
+	r->ended = true;
+	for (i = 0; i < r->n; i++)
+		if (r->target[i].state == ASKED)
+			session_undo(&r->target[i].job);
+	uv_close((uv_handle_t *)&r->timer, timer_closed);
+}
+
+static void
+end(struct run *r, int code, const struct err *why)
+{
+	const struct run_events *events = r->events;
+	void *owner = r->owner;
+
+	if (r->ended)
+		return;
+	run_stop(r);
+	events->done(owner, code, why);
+}
+
+static void
+finish(struct target *t, const struct exchange_result *result)
+{
+	struct run *r = t->run;
+	int rc;
+
+	t->state = OVER;
+	r->over++;
+	r->code = err_gravest(r->code, result->code);
+	rc = r->events->result(r->owner, result);
+	if (rc != 0)
+		end(r, rc, NULL);
+	else if (r->over == r->n)
+		end(r, r->code, NULL);
+}
+
+static void
+fail(struct target *t, const struct err *why)
+{
+	struct exchange_result result = { .remote = t->remote.name,
+		.code = why->code, .error = why->text, .hint = why->hint,
+		.path = "" };
+
+	finish(t, &result);
+}
+
+static void
+on_job_progress(struct job *job, const struct exchange_progress *p)
+{
+	struct target *t = job->owner;
+	struct run *r = t->run;
+	struct exchange_progress shown = *p;
+	int rc;
+
+	t->seen_ms = now(r);
+	if (r->events->progress == NULL || t->seen_ms - r->shown_ms < PROGRESS_MS)
+		return;
+	r->shown_ms = t->seen_ms;
+	shown.elapsed_ms = (int64_t)(t->seen_ms - r->started_ms);
+	rc = r->events->progress(r->owner, &shown);
+	if (rc != 0)
+		end(r, rc, NULL);
+}
+
+static void
+on_job_done(struct job *job, const struct exchange_result *result)
+{
+	finish(job->owner, result);
+}
+
+static void
+ask(struct target *t, struct session *s)
+{
+	t->state = ASKED;
+	t->seen_ms = now(t->run);
+	t->job = (struct job){ .verb = t->run->verb,
+		.progress = on_job_progress, .done = on_job_done, .owner = t };
+	session_do(s, &t->job);
+}
+
+void
+run_opened(struct run *r, struct session *s)
+{
+	size_t i;
+
+	for (i = 0; i < r->n && !r->ended; i++)
+		if (r->target[i].state == REACHING
+		    && r->target[i].remote.id == session_remote(s))
+			ask(&r->target[i], s);
+}
+
+void
+run_failed(struct run *r, int64_t remote, const struct err *why)
+{
+	size_t i;
+
+	for (i = 0; i < r->n && !r->ended; i++)
+		if (r->target[i].state == REACHING
+		    && r->target[i].remote.id == remote) {
+			fail(&r->target[i], why);
+			return;
+		}
+}
+
+static void
+merge(struct target *t)
+{
+	struct exchange_result result = { .remote = t->remote.name,
+		.error = "", .hint = "", .path = "" };
+	struct store_result got = { .rows = 0 };
+	struct err err = { .code = 0 };
+	bool again;
+
+	result.code = store_merge_inbox(t->run->node->store, t->remote.id, &got,
+	    &err);
+	if (result.code != 0) {
+		result.error = err.text;
+		result.hint = err.hint;
+	} else if (got.parked > 0) {
+		result.code = E_HELD;
+	}
+	result.transactions = got.transactions;
+	result.rows = got.rows;
+	result.bytes = got.bytes;
+	result.parked = got.parked;
+	result.held = got.held;
+	hub_changed(t->run->node->hub, &again);
+	finish(t, &result);
+}
+
+static void
+start_target(struct target *t)
+{
+	struct run *r = t->run;
+	struct session *s;
+
+	t->seen_ms = now(r);
+	if (r->verb == EXCHANGE_MERGE) {
+		merge(t);
+		return;
+	}
+	t->state = REACHING;
+	s = hub_find(r->node->hub, t->remote.key);
+	if (s != NULL)
+		ask(t, s);
+	else
+		r->events->reach(r->owner, &t->remote);
+}
+
+/* When the one that has been silent for longest has been so for too long. */
+static uint64_t
+next_due(const struct run *r)
+{
+	uint64_t due = UINT64_MAX, at;
+	const struct target *t;
+
+	for (t = r->target; t < r->target + r->n; t++) {
+		if (t->state == OVER)
+			continue;
+		/* Who waits for his turn is not slow. */
+		at = t->state == ASKED && !t->job.running ? now(r) : t->seen_ms;
+		at += r->timeout_ms + (t->state == REACHING ? SLACK_MS : 0);
+		if (at < due)
+			due = at;
+	}
+	return due;
+}
+
+static void
+give_up(struct target *t)
+{
+	struct run *r = t->run;
+	struct err why = { .code = 0 };
+
+	if (t->state == ASKED)
+		session_undo(&t->job);
+	err_set(&why, E_UNREACHABLE, t->state == ASKED
+	    ? "what has arrived stays; try again, or with a longer --timeout"
+	    : "is `ddcp serve` running there? else name the place: "
+	    "KEY@HOST:PORT", t->state == ASKED
+	    ? "the other side did nothing for %.3g s"
+	    : "nobody with this address answered within %.3g s",
+	    r->timeout_ms / 1000.0);
+	fail(t, &why);
+}
+
+static void
+arm(struct run *r)
+{
+	uint64_t due;
+
+	if (r->ended)
+		return;
+	due = next_due(r);
+	if (due != UINT64_MAX)
+		uv_timer_start(&r->timer, on_timer,
+		    due > now(r) ? due - now(r) : 0, 0);
+}
+
+static void
+on_timer(uv_timer_t *timer)
+{
+	struct run *r = timer->data;
+	struct target *t;
+
+	for (t = r->target; t < r->target + r->n && !r->ended; t++)
+		if (t->state == FRESH)
+			start_target(t);
+		else if (t->state != OVER
+		    && !(t->state == ASKED && !t->job.running)
+		    && now(r) >= t->seen_ms + r->timeout_ms
+		    + (t->state == REACHING ? SLACK_MS : 0))
+			give_up(t);
+	arm(r);
+}
+
+static int
+add_target(void *self, const struct store_remote *remote)
+{
+	struct run *r = self;
+	struct target *more = realloc(r->target, (r->n + 1) * sizeof *more);
+
+	if (more == NULL)
+		return E_FATAL;
+	r->target = more;
+	more[r->n++] = (struct target){ .remote = *remote };
+	return 0;
+}
+
+static int
+find_targets(struct run *r, const char *name, struct err *err)
+{
+	struct store_remote one;
+	size_t i;
+	int rc;
+
+	if (name != NULL) {
+		rc = store_remote_by_name(r->node->store, name, &one, err);
+		if (rc == 0 && add_target(r, &one) != 0)
+			rc = err_nomem(err);
+	} else {
+		rc = store_remote_each(r->node->store, add_target, r, err);
+		if (rc == 0 && r->n == 0)
+			rc = err_set(err, E_NOTFOUND,
+			    "ddcp remote add NAME KEY names one",
+			    "no remote is named here");
+	}
+	/* Now that the array stays where it is. */
+	for (i = 0; i < r->n; i++)
+		r->target[i].run = r;
+	return rc;
+}
+
+int
+run_start(struct node *n, const struct exchange *x,
+    const struct run_events *events, void *owner, struct run **out,
+    struct err *err)
+{
+	struct run *r = calloc(1, sizeof *r);
+	int rc;
+
+	if (r == NULL)
+		return err_nomem(err);
+	r->node = n;
+	r->verb = x->verb;
+	r->timeout_ms = x->timeout_ms;
+	r->events = events;
+	r->owner = owner;
+	rc = find_targets(r, x->remote, err);
+	if (rc != 0) {
+		free(r->target);
+		free(r);
+		return rc;
+	}
+	uv_timer_init(&n->loop, &r->timer);
+	r->timer.data = r;
+	uv_update_time(&n->loop);
+	r->started_ms = now(r);
+	uv_timer_start(&r->timer, on_timer, 0, 0);
+	*out = r;
+	return 0;
+}
