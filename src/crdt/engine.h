@@ -166,5 +166,6 @@ int import_register(struct engine *e);
 int park_register(struct engine *e);
 int seen_register(struct engine *e);
 int funcs_register(struct engine *e);
+int pageinfo_register(struct engine *e);
 
 #endif

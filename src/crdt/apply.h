@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: MPL-2.0
+/*
+ * apply.h - one change of a row as it came in a page or was parked: what this
+ * table can take is merged, the rest is parked (R11).
+ *
+ * PARKED BYTES (column mask of a log row with n = -4)
+ *   reason  cl  ncells  (name  version  seq  value)*
+ *   reason and name are texts, numbers are varints; the sentinel has an empty
+ *   name and the value NULL; an even cl is a delete and has the sentinel only.
+ */
+#ifndef CRDT_APPLY_H
+#define CRDT_APPLY_H
+
+#include "crdt/merge.h"
+
+enum { APPLY_UNKNOWN = -2 };    /* column that is not here */
+
+struct apply_cell {
+	const char *name;       /* not terminated; "" for the sentinel */
+	int nname;
+	struct merge_cell cell;
+};
+
+struct apply {
+	struct engine *e;
+	struct merge_row row;
+	int room;               /* cells in the two arrays */
+	struct apply_cell *given;
+	struct merge_cell *known;
+	struct buf parked;
+	bool retrying;          /* numbers out of range are no failure then */
+	bool has_parked;        /* some change is parked in this database */
+	int64_t changes;        /* facts that changed */
+};
+
+int apply_init(struct engine *e, struct apply *a);
+void apply_clear(struct apply *a);
+
+/* Room for n cells in a->given, to be filled by the caller. */
+int apply_room(struct apply *a, int n);
+
+/* Merges a->given[0..n) of the row whose key merge_key made.  A refused
+ * change, or what of it has no column here, is parked. */
+int apply_change(struct apply *a, struct merge_origin *origin,
+    struct table *t, int64_t cl, int n);
+
+/* The same for parked bytes that came in a page. */
+int apply_parked(struct apply *a, struct merge_origin *origin,
+    struct table *t, const uint8_t *bytes, int nbytes);
+
+/* Parks a->given[0..n) under pk for that reason. */
+int apply_park(struct apply *a, struct merge_origin *origin,
+    struct table *t, const uint8_t *pk, int npk, int64_t cl, int n,
+    const char *reason);
+
+/* Tries what is parked for the row of merge_key again, or (t NULL) all. */
+int apply_retry(struct apply *a, struct table *t);
+
+/* The reason in parked bytes. */
+bool apply_reason(const uint8_t *bytes, int nbytes, const char **text,
+    int *len);
+
+/* A savepoint around what merges many rows: begin, then end with the code so
+ * far; a failure leaves nothing behind. */
+struct apply_scope {
+	bool outer;
+	bool inner;
+	struct tx tx;
+	int64_t rows_impacted;
+};
+int apply_begin(struct engine *e, struct apply_scope *s);
+int apply_end(struct engine *e, struct apply_scope *s, int rc);
+
+#endif

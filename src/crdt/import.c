@@ -1,0 +1,363 @@
+// SPDX-License-Identifier: MPL-2.0
+/*
+ * import.c - crsql_import(page): merges the transactions of a page, each under
+ * a db_version of its own (R1), in one savepoint.
+ */
+#include <string.h>
+
+#include "crdt/apply.h"
+#include "crdt/page.h"
+#include "crdt/seen.h"
+
+struct import_table {           /* a table of the page, and here */
+	struct table *here;     /* NULL: not replicated here, rows skipped */
+	bool same;              /* the same columns in the same order */
+	struct import_column {
+		const char *name;
+		int nname;
+		int col;        /* index here, or APPLY_UNKNOWN */
+	} *column;
+};
+
+struct import {
+	struct engine *e;
+	struct page page;
+	struct apply apply;
+	struct import_table *table;
+	int64_t *site;          /* ordinals by index of the page; -1 */
+};
+
+/* -- tables ---------------------------------------------------------------- */
+
+static int
+map_columns(struct import_table *m, const struct page_table *t)
+{
+	struct rd r = t->columns;
+	int i;
+
+	m->column = sqlite3_malloc64(((size_t)t->ncol + 1) *
+	    sizeof *m->column);
+	if (m->column == NULL)
+		return SQLITE_NOMEM;
+	m->same = t->ncol == m->here->ncol;
+	for (i = 0; i < t->ncol; i++) {
+		struct import_column *c = &m->column[i];
+
+		page_text(&r, NAME_MAX_BYTES, &c->name, &c->nname);
+		c->col = table_column(m->here, c->name, c->nname);
+		if (c->col < 0)
+			c->col = APPLY_UNKNOWN;
+		if (c->col != i)
+			m->same = false;
+	}
+	return SQLITE_OK;
+}
+
+static int
+map_tables(struct import *im)
+{
+	char name[NAME_MAX_BYTES + 1];
+	int i, rc = SQLITE_OK;
+
+	im->table = sqlite3_malloc64(((size_t)im->page.ntable + 1) *
+	    sizeof *im->table);
+	im->site = sqlite3_malloc64(((size_t)im->page.nsite + 1) *
+	    sizeof *im->site);
+	if (im->table == NULL || im->site == NULL)
+		return SQLITE_NOMEM;
+	memset(im->table, 0, (size_t)im->page.ntable * sizeof *im->table);
+	for (i = 0; i < im->page.nsite; i++)
+		im->site[i] = -1;
+	for (i = 0; i < im->page.ntable && rc == SQLITE_OK; i++) {
+		const struct page_table *t = &im->page.table[i];
+
+		memcpy(name, t->name, (size_t)t->nname);
+		name[t->nname] = '\0';
+		im->table[i].here = strlen(name) == (size_t)t->nname ?
+		    table_find(im->e, name) : NULL;
+		if (im->table[i].here != NULL)
+			rc = map_columns(&im->table[i], t);
+	}
+	return rc;
+}
+
+static void
+import_clear(struct import *im)
+{
+	int i;
+
+	for (i = 0; im->table != NULL && i < im->page.ntable; i++)
+		sqlite3_free(im->table[i].column);
+	sqlite3_free(im->table);
+	sqlite3_free(im->site);
+	apply_clear(&im->apply);
+	page_close(&im->page);
+}
+
+/* -- rows --------------------------------------------------------------------- */
+
+/* Puts a row's cells into apply's array; -1 is no memory. */
+static int
+give_cells(struct import *im, const struct page_row *row)
+{
+	const struct import_table *m = &im->table[row->table];
+	int ncol = im->page.table[row->table].ncol;
+	int i, n = row->kind == PAGE_FRESH ? ncol : row->ncell;
+	struct apply_cell *c;
+
+	if (apply_room(&im->apply, ncol + 1) != SQLITE_OK)
+		return -1;
+	c = im->apply.given;
+	memset(c, 0, sizeof *c);
+	c->name = "";
+	c->cell.col = -1;
+	c->cell.value.type = SQLITE_NULL;
+	if (row->kind == PAGE_DEAD || n == 0) {
+		/* A delete, or a row that is nothing but its key. */
+		c->cell.version = row->cl;
+		c->cell.seq = row->seq;
+		return 1;
+	}
+	for (i = 0; i < n; i++, c++) {
+		int col = row->kind == PAGE_FRESH ? i : row->cell[i].col;
+
+		if (row->kind == PAGE_FRESH) {
+			c->cell.version = 1;
+			c->cell.seq = row->seq + i;
+			c->cell.value = row->value[i];
+		} else {
+			c->cell.version = row->cell[i].version;
+			c->cell.seq = row->cell[i].seq;
+			c->cell.value = row->cell[i].value;
+		}
+		c->name = col < 0 ? "" : m->column[col].name;
+		c->nname = col < 0 ? 0 : m->column[col].nname;
+		c->cell.col = col < 0 ? -1 : m->column[col].col;
+	}
+	return n;
+}
+
+/* A key that can't be one here: the change waits under the key it came
+ * with. */
+static int
+park_key(struct import *im, struct merge_origin *o, const struct page_row *row)
+{
+	struct table *t = im->table[row->table].here;
+	char *reason;
+	int n, rc;
+
+	if (row->kind == PAGE_PARKED)
+		return SQLITE_OK;       /* it is parked where it came from */
+	n = give_cells(im, row);
+	reason = sqlite3_mprintf("%s", engine_error(im->e));
+	rc = n < 0 || reason == NULL ? SQLITE_NOMEM :
+	    apply_park(&im->apply, o, t, row->pk, row->npk, row->cl, n,
+	    reason);
+	sqlite3_free(reason);
+	return rc;
+}
+
+static int
+import_fresh(struct import *im, struct merge_origin *o,
+    const struct page_row *row, bool *done)
+{
+	const struct import_table *m = &im->table[row->table];
+	int rc;
+
+	*done = false;
+	if (row->kind != PAGE_FRESH || !m->same)
+		return SQLITE_OK;
+	rc = merge_fresh(im->e, o, m->here, row->seq, row->value, done);
+	if (*done)
+		im->apply.changes += m->here->ncol > 0 ? m->here->ncol : 1;
+	/* A refusal is met again, and parked, on the other way. */
+	return merge_refused(rc) ? SQLITE_OK : rc;
+}
+
+static int
+import_row(struct import *im, struct merge_origin *o,
+    const struct page_row *row)
+{
+	struct table *t = im->table[row->table].here;
+	int64_t before = im->apply.changes;
+	bool done;
+	int n, rc;
+
+	if (t == NULL)
+		return SQLITE_OK;       /* R12 */
+	rc = merge_key(im->e, t, row->pk, row->npk);
+	if (merge_refused(rc) || rc == SQLITE_RANGE)
+		return park_key(im, o, row);
+	if (rc == SQLITE_OK)
+		rc = import_fresh(im, o, row, &done);
+	if (rc == SQLITE_OK && !done && row->kind == PAGE_PARKED)
+		rc = apply_parked(&im->apply, o, t, row->bytes, row->nbytes);
+	else if (rc == SQLITE_OK && !done) {
+		n = give_cells(im, row);
+		rc = n < 0 ? SQLITE_NOMEM :
+		    apply_change(&im->apply, o, t, row->cl, n);
+	}
+	if (rc == SQLITE_OK && im->apply.changes > before)
+		rc = apply_retry(&im->apply, t);
+	return rc;
+}
+
+/* -- transactions -------------------------------------------------------------- */
+
+static int
+ordinal_of(struct import *im, int i, int64_t *out)
+{
+	int rc = SQLITE_OK;
+
+	if (im->site[i] < 0)
+		rc = site_ordinal(im->e, im->page.site[i].id, SITE_ID_LEN,
+		    true, &im->site[i]);
+	*out = im->site[i];
+	return rc;
+}
+
+static int
+import_steps(struct import *im, struct page_tx *tx)
+{
+	struct page_step step;
+	int64_t site, other;
+	int more, rc = SQLITE_OK;
+
+	while (rc == SQLITE_OK &&
+	    (more = page_read_step(&im->page, tx, &step)) != 0) {
+		if (more < 0)
+			return page_malformed(im->e);
+		rc = ordinal_of(im, tx->site, &site);
+		if (rc == SQLITE_OK)
+			rc = ordinal_of(im, step.other, &other);
+		if (rc == SQLITE_OK && site != im->e->me)
+			rc = seen_store(im->e, site, step.version, other,
+			    step.upto);
+	}
+	return rc;
+}
+
+/* A transaction that began in an earlier page goes on under its dbv. */
+static bool
+goes_on(const struct import *im, const struct page_tx *tx)
+{
+	const struct incoming *in = im->e->incoming;
+
+	return !(tx->flags & PAGE_TX_BEGINS) && in->import_dbv != 0 &&
+	    in->import_dbv == im->e->tx.current && !im->e->tx.current_own &&
+	    in->import_sver == tx->sver && memcmp(in->import_token,
+	    tx->header + HEADER_LEN - TOKEN_LEN, TOKEN_LEN) == 0;
+}
+
+static int
+import_rows(struct import *im, struct page_tx *tx, struct merge_origin *o)
+{
+	struct page_row row;
+	uint32_t n = 0;
+	int more, rc;
+
+	while ((more = page_read_row(&im->page, tx, &row)) > 0) {
+		rc = import_row(im, o, &row);
+		if (rc != SQLITE_OK)
+			return rc;
+		n++;
+	}
+	return more < 0 || n != tx->nrow ? page_malformed(im->e) : SQLITE_OK;
+}
+
+static int
+import_tx(struct import *im, struct page_tx *tx)
+{
+	const struct page_site *site = &im->page.site[tx->site];
+	struct incoming *in = im->e->incoming;
+	struct merge_origin o = { .via = MERGE_IMPORT, .nid = SITE_ID_LEN,
+	    .key = site->key, .incarnation = site->incarnation,
+	    .site = im->site[tx->site], .sver = tx->sver,
+	    .header = tx->header };
+	int64_t head;
+	int rc;
+
+	memcpy(o.id, site->id, SITE_ID_LEN);
+	o.dbv = goes_on(im, tx) ? in->import_dbv : 0;
+	rc = tx_head(im->e, &head);
+	if (im->e->tx.current > head)
+		head = im->e->tx.current;
+	if (rc == SQLITE_OK)
+		rc = merge_check_number(im->e, "the site version", tx->sver,
+		    head);
+	if (rc == SQLITE_OK)
+		rc = import_steps(im, tx);
+	if (rc == SQLITE_OK)
+		rc = import_rows(im, tx, &o);
+	if (rc == SQLITE_OK)
+		rc = place_flush(im->e);
+	im->site[tx->site] = o.site;
+	in->import_dbv = o.dbv;
+	in->import_sver = o.sver;
+	memcpy(in->import_token, tx->header + HEADER_LEN - TOKEN_LEN,
+	    TOKEN_LEN);
+	return rc;
+}
+
+/* -- the functions ---------------------------------------------------------------- */
+
+/* What is parked is tried when the schema is another than it was. */
+static int
+retry_on_schema_change(struct apply *a)
+{
+	struct incoming *in = a->e->incoming;
+	int rc = SQLITE_OK;
+
+	if (in->parked_schema != a->e->tables.schema_version)
+		rc = apply_retry(a, NULL);
+	in->parked_schema = a->e->tables.schema_version;
+	return rc;
+}
+
+static int
+import_page(struct import *im)
+{
+	struct page_tx tx;
+	int more, rc;
+
+	rc = apply_init(im->e, &im->apply);
+	if (rc == SQLITE_OK)
+		rc = retry_on_schema_change(&im->apply);
+	if (rc == SQLITE_OK)
+		rc = map_tables(im);
+	while (rc == SQLITE_OK && (more = page_read_tx(&im->page, &tx)) != 0)
+		rc = more > 0 ? import_tx(im, &tx) : page_malformed(im->e);
+	return rc;
+}
+
+static void
+crsql_import(sqlite3_context *ctx, int argc, sqlite3_value **argv)
+{
+	struct engine *e = sqlite3_user_data(ctx);
+	struct import im = { .e = e };
+	struct apply_scope scope;
+	sqlite3_int64 changes;
+	int rc;
+
+	rc = page_open(e, sqlite3_value_blob(argv[0]),
+	    (size_t)sqlite3_value_bytes(argv[0]), &im.page);
+	if (rc == SQLITE_OK) {
+		rc = apply_begin(e, &scope);
+		if (rc == SQLITE_OK)
+			rc = import_page(&im);
+		rc = apply_end(e, &scope, rc);
+	}
+	changes = im.apply.changes;
+	import_clear(&im);
+	if (rc == SQLITE_OK)
+		sqlite3_result_int64(ctx, changes);
+	else
+		engine_result_error(e, ctx, rc);
+}
+
+int
+import_register(struct engine *e)
+{
+	return sqlite3_create_function(e->db, "crsql_import", 1,
+	    SQLITE_UTF8 | SQLITE_DIRECTONLY, e, crsql_import, NULL, NULL);
+}

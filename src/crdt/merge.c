@@ -1,0 +1,448 @@
+// SPDX-License-Identifier: MPL-2.0
+/*
+ * merge.c - decides what of an incoming row wins.  Writing it to the user's
+ * table is rows.c's, clocks and log are place.c's.
+ */
+#include "crdt/merge.h"
+
+#include <string.h>
+
+bool
+merge_refused(int rc)
+{
+	return (rc & 0xFF) == SQLITE_CONSTRAINT ||
+	    (rc & 0xFF) == SQLITE_MISMATCH;
+}
+
+int
+merge_check_number(struct engine *e, const char *what, int64_t v, int64_t here)
+{
+	if (v > VERSION_MAX || v - here > VERSION_LEAP_MAX)
+		return engine_fail(e, SQLITE_TOOBIG,
+		    "%s %lld is out of range: refused", what, (long long)v);
+	return SQLITE_OK;
+}
+
+/* -- keys ------------------------------------------------------------------- */
+
+/* Unknown types have a code of their own in cr-sqlite. */
+static int
+malformed_key(struct engine *e, const struct rd *at)
+{
+	int type = at->p < at->end ? *at->p & 7 : SQLITE_NULL;
+
+	if (type < SQLITE_INTEGER || type > SQLITE_NULL)
+		return engine_fail(e, SQLITE_MISUSE,
+		    "bad parameter or other API misuse");
+	return engine_fail(e, SQLITE_ABORT, "query aborted");
+}
+
+static int
+read_key(struct engine *e, const struct table *t, const uint8_t *pk, int npk,
+    struct incoming *in)
+{
+	struct rd r, at;
+	int i, n;
+
+	rd_init(&r, pk, npk > 0 ? (size_t)npk : 0);
+	n = rd_u8(&r);
+	if (rd_failed(&r))
+		return engine_fail(e, SQLITE_ABORT, "query aborted");
+	for (i = 0; i < n; i++) {
+		at = r;
+		val_decode(&r, &in->pk_value[i]);
+		if (rd_failed(&r))
+			return malformed_key(e, &at);
+	}
+	if (n > t->npk)
+		return engine_fail(e, SQLITE_RANGE,
+		    "column index out of range");
+	if (n < t->npk)
+		return engine_fail(e, SQLITE_MISMATCH,
+		    "the key of table %s has %d columns here, not %d",
+		    t->name, t->npk, n);
+	return SQLITE_OK;
+}
+
+int
+merge_key(struct engine *e, const struct table *t, const uint8_t *pk, int npk)
+{
+	struct incoming *in = incoming_of(e);
+	char scratch[VAL_SCRATCH];
+	struct val *v;
+	int i, rc;
+
+	if (in == NULL)
+		return SQLITE_NOMEM;
+	rc = read_key(e, t, pk, npk, in);
+	if (rc != SQLITE_OK)
+		return rc;
+	in->pk.len = 0;
+	buf_add_u8(&in->pk, (uint8_t)t->npk);
+	for (i = 0; i < t->npk; i++) {
+		v = &in->pk_value[i];
+		rc = val_settle(e->db, v, t->pk[i].affinity, scratch);
+		if (rc != SQLITE_OK)
+			return rc;
+		if (v->type == SQLITE_NULL)
+			return engine_fail(e, SQLITE_CONSTRAINT,
+			    "NOT NULL constraint failed: %s.%s", t->name,
+			    t->pk[i].name);
+		val_canonical(v);
+		if (t->integer_key && v->type != SQLITE_INTEGER)
+			return engine_fail(e, SQLITE_MISMATCH,
+			    "datatype mismatch");
+		val_encode(&in->pk, v);
+	}
+	if (in->pk.failed)
+		return SQLITE_NOMEM;
+	pack_read(in->pk.data, (int)in->pk.len, t->npk, in->pk_value,
+	    PACK_MAX_COLUMNS);
+	return SQLITE_OK;
+}
+
+/* -- the row in hand ---------------------------------------------------------- */
+
+void
+merge_row_init(struct merge_row *row)
+{
+	memset(row, 0, sizeof *row);
+	row->room = -1;
+}
+
+void
+merge_row_free(struct merge_row *row)
+{
+	if (row->room >= 0)
+		meta_free(&row->meta);
+	sqlite3_free(row->win);
+	sqlite3_free(row->pick);
+	sqlite3_free(row->cols);
+	merge_row_init(row);
+}
+
+static int
+make_room(struct merge_row *row, const struct table *t)
+{
+	size_t n = (size_t)t->ncol + 1;
+
+	if (row->room == t->ncol)
+		return SQLITE_OK;
+	merge_row_free(row);
+	if (meta_init(&row->meta, t) != SQLITE_OK)
+		return SQLITE_NOMEM;
+	row->room = t->ncol;
+	row->win = sqlite3_malloc64(n * sizeof *row->win);
+	row->pick = sqlite3_malloc64(n * sizeof *row->pick);
+	row->cols = sqlite3_malloc64(n * sizeof *row->cols);
+	if (row->win == NULL || row->pick == NULL || row->cols == NULL) {
+		merge_row_free(row);
+		return SQLITE_NOMEM;
+	}
+	memset(row->win, 0, n * sizeof *row->win);
+	return SQLITE_OK;
+}
+
+/* Nothing waits any more. */
+static void
+forget_wins(struct merge_row *row)
+{
+	if (row->nwon > 0)
+		memset(row->win, 0, (size_t)row->room * sizeof *row->win);
+	row->nwon = 0;
+	row->sentinel = false;
+	row->pending = false;
+}
+
+int
+merge_open(struct engine *e, struct merge_origin *origin, struct table *t,
+    const uint8_t *pk, int npk, struct merge_row *row)
+{
+	struct dead tomb;
+	bool found;
+	int rc;
+
+	rc = make_room(row, t);
+	if (rc != SQLITE_OK)
+		return rc;
+	forget_wins(row);
+	row->origin = origin;
+	row->table = t;
+	row->pk = pk;
+	row->npk = npk;
+	row->cl = 0;
+	row->was_dead = row->inserted = row->above = false;
+	row->changes = 0;
+	rc = table_find_key(e, t, pk, npk, &row->live, &row->key);
+	if (rc != SQLITE_OK)
+		return rc;
+	if (row->live) {
+		rc = meta_get(e, t, row->key, &row->meta);
+		row->cl = row->meta.cl;
+		return rc;
+	}
+	rc = dead_get(e, t, pk, npk, &found, &tomb);
+	if (rc == SQLITE_OK && found) {
+		row->was_dead = true;
+		row->cl = tomb.cl;
+	}
+	return rc;
+}
+
+/* -- the decision ------------------------------------------------------------------ */
+
+/* Equal versions: the greater value wins, as the column would store it. */
+static int
+value_wins(struct engine *e, struct merge_row *row,
+    const struct merge_cell *cell, bool *wins)
+{
+	struct table *t = row->table;
+	struct val given = cell->value, here;
+	char scratch[VAL_SCRATCH];
+	sqlite3_stmt *stmt;
+	int c, rc;
+
+	rc = val_settle(e->db, &given, t->col[cell->col].affinity, scratch);
+	if (rc == SQLITE_OK)
+		rc = table_stmt(e, t, TS_ROW, &stmt);
+	if (rc == SQLITE_OK)
+		rc = sqlite3_bind_int64(stmt, 1, row->key);
+	if (rc != SQLITE_OK)
+		return rc;
+	rc = sqlite3_step(stmt);
+	if (rc != SQLITE_ROW) {
+		sqlite3_reset(stmt);
+		return rc != SQLITE_DONE ? rc : engine_fail(e, SQLITE_ERROR,
+		    "could not find row to merge with for tbl %s", t->name);
+	}
+	here = val_of_column(stmt, t->npk + cell->col);
+	c = val_compare(&given, &here);
+	rc = sqlite3_reset(stmt);
+	*wins = c > 0;
+	if (rc == SQLITE_OK && c == 0 && e->merge_equal_values)
+		rc = place_greater_site(e, row, cell->col, wins);
+	return rc;
+}
+
+static int
+cell_wins(struct engine *e, struct merge_row *row,
+    const struct merge_cell *cell, bool *wins)
+{
+	const struct merge_win *win = &row->win[cell->col];
+	int64_t here;
+	bool clock;
+	int rc;
+
+	if (win->won) {
+		here = win->version;
+		clock = true;
+	} else {
+		here = meta_version(row->table, &row->meta, row->key,
+		    cell->col);
+		clock = here != 0 || row->meta.col[cell->col].dbv != 0;
+	}
+	rc = merge_check_number(e, "the column version", cell->version, here);
+	*wins = !clock || cell->version > here;
+	if (rc == SQLITE_OK && clock && cell->version == here)
+		rc = value_wins(e, row, cell, wins);
+	return rc;
+}
+
+/* Fills row->pick and row->cols with the winners; tells of the sentinel. */
+static int
+pick_winners(struct engine *e, struct merge_row *row, int64_t cl,
+    const struct merge_cell *cell, int ncell, int *n, int *sentinel)
+{
+	bool wins;
+	int i, rc;
+
+	*n = 0;
+	*sentinel = -1;
+	for (i = 0; i < ncell; i++) {
+		if (cell[i].col < 0) {
+			*sentinel = i;
+			continue;
+		}
+		wins = cl > row->cl;
+		rc = wins ? merge_check_number(e, "the column version",
+		    cell[i].version, 0) : cell_wins(e, row, &cell[i], &wins);
+		if (rc != SQLITE_OK)
+			return rc;
+		if (wins) {
+			row->pick[*n] = i;
+			row->cols[(*n)++] = cell[i].col;
+		}
+	}
+	return SQLITE_OK;
+}
+
+/* A live row takes a new life: by import its clocks are forgotten (R19), by
+ * crsql_changes they stay, at version 0 and the new place. */
+static int
+new_life(struct engine *e, struct merge_row *row)
+{
+	struct meta *m = &row->meta;
+	int64_t place;
+	int i, rc;
+
+	if (row->origin->via == MERGE_CHANGES) {
+		for (i = 0; i < row->room; i++) {
+			place = place_seq(row, i);
+			if (!row->win[i].won && m->col[i].dbv == 0 &&
+			    meta_version(row->table, m, row->key, i) == 0)
+				continue;
+			if (!row->win[i].won)
+				row->nwon++;
+			else
+				place = row->win[i].seq;
+			row->win[i] = (struct merge_win){ .won = true,
+			    .seq = place };
+		}
+		return SQLITE_OK;
+	}
+	rc = meta_sweep(e, m);
+	place_blank(row);
+	return rc;
+}
+
+static void
+note_winners(struct merge_row *row, const struct merge_cell *cell, int n)
+{
+	struct merge_win *win;
+	int i;
+
+	for (i = 0; i < n; i++) {
+		win = &row->win[row->cols[i]];
+		if (!win->won)
+			row->nwon++;
+		win->won = true;
+		win->version = cell[row->pick[i]].version;
+		win->seq = cell[row->pick[i]].seq;
+	}
+}
+
+/* What is known of the row once its new state stands in the table. */
+static int
+note_write(struct engine *e, struct merge_row *row, int64_t cl,
+    const struct merge_cell *cell, int n, int sentinel)
+{
+	bool higher = cl > row->cl;
+	int rc = SQLITE_OK;
+
+	if (!row->live)
+		place_blank(row);
+	else if (higher)
+		rc = new_life(e, row);
+	if (higher && (row->cl != 0 || cl > 1 || sentinel >= 0)) {
+		row->sentinel = true;
+		row->sentinel_seq = cell[sentinel >= 0 ? sentinel : 0].seq;
+		row->changes++;
+		e->rows_impacted++;
+	}
+	note_winners(row, cell, n);
+	row->live = true;
+	row->cl = row->meta.cl = cl;
+	row->pending = true;
+	row->changes += n;
+	e->rows_impacted += n;
+	return rc;
+}
+
+int
+merge_cells(struct engine *e, struct merge_row *row, int64_t cl,
+    const struct merge_cell *cell, int ncell)
+{
+	bool higher = cl > row->cl;
+	int n, sentinel, rc;
+
+	rc = merge_check_number(e, "the causal length", cl, row->cl);
+	if (rc != SQLITE_OK || cl < row->cl || cl < 1)
+		return rc;
+	rc = pick_winners(e, row, cl, cell, ncell, &n, &sentinel);
+	if (rc != SQLITE_OK || (!higher && n == 0))
+		return rc;
+	if (!row->live)
+		rc = rows_insert(e, row, cell, n);
+	else if (higher && row->origin->via == MERGE_IMPORT)
+		rc = rows_reset(e, row, cell, n);
+	else
+		rc = rows_update(e, row, cell, n);
+	if (rc == SQLITE_OK)
+		rc = note_write(e, row, cl, cell, n, sentinel);
+	return rc;
+}
+
+static int
+delete_row(struct engine *e, struct merge_row *row)
+{
+	int rc;
+
+	rc = rows_delete(e, row);
+	if (rc == SQLITE_OK)
+		rc = meta_sweep(e, &row->meta);
+	if (rc == SQLITE_OK && row->meta.stored)
+		rc = meta_del(e, row->table, row->key);
+	return rc;
+}
+
+int
+merge_delete(struct engine *e, struct merge_row *row, int64_t cl, int64_t seq)
+{
+	bool wins = cl > row->cl;
+	int rc;
+
+	rc = merge_check_number(e, "the causal length", cl, row->cl);
+	if (rc != SQLITE_OK || cl < row->cl || cl < 2)
+		return rc;
+	if (!wins) {
+		rc = place_greater_death(e, row, &wins);
+		if (rc != SQLITE_OK || !wins)
+			return rc;
+	} else {
+		if (row->live)
+			rc = delete_row(e, row);
+		if (rc != SQLITE_OK)
+			return rc;
+		e->rows_impacted++;
+	}
+	forget_wins(row);
+	row->live = row->inserted = false;
+	row->was_dead = true;
+	row->cl = cl;
+	row->changes++;
+	return place_dead(e, row, cl, seq);
+}
+
+/* -- whole new rows ------------------------------------------------------------- */
+
+static bool
+key_taken(int rc)
+{
+	return rc == SQLITE_CONSTRAINT_PRIMARYKEY ||
+	    rc == SQLITE_CONSTRAINT_UNIQUE || rc == SQLITE_CONSTRAINT_ROWID;
+}
+
+int
+merge_fresh(struct engine *e, struct merge_origin *origin, struct table *t,
+    int64_t seq, const struct val *value, bool *done)
+{
+	const struct buf *pk = &e->incoming->pk;
+	struct dead tomb;
+	int64_t key;
+	bool found = false;
+	int rc;
+
+	*done = false;
+	rc = table_load_flags(e, t);
+	if (rc == SQLITE_OK && t->has_dead)
+		rc = dead_get(e, t, pk->data, (int)pk->len, &found, &tomb);
+	if (rc != SQLITE_OK || found)
+		return rc;
+	rc = rows_insert_all(e, t, value, &key, done);
+	if (key_taken(rc))
+		return SQLITE_OK;
+	if (rc != SQLITE_OK || !*done)
+		return rc;
+	e->rows_impacted += t->ncol > 0 ? t->ncol : 1;
+	return place_fresh(e, origin, t, key, seq);
+}

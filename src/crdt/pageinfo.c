@@ -1,0 +1,375 @@
+// SPDX-License-Identifier: MPL-2.0
+/*
+ * pageinfo.c - what a page says of itself, without applying it:
+ * crsql_page_end(), crsql_page_flags(), and the table-valued functions
+ * crsql_page_sites and crsql_page_transactions.
+ *
+ *     SELECT version, rows FROM crsql_page_transactions(?);
+ */
+#include <string.h>
+
+#include "crdt/page.h"
+
+enum { FIXED_HEAD = 4 + CURSOR_LEN };
+
+/* The bytes of a page that has its fixed head, or NULL with an error set. */
+static const uint8_t *
+fixed_head(sqlite3_context *ctx, sqlite3_value *page)
+{
+	const uint8_t *data = sqlite3_value_blob(page);
+
+	if (sqlite3_value_bytes(page) < FIXED_HEAD || data[0] != 'D' ||
+	    data[1] != 'P' || data[2] != PAGE_VERSION) {
+		sqlite3_result_error(ctx, "this is not a page", -1);
+		return NULL;
+	}
+	return data;
+}
+
+static void
+page_end_function(sqlite3_context *ctx, int argc, sqlite3_value **argv)
+{
+	const uint8_t *data = fixed_head(ctx, argv[0]);
+
+	if (data != NULL)
+		sqlite3_result_blob(ctx, data + 4, CURSOR_LEN,
+		    SQLITE_TRANSIENT);
+}
+
+static void
+page_flags_function(sqlite3_context *ctx, int argc, sqlite3_value **argv)
+{
+	const uint8_t *data = fixed_head(ctx, argv[0]);
+
+	if (data != NULL)
+		sqlite3_result_int(ctx, data[3]);
+}
+
+/* -- the two tables ------------------------------------------------------------ */
+
+struct kind {
+	const char *schema;
+	int ncol;               /* the hidden column `page` is behind them */
+	bool transactions;
+};
+
+static const struct kind sites_kind = {
+	"CREATE TABLE x(site_id BLOB, key BLOB, incarnation BLOB, "
+	"page BLOB hidden)", 3, false
+};
+
+static const struct kind transactions_kind = {
+	"CREATE TABLE x(site_id BLOB, version INTEGER, time INTEGER, "
+	"token BLOB, rows INTEGER, bytes INTEGER, begins INTEGER, "
+	"ends INTEGER, page BLOB hidden)", 8, true
+};
+
+struct info_table {
+	sqlite3_vtab base;
+	struct engine *e;
+	const struct kind *kind;
+};
+
+struct info {
+	uint8_t site[SITE_ID_LEN];
+	bool has_key;
+	uint8_t key[SITE_KEY_LEN];
+	uint8_t incarnation[INCARNATION_LEN];
+	int64_t version;
+	uint8_t header[HEADER_LEN];
+	uint32_t rows;
+	uint32_t bytes;
+	uint8_t flags;
+};
+
+struct info_cursor {
+	sqlite3_vtab_cursor base;
+	struct info *info;
+	int n;
+	int row;
+};
+
+/* Two modules share the methods; each has its own engine and kind. */
+struct info_aux {
+	struct engine *e;
+	const struct kind *kind;
+};
+
+static int
+info_connect(sqlite3 *db, void *aux, int argc, const char *const *argv,
+    sqlite3_vtab **out, char **error)
+{
+	const struct info_aux *a = aux;
+	struct info_table *t;
+	int rc = sqlite3_declare_vtab(db, a->kind->schema);
+
+	if (rc != SQLITE_OK)
+		return rc;
+	t = sqlite3_malloc(sizeof *t);
+	if (t == NULL)
+		return SQLITE_NOMEM;
+	memset(t, 0, sizeof *t);
+	t->e = a->e;
+	t->kind = a->kind;
+	*out = &t->base;
+	return SQLITE_OK;
+}
+
+static int
+info_disconnect(sqlite3_vtab *vtab)
+{
+	sqlite3_free(vtab);
+	return SQLITE_OK;
+}
+
+static int
+info_best_index(sqlite3_vtab *vtab, sqlite3_index_info *info)
+{
+	int hidden = ((struct info_table *)vtab)->kind->ncol;
+	int i;
+
+	for (i = 0; i < info->nConstraint; i++) {
+		if (info->aConstraint[i].iColumn != hidden ||
+		    info->aConstraint[i].op != SQLITE_INDEX_CONSTRAINT_EQ ||
+		    !info->aConstraint[i].usable)
+			continue;
+		info->aConstraintUsage[i].argvIndex = 1;
+		info->aConstraintUsage[i].omit = 1;
+		info->estimatedCost = 10;
+		return SQLITE_OK;
+	}
+	return SQLITE_CONSTRAINT;
+}
+
+static int
+info_open(sqlite3_vtab *vtab, sqlite3_vtab_cursor **out)
+{
+	struct info_cursor *c = sqlite3_malloc(sizeof *c);
+
+	if (c == NULL)
+		return SQLITE_NOMEM;
+	memset(c, 0, sizeof *c);
+	*out = &c->base;
+	return SQLITE_OK;
+}
+
+static int
+info_close(sqlite3_vtab_cursor *cursor)
+{
+	struct info_cursor *c = (struct info_cursor *)cursor;
+
+	sqlite3_free(c->info);
+	sqlite3_free(c);
+	return SQLITE_OK;
+}
+
+static struct info *
+new_info(struct info_cursor *c)
+{
+	struct info *p;
+
+	if (c->n % 64 == 0) {
+		p = sqlite3_realloc64(c->info, ((size_t)c->n + 64) *
+		    sizeof *p);
+		if (p == NULL)
+			return NULL;
+		c->info = p;
+	}
+	p = &c->info[c->n++];
+	memset(p, 0, sizeof *p);
+	return p;
+}
+
+static int
+list_sites(struct info_cursor *c, const struct page *page)
+{
+	struct info *p;
+	int i;
+
+	for (i = 0; i < page->nsite; i++) {
+		p = new_info(c);
+		if (p == NULL)
+			return SQLITE_NOMEM;
+		memcpy(p->site, page->site[i].id, SITE_ID_LEN);
+		p->has_key = page->site[i].key != NULL;
+		if (!p->has_key)
+			continue;
+		memcpy(p->key, page->site[i].key, SITE_KEY_LEN);
+		memcpy(p->incarnation, page->site[i].incarnation,
+		    INCARNATION_LEN);
+	}
+	return SQLITE_OK;
+}
+
+static int
+list_transactions(struct info_cursor *c, struct page *page, struct engine *e)
+{
+	struct page_tx tx;
+	struct info *p;
+	int more;
+
+	while ((more = page_read_tx(page, &tx)) > 0) {
+		p = new_info(c);
+		if (p == NULL)
+			return SQLITE_NOMEM;
+		memcpy(p->site, page->site[tx.site].id, SITE_ID_LEN);
+		p->version = tx.sver;
+		memcpy(p->header, tx.header, HEADER_LEN);
+		p->rows = tx.nrow;
+		p->bytes = tx.length;
+		p->flags = tx.flags;
+	}
+	return more < 0 ? page_malformed(e) : SQLITE_OK;
+}
+
+static int
+info_filter(sqlite3_vtab_cursor *cursor, int num, const char *str, int argc,
+    sqlite3_value **argv)
+{
+	struct info_cursor *c = (struct info_cursor *)cursor;
+	struct info_table *t = (struct info_table *)cursor->pVtab;
+	struct page page;
+	int rc;
+
+	c->n = c->row = 0;
+	rc = page_open(t->e, sqlite3_value_blob(argv[0]),
+	    (size_t)sqlite3_value_bytes(argv[0]), &page);
+	if (rc == SQLITE_OK)
+		rc = t->kind->transactions ?
+		    list_transactions(c, &page, t->e) : list_sites(c, &page);
+	page_close(&page);
+	if (rc != SQLITE_OK) {
+		sqlite3_free(t->base.zErrMsg);
+		t->base.zErrMsg = sqlite3_mprintf("%s", engine_error(t->e));
+	}
+	return rc;
+}
+
+static int
+info_next(sqlite3_vtab_cursor *cursor)
+{
+	((struct info_cursor *)cursor)->row++;
+	return SQLITE_OK;
+}
+
+static int
+info_eof(sqlite3_vtab_cursor *cursor)
+{
+	struct info_cursor *c = (struct info_cursor *)cursor;
+
+	return c->row >= c->n;
+}
+
+static void
+site_column(sqlite3_context *ctx, const struct info *p, int i)
+{
+	if (i == 1 && p->has_key)
+		sqlite3_result_blob(ctx, p->key, SITE_KEY_LEN,
+		    SQLITE_TRANSIENT);
+	else if (i == 2 && p->has_key)
+		sqlite3_result_blob(ctx, p->incarnation, INCARNATION_LEN,
+		    SQLITE_TRANSIENT);
+}
+
+static void
+transaction_column(sqlite3_context *ctx, const struct info *p, int i)
+{
+	int64_t time = 0;
+	int k;
+
+	switch (i) {
+	case 1:
+		sqlite3_result_int64(ctx, p->version);
+		break;
+	case 2:
+		for (k = 0; k < HEADER_LEN - TOKEN_LEN; k++)
+			time = time << 8 | p->header[k];
+		sqlite3_result_int64(ctx, time);
+		break;
+	case 3:
+		sqlite3_result_blob(ctx, p->header + HEADER_LEN - TOKEN_LEN,
+		    TOKEN_LEN, SQLITE_TRANSIENT);
+		break;
+	case 4:
+		sqlite3_result_int64(ctx, p->rows);
+		break;
+	case 5:
+		sqlite3_result_int64(ctx, p->bytes);
+		break;
+	case 6:
+		sqlite3_result_int(ctx, (p->flags & PAGE_TX_BEGINS) != 0);
+		break;
+	case 7:
+		sqlite3_result_int(ctx, (p->flags & PAGE_TX_ENDS) != 0);
+		break;
+	}
+}
+
+static int
+info_column(sqlite3_vtab_cursor *cursor, sqlite3_context *ctx, int i)
+{
+	const struct info_cursor *c = (struct info_cursor *)cursor;
+	const struct info *p = &c->info[c->row];
+
+	if (i == 0)
+		sqlite3_result_blob(ctx, p->site, SITE_ID_LEN,
+		    SQLITE_TRANSIENT);
+	else if (((struct info_table *)cursor->pVtab)->kind->transactions)
+		transaction_column(ctx, p, i);
+	else
+		site_column(ctx, p, i);
+	return SQLITE_OK;
+}
+
+static int
+info_rowid(sqlite3_vtab_cursor *cursor, sqlite3_int64 *out)
+{
+	*out = ((struct info_cursor *)cursor)->row;
+	return SQLITE_OK;
+}
+
+static const sqlite3_module info_module = {
+	.xConnect = info_connect,
+	.xBestIndex = info_best_index,
+	.xDisconnect = info_disconnect,
+	.xOpen = info_open,
+	.xClose = info_close,
+	.xFilter = info_filter,
+	.xNext = info_next,
+	.xEof = info_eof,
+	.xColumn = info_column,
+	.xRowid = info_rowid,
+};
+
+static int
+register_kind(struct engine *e, const char *name, const struct kind *kind)
+{
+	struct info_aux *aux = sqlite3_malloc(sizeof *aux);
+
+	if (aux == NULL)
+		return SQLITE_NOMEM;
+	aux->e = e;
+	aux->kind = kind;
+	return sqlite3_create_module_v2(e->db, name, &info_module, aux,
+	    sqlite3_free);
+}
+
+int
+pageinfo_register(struct engine *e)
+{
+	int rc;
+
+	rc = sqlite3_create_function(e->db, "crsql_page_end", 1,
+	    SQLITE_UTF8 | SQLITE_DETERMINISTIC, NULL, page_end_function, NULL,
+	    NULL);
+	if (rc == SQLITE_OK)
+		rc = sqlite3_create_function(e->db, "crsql_page_flags", 1,
+		    SQLITE_UTF8 | SQLITE_DETERMINISTIC, NULL,
+		    page_flags_function, NULL, NULL);
+	if (rc == SQLITE_OK)
+		rc = register_kind(e, "crsql_page_sites", &sites_kind);
+	if (rc == SQLITE_OK)
+		rc = register_kind(e, "crsql_page_transactions",
+		    &transactions_kind);
+	return rc;
+}

@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: MPL-2.0
+/*
+ * rows.c - what a merge writes to the user's table: inserts, updates, deletes
+ * of one row, and the new life of one (R19).
+ */
+#include <string.h>
+
+#include "crdt/merge.h"
+
+/* Runs one write of a base table: not captured, told by
+ * crsql_internal_sync_bit(), and refused if a trigger ignored it. */
+static int
+rows_write(struct engine *e, sqlite3_stmt *stmt)
+{
+	int rc;
+
+	e->merging++;
+	rc = sqlite3_step(stmt);
+	if (rc == SQLITE_DONE) {
+		rc = sqlite3_reset(stmt);
+		if (rc == SQLITE_OK && sqlite3_changes(e->db) == 0)
+			rc = engine_fail(e, SQLITE_CONSTRAINT,
+			    "constraint failed: a trigger ignored the row");
+	} else {
+		rc = sqlite3_extended_errcode(e->db);
+		engine_fail(e, rc, "%s", sqlite3_errmsg(e->db));
+		sqlite3_reset(stmt);
+	}
+	e->merging--;
+	return rc;
+}
+
+/* The key for a row that is not here: the pk itself, or one never used. */
+static int
+new_key(struct engine *e, struct table *t, int64_t *key, bool *above)
+{
+	int rc = table_load_hw(e, t);
+
+	if (rc != SQLITE_OK)
+		return rc;
+	if (t->integer_key) {
+		*key = e->incoming->pk_value[0].i;
+		*above = *key > t->hw;
+		return SQLITE_OK;
+	}
+	if (t->hw == INT64_MAX)
+		return engine_fail(e, SQLITE_FULL,
+		    "table %s has used its last rowid", t->name);
+	*key = t->hw + 1;
+	*above = true;
+	return SQLITE_OK;
+}
+
+/* Binds key and pk of an INSERT; *next is the first parameter behind. */
+static int
+bind_key(struct engine *e, const struct table *t, sqlite3_stmt *stmt,
+    int64_t key, int *next)
+{
+	int i, rc;
+
+	rc = sqlite3_bind_int64(stmt, 1, key);
+	*next = 2;
+	for (i = 0; i < t->npk && !t->integer_key && rc == SQLITE_OK; i++)
+		rc = val_bind(stmt, (*next)++, &e->incoming->pk_value[i]);
+	return rc;
+}
+
+int
+rows_insert(struct engine *e, struct merge_row *row,
+    const struct merge_cell *cell, int n)
+{
+	struct table *t = row->table;
+	sqlite3_stmt *stmt;
+	int64_t key;
+	bool above;
+	int i, next, rc;
+
+	rc = new_key(e, t, &key, &above);
+	if (rc == SQLITE_OK)
+		rc = table_stmt_for(e, t, true, row->cols, n, &stmt);
+	if (rc == SQLITE_OK)
+		rc = bind_key(e, t, stmt, key, &next);
+	for (i = 0; i < n && rc == SQLITE_OK; i++)
+		rc = val_bind(stmt, next + i, &cell[row->pick[i]].value);
+	if (rc == SQLITE_OK)
+		rc = rows_write(e, stmt);
+	if (rc != SQLITE_OK)
+		return rc;
+	row->key = key;
+	row->above = above;
+	row->inserted = !row->was_dead;
+	if (key > t->hw)
+		t->hw = key;
+	return SQLITE_OK;
+}
+
+static int
+bind_update(struct merge_row *row, const struct merge_cell *cell, int n,
+    sqlite3_stmt *stmt)
+{
+	int i, rc;
+
+	rc = sqlite3_bind_int64(stmt, 1, row->key);
+	for (i = 0; i < n && rc == SQLITE_OK; i++)
+		rc = val_bind(stmt, 2 + i, &cell[row->pick[i]].value);
+	return rc;
+}
+
+int
+rows_update(struct engine *e, struct merge_row *row,
+    const struct merge_cell *cell, int n)
+{
+	sqlite3_stmt *stmt;
+	int rc;
+
+	if (n == 0)
+		return SQLITE_OK;
+	rc = table_stmt_for(e, row->table, false, row->cols, n, &stmt);
+	if (rc == SQLITE_OK)
+		rc = bind_update(row, cell, n, stmt);
+	return rc == SQLITE_OK ? rows_write(e, stmt) : rc;
+}
+
+/* The SET part of an UPDATE that gives the n columns of row->cols new values
+ * and all others their DEFAULT. */
+static int
+reset_sql(struct engine *e, struct merge_row *row, int n, char **out)
+{
+	struct table *t = row->table;
+	sqlite3_stmt *stmt;
+	char *set = NULL;
+	int i, rc;
+
+	rc = engine_prepare(e, &stmt, "SELECT name, dflt_value FROM "
+	    "pragma_table_xinfo(%Q, 'main')", t->name);
+	while (rc == SQLITE_OK && (rc = sqlite3_step(stmt)) == SQLITE_ROW) {
+		const char *name = (const char *)sqlite3_column_text(stmt, 0);
+		const char *dflt = (const char *)sqlite3_column_text(stmt, 1);
+		int c = table_column(t, name, (int)strlen(name));
+
+		rc = SQLITE_OK;
+		if (c < 0)
+			continue;
+		for (i = 0; i < n && row->cols[i] != c; i++)
+			;
+		set = i < n ?
+		    sqlite3_mprintf("%z%s\"%w\"=?%d", set, set ? "," : "",
+		    name, i + 2) :
+		    sqlite3_mprintf("%z%s\"%w\"=(%s)", set, set ? "," : "",
+		    name, dflt ? dflt : "NULL");
+		if (set == NULL)
+			rc = SQLITE_NOMEM;
+	}
+	sqlite3_finalize(stmt);
+	*out = set;
+	return rc == SQLITE_DONE ? SQLITE_OK : rc;
+}
+
+/* R19: the row begins a new life with what it was given, and defaults.  One
+ * statement, so that a refusal leaves nothing. */
+int
+rows_reset(struct engine *e, struct merge_row *row,
+    const struct merge_cell *cell, int n)
+{
+	struct table *t = row->table;
+	sqlite3_stmt *stmt = NULL;
+	char *set = NULL;
+	int rc;
+
+	if (t->ncol == 0)
+		return SQLITE_OK;
+	rc = reset_sql(e, row, n, &set);
+	if (rc == SQLITE_OK)
+		rc = engine_prepare(e, &stmt,
+		    "UPDATE main.\"%w\" SET %s WHERE \"%w\"=?1", t->name, set,
+		    t->rowid);
+	if (rc == SQLITE_OK)
+		rc = bind_update(row, cell, n, stmt);
+	if (rc == SQLITE_OK)
+		rc = rows_write(e, stmt);
+	sqlite3_finalize(stmt);
+	sqlite3_free(set);
+	return rc;
+}
+
+int
+rows_delete(struct engine *e, struct merge_row *row)
+{
+	struct table *t = row->table;
+	sqlite3_stmt *stmt;
+	int rc;
+
+	rc = table_load_hw(e, t);
+	if (rc == SQLITE_OK)
+		rc = table_stmt(e, t, TS_DELETE_ROW, &stmt);
+	if (rc == SQLITE_OK)
+		rc = sqlite3_bind_int64(stmt, 1, row->key);
+	if (rc == SQLITE_OK)
+		rc = rows_write(e, stmt);
+	if (rc == SQLITE_OK && row->key == t->hw)
+		rc = table_save_hw(e, t);
+	return rc;
+}
+
+int
+rows_insert_all(struct engine *e, struct table *t, const struct val *value,
+    int64_t *key, bool *done)
+{
+	sqlite3_stmt *stmt;
+	bool above;
+	int i, next, rc;
+
+	*done = false;
+	rc = new_key(e, t, key, &above);
+	if (rc != SQLITE_OK || !above)
+		return rc;
+	rc = table_stmt(e, t, TS_INSERT_ALL, &stmt);
+	if (rc == SQLITE_OK)
+		rc = bind_key(e, t, stmt, *key, &next);
+	for (i = 0; i < t->ncol && rc == SQLITE_OK; i++)
+		rc = val_bind(stmt, next + i, &value[i]);
+	if (rc == SQLITE_OK)
+		rc = rows_write(e, stmt);
+	if (rc == SQLITE_OK) {
+		t->hw = *key;
+		*done = true;
+	}
+	return rc;
+}

@@ -1,0 +1,670 @@
+// SPDX-License-Identifier: MPL-2.0
+/*
+ * test_crdt_rules.c - the rules of replication that the engine keeps, each by
+ * the history that goes wrong without it, and cr-sqlite's rules of merging.
+ */
+#include "crdt_nodes.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+enum { A, B, C, COUNT };
+enum { DONE = 1, LOST = 2, BEGINS_INSIDE = 4, ENDS_INSIDE = 8 };
+
+static struct node n[COUNT];
+static const struct mishap plain = { .max_bytes = 100000 };
+static const uint8_t nothing[NODE_CURSOR];
+
+static int
+open_all(void **state)
+{
+	int i;
+
+	for (i = 0; i < COUNT; i++) {
+		node_open(&n[i], i, NULL);
+		node_exec(&n[i], "CREATE TABLE r(id TEXT PRIMARY KEY, x, y, "
+		    "z DEFAULT 'dz'); SELECT crsql_as_crr('r')");
+	}
+	return 0;
+}
+
+static int
+close_all(void **state)
+{
+	int i;
+
+	for (i = 0; i < COUNT; i++)
+		node_close(&n[i]);
+	return 0;
+}
+
+static void
+pull(int to, int from)
+{
+	assert_true(node_pull(&n[to], &n[from], &plain));
+}
+
+/* INSERT INTO crsql_changes of table r. */
+static int
+change(int to, const char *pk, const char *cid, const char *val, int version,
+    int dbv, const char *site, int cl, int seq)
+{
+	return node_try(&n[to], "INSERT INTO crsql_changes(\"table\", pk, cid, "
+	    "val, col_version, db_version, site_id, cl, seq) VALUES('r', "
+	    "crsql_pack_columns(%s), '%s', %s, %d, %d, %s, %d, %d)", pk, cid,
+	    val, version, dbv, site, cl, seq);
+}
+
+#define S1 "x'11111111111111111111111111111111'"
+#define S2 "x'22222222222222222222222222222222'"
+
+/* -- the log and its readers ----------------------------------------------------- */
+
+/* A@1 sets x, A@2 sets y; B merges both at once; C, who has A:1, must get y
+ * from B. */
+static void
+r01_each_origin_transaction_has_its_own_dbv(void **state)
+{
+	node_exec(&n[A], "INSERT INTO r(id, x, y) VALUES('r', 0, 0)");
+	pull(C, A);
+	node_exec(&n[A], "UPDATE r SET x = 1");
+	node_exec(&n[A], "UPDATE r SET y = 2");
+	pull(B, A);
+	node_expect(&n[B], "3\n", "SELECT crsql_db_version()");
+	node_expect(&n[B], "'x'|1\n'y'|1\n", "SELECT cid, count(DISTINCT "
+	    "db_version) FROM crsql_changes WHERE col_version > 1 "
+	    "GROUP BY cid");
+	/* C knows x of A:2 from elsewhere, and says so. */
+	vector_raise(&n[C].has, n[A].site, 2);
+	pull(C, B);
+	node_expect(&n[C], "0|2\n", "SELECT x, y FROM r");
+}
+
+/* Changes that came without an origin version are never passed over. */
+static void
+r01_changes_without_a_site_version_are_always_sent(void **state)
+{
+	assert_int_equal(change(B, "'r'", "x", "7", 1, 5, S1, 1, 0), 0);
+	vector_raise(&n[C].has, (const uint8_t *)"\x11\x11\x11\x11\x11\x11\x11"
+	    "\x11\x11\x11\x11\x11\x11\x11\x11\x11", 1000);
+	pull(C, B);
+	node_expect(&n[C], "'r'|7\n", "SELECT id, x FROM r");
+	node_expect(&n[C], "0\n", "SELECT sver FROM crsql_log");
+}
+
+static void
+r02_an_unknown_cursor_means_from_nothing(void **state)
+{
+	uint8_t cursor[NODE_CURSOR], *page;
+	struct buf plan;
+	int64_t changes;
+	int i, len;
+
+	node_exec(&n[A], "INSERT INTO r(id, x) VALUES('a', 1)");
+	node_exec(&n[A], "INSERT INTO r(id, x) VALUES('b', 1)");
+	pull(B, A);
+	for (i = -1; i < NODE_CURSOR; i++) {
+		/* Another log id or token, or a dbv beyond the head. */
+		if (i >= 8 && i < 15)
+			continue;
+		if (i > 15 && i < 32)
+			continue;
+		memcpy(cursor, n[B].cursor[A], sizeof cursor);
+		if (i >= 0)
+			cursor[i] ^= 0x55;
+		node_plan(&n[B], cursor, &n[B].has, &plan);
+		node_export(&n[A], &plan, NULL, 100000, &page, &len);
+		assert_int_equal(page_flags_of(page), i < 0 ? DONE :
+		    DONE | LOST);
+		/* and the vector keeps it from being sent again */
+		node_import(&n[C], page, len, &changes);
+		assert_int_equal(changes, 0);
+		sqlite3_free(page);
+		buf_clear(&plan);
+	}
+}
+
+static void
+r02_cursors_inside_a_run_go_by_key(void **state)
+{
+	const struct mishap cut = { .max_bytes = 300, .cut_after = 5 };
+
+	node_exec(&n[A], "CREATE TABLE k(k INTEGER PRIMARY KEY NOT NULL, v); "
+	    "SELECT crsql_as_crr('k'); INSERT INTO k SELECT value, value FROM "
+	    "(WITH RECURSIVE s(value) AS (SELECT 10 UNION ALL SELECT value + 1 "
+	    "FROM s LIMIT 200) SELECT * FROM s)");
+	node_exec(&n[B], "CREATE TABLE k(k INTEGER PRIMARY KEY NOT NULL, v); "
+	    "SELECT crsql_as_crr('k')");
+	assert_false(node_pull(&n[B], &n[A], &cut));
+	node_exec(&n[A], "UPDATE k SET v = 'x' WHERE k BETWEEN 50 AND 60; "
+	    "DELETE FROM k WHERE k = 61");
+	pull(B, A);
+	nodes_agree(&n[A], &n[B], "SELECT * FROM k ORDER BY k");
+}
+
+/* -- keys --------------------------------------------------------------------------- */
+
+static void
+r05_one_row_has_one_key(void **state)
+{
+	node_exec(&n[A], "CREATE TABLE k(k PRIMARY KEY NOT NULL, v); "
+	    "SELECT crsql_as_crr('k')");
+	/* integer 1 for a TEXT key is '1' */
+	assert_int_equal(change(A, "'1'", "x", "1", 1, 1, S1, 1, 0), 0);
+	assert_int_equal(change(A, "1", "x", "2", 2, 2, S1, 1, 0), 0);
+	node_expect(&n[A], "'1'|2\n", "SELECT id, x FROM r");
+	node_expect(&n[A], "1\n", "SELECT count(*) FROM crsql_changes");
+	/* 2.0 in a key without type is 2 */
+	node_exec(&n[A], "INSERT INTO k VALUES(2.0, 'a')");
+	node_exec(&n[A], "INSERT INTO crsql_changes(\"table\", pk, cid, val, "
+	    "col_version, db_version, site_id, cl, seq) VALUES('k', "
+	    "crsql_pack_columns(2), '-1', NULL, 2, 9, " S1 ", 2, 0)");
+	node_expect(&n[A], "0\n", "SELECT count(*) FROM k");
+	node_exec(&n[A], "INSERT INTO crsql_changes(\"table\", pk, cid, val, "
+	    "col_version, db_version, site_id, cl, seq) VALUES('k', "
+	    "crsql_pack_columns(2.0), 'v', 'old', 9, 9, " S1 ", 1, 0)");
+	node_expect(&n[A], "0\n", "SELECT count(*) FROM k");
+}
+
+static void
+bad_keys_are_refused(void **state)
+{
+	static const struct { const char *pk; int rc; } bad[] = {
+		{ "x''", SQLITE_ABORT }, { "NULL", SQLITE_ABORT },
+		{ "x'01'", SQLITE_ABORT }, { "x'010B05'", SQLITE_ABORT },
+		{ "x'0149010203040506070809'", SQLITE_ABORT },
+		{ "x'0100'", SQLITE_MISUSE }, { "x'0106'", SQLITE_MISUSE },
+		{ "x'0107'", SQLITE_MISUSE }, { "x'0209010901'",
+		SQLITE_RANGE }, { "x'00'", SQLITE_MISMATCH },
+		{ "x'0105'", SQLITE_CONSTRAINT } };
+	size_t i;
+
+	for (i = 0; i < sizeof bad / sizeof *bad; i++) {
+		assert_int_equal(node_try(&n[A], "INSERT INTO crsql_changes("
+		    "\"table\", pk, cid, val, col_version, db_version, "
+		    "site_id, cl, seq) VALUES('r', %s, 'x', 1, 1, 1, " S1
+		    ", 1, 0)", bad[i].pk), bad[i].rc);
+	}
+	node_expect(&n[A], "0\n", "SELECT count(*) FROM r");
+	node_expect(&n[A], "1\n", "SELECT count(*) FROM crsql_site_id");
+}
+
+/* -- local writes that are not folded yet ------------------------------------------- */
+
+/* An own write of the same transaction is compared, not overwritten. */
+static void
+r07_a_merge_sees_local_writes_first(void **state)
+{
+	node_exec(&n[A], "INSERT INTO r(id, x) VALUES('r', 0)");
+	pull(B, A);
+	node_exec(&n[B], "UPDATE r SET x = 'b'");
+	node_exec(&n[A], "BEGIN; UPDATE r SET x = 'p'; UPDATE r SET x = 'q'");
+	assert_true(node_pull(&n[C], &n[B], &plain));
+	{
+		struct buf plan;
+		uint8_t *page;
+		int64_t changes;
+		int len;
+
+		node_plan(&n[A], nothing, NULL, &plan);
+		node_export(&n[B], &plan, NULL, 100000, &page, &len);
+		assert_int_equal(node_import(&n[A], page, len, &changes), 0);
+		assert_int_equal(changes, 0);
+		sqlite3_free(page);
+		buf_clear(&plan);
+	}
+	node_exec(&n[A], "COMMIT");
+	node_expect(&n[A], "'q'\n", "SELECT x FROM r");
+	node_expect(&n[A], "'x'|3\n", "SELECT cid, col_version FROM "
+	    "crsql_changes WHERE col_version > 1");
+}
+
+/* -- parking -------------------------------------------------------------------------- */
+
+static void
+r11_an_unknown_column_is_parked_and_comes_later(void **state)
+{
+	node_exec(&n[A], "ALTER TABLE r ADD COLUMN due");
+	node_exec(&n[A], "INSERT INTO r(id, x, due) VALUES('a', 1, 'mon')");
+	node_exec(&n[A], "INSERT INTO r(id, x, due) VALUES('b', 2, 'tue')");
+	pull(B, A);
+	node_expect(&n[B], "'a'|1\n'b'|2\n", "SELECT id, x FROM r ORDER BY 1");
+	node_expect(&n[B], "'r'|1|'table r has no column due here'\n"
+	    "'r'|2|'table r has no column due here'\n",
+	    "SELECT \"table\", version, reason FROM crsql_parked");
+	/* a duplicate is parked once */
+	memset(n[B].cursor[A], 0, NODE_CURSOR);
+	n[B].has.n = 0;
+	pull(B, A);
+	node_expect(&n[B], "2\n", "SELECT count(*) FROM crsql_parked");
+	/* it goes on to others, who may have the column */
+	node_exec(&n[C], "ALTER TABLE r ADD COLUMN due");
+	pull(C, B);
+	nodes_agree(&n[A], &n[C], "SELECT * FROM r ORDER BY id");
+	node_exec(&n[A], "DELETE FROM r WHERE id = 'b'");
+	pull(B, A);
+	node_exec(&n[B], "ALTER TABLE r ADD COLUMN due");
+	node_expect(&n[B], "1\n", "SELECT crsql_unpark()");
+	node_expect(&n[B], "0\n", "SELECT count(*) FROM crsql_parked");
+	nodes_agree(&n[A], &n[B], "SELECT * FROM r ORDER BY id");
+	nodes_agree(&n[A], &n[B], "SELECT \"table\", pk, cid, val, "
+	    "col_version, cl FROM crsql_changes ORDER BY 1, 2, 3");
+}
+
+static void
+r11_a_refused_row_is_parked_and_the_rest_goes_on(void **state)
+{
+	node_exec(&n[A], "CREATE TABLE c(id INTEGER PRIMARY KEY NOT NULL, v); "
+	    "SELECT crsql_as_crr('c'); INSERT INTO c VALUES(1, 5), (2, -5), "
+	    "(3, 6)");
+	node_exec(&n[B], "CREATE TABLE c(id INTEGER PRIMARY KEY NOT NULL, v "
+	    "CHECK(v > 0)); SELECT crsql_as_crr('c')");
+	pull(B, A);
+	node_expect(&n[B], "1|5\n3|6\n", "SELECT * FROM c");
+	node_expect(&n[B], "'CHECK constraint failed: v > 0'\n",
+	    "SELECT reason FROM crsql_parked");
+	node_expect(&n[B], "0\n", "SELECT crsql_internal_sync_bit()");
+	node_expect(&n[B], "0\n", "SELECT crsql_unpark()");
+	/* a later change of the row makes the first one possible or void */
+	node_exec(&n[A], "UPDATE c SET v = 7 WHERE id = 2");
+	pull(B, A);
+	node_expect(&n[B], "1|5\n2|7\n3|6\n", "SELECT * FROM c");
+	node_expect(&n[B], "0\n", "SELECT count(*) FROM crsql_parked");
+	nodes_agree(&n[A], &n[B], "SELECT \"table\", pk, cid, val, "
+	    "col_version, cl FROM crsql_changes ORDER BY 1, 2, 3");
+}
+
+static void
+r11_a_key_of_another_type_is_parked(void **state)
+{
+	node_exec(&n[A], "CREATE TABLE c(id PRIMARY KEY NOT NULL, v); "
+	    "SELECT crsql_as_crr('c'); INSERT INTO c VALUES('one', 5), "
+	    "(2, 6)");
+	node_exec(&n[B], "CREATE TABLE c(id INTEGER PRIMARY KEY NOT NULL, v); "
+	    "SELECT crsql_as_crr('c')");
+	pull(B, A);
+	node_expect(&n[B], "2|6\n", "SELECT * FROM c");
+	node_expect(&n[B], "'datatype mismatch'\n",
+	    "SELECT reason FROM crsql_parked");
+}
+
+static void
+r12_a_table_not_replicated_here_is_passed_over(void **state)
+{
+	struct buf plan;
+	uint8_t *page;
+	int64_t changes;
+	int len;
+
+	node_exec(&n[A], "CREATE TABLE c(id INTEGER PRIMARY KEY NOT NULL, v); "
+	    "SELECT crsql_as_crr('c'); INSERT INTO c VALUES(1, 5); "
+	    "INSERT INTO r(id, x) VALUES('a', 1)");
+	/* not asked for, not sent */
+	pull(B, A);
+	node_expect(&n[B], "'a'\n", "SELECT id FROM r");
+	/* sent all the same, not taken */
+	node_plan(&n[A], nothing, NULL, &plan);
+	node_export(&n[A], &plan, NULL, 100000, &page, &len);
+	assert_int_equal(node_import(&n[C], page, len, &changes), SQLITE_OK);
+	assert_int_equal(changes, 3);
+	node_expect(&n[C], "'a'\n", "SELECT id FROM r");
+	sqlite3_free(page);
+	buf_clear(&plan);
+}
+
+/* -- who had seen what ---------------------------------------------------------------- */
+
+#define STEPS "SELECT hex(s.site_id), c.sver, hex(o.site_id), c.upto FROM " \
+	"crsql_seen AS c JOIN crsql_site_id AS s ON s.ordinal = c.site JOIN " \
+	"crsql_site_id AS o ON o.ordinal = c.other ORDER BY 1, 2, 3"
+
+static void
+r18_steps_travel_with_the_headers(void **state)
+{
+	sqlite3_stmt *stmt;
+
+	node_exec(&n[A], "INSERT INTO r(id, x) VALUES('a', 1)");
+	pull(B, A);
+	sqlite3_prepare_v2(n[B].db, "SELECT crsql_saw(?, 1)", -1, &stmt, NULL);
+	sqlite3_bind_blob(stmt, 1, n[A].site, NODE_SITE, SQLITE_STATIC);
+	assert_int_equal(sqlite3_step(stmt), SQLITE_ROW);
+	sqlite3_finalize(stmt);
+	pull(C, B);
+	node_expect(&n[C], "0\n", "SELECT count(*) FROM crsql_seen");
+	node_exec(&n[B], "UPDATE r SET x = 2");
+	pull(C, B);
+	nodes_agree(&n[B], &n[C], STEPS);
+	node_expect(&n[C], "2|1\n", "SELECT sver, upto FROM crsql_seen");
+	/* a relay hands them on */
+	pull(A, C);
+	nodes_agree(&n[B], &n[A], STEPS);
+}
+
+/* A step no own transaction has used is replaced; used ones stay. */
+static void
+r18_steps_are_replaced_until_used(void **state)
+{
+	node_exec(&n[A], "SELECT crsql_saw(" S1 ", 5)");
+	node_exec(&n[A], "SELECT crsql_saw(" S1 ", 7)");
+	node_exec(&n[A], "SELECT crsql_saw(" S1 ", 6)");
+	node_expect(&n[A], "1|7\n", "SELECT sver, upto FROM crsql_seen");
+	node_exec(&n[A], "INSERT INTO r(id) VALUES('a')");
+	node_exec(&n[A], "SELECT crsql_saw(" S1 ", 9)");
+	node_expect(&n[A], "1|7\n2|9\n", "SELECT sver, upto FROM crsql_seen");
+}
+
+/* -- deletes --------------------------------------------------------------------------- */
+
+static void
+r19_resurrection_by_import_forgets(void **state)
+{
+	node_exec(&n[A], "INSERT INTO r(id, x, y, z) VALUES('a', 1, 2, 3)");
+	pull(B, A);
+	node_exec(&n[B], "UPDATE r SET y = 'old', z = 'old'");
+	node_exec(&n[A], "DELETE FROM r");
+	/* The new life is known by one column only. */
+	node_exec(&n[A], "INSERT INTO r(id, x) VALUES('a', 'new')");
+	node_exec(&n[A], "UPDATE r SET y = 'y2', z = 'z2'");
+	{
+		struct mishap first = { .max_bytes = 1, .cut_after = 2 };
+
+		node_pull(&n[B], &n[A], &first);
+	}
+	node_expect(&n[B], "'a'|'new'|NULL|'dz'\n", "SELECT * FROM r");
+	node_expect(&n[B], "'-1'|3\n'x'|1\n", "SELECT cid, col_version FROM "
+	    "crsql_changes ORDER BY cid");
+	pull(B, A);
+	pull(A, B);
+	node_expect(&n[B], "'a'|'new'|'y2'|'z2'\n", "SELECT * FROM r");
+	nodes_agree(&n[A], &n[B], "SELECT * FROM r");
+}
+
+/* By crsql_changes the old values stay, at version 0 (CRSQL 7.2). */
+static void
+r19_resurrection_by_changes_keeps_at_version_0(void **state)
+{
+	node_exec(&n[A], "INSERT INTO r(id, x, y) VALUES('a', 1, 2)");
+	assert_int_equal(change(A, "'a'", "-1", "NULL", 3, 8, S1, 3, 0), 0);
+	node_expect(&n[A], "'a'|1|2|'dz'\n", "SELECT * FROM r");
+	node_expect(&n[A], "'-1'|3|8|3\n'x'|0|8|3\n'y'|0|8|3\n'z'|0|8|3\n",
+	    "SELECT cid, col_version, db_version, cl FROM crsql_changes "
+	    "ORDER BY cid");
+	assert_int_equal(change(A, "'a'", "y", "'n'", 1, 8, S1, 3, 1), 0);
+	node_expect(&n[A], "'a'|1|'n'|'dz'\n", "SELECT * FROM r");
+}
+
+static void
+equal_deletes_keep_the_greater_site(void **state)
+{
+	int i;
+
+	for (i = A; i <= B; i++)
+		node_exec(&n[i], "INSERT INTO r(id, x) VALUES('a', 1)");
+	pull(A, B);
+	pull(B, A);
+	for (i = A; i <= B; i++)
+		node_exec(&n[i], "DELETE FROM r");
+	pull(A, B);
+	pull(B, A);
+	nodes_agree(&n[A], &n[B], "SELECT cid, cl, site_id, site_id = "
+	    "max(site_id, (SELECT max(site_id) FROM crsql_site_id)) FROM "
+	    "crsql_changes");
+	pull(A, B);
+	pull(B, A);
+	nodes_agree(&n[A], &n[B], "SELECT cid, cl, site_id FROM "
+	    "crsql_changes");
+}
+
+static void
+r22_numbers_out_of_range_are_refused(void **state)
+{
+	static const struct { const char *numbers; int rc; } row[] = {
+		{ "9007199254740993, 1, " S1 ", 1, 0", SQLITE_TOOBIG },
+		{ "4294967297, 1, " S1 ", 1, 0", SQLITE_TOOBIG },
+		{ "4294967296, 1, " S1 ", 1, 0", SQLITE_OK },
+		{ "1, 9223372036854775806, " S1 ", 1, 0", SQLITE_TOOBIG },
+		{ "1, 5, " S1 ", 4294967299, 0", SQLITE_TOOBIG },
+		{ "-1, 5, " S1 ", 1, 0", SQLITE_ERROR },
+		{ "1, 5, " S1 ", -1, 0", SQLITE_OK } };
+	size_t i;
+
+	for (i = 0; i < sizeof row / sizeof *row; i++)
+		assert_int_equal(node_try(&n[A], "INSERT INTO crsql_changes("
+		    "\"table\", pk, cid, val, col_version, db_version, "
+		    "site_id, cl, seq) VALUES('r', x'010B0161', 'x', 1, %s)",
+		    row[i].numbers), row[i].rc);
+	node_expect(&n[A], "4294967296\n", "SELECT col_version FROM "
+	    "crsql_changes");
+}
+
+static void
+r24_user_triggers_fire_and_are_not_captured(void **state)
+{
+	node_exec(&n[B], "CREATE TABLE seen(what); CREATE TABLE copy(id TEXT "
+	    "PRIMARY KEY, x); SELECT crsql_as_crr('copy'); CREATE TRIGGER w "
+	    "AFTER INSERT ON r BEGIN INSERT INTO seen VALUES(new.id || ' ' || "
+	    "crsql_internal_sync_bit()); INSERT INTO copy VALUES(new.id, "
+	    "new.x); END; CREATE TRIGGER u AFTER UPDATE ON r BEGIN INSERT "
+	    "INTO seen VALUES('u ' || new.x); END; CREATE TRIGGER d AFTER "
+	    "DELETE ON r BEGIN INSERT INTO seen VALUES('d ' || old.id); END");
+	node_exec(&n[A], "INSERT INTO r(id, x) VALUES('a', 1), ('b', 2)");
+	pull(B, A);
+	node_exec(&n[A], "UPDATE r SET x = 5 WHERE id = 'a'; DELETE FROM r "
+	    "WHERE id = 'b'");
+	pull(B, A);
+	node_expect(&n[B], "'a 1'\n'b 1'\n'u 5'\n'd b'\n",
+	    "SELECT what FROM seen");
+	node_expect(&n[B], "'a'|1\n'b'|2\n", "SELECT * FROM copy");
+	node_expect(&n[B], "'r'\n", "SELECT DISTINCT \"table\" FROM "
+	    "crsql_changes");
+	node_exec(&n[B], "UPDATE copy SET x = 9 WHERE id = 'a'");
+	node_expect(&n[B], "1\n", "SELECT count(*) FROM crsql_changes WHERE "
+	    "\"table\" = 'copy' AND cid = 'x' AND val = 9");
+}
+
+static void
+a_trigger_that_ignores_a_row_parks_it(void **state)
+{
+	node_exec(&n[B], "CREATE TRIGGER w BEFORE INSERT ON r WHEN new.id = 'b' "
+	    "BEGIN SELECT RAISE(IGNORE); END");
+	node_exec(&n[A], "INSERT INTO r(id, x) VALUES('a', 1), ('b', 2), "
+	    "('c', 3)");
+	pull(B, A);
+	node_expect(&n[B], "'a'\n'c'\n", "SELECT id FROM r ORDER BY id");
+	node_expect(&n[B], "1\n", "SELECT count(*) FROM crsql_parked");
+	node_exec(&n[B], "DROP TRIGGER w");
+	node_expect(&n[B], "3\n", "SELECT crsql_unpark()");
+	nodes_agree(&n[A], &n[B], "SELECT * FROM r ORDER BY id");
+}
+
+/* -- cr-sqlite's rules, by crsql_changes --------------------------------------------- */
+
+static void
+the_example_of_the_readme(void **state)
+{
+	node_exec(&n[A], "CREATE TABLE foo(a PRIMARY KEY NOT NULL, b); "
+	    "CREATE TABLE baz(a PRIMARY KEY NOT NULL, b, c, d); "
+	    "SELECT crsql_as_crr('foo'); SELECT crsql_as_crr('baz'); "
+	    "INSERT INTO foo(a, b) VALUES(1, 2); INSERT INTO baz VALUES('a', "
+	    "'woo', 'doo', 'daa')");
+	node_exec(&n[A], "INSERT INTO crsql_changes(\"table\", pk, cid, val, "
+	    "col_version, db_version, site_id, cl, seq) VALUES('foo', "
+	    "x'010905', 'b', 'thing', 5, 5, "
+	    "x'7096E2D505314699A59C95FABA14ABB5', 1, 0)");
+	node_exec(&n[A], "INSERT INTO crsql_changes(\"table\", pk, cid, val, "
+	    "col_version, db_version, site_id, cl, seq) VALUES('baz', "
+	    "x'010b0161', 'b', 123, 101, 233, "
+	    "x'7096E2D505314699A59C95FABA14ABB5', 1, 0)");
+	node_expect(&n[A], "1|2\n5|'thing'\n", "SELECT * FROM foo");
+	node_expect(&n[A], "'a'|123|'doo'|'daa'\n", "SELECT * FROM baz");
+	node_expect(&n[A],
+	    "'foo'|010901|'b'|2|1|1|1|1|0\n"
+	    "'baz'|010b0161|'c'|'doo'|1|2|1|1|1\n"
+	    "'baz'|010b0161|'d'|'daa'|1|2|1|1|2\n"
+	    "'foo'|010905|'b'|'thing'|5|5|0|1|0\n"
+	    "'baz'|010b0161|'b'|123|101|233|0|1|0\n",
+	    "SELECT \"table\", pk, cid, val, col_version, db_version, "
+	    "site_id = crsql_site_id(), cl, seq FROM crsql_changes");
+	node_expect(&n[A], "233\n", "SELECT crsql_db_version()");
+}
+
+static void
+rows_impacted_counts_wins(void **state)
+{
+	node_exec(&n[A], "BEGIN");
+	change(A, "'a'", "x", "1", 1, 1, S1, 1, 0);
+	change(A, "'a'", "y", "1", 1, 1, S1, 1, 1);
+	node_expect(&n[A], "2\n", "SELECT crsql_rows_impacted()");
+	change(A, "'a'", "y", "1", 1, 1, S1, 1, 1);
+	node_expect(&n[A], "2\n", "SELECT crsql_rows_impacted()");
+	change(A, "'a'", "-1", "NULL", 2, 2, S1, 2, 0);
+	node_expect(&n[A], "3\n", "SELECT crsql_rows_impacted()");
+	change(A, "'a'", "x", "1", 1, 3, S1, 3, 1);
+	node_expect(&n[A], "5\n", "SELECT crsql_rows_impacted()");
+	node_exec(&n[A], "COMMIT");
+	node_expect(&n[A], "0\n", "SELECT crsql_rows_impacted()");
+}
+
+static void
+what_was_merged_is_seen_at_once(void **state)
+{
+	node_exec(&n[A], "BEGIN");
+	change(A, "'a'", "x", "1", 1, 1, S1, 1, 0);
+	node_expect(&n[A], "'a'|1\n", "SELECT id, x FROM r");
+	change(A, "'a'", "y", "2", 1, 1, S1, 1, 1);
+	node_expect(&n[A], "'a'|1|2\n", "SELECT id, x, y FROM r");
+	node_expect(&n[A], "'x'|1\n'y'|1\n",
+	    "SELECT cid, col_version FROM crsql_changes ORDER BY cid");
+	node_exec(&n[A], "SAVEPOINT s");
+	change(A, "'a'", "y", "3", 2, 2, S1, 1, 0);
+	change(A, "'b'", "y", "3", 1, 2, S1, 1, 1);
+	node_exec(&n[A], "ROLLBACK TO s; RELEASE s");
+	change(A, "'a'", "z", "4", 1, 2, S1, 1, 2);
+	node_exec(&n[A], "COMMIT");
+	node_expect(&n[A], "'a'|1|2|4\n", "SELECT * FROM r");
+	node_expect(&n[A], "'x'|1|1\n'y'|1|1\n'z'|1|2\n", "SELECT cid, "
+	    "col_version, db_version FROM crsql_changes ORDER BY cid");
+	node_exec(&n[A], "BEGIN");
+	change(A, "'a'", "z", "5", 9, 9, S1, 1, 0);
+	node_exec(&n[A], "ROLLBACK");
+	node_expect(&n[A], "'a'|1|2|4\n", "SELECT * FROM r");
+	node_expect(&n[A], "2\n", "SELECT max(db_version) FROM crsql_changes");
+}
+
+static void
+a_refused_change_leaves_nothing(void **state)
+{
+	node_exec(&n[A], "CREATE TABLE c(id INTEGER PRIMARY KEY NOT NULL, v "
+	    "CHECK(v > 0), w NOT NULL DEFAULT 1); SELECT crsql_as_crr('c')");
+	node_exec(&n[A], "BEGIN");
+	node_exec(&n[A], "INSERT INTO c VALUES(1, 1, 1)");
+	assert_int_equal(node_try(&n[A], "INSERT INTO crsql_changes(\"table\", "
+	    "pk, cid, val, col_version, db_version, site_id, cl, seq) VALUES("
+	    "'c', x'010901', 'v', -1, 3, 3, " S1 ", 3, 0)"),
+	    SQLITE_CONSTRAINT);
+	assert_int_equal(node_try(&n[A], "INSERT INTO crsql_changes(\"table\", "
+	    "pk, cid, val, col_version, db_version, site_id, cl, seq) VALUES("
+	    "'c', x'010902', 'w', NULL, 1, 3, " S1 ", 1, 0)"),
+	    SQLITE_CONSTRAINT);
+	assert_int_equal(node_try(&n[A], "INSERT INTO crsql_changes(\"table\", "
+	    "pk, cid, val, col_version, db_version, site_id, cl, seq) VALUES("
+	    "'c', x'010902', 'nope', 1, 1, 3, " S1 ", 1, 0)"), SQLITE_ERROR);
+	assert_int_equal(node_try(&n[A], "INSERT INTO crsql_changes(\"table\", "
+	    "pk, cid, val, col_version, db_version, site_id, cl, seq) VALUES("
+	    "'c', x'010B0161', 'v', 1, 1, 3, " S1 ", 1, 0)"),
+	    SQLITE_MISMATCH);
+	node_expect(&n[A], "0\n", "SELECT crsql_internal_sync_bit()");
+	node_exec(&n[A], "INSERT INTO c VALUES(5, 5, 5); COMMIT");
+	node_expect(&n[A], "1|1|1\n5|5|5\n", "SELECT * FROM c");
+	node_expect(&n[A], "4|1|1\n", "SELECT count(*), max(db_version), "
+	    "max(cl) FROM crsql_changes");
+}
+
+static void
+values_settle_before_they_are_compared(void **state)
+{
+	node_exec(&n[A], "CREATE TABLE c(id INTEGER PRIMARY KEY NOT NULL, v "
+	    "TEXT); SELECT crsql_as_crr('c')");
+	static const char *const same = "INSERT INTO crsql_changes(\"table\", "
+	    "pk, cid, val, col_version, db_version, site_id, cl, seq) VALUES("
+	    "'c', x'010901', 'v', 8, 1, 1, " S1 ", 1, 0)";
+
+	node_exec(&n[A], "%s", same);
+	node_expect(&n[A], "'8'\n", "SELECT v FROM c");
+	node_expect(&n[A], "1\n", "SELECT crsql_db_version()");
+	node_exec(&n[A], "%s", same);
+	node_expect(&n[A], "1\n", "SELECT crsql_db_version()");
+}
+
+static void
+merge_equal_values_lets_the_greater_site_win(void **state)
+{
+	node_exec(&n[A], "SELECT crsql_config_set('merge-equal-values', 1)");
+	change(A, "'a'", "x", "1", 1, 1, S1, 1, 0);
+	change(A, "'a'", "x", "1", 1, 1, S2, 1, 0);
+	node_expect(&n[A], "22222222222222222222222222222222\n",
+	    "SELECT site_id FROM crsql_changes");
+	change(A, "'a'", "x", "1", 1, 1, S1, 1, 0);
+	node_expect(&n[A], "22222222222222222222222222222222\n",
+	    "SELECT site_id FROM crsql_changes");
+}
+
+static void
+errors_have_cr_sqlites_words(void **state)
+{
+	assert_int_equal(node_try(&n[A], "INSERT INTO crsql_changes(\"table\", "
+	    "pk, cid, val, col_version, db_version, site_id, cl, seq) VALUES("
+	    "'none', x'010901', 'v', 8, 1, 1, NULL, 1, 0)"), SQLITE_ERROR);
+	assert_string_equal(sqlite3_errmsg(n[A].db), "crsql - could not find "
+	    "the schema information for table none");
+	assert_int_equal(change(A, "'a'", "x", "1", 1, 1,
+	    "zeroblob(17)", 1, 0), SQLITE_ERROR);
+	assert_string_equal(sqlite3_errmsg(n[A].db),
+	    "crsql - site id exceeded max length");
+	assert_int_equal(change(A, "'a'", "x", "1", 1, 1, "NULL", 1, 0),
+	    SQLITE_OK);
+	node_expect(&n[A], "1\n", "SELECT site_id = crsql_site_id() FROM "
+	    "crsql_changes");
+}
+
+#define T(name) cmocka_unit_test_setup_teardown(name, open_all, close_all)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(r01_each_origin_transaction_has_its_own_dbv),
+		T(r01_changes_without_a_site_version_are_always_sent),
+		T(r02_an_unknown_cursor_means_from_nothing),
+		T(r02_cursors_inside_a_run_go_by_key),
+		T(r05_one_row_has_one_key),
+		T(bad_keys_are_refused),
+		T(r07_a_merge_sees_local_writes_first),
+		T(r11_an_unknown_column_is_parked_and_comes_later),
+		T(r11_a_refused_row_is_parked_and_the_rest_goes_on),
+		T(r11_a_key_of_another_type_is_parked),
+		T(r12_a_table_not_replicated_here_is_passed_over),
+		T(r18_steps_travel_with_the_headers),
+		T(r18_steps_are_replaced_until_used),
+		T(r19_resurrection_by_import_forgets),
+		T(r19_resurrection_by_changes_keeps_at_version_0),
+		T(equal_deletes_keep_the_greater_site),
+		T(r22_numbers_out_of_range_are_refused),
+		T(r24_user_triggers_fire_and_are_not_captured),
+		T(a_trigger_that_ignores_a_row_parks_it),
+		T(the_example_of_the_readme),
+		T(rows_impacted_counts_wins),
+		T(what_was_merged_is_seen_at_once),
+		T(a_refused_change_leaves_nothing),
+		T(values_settle_before_they_are_compared),
+		T(merge_equal_values_lets_the_greater_site_win),
+		T(errors_have_cr_sqlites_words),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
