@@ -269,6 +269,7 @@ doctor_start(struct node *n, bool serving, const char *remote,
 /* ---- without a serve ---- */
 
 struct visit {
+	struct node node;
 	int (*finding)(void *self, const struct doctor_finding *f);
 	void *self;
 	bool done;
@@ -289,6 +290,7 @@ on_done(void *owner, int code)
 	struct visit *v = owner;
 
 	v->done = true;
+	uv_stop(&v->node.loop);
 	v->code = code;
 }
 
@@ -299,20 +301,19 @@ doctor_run(struct store *store, const char *remote, uint32_t timeout_ms,
 {
 	static const struct doctor_events events = { on_finding, on_done };
 	struct node_options options = { .hub = { .follow = false } };
-	struct visit v = { finding, self, false, 0 };
+	struct visit v = { .finding = finding, .self = self };
 	struct doctor *d;
-	struct node node;
-	int rc = node_open(&node, store, &options, err);
+	int rc = node_open(&v.node, store, &options, err);
 
 	if (rc != 0)
 		return rc;
-	rc = doctor_start(&node, false, remote, timeout_ms, &events, &v, &d,
+	rc = doctor_start(&v.node, false, remote, timeout_ms, &events, &v, &d,
 	    err);
 	if (rc == 0) {
-		rc = node_run_until(&node, &v.done, stop, err);
+		rc = node_run_until(&v.node, &v.done, stop, err);
 		if (!v.done)
 			doctor_stop(d);
 	}
-	node_close(&node);
+	node_close(&v.node);
 	return rc == 0 ? v.code : rc;
 }

@@ -39,7 +39,8 @@ int node_open(struct node *n, struct store *store,
  * the loop must be closing. */
 void node_close(struct node *n);
 
-/* Runs the loop until *done or stop is asked (then E_INTERRUPTED). */
+/* Runs the loop until *done, whose setter must call uv_stop() (a timer may set
+ * it just before the loop waits), or stop is asked (then E_INTERRUPTED). */
 struct stop;
 int node_run_until(struct node *n, const bool *done, struct stop *stop,
     struct err *err);

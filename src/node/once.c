@@ -100,6 +100,7 @@ on_done(void *owner, int code, const struct err *why)
 
 	o->run = NULL;
 	o->done = true;
+	uv_stop(&o->node.loop);
 	o->code = code;
 	if (why != NULL && o->err != NULL)
 		*o->err = *why;
