@@ -12,6 +12,8 @@
 struct import_table {           /* a table of the page, and here */
 	struct table *here;     /* NULL: not replicated here, rows skipped */
 	bool same;              /* the same columns in the same order */
+	bool known;             /* the row before was here already: look first,
+	                           as a failing INSERT costs more */
 	struct import_column {
 		const char *name;
 		int nname;
@@ -161,13 +163,21 @@ static int
 import_fresh(struct import *im, struct merge_origin *o,
     const struct page_row *row, bool *done)
 {
-	const struct import_table *m = &im->table[row->table];
-	int rc;
+	struct import_table *m = &im->table[row->table];
+	const struct buf *pk = &im->e->incoming->pk;
+	int64_t key;
+	int rc = SQLITE_OK;
 
 	*done = false;
 	if (row->kind != PAGE_FRESH || !m->same)
 		return SQLITE_OK;
+	if (m->known)
+		rc = table_find_key(im->e, m->here, pk->data, (int)pk->len,
+		    &m->known, &key);
+	if (rc != SQLITE_OK || m->known)
+		return rc;
 	rc = merge_fresh(im->e, o, m->here, row->seq, row->value, done);
+	m->known = !*done;
 	if (*done)
 		im->apply.changes += m->here->ncol > 0 ? m->here->ncol : 1;
 	/* A refusal is met again, and parked, on the other way. */

@@ -121,6 +121,44 @@ rows_update(struct engine *e, struct merge_row *row,
 	return rc == SQLITE_OK ? rows_write(e, stmt) : rc;
 }
 
+static bool
+is_digit(char c)
+{
+	return c >= '0' && c <= '9';
+}
+
+static bool
+is_word(const char *text)
+{
+	for (; *text != '\0'; text++) {
+		if (!is_digit(*text) && *text != '_' &&
+		    !(*text >= 'a' && *text <= 'z') &&
+		    !(*text >= 'A' && *text <= 'Z'))
+			return false;
+	}
+	return true;
+}
+
+/* A DEFAULT as an expression.  What was written as a bare word is a string,
+ * constants by name and numbers excepted. */
+static char *
+default_sql(const char *text)
+{
+	static const char *const constants[] = { "null", "true", "false",
+		"current_time", "current_date", "current_timestamp" };
+	size_t i;
+
+	if (text == NULL || *text == '\0')
+		return sqlite3_mprintf("NULL");
+	if (!is_word(text) || is_digit(*text))
+		return sqlite3_mprintf("(%s)", text);
+	for (i = 0; i < sizeof constants / sizeof *constants; i++) {
+		if (sqlite3_stricmp(text, constants[i]) == 0)
+			return sqlite3_mprintf("%s", text);
+	}
+	return sqlite3_mprintf("%Q", text);
+}
+
 /* The SET part of an UPDATE that gives the n columns of row->cols new values
  * and all others their DEFAULT. */
 static int
@@ -143,11 +181,12 @@ reset_sql(struct engine *e, struct merge_row *row, int n, char **out)
 			continue;
 		for (i = 0; i < n && row->cols[i] != c; i++)
 			;
-		set = i < n ?
-		    sqlite3_mprintf("%z%s\"%w\"=?%d", set, set ? "," : "",
-		    name, i + 2) :
-		    sqlite3_mprintf("%z%s\"%w\"=(%s)", set, set ? "," : "",
-		    name, dflt ? dflt : "NULL");
+		if (i < n)
+			set = sqlite3_mprintf("%z%s\"%w\"=?%d", set,
+			    set ? "," : "", name, i + 2);
+		else
+			set = sqlite3_mprintf("%z%s\"%w\"=%z", set,
+			    set ? "," : "", name, default_sql(dflt));
 		if (set == NULL)
 			rc = SQLITE_NOMEM;
 	}
