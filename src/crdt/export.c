@@ -250,40 +250,6 @@ fill(struct export *x, struct walk *w)
 
 /* -- the function ---------------------------------------------------------------- */
 
-/* The cursor of the newest log entry. */
-static int
-head_cursor(struct engine *e, struct cursor *c)
-{
-	int64_t dbv = 0, pos = 0;
-	int rc;
-
-	rc = engine_int(e, &dbv,
-	    "SELECT dbv FROM crsql_log ORDER BY dbv DESC LIMIT 1");
-	if (rc == SQLITE_OK && dbv > 0)
-		rc = engine_int(e, &pos, "SELECT pos FROM crsql_log WHERE "
-		    "dbv = %lld ORDER BY pos DESC LIMIT 1", (long long)dbv);
-	c->dbv = dbv;
-	c->pos = pos;
-	c->key = CURSOR_WHOLE;
-	return rc;
-}
-
-/* Fills in log id and token. */
-static int
-sign_cursor(struct engine *e, struct cursor *c)
-{
-	uint8_t header[HEADER_LEN] = { 0 };
-	bool found;
-	int rc = SQLITE_OK;
-
-	memcpy(c->log_id, e->log_id, LOG_ID_LEN);
-	memset(c->token, 0, TOKEN_LEN);
-	if (c->dbv > 0)
-		rc = log_header(e, c->dbv, &found, header);
-	memcpy(c->token, header + HEADER_LEN - TOKEN_LEN, TOKEN_LEN);
-	return rc;
-}
-
 static int
 find_start(struct export *x, sqlite3_value *position)
 {
@@ -331,9 +297,9 @@ export_page(struct export *x, uint8_t **out, size_t *len)
 		walk_close(w);
 	}
 	if (rc == SQLITE_OK && (x->flags & PAGE_DONE))
-		rc = head_cursor(x->e, &x->last);
-	if (rc == SQLITE_OK)
-		rc = sign_cursor(x->e, &x->last);
+		rc = cursor_head(x->e, &x->last);
+	else if (rc == SQLITE_OK)
+		rc = cursor_sign(x->e, &x->last);
 	if (rc == SQLITE_OK)
 		rc = page_finish(&x->out, x->flags, &x->last, out, len);
 	return rc;

@@ -248,6 +248,20 @@ cell_wins(struct engine *e, struct merge_row *row,
 	return rc;
 }
 
+/* Adds a winner, columns rising, so that equal sets share a statement. */
+static void
+add_winner(struct merge_row *row, int n, int cell, int col)
+{
+	int i = n;
+
+	for (; i > 0 && row->cols[i - 1] > col; i--) {
+		row->cols[i] = row->cols[i - 1];
+		row->pick[i] = row->pick[i - 1];
+	}
+	row->cols[i] = col;
+	row->pick[i] = cell;
+}
+
 /* Fills row->pick and row->cols with the winners; tells of the sentinel. */
 static int
 pick_winners(struct engine *e, struct merge_row *row, int64_t cl,
@@ -268,10 +282,8 @@ pick_winners(struct engine *e, struct merge_row *row, int64_t cl,
 		    cell[i].version, 0) : cell_wins(e, row, &cell[i], &wins);
 		if (rc != SQLITE_OK)
 			return rc;
-		if (wins) {
-			row->pick[*n] = i;
-			row->cols[(*n)++] = cell[i].col;
-		}
+		if (wins)
+			add_winner(row, (*n)++, i, cell[i].col);
 	}
 	return SQLITE_OK;
 }

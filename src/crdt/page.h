@@ -78,6 +78,12 @@ void cursor_read(const uint8_t in[static CURSOR_LEN], struct cursor *c);
 /* Order within one log: negative, zero, positive. */
 int cursor_compare(const struct cursor *a, const struct cursor *b);
 
+/* Fills in the log id and the token of the header at c's dbv. */
+int cursor_sign(struct engine *e, struct cursor *c);
+
+/* The cursor of the newest log entry, signed. */
+int cursor_head(struct engine *e, struct cursor *c);
+
 /* -- reading ------------------------------------------------------------------ */
 
 struct page_table {

@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "crdt/apply.h"
 #include "crdt/log.h"
 
 enum {
@@ -231,12 +232,25 @@ saw(struct engine *e, int64_t other, int64_t upto)
 	    seen_store(e, e->me, version, other, upto) : rc;
 }
 
+/* What is parked here was not seen: the version before it is the last. */
+static int
+below_parked(struct engine *e, int64_t other, int64_t *upto)
+{
+	int64_t parked = 0;
+	int rc = engine_int(e, &parked, "SELECT min(sver) FROM crsql_log "
+	    "WHERE n = -4 AND site = %lld AND sver > 0", (long long)other);
+
+	if (parked > 0 && *upto >= parked)
+		*upto = parked - 1;
+	return rc;
+}
+
 static void
 crsql_saw(sqlite3_context *ctx, int argc, sqlite3_value **argv)
 {
 	struct engine *e = sqlite3_user_data(ctx);
-	sqlite3_int64 upto = sqlite3_value_int64(argv[1]);
-	int64_t other = -1, parked = 0;
+	int64_t upto = sqlite3_value_int64(argv[1]), other = -1;
+	struct apply_scope scope;
 	int rc;
 
 	if (sqlite3_value_bytes(argv[0]) != SITE_ID_LEN || upto < 0 ||
@@ -245,19 +259,15 @@ crsql_saw(sqlite3_context *ctx, int argc, sqlite3_value **argv)
 		    "bytes and a version", -1);
 		return;
 	}
-	rc = tx_begin_merge(e);
+	rc = apply_begin(e, &scope);
 	if (rc == SQLITE_OK)
 		rc = site_ordinal(e, sqlite3_value_blob(argv[0]), SITE_ID_LEN,
 		    true, &other);
-	/* What is parked here was not seen. */
 	if (rc == SQLITE_OK)
-		rc = engine_int(e, &parked, "SELECT min(sver) FROM crsql_log "
-		    "WHERE n = -4 AND site = %lld AND sver > 0",
-		    (long long)other);
-	if (parked > 0 && upto >= parked)
-		upto = parked - 1;
+		rc = below_parked(e, other, &upto);
 	if (rc == SQLITE_OK && other != e->me)
 		rc = saw(e, other, upto);
+	rc = apply_end(e, &scope, rc);
 	if (rc != SQLITE_OK)
 		engine_result_error(e, ctx, rc);
 }

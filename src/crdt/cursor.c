@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: MPL-2.0
+/* cursor.c - places in a log as readers keep them (R2); see page.h. */
+#include <string.h>
+
+#include "crdt/log.h"
+#include "crdt/page.h"
+
+static uint8_t *
+put64(uint8_t *p, uint64_t v)
+{
+	int i;
+
+	for (i = 0; i < 8; i++)
+		p[i] = (uint8_t)(v >> 8 * (7 - i));
+	return p + 8;
+}
+
+static uint64_t
+get64(const uint8_t *p)
+{
+	uint64_t v = 0;
+	int i;
+
+	for (i = 0; i < 8; i++)
+		v = v << 8 | p[i];
+	return v;
+}
+
+static const uint64_t sign = (uint64_t)1 << 63;
+
+void
+cursor_write(const struct cursor *c, uint8_t out[static CURSOR_LEN])
+{
+	memcpy(out, c->log_id, LOG_ID_LEN);
+	out = put64(out + LOG_ID_LEN, (uint64_t)c->dbv);
+	out = put64(out, (uint64_t)c->pos);
+	/* An empty log's cursor is zero but for the log id. */
+	out = put64(out, c->dbv == 0 ? 0 : (uint64_t)c->key ^ sign);
+	memcpy(out, c->token, TOKEN_LEN);
+}
+
+void
+cursor_read(const uint8_t in[static CURSOR_LEN], struct cursor *c)
+{
+	memcpy(c->log_id, in, LOG_ID_LEN);
+	c->dbv = (int64_t)get64(in + 8);
+	c->pos = (int64_t)get64(in + 16);
+	c->key = c->dbv == 0 ? CURSOR_WHOLE : (int64_t)(get64(in + 24) ^ sign);
+	memcpy(c->token, in + 32, TOKEN_LEN);
+}
+
+int
+cursor_compare(const struct cursor *a, const struct cursor *b)
+{
+	if (a->dbv != b->dbv)
+		return a->dbv < b->dbv ? -1 : 1;
+	if (a->pos != b->pos)
+		return a->pos < b->pos ? -1 : 1;
+	return (a->key > b->key) - (a->key < b->key);
+}
+
+int
+cursor_sign(struct engine *e, struct cursor *c)
+{
+	uint8_t header[HEADER_LEN] = { 0 };
+	bool found;
+	int rc = SQLITE_OK;
+
+	memcpy(c->log_id, e->log_id, LOG_ID_LEN);
+	if (c->dbv > 0)
+		rc = log_header(e, c->dbv, &found, header);
+	memcpy(c->token, header + HEADER_LEN - TOKEN_LEN, TOKEN_LEN);
+	return rc;
+}
+
+int
+cursor_head(struct engine *e, struct cursor *c)
+{
+	int64_t dbv = 0, pos = 0;
+	int rc = SQLITE_OK;
+
+	if (e->has_storage)
+		rc = engine_int(e, &dbv, "SELECT dbv FROM crsql_log "
+		    "ORDER BY dbv DESC LIMIT 1");
+	if (rc == SQLITE_OK && dbv > 0)
+		rc = engine_int(e, &pos, "SELECT pos FROM crsql_log WHERE "
+		    "dbv = %lld ORDER BY pos DESC LIMIT 1", (long long)dbv);
+	*c = (struct cursor){ .dbv = dbv, .pos = pos, .key = CURSOR_WHOLE };
+	return rc == SQLITE_OK ? cursor_sign(e, c) : rc;
+}
