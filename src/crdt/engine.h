@@ -35,6 +35,7 @@
 
 SQLITE_EXTENSION_INIT3
 
+#include "base/buf.h"
 #include "crdt/table.h"
 #include "crdt/tx.h"
 
@@ -64,6 +65,7 @@ struct engine {
 	bool readonly;          /* file or connection can't be written */
 	bool has_storage;       /* crsql_log and its companions exist */
 	bool finalized;         /* crsql_finalize() was called */
+	bool watched;           /* ext.c hears of the connection's end */
 	int merging;            /* > 0 while base tables are written by a merge:
 	                           capture is off, crsql_internal_sync_bit() is 1 */
 	int sync_bit;           /* what the user set by that function */
@@ -73,13 +75,15 @@ struct engine {
 	uint8_t log_id[LOG_ID_LEN];
 	bool merge_equal_values;
 	struct table_list tables;
+	int last_table;         /* index of the one written last */
 	struct tx tx;
 	const struct preupdate *preupdate;  /* NULL: no hook in this SQLite */
 	struct capture *capture;
 	struct incoming *incoming;
 	struct stmt_cache {             /* statements kept for a connection */
-		sqlite3_stmt *stmt[24];
+		sqlite3_stmt *stmt[24];  /* SLOT_COUNT of them */
 	} cache;
+	struct buf scratch;     /* for one encoding at a time */
 	char *error;            /* last sentence, or NULL */
 };
 
@@ -114,7 +118,7 @@ enum engine_slot {
 	SLOT_LOG_GET, SLOT_SITE_BY_ID, SLOT_SITE_BY_ORDINAL, SLOT_SITE_INSERT,
 	SLOT_JOURNAL_ANY, SLOT_JOURNAL_READ, SLOT_JOURNAL_CLEAR, SLOT_ENLIST,
 	SLOT_ME, SLOT_ME_UPDATE, SLOT_SEEN_READ, SLOT_SEEN_WRITE, SLOT_PARK_ANY,
-	SLOT_BULK_LOG, SLOT_HW, SLOT_COUNT
+	SLOT_LOG_HEADER, SLOT_SCHEMA, SLOT_COUNT
 };
 int engine_cached(struct engine *e, enum engine_slot slot, const char *sql,
     sqlite3_stmt **out);
@@ -125,6 +129,12 @@ void engine_drop_statements(struct engine *e);
 /* True if writing is possible here and now (R8): file and connection
  * writable, query_only off. */
 bool engine_writable(struct engine *e);
+
+/* -- ext.c --------------------------------------------------------------- */
+
+/* Makes sure that the end of the connection is heard of: statements that are
+ * kept would hinder it. */
+int ext_watch(struct engine *e);
 
 /* -- storage.c ---------------------------------------------------------- */
 

@@ -40,7 +40,8 @@ incoming_flush(struct engine *e)
 	struct incoming *in = e->incoming;
 	int rc = SQLITE_OK;
 
-	if (in == NULL)
+	/* A write of a base table may have savepoints of its own. */
+	if (in == NULL || e->merging > 0)
 		return SQLITE_OK;
 	if (in->has_row) {
 		in->has_row = false;
@@ -54,7 +55,7 @@ incoming_drop(struct engine *e)
 {
 	struct incoming *in = e->incoming;
 
-	if (in == NULL)
+	if (in == NULL || e->merging > 0)
 		return;
 	in->has_row = false;
 	in->run.table = NULL;
@@ -231,6 +232,28 @@ find_column(struct engine *e, struct incoming *in, struct change *c)
 	return SQLITE_OK;
 }
 
+static int
+add_change(struct engine *e, struct incoming *in, struct change *c)
+{
+	int rc = SQLITE_OK;
+
+	if (!same_row(in, c)) {
+		rc = take_row(e, in, c);
+		in->column = -1;
+	}
+	if (rc != SQLITE_OK || c->cl < in->row.cl || c->cl < 1)
+		return rc;
+	if (c->cl % 2 == 0)
+		return merge_delete(e, &in->row, c->cl, c->cell.seq);
+	rc = find_column(e, in, c);
+	if (rc == SQLITE_OK && c->cell.col < 0)
+		rc = merge_check_number(e, "the column version",
+		    c->cell.version, in->row.cl);
+	if (rc == SQLITE_OK)
+		rc = merge_cells(e, &in->row, c->cl, &c->cell, 1);
+	return rc;
+}
+
 int
 incoming_add(struct engine *e, int argc, sqlite3_value **argv)
 {
@@ -246,19 +269,9 @@ incoming_add(struct engine *e, int argc, sqlite3_value **argv)
 	if (rc != SQLITE_OK)
 		return rc;
 	e->tx.wrote_changes = true;
-	if (!same_row(in, &c)) {
-		rc = take_row(e, in, &c);
-		in->column = -1;
-	}
-	if (rc != SQLITE_OK || c.cl < in->row.cl || c.cl < 1)
-		return rc;
-	if (c.cl % 2 == 0)
-		return merge_delete(e, &in->row, c.cl, c.cell.seq);
-	rc = find_column(e, in, &c);
-	if (rc == SQLITE_OK && c.cell.col < 0)
-		rc = merge_check_number(e, "the column version",
-		    c.cell.version, in->row.cl);
-	if (rc == SQLITE_OK)
-		rc = merge_cells(e, &in->row, c.cl, &c.cell, 1);
+	rc = add_change(e, in, &c);
+	/* All is taken back with the statement, or a trigger did it. */
+	if (rc != SQLITE_OK && sqlite3_get_autocommit(e->db))
+		incoming_drop(e);
 	return rc;
 }

@@ -47,9 +47,11 @@ struct table {
 	struct column *col; /* in declaration order */
 	bool integer_key;   /* INTEGER PRIMARY KEY: key is the pk */
 	const char *rowid;  /* the name by which rowid can be had */
+	bool nullable_key;  /* the declaration allows a NULL key: we don't */
 	int64_t hw;         /* highest key ever used; -1: not loaded */
 	int has_dead;       /* any tombstones? -1: not known */
 	int has_meta;       /* any clock rows? -1: not known */
+	bool has_new_columns; /* found now: the journal's triggers don't know them */
 	bool trigger_merge_off; /* R24: triggers off when merged */
 	struct sqlite3_stmt *stmt[TS_COUNT];
 	struct table_mask_stmt { /* UPDATE of some columns, INSERT of some */
@@ -64,6 +66,8 @@ struct table_list {
 	struct table *table;
 	int n;
 	int64_t schema_version; /* PRAGMA schema_version it was read at; -1 */
+	uint32_t generation;    /* raised when the list is forgotten: pointers
+	                           to its tables end */
 };
 
 /* Brings e->tables up to date with the schema: new, dropped, renamed and
@@ -106,6 +110,16 @@ int table_save_hw(struct engine *e, struct table *t);
 
 /* Loads has_dead and has_meta if they are not known. */
 int table_load_flags(struct engine *e, struct table *t);
+
+/* The highest key below that one, 0 if there is none. */
+int table_max_key(struct engine *e, struct table *t, int64_t below,
+    int64_t *out);
+
+/* Forgets hw and flags of all tables: after another's commit or a rollback. */
+void table_forget_state(struct engine *e);
+
+/* Reads columns and key of t->name. */
+int table_read_shape(struct engine *e, struct table *t);
 
 /* Frees what e->tables holds. */
 void table_forget_all(struct engine *e);

@@ -31,6 +31,7 @@ struct tx {
 	int64_t next_pos;       /* in current */
 	int64_t seq;            /* next seq of own changes */
 	bool folded_journal;    /* R7: done once per transaction */
+	bool folding;           /* a fold is under way */
 	bool wrote;             /* a log row was written */
 	bool wrote_changes;     /* crsql_changes was written: rows_impacted */
 	uint32_t data_version;  /* FCNTL_DATA_VERSION at head */
@@ -44,6 +45,14 @@ int tx_begin(struct engine *e);
 /* What a merge calls first (R7): tx_begin, takes the write lock, folds the
  * journal, then the own captures. */
 int tx_begin_merge(struct engine *e);
+
+/* What a reader of the log calls first: tables as they are now, what waits on
+ * this connection written, the journal folded where that may be done here
+ * (CAPTURE section 7); else the log is read as it is. */
+int tx_begin_read(struct engine *e);
+
+/* Folds what was captured so far: at a savepoint, a merge, the commit. */
+int tx_fold(struct engine *e);
 
 /* The last committed db_version, loading it if needed. */
 int tx_head(struct engine *e, int64_t *out);

@@ -17,6 +17,11 @@ struct walk_from {          /* where to begin: after this place */
 	bool in_run;            /* go on inside the run at (dbv, pos) ... */
 	int64_t key;            /* ... after this key */
 	int64_t last_dbv;       /* end after this one; INT64_MAX for all */
+	/* Asked once per log row before its data is read: true leaves it out.
+	 * NULL: none. */
+	bool (*skip)(void *arg, int table, int64_t dbv, int64_t pos,
+	    int64_t site, int64_t sver);
+	void *arg;
 };
 
 struct walk_cell {
@@ -37,8 +42,11 @@ struct walk_row {
 	int64_t key;
 	int64_t site;           /* ordinal; own ordinal of that time for own */
 	int64_t sver;           /* dbv for own */
-	const uint8_t *pk;
+	const uint8_t *pk;      /* canonical (R5) ... */
 	int npk;
+	const uint8_t *stored_pk;       /* ... and as it is stored: it differs
+	                           where an integral REAL is a key */
+	int nstored_pk;
 	int64_t cl;
 	int ncell;
 	const struct walk_cell *cell;   /* in seq order */

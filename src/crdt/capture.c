@@ -1,0 +1,569 @@
+// SPDX-License-Identifier: MPL-2.0
+#include "crdt/capture.h"
+
+#include <dlfcn.h>
+#include <string.h>
+
+#include "crdt/val.h"
+
+SQLITE_EXTENSION_INIT3
+
+enum { LIST_BYTES_MAX = 1 << 30, CELLS_MAX = 63 };
+
+/* The hook's functions are not in the table that extensions are given, and
+ * not in every SQLite: they are looked for in the library in use. */
+struct preupdate {
+	void *(*hook)(sqlite3 *, void (*)(void *, sqlite3 *, int, char const *,
+	    char const *, sqlite3_int64, sqlite3_int64), void *);
+	int (*old_value)(sqlite3 *, int, sqlite3_value **);
+	int (*new_value)(sqlite3 *, int, sqlite3_value **);
+	int (*blobwrite)(sqlite3 *);
+};
+
+static void *
+find_symbol(const char *name)
+{
+	void *p = dlsym(RTLD_DEFAULT, name), *lib;
+	Dl_info info;
+
+	if (p != NULL)
+		return p;
+	/* loaded RTLD_LOCAL, as Python does */
+	if (!dladdr((void *)(uintptr_t)sqlite3_libversion, &info) ||
+	    info.dli_fname == NULL)
+		return NULL;
+	lib = dlopen(info.dli_fname, RTLD_LAZY | RTLD_NOLOAD);
+	if (lib == NULL)
+		return NULL;
+	p = dlsym(lib, name);
+	dlclose(lib);
+	return p;
+}
+
+static const struct preupdate *
+find_preupdate(void)
+{
+	static struct preupdate p;
+
+	*(void **)&p.hook = find_symbol("sqlite3_preupdate_hook");
+	*(void **)&p.old_value = find_symbol("sqlite3_preupdate_old");
+	*(void **)&p.new_value = find_symbol("sqlite3_preupdate_new");
+	*(void **)&p.blobwrite = find_symbol("sqlite3_preupdate_blobwrite");
+	return p.hook && p.old_value && p.new_value ? &p : NULL;
+}
+
+/* -- records ----------------------------------------------------------------- */
+
+struct record *
+record_add(struct record_list *l, enum record_op op, int table, int64_t key)
+{
+	struct record *r;
+	int room = l->room ? l->room * 2 : 256;
+
+	if (l->n == l->room) {
+		r = sqlite3_realloc64(l->record, sizeof *r * (uint64_t)room);
+		if (r == NULL)
+			return NULL;
+		l->record = r;
+		l->room = room;
+	}
+	r = &l->record[l->n++];
+	memset(r, 0, sizeof *r);
+	r->op = op;
+	r->table = table;
+	r->key = key;
+	return r;
+}
+
+int
+record_set_pk(struct record_list *l, struct record *r, const void *pk,
+    size_t npk)
+{
+	r->pk = (uint32_t)l->bytes.len;
+	r->npk = (uint32_t)npk;
+	buf_add(&l->bytes, pk, npk);
+	return l->bytes.failed ? SQLITE_NOMEM : SQLITE_OK;
+}
+
+const uint8_t *
+record_pk(const struct record_list *l, const struct record *r)
+{
+	return l->bytes.data + r->pk;
+}
+
+/* -- the hook ------------------------------------------------------------------- */
+
+static struct table *
+find_table(struct engine *e, const char *name)
+{
+	struct table *list = e->tables.table;
+	int i;
+
+	if (e->last_table < e->tables.n &&
+	    strcmp(list[e->last_table].name, name) == 0)
+		return &list[e->last_table];
+	for (i = 0; i < e->tables.n; i++)
+		if (sqlite3_stricmp(list[i].name, name) == 0) {
+			e->last_table = i;
+			return &list[i];
+		}
+	return NULL;
+}
+
+static struct record *
+last_record(struct capture *c)
+{
+	return c->list.n > c->folded ? &c->list.record[c->list.n - 1] : NULL;
+}
+
+static int
+add_with_pk(struct capture *c, enum record_op op, struct table *t,
+    int64_t key, const struct val *pk, struct record **out)
+{
+	struct record *r = record_add(&c->list, op, t->id, key);
+	int rc;
+
+	*out = r;
+	if (r == NULL)
+		return SQLITE_NOMEM;
+	r->pk = (uint32_t)c->list.bytes.len;
+	rc = pack_key(pk, t->npk, &c->list.bytes);
+	r->npk = (uint32_t)(c->list.bytes.len - r->pk);
+	return rc;
+}
+
+static int
+read_pk(struct engine *e, const struct table *t, bool new, struct val *pk)
+{
+	int (*get)(sqlite3 *, int, sqlite3_value **) =
+	    new ? e->preupdate->new_value : e->preupdate->old_value;
+	sqlite3_value *v;
+	int i, rc = SQLITE_OK;
+
+	for (i = 0; i < t->npk && rc == SQLITE_OK; i++) {
+		rc = get(e->db, t->pk[i].position, &v);
+		if (rc != SQLITE_OK)
+			break;
+		pk[i] = val_of(v);
+		if (pk[i].type == SQLITE_NULL && !(t->integer_key && new))
+			return engine_fail(e, SQLITE_CONSTRAINT, "the key of %s may not "
+			    "be NULL: a row without a key can't be replicated",
+			    t->name);
+	}
+	return rc;
+}
+
+/* True if the row that was just deleted by the same statement had this key:
+ * that was a REPLACE (the statement's changes are counted at its end). */
+static bool
+replaces(struct engine *e, struct capture *c, const struct table *t,
+    const struct val *pk, struct record **deleted)
+{
+	struct record *r = last_record(c);
+	int changes = sqlite3_total_changes(e->db);
+	size_t keep = c->list.bytes.len;
+	bool same = false;
+
+	if (r == NULL || r->op != RECORD_DELETE || r->table != t->id ||
+	    r->changes != changes)
+		return false;
+	if (pack_key(pk, t->npk, &c->list.bytes) == SQLITE_OK)
+		same = c->list.bytes.len - keep == r->npk &&
+		    memcmp(record_pk(&c->list, r), c->list.bytes.data + keep,
+		    r->npk) == 0;
+	c->list.bytes.len = keep;
+	*deleted = r;
+	return same;
+}
+
+static int
+note_insert(struct engine *e, struct capture *c, struct table *t,
+    int64_t key)
+{
+	struct record *r = last_record(c), *deleted;
+	struct val pk[PACK_MAX_COLUMNS];
+	int rc = SQLITE_OK;
+
+	if (t->nullable_key || (r != NULL && r->op == RECORD_DELETE)) {
+		rc = read_pk(e, t, true, pk);
+		if (t->integer_key)
+			pk[0] = (struct val){ .type = SQLITE_INTEGER, .i = key };
+		if (rc != SQLITE_OK)
+			return rc;
+		if (r != NULL && replaces(e, c, t, pk, &deleted)) {
+			deleted->op = RECORD_REPLACE;
+			deleted->n = deleted->key;
+			deleted->key = key;
+			c->ndeletes--;
+			if (key > t->hw)
+				t->hw = key;
+			return SQLITE_OK;
+		}
+	}
+	if (key <= t->hw || t->has_dead != 0 || c->ndeletes > 0) {
+		if (key > t->hw)
+			t->hw = key;
+		return record_add(&c->list, RECORD_INSERT, t->id, key)
+		    ? SQLITE_OK : SQLITE_NOMEM;
+	}
+	t->hw = key;
+	if (r != NULL && r->op == RECORD_RUN && r->table == t->id &&
+	    r->key + r->n == key) {
+		r->n++;
+		return SQLITE_OK;
+	}
+	r = record_add(&c->list, RECORD_RUN, t->id, key);
+	if (r != NULL)
+		r->n = 1;
+	return r ? SQLITE_OK : SQLITE_NOMEM;
+}
+
+static int
+note_delete(struct engine *e, struct capture *c, struct table *t,
+    int64_t key)
+{
+	struct val pk[PACK_MAX_COLUMNS];
+	struct record *r;
+	int rc = read_pk(e, t, false, pk);
+
+	if (key > t->hw)
+		t->hw = key;
+	if (rc == SQLITE_OK)
+		rc = add_with_pk(c, RECORD_DELETE, t, key, pk, &r);
+	if (rc == SQLITE_OK)
+		r->changes = sqlite3_total_changes(e->db);
+	c->ndeletes++;
+	c->deleted = true;
+	return rc;
+}
+
+static int
+note_columns(struct capture *c, struct table *t, int64_t key, uint64_t mask)
+{
+	struct record *r = last_record(c);
+
+	if (r != NULL && r->op == RECORD_UPDATE && r->table == t->id &&
+	    r->mask == mask && r->key + r->n == key) {
+		r->n++;
+		return SQLITE_OK;
+	}
+	r = record_add(&c->list, RECORD_UPDATE, t->id, key);
+	if (r == NULL)
+		return SQLITE_NOMEM;
+	r->n = 1;
+	r->mask = mask;
+	return SQLITE_OK;
+}
+
+/* Columns that changed: bit = cid; all bits where a number is too high. */
+static int
+changed_columns(struct engine *e, const struct table *t, uint64_t *mask,
+    bool *any)
+{
+	sqlite3_value *old, *new;
+	struct val a, b;
+	bool high = false;
+	int i, rc = SQLITE_OK;
+
+	*mask = 0;
+	*any = false;
+	for (i = 0; i < t->ncol && rc == SQLITE_OK; i++) {
+		rc = e->preupdate->old_value(e->db, t->col[i].position, &old);
+		if (rc == SQLITE_OK)
+			rc = e->preupdate->new_value(e->db, t->col[i].position, &new);
+		if (rc != SQLITE_OK)
+			break;
+		a = val_of(old);
+		b = val_of(new);
+		if (val_compare(&a, &b) == 0)
+			continue;
+		*any = true;
+		if (t->col[i].cid >= CELLS_MAX)
+			high = true;
+		else
+			*mask |= (uint64_t)1 << t->col[i].cid;
+	}
+	if (high)
+		*mask = 0;
+	return rc;
+}
+
+static bool
+same_key(const struct val *a, const struct val *b, int n)
+{
+	int i;
+
+	for (i = 0; i < n; i++)
+		if (val_compare(&a[i], &b[i]) != 0)
+			return false;
+	return true;
+}
+
+static int
+note_update(struct engine *e, struct capture *c, struct table *t,
+    int64_t old_key, int64_t key)
+{
+	struct val a[PACK_MAX_COLUMNS], b[PACK_MAX_COLUMNS];
+	struct record *r;
+	uint64_t mask;
+	bool any;
+	int rc = read_pk(e, t, false, a);
+
+	if (rc == SQLITE_OK)
+		rc = read_pk(e, t, true, b);
+	if (rc != SQLITE_OK)
+		return rc;
+	if (t->integer_key ? old_key != key : !same_key(a, b, t->npk)) {
+		rc = note_delete(e, c, t, old_key);
+		if (rc == SQLITE_OK)
+			rc = record_add(&c->list, RECORD_INSERT, t->id, key)
+			    ? SQLITE_OK : SQLITE_NOMEM;
+		if (key > t->hw)
+			t->hw = key;
+		return rc;
+	}
+	if (old_key != key) {
+		r = record_add(&c->list, RECORD_MOVE, t->id, key);
+		if (r == NULL)
+			return SQLITE_NOMEM;
+		r->n = old_key;
+		if (key > t->hw)
+			t->hw = key;
+		c->deleted = true;
+	}
+	rc = changed_columns(e, t, &mask, &any);
+	return rc == SQLITE_OK && any ? note_columns(c, t, key, mask) : rc;
+}
+
+static int
+note_blob_write(struct engine *e, struct capture *c, struct table *t,
+    int64_t key, int position)
+{
+	int i;
+
+	(void)e;
+	for (i = 0; i < t->ncol; i++)
+		if (t->col[i].position == position)
+			return note_columns(c, t, key, t->col[i].cid < CELLS_MAX ?
+			    (uint64_t)1 << t->col[i].cid : 0);
+	return SQLITE_OK;
+}
+
+static int
+note(struct engine *e, struct capture *c, int op, const char *name,
+    int64_t old_key, int64_t key)
+{
+	struct table *t;
+	int position, rc = SQLITE_OK;
+
+	if (!e->tx.open)
+		rc = tx_begin(e);
+	t = rc == SQLITE_OK ? find_table(e, name) : NULL;
+	if (t == NULL)
+		return rc;
+	if (t->hw < 0)
+		rc = table_load_hw(e, t);
+	if (rc == SQLITE_OK && (t->has_dead < 0 || t->has_meta < 0))
+		rc = table_load_flags(e, t);
+	if (rc != SQLITE_OK)
+		return rc;
+	if (op == SQLITE_INSERT)
+		return note_insert(e, c, t, key);
+	if (op == SQLITE_UPDATE)
+		return note_update(e, c, t, old_key, key);
+	position = e->preupdate->blobwrite ? e->preupdate->blobwrite(e->db) : -1;
+	if (position >= 0)
+		return note_blob_write(e, c, t, old_key, position);
+	return note_delete(e, c, t, old_key);
+}
+
+static void
+on_preupdate(void *self, sqlite3 *db, int op, char const *schema,
+    char const *name, sqlite3_int64 old_key, sqlite3_int64 key)
+{
+	struct engine *e = self;
+	struct capture *c = e->capture;
+	int rc;
+
+	(void)db;
+	if (e->merging > 0 || e->sync_bit != 0 || !e->has_storage ||
+	    strcmp(schema, "main") != 0 || strncmp(name, "crsql_", 6) == 0 ||
+	    strncmp(name, "sqlite_", 7) == 0)
+		return;
+	rc = note(e, c, op, name, old_key, key);
+	/* The hook can't fail the statement: the commit does. */
+	if (rc != SQLITE_OK && c->rc == SQLITE_OK)
+		c->rc = rc;
+}
+
+/* -- on and off -------------------------------------------------------------------- */
+
+void
+capture_pause(struct engine *e)
+{
+	if (e->capture->installed)
+		e->preupdate->hook(e->db, NULL, NULL);
+}
+
+void
+capture_resume(struct engine *e)
+{
+	if (e->capture->installed)
+		e->preupdate->hook(e->db, on_preupdate, e);
+}
+
+/* char() without arguments is '' in plain SQLite, where the journal's triggers
+ * work by it; here it is not, as long as the hook does their work. */
+static void
+char_function(sqlite3_context *ctx, int argc, sqlite3_value **argv)
+{
+	struct engine *e = sqlite3_user_data(ctx);
+
+	(void)argc;
+	(void)argv;
+	if (e->capture->by_journal && e->merging == 0 && e->sync_bit == 0)
+		sqlite3_result_text(ctx, "", 0, SQLITE_STATIC);
+	else
+		sqlite3_result_text(ctx, "x", 1, SQLITE_STATIC);
+}
+
+int
+capture_register(struct engine *e)
+{
+	e->capture = sqlite3_malloc(sizeof *e->capture);
+	if (e->capture == NULL)
+		return SQLITE_NOMEM;
+	memset(e->capture, 0, sizeof *e->capture);
+	buf_init(&e->capture->list.bytes, LIST_BYTES_MAX);
+	e->preupdate = find_preupdate();
+	e->capture->by_journal = e->preupdate == NULL;
+	e->capture->installed = e->preupdate != NULL && !e->readonly;
+	capture_resume(e);
+	return sqlite3_create_function(e->db, "char", 0, SQLITE_UTF8 |
+	    SQLITE_INNOCUOUS, e, char_function, NULL, NULL);
+}
+
+void
+capture_free(struct engine *e)
+{
+	if (e->capture == NULL)
+		return;
+	buf_clear(&e->capture->list.bytes);
+	sqlite3_free(e->capture->list.record);
+	sqlite3_free(e->capture->mark);
+	sqlite3_free(e->capture->pk_columns);
+	sqlite3_free(e->capture);
+	e->capture = NULL;
+}
+
+const char *
+capture_pk_columns(struct engine *e)
+{
+	sqlite3_str *s = sqlite3_str_new(e->db);
+	int i, most = 1;
+
+	for (i = 0; i < e->tables.n; i++)
+		if (e->tables.table[i].npk > most)
+			most = e->tables.table[i].npk;
+	for (i = 2; i <= most; i++)
+		sqlite3_str_appendf(s, ", pk%d", i);
+	sqlite3_free(e->capture->pk_columns);
+	e->capture->pk_columns = sqlite3_str_finish(s);
+	return e->capture->pk_columns ? e->capture->pk_columns : "";
+}
+
+/* -- savepoints ----------------------------------------------------------------------- */
+
+static void
+forget_marks(struct capture *c, int id)
+{
+	while (c->nmark > 0 && c->mark[c->nmark - 1].id >= id)
+		c->nmark--;
+}
+
+int
+capture_savepoint(struct engine *e, int id)
+{
+	struct capture *c = e->capture;
+	struct mark *m;
+	int rc = SQLITE_OK, room;
+
+	forget_marks(c, id);
+	/* before the savepoint opens: so what is folded later inside it is of
+	 * it alone, but for few records */
+	if (c->list.n - c->folded >= CAPTURE_FOLD_AT)
+		rc = tx_fold(e);
+	if (rc == SQLITE_OK && c->nmark == c->mark_room) {
+		room = c->mark_room ? c->mark_room * 2 : 16;
+		m = sqlite3_realloc64(c->mark, sizeof *m * (uint64_t)room);
+		if (m == NULL)
+			return SQLITE_NOMEM;
+		c->mark = m;
+		c->mark_room = room;
+	}
+	if (rc != SQLITE_OK)
+		return rc;
+	m = &c->mark[c->nmark++];
+	m->id = id;
+	m->n = c->list.n;
+	m->last_n = c->list.n > 0 ? c->list.record[c->list.n - 1].n : 0;
+	m->bytes = c->list.bytes.len;
+	m->folded = c->folded;
+	m->ndeletes = c->ndeletes;
+	return SQLITE_OK;
+}
+
+void
+capture_release(struct engine *e, int id)
+{
+	struct capture *c = e->capture;
+
+	forget_marks(c, id);
+	if (c->nmark == 0 && c->folded == c->list.n)
+		capture_forget_records(c);
+}
+
+void
+capture_forget_records(struct capture *c)
+{
+	c->list.n = 0;
+	c->list.bytes.len = 0;
+	c->folded = 0;
+	c->ndeletes = 0;
+}
+
+void
+capture_rollback_to(struct engine *e, int id)
+{
+	struct capture *c = e->capture;
+	struct mark m = { .id = id };
+	bool found = false;
+
+	while (c->nmark > 0 && c->mark[c->nmark - 1].id >= id) {
+		m = c->mark[--c->nmark];
+		found = true;
+	}
+	if (!found && c->nmark > 0)
+		return;
+	/* without a mark the transaction began inside the savepoint */
+	c->list.n = m.n;
+	c->list.bytes.len = m.bytes;
+	c->folded = m.folded;
+	c->ndeletes = m.ndeletes;
+	/* the last record may have grown since, unless it was folded longer */
+	if (m.n > 0)
+		c->list.record[m.n - 1].n = m.last_n;
+	c->rc = SQLITE_OK;
+	table_forget_state(e);
+	if (found)
+		capture_savepoint(e, id);
+}
+
+void
+capture_clear(struct engine *e)
+{
+	capture_forget_records(e->capture);
+	e->capture->nmark = 0;
+	e->capture->rc = SQLITE_OK;
+	e->capture->deleted = false;
+}

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: MPL-2.0
+/*
+ * capture.h - writes of this connection, noted by the preupdate hook as
+ * records in memory; fold.c turns them into clocks.  The hook writes nothing
+ * and, once tables are known, allocates only when a list grows.
+ */
+#ifndef CRDT_CAPTURE_H
+#define CRDT_CAPTURE_H
+
+#include "crdt/engine.h"
+
+enum record_op {
+	RECORD_RUN,         /* n fresh rows from key on, above all before */
+	RECORD_INSERT,      /* a row at key */
+	RECORD_UPDATE,      /* columns of mask (bit = cid) in n rows from key on;
+	                       mask 0: all columns */
+	RECORD_DELETE,      /* the row at key, which had pk */
+	RECORD_REPLACE,     /* the row at old, now at key, same pk: every column */
+	RECORD_MOVE         /* the row at old, now at key, same pk */
+};
+
+struct record {
+	enum record_op op;
+	int table;          /* id */
+	int64_t key;
+	int64_t n;          /* RUN, UPDATE; old key of REPLACE and MOVE */
+	uint64_t mask;
+	uint32_t pk;        /* DELETE, REPLACE: where in the list's bytes */
+	uint32_t npk;
+	int changes;        /* total_changes() then: tells one statement */
+};
+
+struct record_list {
+	struct record *record;
+	int n, room;
+	struct buf bytes;   /* packed keys */
+};
+
+struct mark {           /* a savepoint */
+	int id;
+	int n;              /* records then */
+	int64_t last_n;     /* n of the last of them */
+	size_t bytes;
+	int folded;         /* of them */
+	int ndeletes;
+};
+
+struct capture {
+	struct record_list list;
+	int folded;         /* records that are folded already */
+	struct mark *mark;
+	int nmark, mark_room;
+	int rc;             /* what went wrong inside the hook */
+	bool installed;     /* the hook is ours now */
+	bool by_journal;    /* config capture=journal, or no hook here */
+	int ndeletes;       /* deletes among the records not folded */
+	bool deleted;       /* a top row may have gone: hw is to be saved */
+	char *pk_columns;
+};
+
+enum { CAPTURE_FOLD_AT = 1 << 16 };  /* records waiting at a savepoint */
+
+void capture_free(struct engine *e);
+
+/* Takes the hook away and puts it back. */
+void capture_pause(struct engine *e);
+void capture_resume(struct engine *e);
+
+/* Savepoint id begins, is released, is rolled back to; the end of all. */
+int capture_savepoint(struct engine *e, int id);
+void capture_release(struct engine *e, int id);
+void capture_rollback_to(struct engine *e, int id);
+void capture_clear(struct engine *e);
+/* Forgets the records (all are folded). */
+void capture_forget_records(struct capture *c);
+
+/* Appends a record, zeroed but for op, table and key; NULL without memory. */
+struct record *record_add(struct record_list *l, enum record_op op, int table,
+    int64_t key);
+/* Gives it a pk. */
+int record_set_pk(struct record_list *l, struct record *r, const void *pk,
+    size_t npk);
+const uint8_t *record_pk(const struct record_list *l,
+    const struct record *r);
+
+/* ", pk2, pk3": the journal's columns of the widest key known. */
+const char *capture_pk_columns(struct engine *e);
+
+#endif

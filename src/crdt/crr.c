@@ -1,0 +1,404 @@
+// SPDX-License-Identifier: MPL-2.0
+#include "crdt/crr.h"
+
+#include <string.h>
+
+#include "crdt/capture.h"
+#include "crdt/journal.h"
+#include "crdt/log.h"
+#include "crdt/meta.h"
+
+SQLITE_EXTENSION_INIT3
+
+/* -- what a table must be (CRSQL 3.1) ------------------------------------------ */
+
+static int
+count(struct engine *e, int64_t *n, const char *what, const char *name)
+{
+	char *sql = sqlite3_mprintf(what, name);
+	int rc;
+
+	*n = 0;
+	rc = sql ? engine_int(e, n, "%s", sql) : SQLITE_NOMEM;
+	sqlite3_free(sql);
+	return rc;
+}
+
+struct check {
+	const char *query;      /* %Q is the table; the number of offences */
+	const char *text;       /* %s is the table */
+};
+
+static const struct check checks[] = {
+	{ "SELECT count(*) FROM pragma_index_list(%Q, 'main') "
+	    "WHERE \"unique\" AND origin <> 'pk'",
+	    "Table %s has unique indices besides"
+	    "the primary key. This is not allowed for CRRs" },
+	{ "SELECT count(*) = 0 FROM pragma_table_info(%Q, 'main') WHERE pk",
+	    "Table %s has no primary key or primary key is nullable. CRRs must "
+	    "have a non nullable primary key" },
+	{ "SELECT count(*) FROM main.sqlite_schema WHERE type = 'table' AND "
+	    "name = %Q AND sql LIKE '%%autoincrement%%'",
+	    "%s has auto-increment primary keys. This is likely a mistake as two "
+	    "concurrent nodes will assign unrelated rows the same primary key. "
+	    "Either use a primary key that represents the identity of your row or "
+	    "use a database friendly UUID such as UUIDv7" },
+	{ "SELECT count(*) FROM pragma_foreign_key_list(%Q, 'main')",
+	    "Table %s has checked foreign key constraints. CRRs may have foreign "
+	    "keys but must not have checked foreign key constraints as they can be "
+	    "violated by row level security or replication." },
+	{ "SELECT count(*) FROM pragma_table_info(%Q, 'main') WHERE NOT pk AND "
+	    "\"notnull\" AND dflt_value IS NULL",
+	    "Table %s has a NOT NULL column without a DEFAULT VALUE. This is not "
+	    "allowed as it prevents forwards and backwards compatibility between "
+	    "schema versions. Make the column nullable or assign a default value "
+	    "to it." },
+	{ "SELECT count(*) FROM pragma_table_list(%Q) WHERE schema = 'main' AND wr",
+	    "Table %s is WITHOUT ROWID: such tables can't be replicated" },
+	{ "SELECT count(*) FROM pragma_index_list(%Q, 'main') l, "
+	    "pragma_index_xinfo(l.name, 'main') x WHERE l.origin = 'pk' AND x.key "
+	    "AND x.coll <> 'BINARY'",
+	    "Table %s has a key column whose collation is not BINARY: rows could "
+	    "not be told apart by their bytes" },
+};
+
+static int
+check_table(struct engine *e, const char *name)
+{
+	char *text;
+	int64_t n;
+	size_t i;
+	int rc = SQLITE_OK;
+
+	for (i = 0; i < sizeof checks / sizeof *checks; i++) {
+		rc = count(e, &n, checks[i].query, name);
+		if (rc != SQLITE_OK)
+			return rc;
+		if (n == 0)
+			continue;
+		text = sqlite3_mprintf(checks[i].text, name);
+		rc = engine_fail(e, SQLITE_ERROR, "%s", text ? text : "");
+		sqlite3_free(text);
+		return rc;
+	}
+	return SQLITE_OK;
+}
+
+/* -- triggers ---------------------------------------------------------------------- */
+
+/* True if plain programs may write: their triggers are wanted. */
+static int
+plain_writers(struct engine *e, bool *wanted)
+{
+	int64_t on = 1;
+	int rc = engine_int(e, &on, "SELECT value FROM crsql_master WHERE "
+	    "key = 'config.plain-writers'");
+
+	*wanted = on != 0;
+	return rc;
+}
+
+static int
+check_trigger(struct engine *e, struct table *t, int i, bool wanted)
+{
+	char *sql = wanted ? journal_trigger_sql(e, t, i) : sqlite3_mprintf("");
+	const char *suffix = journal_trigger_suffix(i);
+	int64_t same = 0, there = 0;
+	int rc = sql ? SQLITE_OK : SQLITE_NOMEM;
+
+	if (rc == SQLITE_OK)
+		rc = engine_int(e, &there, "SELECT 1 FROM main.sqlite_schema WHERE "
+		    "type = 'trigger' AND name = '%q__crsql_%q'", t->name, suffix);
+	if (rc == SQLITE_OK && there)
+		rc = engine_int(e, &same, "SELECT sql = %Q FROM main.sqlite_schema "
+		    "WHERE type = 'trigger' AND name = '%q__crsql_%q'", sql, t->name,
+		    suffix);
+	if (rc == SQLITE_OK && there && !same)
+		rc = engine_exec(e, "DROP TRIGGER main.\"%w__crsql_%w\"", t->name,
+		    suffix);
+	if (rc == SQLITE_OK && !same && *sql != '\0')
+		rc = engine_exec(e, "%s", sql);
+	sqlite3_free(sql);
+	return rc;
+}
+
+int
+crr_check_triggers(struct engine *e, struct table *t)
+{
+	bool wanted;
+	int i, rc = plain_writers(e, &wanted);
+
+	for (i = 0; i < JOURNAL_NTRIGGERS && rc == SQLITE_OK; i++)
+		rc = check_trigger(e, t, i, wanted);
+	return rc;
+}
+
+static int
+drop_triggers(struct engine *e, const char *name)
+{
+	int i, rc = SQLITE_OK;
+
+	for (i = 0; i < JOURNAL_NTRIGGERS && rc == SQLITE_OK; i++)
+		rc = engine_exec(e, "DROP TRIGGER IF EXISTS main.\"%w__crsql_%w\"", name,
+		    journal_trigger_suffix(i));
+	return rc;
+}
+
+/* -- metadata ------------------------------------------------------------------------ */
+
+/* Log rows of a table that is none any more; headers stay. */
+static int
+forget_log(struct engine *e, int id)
+{
+	return engine_exec(e, "UPDATE crsql_log SET tbl = NULL, key = NULL, n = 0, "
+	    "seq_stride = NULL, mask = NULL WHERE tbl = %d AND pos = 0;"
+	    "DELETE FROM crsql_log WHERE tbl = %d;"
+	    "DELETE FROM crsql_j WHERE w >> 3 = %d;"
+	    "DELETE FROM crsql_col WHERE tbl = %d;"
+	    "DELETE FROM crsql_tbl WHERE id = %d", id, id, id, id, id);
+}
+
+static int
+forget(struct engine *e, int id, const char *name)
+{
+	int rc = engine_exec(e, "DROP TABLE IF EXISTS main.\"%w__crsql_meta\";"
+	    "DROP TABLE IF EXISTS main.\"%w__crsql_dead\"", name, name);
+
+	return rc == SQLITE_OK ? forget_log(e, id) : rc;
+}
+
+static int
+rename_metadata(struct engine *e, int id, const char *from, const char *to)
+{
+	int rc = drop_triggers(e, from);
+
+	if (rc == SQLITE_OK)
+		rc = engine_exec(e, "ALTER TABLE main.\"%w__crsql_meta\" RENAME TO "
+		    "\"%w__crsql_meta\"; ALTER TABLE main.\"%w__crsql_dead\" RENAME TO "
+		    "\"%w__crsql_dead\"; UPDATE crsql_tbl SET name = %Q WHERE id = %d",
+		    from, to, from, to, to, id);
+	return rc;
+}
+
+/* SQLite takes triggers along when a table is renamed, under their old
+ * names: by that the new name is known. */
+int
+crr_follow_schema(struct engine *e)
+{
+	sqlite3_stmt *stmt;
+	char *name, *to;
+	int id, rc;
+
+	do {
+		name = to = NULL;
+		rc = engine_prepare(e, &stmt, "SELECT t.id, t.name, (SELECT g.tbl_name "
+		    "FROM main.sqlite_schema g WHERE g.type = 'trigger' AND g.name = "
+		    "t.name || '__crsql_itrig') FROM crsql_tbl t WHERE NOT EXISTS("
+		    "SELECT 1 FROM main.sqlite_schema s WHERE s.type = 'table' AND "
+		    "s.name = t.name) LIMIT 1");
+		if (rc != SQLITE_OK)
+			return rc;
+		if (sqlite3_step(stmt) == SQLITE_ROW) {
+			id = sqlite3_column_int(stmt, 0);
+			name = sqlite3_mprintf("%s", sqlite3_column_text(stmt, 1));
+			if (sqlite3_column_type(stmt, 2) != SQLITE_NULL)
+				to = sqlite3_mprintf("%s", sqlite3_column_text(stmt, 2));
+		}
+		sqlite3_finalize(stmt);
+		if (name != NULL)
+			rc = to ? rename_metadata(e, id, name, to) : forget(e, id, name);
+		sqlite3_free(to);
+		sqlite3_free(name);
+	} while (name != NULL && rc == SQLITE_OK);
+	return rc;
+}
+
+/* -- making and unmaking ----------------------------------------------------------------- */
+
+/* Rows that are there already are new changes of one transaction. */
+static int
+backfill(struct engine *e, struct table *t)
+{
+	struct log_row row = { .table = t->id, .own = true,
+		.stride = t->ncol > 0 ? t->ncol : 1 };
+	sqlite3_stmt *stmt;
+	int64_t key, taken = 0;
+	int rc = engine_prepare(e, &stmt, "SELECT %s FROM main.\"%w\" ORDER BY %s",
+	    t->rowid, t->name, t->rowid);
+
+	row.seq = e->tx.seq;
+	while (rc == SQLITE_OK && sqlite3_step(stmt) == SQLITE_ROW) {
+		key = sqlite3_column_int64(stmt, 0);
+		if (row.n > 0 && key != row.key + row.n) {
+			rc = log_append(e, &row);
+			row.n = 0;
+		}
+		if (row.n == 0) {
+			if (rc == SQLITE_OK)
+				rc = tx_own_dbv(e, &row.dbv);
+			row.key = key;
+			row.seq = e->tx.seq + taken;
+		}
+		row.n++;
+		taken += row.stride;
+	}
+	sqlite3_finalize(stmt);
+	if (rc == SQLITE_OK && row.n > 0)
+		rc = log_append(e, &row);
+	e->tx.seq += taken;
+	return rc;
+}
+
+static int
+check_keys(struct engine *e, struct table *t)
+{
+	int64_t nulls = 0;
+	int i, rc = SQLITE_OK;
+
+	for (i = 0; i < t->npk && rc == SQLITE_OK && !t->integer_key; i++) {
+		rc = engine_int(e, &nulls, "SELECT EXISTS(SELECT 1 FROM main.\"%w\" "
+		    "WHERE \"%w\" IS NULL)", t->name, t->pk[i].name);
+		if (rc == SQLITE_OK && nulls)
+			rc = engine_fail(e, SQLITE_ERROR, "Table %s has a row whose key is "
+			    "NULL: give it one first", t->name);
+	}
+	return rc;
+}
+
+static int
+make(struct engine *e, const char *name)
+{
+	struct table *t;
+	int64_t id = 0;
+	int rc = table_refresh(e);
+
+	if (rc == SQLITE_OK && table_find(e, name) != NULL)
+		return SQLITE_OK;
+	if (rc == SQLITE_OK)
+		rc = check_table(e, name);
+	if (rc == SQLITE_OK)
+		rc = storage_ensure(e);
+	if (rc == SQLITE_OK)
+		rc = tx_begin_merge(e);
+	if (rc == SQLITE_OK)
+		rc = engine_exec(e, "CREATE TABLE main.\"%w__crsql_meta\"("
+		    "key INTEGER PRIMARY KEY, m BLOB NOT NULL);"
+		    "CREATE TABLE main.\"%w__crsql_dead\"(pk BLOB PRIMARY KEY, "
+		    "m BLOB NOT NULL) WITHOUT ROWID;"
+		    "INSERT INTO crsql_tbl(name) VALUES(%Q)", name, name, name);
+	if (rc == SQLITE_OK)
+		rc = engine_int(e, &id, "SELECT id FROM crsql_tbl WHERE name = %Q", name);
+	/* columns that a table begins with have no birthday */
+	if (rc == SQLITE_OK)
+		rc = engine_exec(e, "INSERT INTO crsql_col SELECT %lld, row_number() "
+		    "OVER (ORDER BY cid) - 1, name, -1 FROM "
+		    "pragma_table_xinfo(%Q, 'main') WHERE hidden = 0 AND NOT pk", id,
+		    name);
+	if (rc == SQLITE_OK)
+		rc = table_refresh(e);
+	t = rc == SQLITE_OK ? table_find(e, name) : NULL;
+	if (rc == SQLITE_OK && t == NULL)
+		rc = engine_fail(e, SQLITE_ERROR, "table %s can't be replicated", name);
+	if (rc == SQLITE_OK)
+		rc = check_keys(e, t);
+	if (rc == SQLITE_OK)
+		rc = journal_ensure_columns(e, t->npk);
+	return rc == SQLITE_OK ? backfill(e, t) : rc;
+}
+
+/* Runs f in a savepoint: on failure nothing is left, and the caller's
+ * transaction goes on. */
+static int
+in_savepoint(struct engine *e, int (*f)(struct engine *, const char *),
+    const char *name)
+{
+	char *why;
+	int rc = engine_exec(e, "SAVEPOINT crsql_crr");
+
+	if (rc != SQLITE_OK)
+		return rc;
+	rc = f(e, name);
+	if (rc == SQLITE_OK)
+		return engine_exec(e, "RELEASE crsql_crr");
+	why = sqlite3_mprintf("%s", engine_error(e));
+	e->tables.schema_version = -1;
+	engine_exec(e, "ROLLBACK TO crsql_crr");
+	engine_exec(e, "RELEASE crsql_crr");
+	engine_fail(e, rc, "%s", why ? why : "");
+	sqlite3_free(why);
+	return rc;
+}
+
+int
+crr_make(struct engine *e, const char *name)
+{
+	return in_savepoint(e, make, name);
+}
+
+static int
+unmake(struct engine *e, const char *name)
+{
+	struct table *t;
+	int id, rc = tx_begin_merge(e);
+
+	t = rc == SQLITE_OK ? table_find(e, name) : NULL;
+	if (t == NULL)
+		return rc;
+	id = t->id;
+	rc = drop_triggers(e, name);
+	engine_drop_statements(e);
+	return rc == SQLITE_OK ? forget(e, id, name) : rc;
+}
+
+int
+crr_unmake(struct engine *e, const char *name)
+{
+	return in_savepoint(e, unmake, name);
+}
+
+/* -- SQL ------------------------------------------------------------------------------------ */
+
+static void
+as_crr(sqlite3_context *ctx, int argc, sqlite3_value **argv)
+{
+	struct engine *e = sqlite3_user_data(ctx);
+	const char *name;
+	int rc;
+
+	if (argc == 0) {
+		sqlite3_result_error(ctx, "Wrong number of args provided to "
+		    "crsql_as_crr. Provide the schema \n          name and table name "
+		    "or just the table name.", -1);
+		return;
+	}
+	name = (const char *)sqlite3_value_text(argv[argc == 2 ? 1 : 0]);
+	rc = crr_make(e, name ? name : "");
+	if (rc == SQLITE_OK)
+		sqlite3_result_text(ctx, "OK", 2, SQLITE_STATIC);
+	else
+		engine_result_error(e, ctx, rc);
+}
+
+static void
+as_table(sqlite3_context *ctx, int argc, sqlite3_value **argv)
+{
+	struct engine *e = sqlite3_user_data(ctx);
+	const char *name = (const char *)sqlite3_value_text(argv[0]);
+	int rc = crr_unmake(e, name ? name : "");
+
+	(void)argc;
+	if (rc != SQLITE_OK)
+		engine_result_error(e, ctx, rc);
+}
+
+int
+crr_register(struct engine *e)
+{
+	int rc = sqlite3_create_function(e->db, "crsql_as_crr", -1, SQLITE_UTF8, e,
+	    as_crr, NULL, NULL);
+
+	if (rc == SQLITE_OK)
+		rc = sqlite3_create_function(e->db, "crsql_as_table", 1, SQLITE_UTF8, e,
+		    as_table, NULL, NULL);
+	return rc;
+}

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: MPL-2.0
+/* dead.c - tombstones. */
+#include "crdt/meta.h"
+#include "crdt/log.h"
+
+#include "base/buf.h"
+#include "base/rd.h"
+
+SQLITE_EXTENSION_INIT3
+
+int
+dead_get(struct engine *e, struct table *t, const uint8_t *pk, int npk,
+    bool *found, struct dead *out)
+{
+	sqlite3_stmt *stmt;
+	struct rd r;
+	int rc = table_stmt(e, t, TS_DEAD_GET, &stmt);
+
+	*found = false;
+	if (rc != SQLITE_OK)
+		return rc;
+	sqlite3_bind_blob(stmt, 1, pk, npk, SQLITE_STATIC);
+	if (sqlite3_step(stmt) == SQLITE_ROW) {
+		rd_init(&r, sqlite3_column_blob(stmt, 0),
+		    (size_t)sqlite3_column_bytes(stmt, 0));
+		out->cl = (int64_t)rd_varint(&r, INT64_MAX);
+		out->dbv = (int64_t)rd_varint(&r, INT64_MAX);
+		out->pos = (int64_t)rd_varint(&r, INT64_MAX);
+		out->seq = (int64_t)rd_varint(&r, INT64_MAX);
+		*found = rd_done(&r);
+		if (!*found)
+			rc = engine_fail(e, SQLITE_CORRUPT,
+			    "a tombstone of %s is damaged", t->name);
+	}
+	sqlite3_reset(stmt);
+	sqlite3_clear_bindings(stmt);
+	return rc;
+}
+
+/* Sweeps the log row of the tombstone that is there, if any. */
+static int
+sweep_old(struct engine *e, struct table *t, const uint8_t *pk, int npk)
+{
+	struct dead old;
+	bool found;
+	int rc = dead_get(e, t, pk, npk, &found, &old);
+
+	if (rc == SQLITE_OK && found)
+		rc = log_sweep(e, old.dbv, old.pos);
+	return rc;
+}
+
+int
+dead_put(struct engine *e, struct table *t, const uint8_t *pk, int npk,
+    const struct dead *d)
+{
+	sqlite3_stmt *stmt;
+	struct buf b;
+	int rc = t->has_dead == 0 ? SQLITE_OK : sweep_old(e, t, pk, npk);
+
+	buf_init(&b, 64);
+	if (rc == SQLITE_OK)
+		rc = table_stmt(e, t, TS_DEAD_PUT, &stmt);
+	if (rc == SQLITE_OK) {
+		buf_add_varint(&b, (uint64_t)d->cl);
+		buf_add_varint(&b, (uint64_t)d->dbv);
+		buf_add_varint(&b, (uint64_t)d->pos);
+		buf_add_varint(&b, (uint64_t)d->seq);
+		sqlite3_bind_blob(stmt, 1, pk, npk, SQLITE_STATIC);
+		sqlite3_bind_blob(stmt, 2, b.data, (int)b.len, SQLITE_STATIC);
+		rc = b.failed ? SQLITE_NOMEM : engine_run(e, stmt);
+		sqlite3_clear_bindings(stmt);
+	}
+	buf_clear(&b);
+	t->has_dead = 1;
+	return rc;
+}
+
+int
+dead_del(struct engine *e, struct table *t, const uint8_t *pk, int npk)
+{
+	sqlite3_stmt *stmt;
+	int rc = sweep_old(e, t, pk, npk);
+
+	if (rc == SQLITE_OK)
+		rc = table_stmt(e, t, TS_DEAD_DEL, &stmt);
+	if (rc != SQLITE_OK)
+		return rc;
+	sqlite3_bind_blob(stmt, 1, pk, npk, SQLITE_STATIC);
+	rc = engine_run(e, stmt);
+	sqlite3_clear_bindings(stmt);
+	return rc;
+}

@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: MPL-2.0
+/* engine.c - statements, errors: what every file of the engine needs. */
+#include "crdt/engine.h"
+
+#include <string.h>
+
+SQLITE_EXTENSION_INIT3
+
+int
+engine_fail(struct engine *e, int rc, const char *fmt, ...)
+{
+	va_list ap;
+	char *text;
+
+	va_start(ap, fmt);
+	text = sqlite3_vmprintf(fmt, ap);
+	va_end(ap);
+	sqlite3_free(e->error);
+	e->error = text;
+	return rc;
+}
+
+const char *
+engine_error(struct engine *e)
+{
+	return e->error != NULL ? e->error : sqlite3_errmsg(e->db);
+}
+
+void
+engine_result_error(struct engine *e, sqlite3_context *ctx, int rc)
+{
+	sqlite3_result_error(ctx, engine_error(e), -1);
+	sqlite3_result_error_code(ctx, rc);
+	sqlite3_free(e->error);
+	e->error = NULL;
+}
+
+static int
+prepare_text(struct engine *e, sqlite3_stmt **out, const char *sql)
+{
+	int rc;
+
+	*out = NULL;
+	if (sql == NULL)
+		return SQLITE_NOMEM;
+	rc = sqlite3_prepare_v3(e->db, sql, -1, SQLITE_PREPARE_PERSISTENT, out,
+	    NULL);
+	if (rc != SQLITE_OK)
+		engine_fail(e, rc, "%s", sqlite3_errmsg(e->db));
+	return rc;
+}
+
+int
+engine_prepare(struct engine *e, sqlite3_stmt **out, const char *fmt, ...)
+{
+	va_list ap;
+	char *sql;
+	int rc;
+
+	va_start(ap, fmt);
+	sql = sqlite3_vmprintf(fmt, ap);
+	va_end(ap);
+	rc = prepare_text(e, out, sql);
+	sqlite3_free(sql);
+	return rc;
+}
+
+int
+engine_exec(struct engine *e, const char *fmt, ...)
+{
+	va_list ap;
+	char *sql;
+	int rc;
+
+	va_start(ap, fmt);
+	sql = sqlite3_vmprintf(fmt, ap);
+	va_end(ap);
+	rc = sql ? sqlite3_exec(e->db, sql, NULL, NULL, NULL) : SQLITE_NOMEM;
+	if (rc != SQLITE_OK)
+		engine_fail(e, rc, "%s", sqlite3_errmsg(e->db));
+	sqlite3_free(sql);
+	return rc;
+}
+
+int
+engine_run(struct engine *e, sqlite3_stmt *stmt)
+{
+	int rc = sqlite3_step(stmt);
+
+	if (rc == SQLITE_ROW || rc == SQLITE_DONE) {
+		sqlite3_reset(stmt);
+		return SQLITE_OK;
+	}
+	engine_fail(e, rc, "%s", sqlite3_errmsg(e->db));
+	rc = sqlite3_reset(stmt);
+	return rc != SQLITE_OK ? rc : SQLITE_ERROR;
+}
+
+int
+engine_int(struct engine *e, int64_t *out, const char *fmt, ...)
+{
+	sqlite3_stmt *stmt = NULL;
+	va_list ap;
+	char *sql;
+	int rc;
+
+	va_start(ap, fmt);
+	sql = sqlite3_vmprintf(fmt, ap);
+	va_end(ap);
+	rc = prepare_text(e, &stmt, sql);
+	sqlite3_free(sql);
+	if (rc == SQLITE_OK) {
+		rc = sqlite3_step(stmt);
+		if (rc == SQLITE_ROW)
+			*out = sqlite3_column_int64(stmt, 0);
+		else if (rc != SQLITE_DONE)
+			engine_fail(e, rc, "%s", sqlite3_errmsg(e->db));
+		rc = rc == SQLITE_ROW || rc == SQLITE_DONE ? SQLITE_OK : rc;
+	}
+	sqlite3_finalize(stmt);
+	return rc;
+}
+
+int
+engine_cached(struct engine *e, enum engine_slot slot, const char *sql,
+    sqlite3_stmt **out)
+{
+	sqlite3_stmt **kept = &e->cache.stmt[slot];
+	int rc = SQLITE_OK;
+
+	if (*kept == NULL)
+		rc = prepare_text(e, kept, sql);
+	else
+		sqlite3_reset(*kept);
+	*out = *kept;
+	return rc;
+}
+
+void
+engine_drop_statements(struct engine *e)
+{
+	size_t i;
+
+	for (i = 0; i < sizeof e->cache.stmt / sizeof *e->cache.stmt; i++) {
+		sqlite3_finalize(e->cache.stmt[i]);
+		e->cache.stmt[i] = NULL;
+	}
+	table_forget_all(e);
+}
+
+bool
+engine_writable(struct engine *e)
+{
+	int64_t query_only = 0;
+
+	return !e->readonly && sqlite3_db_readonly(e->db, "main") == 0 &&
+	    engine_int(e, &query_only, "PRAGMA query_only") == SQLITE_OK &&
+	    query_only == 0;
+}

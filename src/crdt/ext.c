@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: MPL-2.0
+/*
+ * ext.c - the entry point: puts the engine on a connection, and takes it off
+ * when the connection closes.
+ */
+#include "crdt/engine.h"
+
+#include <dlfcn.h>
+#include <string.h>
+
+#include "crdt/capture.h"
+#include "crdt/merge.h"
+
+SQLITE_EXTENSION_INIT1
+
+int sqlite3_crsqlite_init(sqlite3 *db, char **why,
+    const sqlite3_api_routines *api);
+
+/* -- the end of a connection ------------------------------------------------
+ *
+ * sqlite3_close first disconnects virtual tables, then looks for statements
+ * that are still there.  So a virtual table that no statement of ours names
+ * gives back what the engine keeps, and nobody has to call crsql_finalize. */
+
+struct watch {
+	sqlite3_vtab base;
+	struct engine *engine;
+};
+
+static int
+watch_connect(sqlite3 *db, void *aux, int argc, const char *const *argv,
+    sqlite3_vtab **out, char **why)
+{
+	struct watch *w = sqlite3_malloc(sizeof *w);
+
+	if (w == NULL)
+		return SQLITE_NOMEM;
+	memset(w, 0, sizeof *w);
+	w->engine = aux;
+	w->engine->watched = true;
+	*out = &w->base;
+	return sqlite3_declare_vtab(db, "CREATE TABLE x(unused)");
+}
+
+static int
+watch_disconnect(sqlite3_vtab *v)
+{
+	struct engine *e = ((struct watch *)v)->engine;
+
+	e->watched = false;
+	engine_drop_statements(e);
+	sqlite3_free(v);
+	return SQLITE_OK;
+}
+
+/* It has no rows to read, and no cursor: no plan is ever found. */
+static int
+watch_best_index(sqlite3_vtab *v, sqlite3_index_info *info)
+{
+	return SQLITE_CONSTRAINT;
+}
+
+static void
+engine_free(void *self)
+{
+	struct engine *e = self;
+
+	engine_drop_statements(e);
+	incoming_free(e);
+	capture_free(e);
+	buf_clear(&e->scratch);
+	sqlite3_free(e->error);
+	sqlite3_free(e);
+}
+
+int
+ext_watch(struct engine *e)
+{
+	int64_t n = 0;
+
+	return e->watched ? SQLITE_OK : engine_int(e, &n,
+	    "SELECT count(*) FROM pragma_table_xinfo('crsql_watch')");
+}
+
+static int
+watch_register(struct engine *e)
+{
+	static const sqlite3_module module = {
+		.xConnect = watch_connect, .xBestIndex = watch_best_index,
+		.xDisconnect = watch_disconnect,
+	};
+
+	/* on failure too, e is freed by this call */
+	return sqlite3_create_module_v2(e->db, "crsql_watch", &module, e,
+	    engine_free);
+}
+
+/* -- the beginning ------------------------------------------------------------ */
+
+static int
+register_all(struct engine *e)
+{
+	static int (*const registers[])(struct engine *) = {
+		tx_register, capture_register, storage_register, crr_register,
+		changes_register, pack_register, export_register, import_register,
+		park_register, seen_register, funcs_register,
+	};
+	size_t i;
+	int rc = SQLITE_OK;
+
+	for (i = 0; i < sizeof registers / sizeof *registers; i++)
+		if (rc == SQLITE_OK)
+			rc = registers[i](e);
+	return rc;
+}
+
+/* What was registered before a failure stays on the connection: the code has
+ * to stay, too. */
+static void
+keep_library(void)
+{
+	Dl_info info;
+
+	if (dladdr((void *)(uintptr_t)sqlite3_crsqlite_init, &info) &&
+	    info.dli_fname != NULL)
+		dlopen(info.dli_fname, RTLD_LAZY | RTLD_NOLOAD | RTLD_NODELETE);
+}
+
+static bool
+loaded_already(sqlite3 *db)
+{
+	sqlite3_stmt *stmt;
+	bool yes = false;
+
+	if (sqlite3_prepare_v2(db, "SELECT 1 FROM "
+	    "pragma_table_xinfo('crsql_watch')", -1, &stmt, NULL) == SQLITE_OK)
+		yes = sqlite3_step(stmt) == SQLITE_ROW;
+	sqlite3_finalize(stmt);
+	return yes;
+}
+
+static int
+fail(struct engine *e, int rc, char **why)
+{
+	if (why != NULL)
+		*why = sqlite3_mprintf("error during initialization: %s",
+		    engine_error(e));
+	return rc;
+}
+
+__attribute__((visibility("default"))) int
+sqlite3_crsqlite_init(sqlite3 *db, char **why,
+    const sqlite3_api_routines *api)
+{
+	struct engine *e;
+	int rc;
+
+	SQLITE_EXTENSION_INIT2(api);
+	if (loaded_already(db))
+		return SQLITE_OK;
+	e = sqlite3_malloc(sizeof *e);
+	if (e == NULL)
+		return SQLITE_NOMEM;
+	memset(e, 0, sizeof *e);
+	e->db = db;
+	e->tables.schema_version = -1;
+	buf_init(&e->scratch, INT32_MAX);
+	rc = storage_load(e);
+	if (rc != SQLITE_OK) {
+		fail(e, rc, why);
+		engine_free(e);
+		return rc;
+	}
+	rc = watch_register(e);
+	if (rc != SQLITE_OK)
+		return rc;
+	rc = register_all(e);
+	if (rc == SQLITE_OK)
+		rc = ext_watch(e);
+	if (rc != SQLITE_OK) {
+		keep_library();
+		return fail(e, rc, why);
+	}
+	return SQLITE_OK;
+}

@@ -1,0 +1,434 @@
+// SPDX-License-Identifier: MPL-2.0
+#include "crdt/fold.h"
+
+#include <string.h>
+
+#include "crdt/fold_list.h"
+#include "crdt/journal.h"
+#include "crdt/log.h"
+#include "crdt/meta.h"
+
+SQLITE_EXTENSION_INIT3
+
+struct fold {
+	struct engine *e;
+	struct fold_list list;
+	struct table *table;    /* the one of `meta` */
+	struct meta meta, other;
+	struct buf pk;
+	bool deletes;           /* a row was deleted in this fold */
+	bool journal;           /* it began with journalled records */
+};
+
+/* Makes f->meta fit for t. */
+static int
+use_table(struct fold *f, struct table *t)
+{
+	int rc = SQLITE_OK;
+
+	if (f->table == t)
+		return SQLITE_OK;
+	meta_free(&f->meta);
+	meta_free(&f->other);
+	f->table = t;
+	rc = meta_init(&f->meta, t);
+	if (rc == SQLITE_OK)
+		rc = meta_init(&f->other, t);
+	if (rc == SQLITE_OK)
+		rc = table_load_hw(f->e, t);
+	if (rc == SQLITE_OK)
+		rc = table_load_flags(f->e, t);
+	return rc;
+}
+
+static int
+append(struct fold *f, int64_t key, int64_t n, uint64_t mask, int64_t seq,
+    int64_t stride, struct stamp *at)
+{
+	struct log_row row = { .table = f->table->id, .key = key, .n = n,
+		.seq = seq, .stride = stride, .own = true, .mask = mask };
+	int rc = tx_own_dbv(f->e, &row.dbv);
+
+	if (rc == SQLITE_OK)
+		rc = log_append(f->e, &row);
+	at->version = 1;
+	at->dbv = row.dbv;
+	at->pos = row.pos;
+	at->seq = seq;
+	return rc;
+}
+
+static int64_t
+take_seqs(struct fold *f, int64_t n)
+{
+	int64_t first = f->e->tx.seq;
+
+	f->e->tx.seq += n;
+	return first;
+}
+
+/* -- each kind of record --------------------------------------------------------- */
+
+static int
+fold_run(struct fold *f, int64_t key, int64_t n)
+{
+	struct table *t = f->table;
+	int64_t stride = t->ncol > 0 ? t->ncol : 1;
+	struct stamp at;
+
+	if (key + n - 1 > t->hw)
+		t->hw = key + n - 1;
+	return append(f, key, n, 0, take_seqs(f, n * stride), stride, &at);
+}
+
+/* A new row with an entry of its own: a key at or below one used before, or
+ * another life of a deleted row (cl > 1). */
+static int
+fold_single(struct fold *f, int64_t key, int64_t cl)
+{
+	struct table *t = f->table;
+	struct meta *m = &f->meta;
+	bool sentinel = cl > 1 || t->ncol == 0;
+	int64_t seq = take_seqs(f, t->ncol + (sentinel ? 1 : 0));
+	struct stamp at;
+	int i, rc = append(f, key, LOG_ROW, 0, seq, 0, &at);
+
+	if (rc == SQLITE_OK)
+		rc = meta_get(f->e, t, key, m);
+	if (rc == SQLITE_OK && m->stored)
+		rc = meta_sweep(f->e, m);       /* of a row long gone */
+	meta_fresh(m);
+	m->cl = cl;
+	m->has_sentinel = sentinel;
+	m->sentinel = at;
+	m->base = BASE_AT;
+	m->base_at = at;
+	m->base_at.seq = at.seq + (sentinel ? 1 : 0);
+	/* columns younger than the key have no clock by the base (R3) */
+	for (i = 0; i < t->ncol; i++)
+		if (key <= t->col[i].born) {
+			m->col[i] = m->base_at;
+			m->col[i].seq += i;
+		}
+	if (key > t->hw)
+		t->hw = key;
+	return rc == SQLITE_OK ? meta_put(f->e, t, key, m) : rc;
+}
+
+static int
+fold_insert(struct fold *f, int i, const struct record *r)
+{
+	struct table *t = f->table;
+	struct dead d = { 0 };
+	bool found = false, dead = false;
+	int rc = SQLITE_OK;
+
+	if (t->has_dead != 0) {
+		rc = fold_list_pk(f->e, &f->list, i, &f->pk, &found);
+		if (rc == SQLITE_OK && !found)
+			return SQLITE_OK;       /* gone without a record */
+		if (rc == SQLITE_OK)
+			rc = dead_get(f->e, t, f->pk.data, (int)f->pk.len, &dead, &d);
+	}
+	if (rc == SQLITE_OK && dead)
+		rc = dead_del(f->e, t, f->pk.data, (int)f->pk.len);
+	if (rc != SQLITE_OK)
+		return rc;
+	if (!dead && r->key > t->hw)
+		return fold_run(f, r->key, 1);
+	return fold_single(f, r->key, dead ? d.cl + 1 : 1);
+}
+
+/* Consecutive inserts above the highest key, none of a deleted row: one run.
+ * The number of records taken; 0 if i does not begin one. */
+static int
+run_length(struct fold *f, int i)
+{
+	const struct record *r = &f->list.list->record[i];
+	struct table *t = f->table;
+	int n;
+
+	if (r->op != RECORD_INSERT || t->has_dead != 0 || r->key <= t->hw)
+		return 0;
+	for (n = 1; i + n < f->list.to && r[n].op == RECORD_INSERT &&
+	    r[n].table == r->table && r[n].key == r->key + n; n++)
+		;
+	return n;
+}
+
+static int
+fold_columns(struct fold *f, int64_t key, const int *cols, int n)
+{
+	struct table *t = f->table;
+	struct meta *m = &f->meta;
+	struct stamp at;
+	int i, rc = meta_get(f->e, t, key, m);
+
+	if (rc == SQLITE_OK)
+		rc = append(f, key, LOG_ROW, 0, take_seqs(f, n), 0, &at);
+	for (i = 0; i < n && rc == SQLITE_OK; i++, at.seq++) {
+		at.version = meta_version(t, m, key, cols[i]) + 1;
+		rc = meta_set_column(f->e, t, m, cols[i], &at);
+	}
+	return rc == SQLITE_OK ? meta_put(f->e, t, key, m) : rc;
+}
+
+/* The same columns in rows key to key + n - 1: one log row. */
+static int
+fold_update_run(struct fold *f, const struct record *r, const int *cols,
+    int n)
+{
+	struct table *t = f->table;
+	struct meta *m = &f->meta;
+	struct stamp at;
+	int64_t k;
+	int i, rc = append(f, r->key, r->n, r->mask, take_seqs(f, n * r->n), n,
+	    &at);
+
+	for (k = r->key; k < r->key + r->n && rc == SQLITE_OK; k++) {
+		rc = meta_get(f->e, t, k, m);
+		for (i = 0; i < n && rc == SQLITE_OK; i++, at.seq++) {
+			at.version = meta_version(t, m, k, cols[i]) + 1;
+			rc = meta_set_column(f->e, t, m, cols[i], &at);
+		}
+		if (rc == SQLITE_OK)
+			rc = meta_put(f->e, t, k, m);
+	}
+	return rc;
+}
+
+static int
+fold_update(struct fold *f, const struct record *r)
+{
+	struct table *t = f->table;
+	int *cols = sqlite3_malloc64(sizeof *cols * (uint64_t)(t->ncol + 1));
+	int64_t k;
+	int i, n = 0, rc = SQLITE_OK;
+
+	if (cols == NULL)
+		return SQLITE_NOMEM;
+	for (i = 0; i < t->ncol; i++)
+		if (r->mask == 0 || (t->col[i].cid < 63 &&
+		    r->mask >> t->col[i].cid & 1))
+			cols[n++] = i;
+	if (n == 0)
+		rc = SQLITE_OK;
+	else if (r->n > 1 && r->mask != 0)
+		rc = fold_update_run(f, r, cols, n);
+	else
+		for (k = 0; k < r->n && rc == SQLITE_OK; k++)
+			rc = fold_columns(f, r->key + k, cols, n);
+	sqlite3_free(cols);
+	return rc;
+}
+
+static int
+fold_delete(struct fold *f, const struct record *r)
+{
+	const uint8_t *pk = record_pk(f->list.list, r);
+	struct table *t = f->table;
+	struct meta *m = &f->meta;
+	struct log_row row = { .table = t->id, .pk = pk, .npk = (int)r->npk,
+		.n = LOG_DEAD, .own = true };
+	struct dead d;
+	int rc = meta_get(f->e, t, r->key, m);
+
+	if (rc == SQLITE_OK && m->stored)
+		rc = meta_sweep(f->e, m);
+	if (rc == SQLITE_OK && m->stored)
+		rc = meta_del(f->e, t, r->key);
+	if (rc == SQLITE_OK)
+		rc = tx_own_dbv(f->e, &row.dbv);
+	if (rc == SQLITE_OK)
+		rc = log_append(f->e, &row);
+	d.cl = m->cl + 1;
+	d.dbv = row.dbv;
+	d.pos = row.pos;
+	d.seq = take_seqs(f, 1);
+	if (r->key > t->hw)
+		t->hw = r->key;
+	f->deletes = true;
+	return rc == SQLITE_OK ? dead_put(f->e, t, pk, (int)r->npk, &d) : rc;
+}
+
+/* CRSQL section 4, R6: a row replaced under the same key is an update of all
+ * its columns; one seq belongs to the sentinel, be there one or not. */
+static int
+fold_replace(struct fold *f, const struct record *r)
+{
+	struct table *t = f->table;
+	struct meta *m = &f->meta, *new = &f->other;
+	struct stamp at;
+	int i, rc = meta_get(f->e, t, r->n, m);
+
+	if (rc == SQLITE_OK)
+		rc = append(f, r->key, LOG_ROW, 0, take_seqs(f, 1 + t->ncol), 0, &at);
+	meta_fresh(new);
+	new->base = BASE_NONE;
+	new->has_sentinel = m->has_sentinel || t->ncol == 0;
+	new->cl = new->has_sentinel ? m->cl + 2 : m->cl;
+	new->sentinel = at;
+	for (i = 0; i < t->ncol; i++) {
+		new->col[i] = at;
+		new->col[i].version = meta_version(t, m, r->n, i) + 1;
+		new->col[i].seq = at.seq + 1 + i;
+	}
+	if (rc == SQLITE_OK && m->stored)
+		rc = meta_sweep(f->e, m);
+	if (rc == SQLITE_OK && m->stored && r->n != r->key)
+		rc = meta_del(f->e, t, r->n);
+	if (r->key > t->hw)
+		t->hw = r->key;
+	f->deletes = true;
+	return rc == SQLITE_OK ? meta_put(f->e, t, r->key, new) : rc;
+}
+
+/* The row has another rowid and nothing else is new.  What it had by a run is
+ * logged again, for the run is read by keys. */
+static int
+fold_move(struct fold *f, const struct record *r)
+{
+	struct table *t = f->table;
+	struct meta *m = &f->meta;
+	struct stamp at = { 0 };
+	int i, rc = meta_get(f->e, t, r->n, m);
+	bool again = m->base == BASE_RUN;
+	bool stored = m->stored;
+
+	if (rc == SQLITE_OK && again)
+		rc = append(f, r->key, LOG_ROW, 0, take_seqs(f, t->ncol + 1), 0, &at);
+	for (i = 0; again && i < t->ncol; i++)
+		if (m->col[i].dbv == 0 && meta_version(t, m, r->n, i) > 0) {
+			m->col[i] = at;
+			m->col[i].seq = at.seq + 1 + i;
+		}
+	if (again && t->ncol == 0) {
+		m->has_sentinel = true;
+		m->sentinel = at;
+		m->sentinel.version = m->cl;
+	}
+	if (again)
+		m->base = BASE_NONE;
+	if (rc == SQLITE_OK && stored)
+		rc = meta_del(f->e, t, r->n);
+	if (r->key > t->hw)
+		t->hw = r->key;
+	f->deletes = true;
+	return rc == SQLITE_OK ? meta_put(f->e, t, r->key, m) : rc;
+}
+
+/* -- the walk ----------------------------------------------------------------------- */
+
+static int
+fold_record(struct fold *f, int i, int *taken)
+{
+	const struct record *r = &f->list.list->record[i];
+	struct table *t = table_by_id(f->e, r->table);
+	int rc = t != NULL ? use_table(f, t) : SQLITE_OK;
+
+	*taken = 1;
+	if (t == NULL || rc != SQLITE_OK)
+		return rc;              /* dropped since: nothing to keep */
+	switch (r->op) {
+	case RECORD_RUN: return fold_run(f, r->key, r->n);
+	case RECORD_INSERT:
+		*taken = run_length(f, i);
+		if (*taken > 0)
+			return fold_run(f, r->key, *taken);
+		*taken = 1;
+		return fold_insert(f, i, r);
+	case RECORD_UPDATE: return fold_update(f, r);
+	case RECORD_DELETE: return fold_delete(f, r);
+	case RECORD_REPLACE: return fold_replace(f, r);
+	case RECORD_MOVE: return fold_move(f, r);
+	}
+	return SQLITE_OK;
+}
+
+/* Before journalled rows are looked at: the highest key of each table as it
+ * was before them.  Too high is safe, it only costs a run. */
+static int
+lower_hw(struct fold *f)
+{
+	const struct record *r = f->list.list->record;
+	struct engine *e = f->e;
+	struct table *t;
+	int64_t below, top, stored;
+	int i, k, rc = SQLITE_OK;
+
+	for (k = 0; k < e->tables.n && rc == SQLITE_OK; k++) {
+		t = &e->tables.table[k];
+		below = INT64_MAX;
+		top = 0;
+		for (i = f->list.from; i < f->list.to; i++) {
+			if (r[i].table != t->id)
+				continue;
+			if (r[i].op == RECORD_INSERT || r[i].op == RECORD_RUN)
+				below = r[i].key < below ? r[i].key : below;
+			else
+				top = r[i].key > top ? r[i].key : top;
+		}
+		if (below == INT64_MAX)
+			continue;
+		stored = 0;
+		rc = engine_int(e, &stored, "SELECT hw FROM crsql_tbl WHERE id = %d",
+		    t->id);
+		if (rc == SQLITE_OK)
+			rc = table_max_key(e, t, below, &t->hw);
+		t->hw = t->hw > stored ? t->hw : stored;
+		t->hw = t->hw > top ? t->hw : top;
+	}
+	return rc;
+}
+
+static int
+work(struct fold *f)
+{
+	int i, taken, rc = f->journal ? lower_hw(f) : SQLITE_OK;
+
+	for (i = f->list.from; i < f->list.to && rc == SQLITE_OK; i += taken)
+		rc = fold_record(f, i, &taken);
+	if (rc == SQLITE_OK && f->journal)
+		rc = journal_clear(f->e);
+	return rc;
+}
+
+static int
+save_highest(struct engine *e)
+{
+	int i, rc = SQLITE_OK;
+
+	for (i = 0; i < e->tables.n && rc == SQLITE_OK; i++)
+		rc = table_save_hw(e, &e->tables.table[i]);
+	return rc;
+}
+
+int
+fold_all(struct engine *e, bool with_journal)
+{
+	struct fold f = { .e = e, .journal = with_journal };
+	struct capture *c = e->capture;
+	int rc = c->rc;
+
+	if (rc != SQLITE_OK)
+		return rc;      /* the hook's failure; its sentence is noted */
+	if (!with_journal && c->folded == c->list.n)
+		return SQLITE_OK;
+	buf_init(&f.pk, INT32_MAX);
+	rc = fold_list_make(e, with_journal, &f.list);
+	if (rc == SQLITE_OK)
+		rc = work(&f);
+	if (rc == SQLITE_OK) {
+		c->folded = c->list.n;
+		c->ndeletes = 0;
+		if (c->nmark == 0)
+			capture_forget_records(c);
+	}
+	if (rc == SQLITE_OK && (f.deletes || c->deleted || with_journal))
+		rc = save_highest(e);
+	fold_list_clear(&f.list);
+	meta_free(&f.meta);
+	meta_free(&f.other);
+	buf_clear(&f.pk);
+	return rc;
+}

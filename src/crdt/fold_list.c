@@ -1,0 +1,374 @@
+// SPDX-License-Identifier: MPL-2.0
+#include "crdt/fold_list.h"
+
+#include <string.h>
+
+#include "crdt/journal.h"
+#include "crdt/val.h"
+
+SQLITE_EXTENSION_INIT3
+
+/* A hint of the journal, until it is resolved: key, pk as of DELETE. */
+enum { RECORD_HINT = RECORD_MOVE + 1, RECORD_NOTHING };
+
+/* -- a map from (table, key) to the number of a record ------------------------- */
+
+struct map {
+	struct slot {
+		int64_t key;
+		int table;      /* 0: empty */
+		int index;
+	} *slot;
+	uint64_t mask;
+};
+
+static int
+map_init(struct map *m, int n)
+{
+	uint64_t room = 64;
+
+	while (room < (uint64_t)n * 2 + 2)
+		room *= 2;
+	m->slot = sqlite3_malloc64(room * sizeof *m->slot);
+	if (m->slot == NULL)
+		return SQLITE_NOMEM;
+	memset(m->slot, 0, room * sizeof *m->slot);
+	m->mask = room - 1;
+	return SQLITE_OK;
+}
+
+static struct slot *
+map_find(struct map *m, int table, int64_t key)
+{
+	uint64_t h = ((uint64_t)key * 0x9E3779B97F4A7C15u) ^ (uint64_t)table;
+	struct slot *s;
+
+	for (h ^= h >> 29;; h++) {
+		s = &m->slot[h & m->mask];
+		if (s->table == 0 || (s->table == table && s->key == key))
+			return s;
+	}
+}
+
+static void
+map_set(struct map *m, int table, int64_t key, int index)
+{
+	struct slot *s = map_find(m, table, key);
+
+	s->table = table;
+	s->key = key;
+	s->index = index;
+}
+
+static int
+map_get(struct map *m, int table, int64_t key)
+{
+	struct slot *s = map_find(m, table, key);
+
+	return s->table == 0 ? -1 : s->index;
+}
+
+/* -- reading the journal ------------------------------------------------------------ */
+
+struct reading {
+	struct engine *e;
+	struct record_list *list;
+	bool hints;
+};
+
+static int
+add_deleted(struct record_list *l, enum record_op op, int table, int64_t key,
+    const struct journal_record *j)
+{
+	struct record *r = record_add(l, op, table, key);
+
+	return r ? record_set_pk(l, r, j->pk, (size_t)j->npk) : SQLITE_NOMEM;
+}
+
+/* A journalled update names columns by bit; NULL means all, and so does a
+ * table that got columns which its trigger does not know. */
+static int
+add_update(struct reading *rd, const struct journal_record *j)
+{
+	struct table *t = table_by_id(rd->e, j->table);
+	uint64_t mask = (uint64_t)j->mask;
+	bool all = j->all || t->has_new_columns;
+	struct record *r;
+
+	if (!all && mask == 0)
+		return SQLITE_OK;
+	r = record_add(rd->list, RECORD_UPDATE, j->table, j->key);
+	if (r == NULL)
+		return SQLITE_NOMEM;
+	r->n = 1;
+	r->mask = all ? 0 : mask;
+	return SQLITE_OK;
+}
+
+static int
+on_journal(void *self, const struct journal_record *j)
+{
+	struct reading *rd = self;
+	struct record_list *l = rd->list;
+	int rc = SQLITE_OK;
+
+	switch (j->op) {
+	case JOURNAL_INSERT:
+		return record_add(l, RECORD_INSERT, j->table, j->key)
+		    ? SQLITE_OK : SQLITE_NOMEM;
+	case JOURNAL_UPDATE:
+		return add_update(rd, j);
+	case JOURNAL_DELETE:
+		return add_deleted(l, RECORD_DELETE, j->table, j->key, j);
+	case JOURNAL_HINT:
+		rd->hints = true;
+		return add_deleted(l, (enum record_op)RECORD_HINT, j->table, j->key, j);
+	case JOURNAL_REKEY:
+		rc = add_deleted(l, RECORD_DELETE, j->table, j->mask, j);
+		if (rc == SQLITE_OK && record_add(l, RECORD_INSERT, j->table,
+		    j->key) == NULL)
+			rc = SQLITE_NOMEM;
+		return rc;
+	}
+	return SQLITE_OK;
+}
+
+/* Copies what was captured behind the journal; with hints every row by
+ * itself, so that each can be found by its key. */
+static int
+copy_captured(struct record_list *l, const struct capture *c, bool singly)
+{
+	const struct record *from;
+	struct record *to;
+	int64_t k, n;
+	int i, rc = SQLITE_OK;
+
+	for (i = c->folded; i < c->list.n && rc == SQLITE_OK; i++) {
+		from = &c->list.record[i];
+		n = singly && (from->op == RECORD_RUN || from->op == RECORD_UPDATE)
+		    ? from->n : 1;
+		for (k = 0; k < n && rc == SQLITE_OK; k++) {
+			to = record_add(l, from->op, from->table, from->key + k);
+			if (to == NULL)
+				return SQLITE_NOMEM;
+			to->n = n > 1 ? 1 : from->n;
+			to->mask = from->mask;
+			to->changes = from->changes;
+			if (from->npk > 0)
+				rc = record_set_pk(l, to, record_pk(&c->list, from),
+				    from->npk);
+		}
+	}
+	return rc;
+}
+
+/* -- hints ----------------------------------------------------------------------------- */
+
+/* True if the row with that key and pk is there now. */
+static int
+still_there(struct engine *e, const struct record_list *l,
+    const struct record *r, bool *there)
+{
+	struct table *t = table_by_id(e, r->table);
+	uint8_t *pk;
+	int npk, rc = table_pk_of_key(e, t, r->key, &pk, &npk);
+
+	*there = pk != NULL && npk == (int)r->npk &&
+	    memcmp(pk, record_pk(l, r), r->npk) == 0;
+	sqlite3_free(pk);
+	return rc;
+}
+
+/* A hinted row died iff the next record of its key puts a row there, or there
+ * is none and the table has no such row now.  What died becomes a DELETE where
+ * the hint stood, what lived on nothing. */
+static int
+resolve_hints(struct engine *e, struct record_list *l)
+{
+	struct record *r;
+	struct map next;
+	bool there;
+	int i, j, rc = map_init(&next, l->n);
+
+	for (i = l->n - 1; i >= 0 && rc == SQLITE_OK; i--) {
+		r = &l->record[i];
+		if ((int)r->op == RECORD_HINT) {
+			j = map_get(&next, r->table, r->key);
+			if (j >= 0) {
+				there = l->record[j].op != RECORD_INSERT &&
+				    l->record[j].op != RECORD_RUN;
+			} else {
+				rc = still_there(e, l, r, &there);
+			}
+			map_set(&next, r->table, r->key, i);
+			r->op = there ? (enum record_op)RECORD_NOTHING : RECORD_DELETE;
+			r->changes = there ? 0 : 1;     /* by REPLACE */
+			continue;
+		}
+		map_set(&next, r->table, r->key, i);
+		if (r->op == RECORD_REPLACE || r->op == RECORD_MOVE)
+			map_set(&next, r->table, r->n, i);
+	}
+	sqlite3_free(next.slot);
+	return rc;
+}
+
+static void
+drop_nothings(struct record_list *l)
+{
+	int i, n = 0;
+
+	for (i = 0; i < l->n; i++)
+		if ((int)l->record[i].op != RECORD_NOTHING)
+			l->record[n++] = l->record[i];
+	l->n = n;
+}
+
+/* -- keys that rows leave ------------------------------------------------------------------ */
+
+static bool
+leaves(const struct record *r, int64_t *key)
+{
+	*key = r->op == RECORD_DELETE ? r->key : r->n;
+	return r->op == RECORD_DELETE || r->op == RECORD_REPLACE ||
+	    r->op == RECORD_MOVE;
+}
+
+/* Needed only where a row that was inserted may be gone again. */
+static int
+find_leaves(struct fold_list *f)
+{
+	const struct record *r;
+	bool any = false;
+	struct map map;
+	int64_t key;
+	int i, n = f->to - f->from, rc;
+
+	for (i = f->from; i < f->to && !any; i++)
+		any = leaves(&f->list->record[i], &key);
+	if (!any)
+		return SQLITE_OK;
+	f->leave = sqlite3_malloc64(sizeof *f->leave * (uint64_t)(n + 1));
+	rc = f->leave ? map_init(&map, n) : SQLITE_NOMEM;
+	if (rc != SQLITE_OK)
+		return rc;
+	for (i = f->to - 1; i >= f->from; i--) {
+		r = &f->list->record[i];
+		f->leave[i - f->from] = map_get(&map, r->table, r->key);
+		if (leaves(r, &key))
+			map_set(&map, r->table, key, i);
+	}
+	sqlite3_free(map.slot);
+	return SQLITE_OK;
+}
+
+int
+fold_list_pk(struct engine *e, const struct fold_list *l, int i,
+    struct buf *b, bool *found)
+{
+	const struct record *r = &l->list->record[i];
+	uint8_t *pk;
+	int next, npk, rc;
+
+	b->len = 0;
+	*found = true;
+	while (l->leave != NULL && (next = l->leave[i - l->from]) >= 0) {
+		r = &l->list->record[next];
+		if (r->op != RECORD_MOVE) {
+			buf_add(b, record_pk(l->list, r), r->npk);
+			return b->failed ? SQLITE_NOMEM : SQLITE_OK;
+		}
+		i = next;
+	}
+	rc = table_pk_of_key(e, table_by_id(e, r->table), r->key, &pk, &npk);
+	*found = pk != NULL;
+	if (pk != NULL)
+		buf_add(b, pk, (size_t)npk);
+	sqlite3_free(pk);
+	return rc == SQLITE_OK && b->failed ? SQLITE_NOMEM : rc;
+}
+
+/* A DELETE by REPLACE that is followed by the INSERT of the same pk is a
+ * REPLACE of that row (R6). */
+static int
+find_replaces(struct engine *e, struct fold_list *f)
+{
+	struct record *list = f->own.record, *d, *r;
+	struct buf b;
+	bool found;
+	int i, j, rc = SQLITE_OK;
+
+	buf_init(&b, INT32_MAX);
+	for (i = 0; i < f->own.n && rc == SQLITE_OK; i++) {
+		d = &list[i];
+		if (d->op != RECORD_DELETE || d->changes != 1)
+			continue;
+		for (j = i + 1; j < f->own.n && list[j].op == RECORD_DELETE &&
+		    list[j].changes == 1; j++)
+			;
+		if (j == f->own.n || list[j].op != RECORD_INSERT ||
+		    list[j].table != d->table)
+			continue;
+		r = &list[j];
+		rc = fold_list_pk(e, f, j, &b, &found);
+		if (rc != SQLITE_OK || !found || b.len != d->npk ||
+		    memcmp(b.data, record_pk(&f->own, d), b.len) != 0)
+			continue;
+		r->op = RECORD_REPLACE;
+		r->n = d->key;
+		r->pk = d->pk;
+		r->npk = d->npk;
+		d->op = (enum record_op)RECORD_NOTHING;
+	}
+	buf_clear(&b);
+	return rc;
+}
+
+int
+fold_list_make(struct engine *e, bool with_journal, struct fold_list *f)
+{
+	struct reading rd = { e, &f->own, false };
+	struct capture *c = e->capture;
+	int i, rc = SQLITE_OK;
+
+	memset(f, 0, sizeof *f);
+	buf_init(&f->own.bytes, 1 << 30);
+	f->list = &c->list;
+	f->from = c->folded;
+	f->to = c->list.n;
+	if (!with_journal)
+		return find_leaves(f);
+	rc = journal_read(e, on_journal, &rd);
+	if (rc == SQLITE_OK)
+		rc = copy_captured(&f->own, c, rd.hints);
+	for (i = 0; i < f->own.n; i++)
+		if (!rd.hints || f->own.record[i].op == RECORD_DELETE)
+			f->own.record[i].changes = 0;
+	if (rc == SQLITE_OK && rd.hints) {
+		rc = resolve_hints(e, &f->own);
+		drop_nothings(&f->own);
+	}
+	f->list = &f->own;
+	f->from = 0;
+	f->to = f->own.n;
+	if (rc == SQLITE_OK)
+		rc = find_leaves(f);
+	if (rc == SQLITE_OK && rd.hints) {
+		rc = find_replaces(e, f);
+		drop_nothings(&f->own);
+		f->to = f->own.n;
+		sqlite3_free(f->leave);
+		f->leave = NULL;
+		if (rc == SQLITE_OK)
+			rc = find_leaves(f);
+	}
+	return rc;
+}
+
+void
+fold_list_clear(struct fold_list *f)
+{
+	sqlite3_free(f->own.record);
+	buf_clear(&f->own.bytes);
+	sqlite3_free(f->leave);
+}

@@ -1,0 +1,458 @@
+// SPDX-License-Identifier: MPL-2.0
+/*
+ * funcs.c - the small SQL functions: who this database is, where it stands,
+ * its settings.
+ */
+#include <string.h>
+
+#include "crdt/apply.h"
+#include "crdt/capture.h"
+#include "crdt/journal.h"
+#include "crdt/log.h"
+#include "crdt/page.h"
+
+enum { OWN_LEN = SITE_ID_LEN + 8 + TOKEN_LEN };
+
+static struct engine *
+engine_of(sqlite3_context *ctx)
+{
+	return sqlite3_user_data(ctx);
+}
+
+/* -- cr-sqlite's ---------------------------------------------------------------- */
+
+static void
+site_id_function(sqlite3_context *ctx, int argc, sqlite3_value **argv)
+{
+	sqlite3_result_blob(ctx, engine_of(ctx)->site_id, SITE_ID_LEN,
+	    SQLITE_TRANSIENT);
+}
+
+static void
+db_version_function(sqlite3_context *ctx, int argc, sqlite3_value **argv)
+{
+	struct engine *e = engine_of(ctx);
+	int64_t head;
+
+	if (e->finalized || tx_head(e, &head) != SQLITE_OK)
+		sqlite3_result_error(ctx, "failed to fill db version", -1);
+	else
+		sqlite3_result_int64(ctx, head);
+}
+
+static void
+next_db_version_function(sqlite3_context *ctx, int argc, sqlite3_value **argv)
+{
+	struct engine *e = engine_of(ctx);
+	int64_t next, head, wanted = 0;
+
+	if (e->finalized || tx_head(e, &head) != SQLITE_OK) {
+		sqlite3_result_error(ctx,
+		    "Unable to determine the next db version", -1);
+		return;
+	}
+	if (argc == 1)
+		wanted = sqlite3_value_int64(argv[0]);
+	next = head + 1;
+	if (e->tx.current != 0)
+		next = e->tx.current + !e->tx.current_own;
+	if (e->tx.wanted > next)
+		next = e->tx.wanted;
+	if (wanted > next && wanted <= VERSION_MAX)
+		next = wanted;
+	e->tx.wanted = next;
+	sqlite3_result_int64(ctx, next);
+}
+
+static void
+get_seq_function(sqlite3_context *ctx, int argc, sqlite3_value **argv)
+{
+	sqlite3_result_int64(ctx, engine_of(ctx)->tx.seq);
+}
+
+static void
+increment_seq_function(sqlite3_context *ctx, int argc, sqlite3_value **argv)
+{
+	sqlite3_result_int64(ctx, engine_of(ctx)->tx.seq++);
+}
+
+static void
+sync_bit_function(sqlite3_context *ctx, int argc, sqlite3_value **argv)
+{
+	struct engine *e = engine_of(ctx);
+
+	if (argc == 1)
+		e->sync_bit = sqlite3_value_int(argv[0]);
+	sqlite3_result_int(ctx, e->merging > 0 ? 1 : e->sync_bit);
+}
+
+static void
+rows_impacted_function(sqlite3_context *ctx, int argc, sqlite3_value **argv)
+{
+	sqlite3_result_int64(ctx, engine_of(ctx)->rows_impacted);
+}
+
+static void
+sha_function(sqlite3_context *ctx, int argc, sqlite3_value **argv)
+{
+	sqlite3_result_text(ctx, "ddcp " DDCP_VERSION, -1, SQLITE_STATIC);
+}
+
+static void
+finalize_function(sqlite3_context *ctx, int argc, sqlite3_value **argv)
+{
+	struct engine *e = engine_of(ctx);
+
+	engine_drop_statements(e);
+	e->finalized = true;
+	sqlite3_result_text(ctx, "finalized", -1, SQLITE_STATIC);
+}
+
+/* -- settings ------------------------------------------------------------------- */
+
+static void
+set_merge_equal(struct engine *e, int64_t value)
+{
+	e->merge_equal_values = value == 1;
+}
+
+/* Triggers go or come back at the next look at the schema. */
+static void
+set_plain_writers(struct engine *e, int64_t value)
+{
+	e->tables.schema_version = -1;
+}
+
+static void
+set_capture(struct engine *e, int64_t value)
+{
+	e->capture->by_journal = value != 0 || e->preupdate == NULL;
+}
+
+/* Settings are kept as config.NAME in crsql_master. */
+static const struct setting {
+	const char *name;
+	int64_t preset;
+	const char *word;       /* of the value 1, which may be given as one */
+	void (*apply)(struct engine *e, int64_t value);
+} settings[] = {
+	{ "merge-equal-values", 0, NULL, set_merge_equal },
+	{ "plain-writers", 1, NULL, set_plain_writers },
+	{ "capture", 0, "journal", set_capture },
+};
+
+static const struct setting *
+find_setting(sqlite3_value *name)
+{
+	const char *text = (const char *)sqlite3_value_text(name);
+	size_t i;
+
+	for (i = 0; text != NULL && i < sizeof settings / sizeof *settings; i++) {
+		if (strcmp(text, settings[i].name) == 0)
+			return &settings[i];
+	}
+	return NULL;
+}
+
+static bool
+read_setting_value(const struct setting *s, sqlite3_value *v, int64_t *out)
+{
+	const char *text = (const char *)sqlite3_value_text(v);
+
+	if (s->word != NULL && text != NULL && strcmp(text, s->word) == 0) {
+		*out = 1;
+		return true;
+	}
+	*out = sqlite3_value_int64(v);
+	return sqlite3_value_numeric_type(v) == SQLITE_INTEGER;
+}
+
+static void
+config_set_function(sqlite3_context *ctx, int argc, sqlite3_value **argv)
+{
+	struct engine *e = engine_of(ctx);
+	const struct setting *s = find_setting(argv[0]);
+	int64_t value;
+	int rc;
+
+	if (s == NULL) {
+		sqlite3_result_error(ctx, "Unknown setting name", -1);
+		return;
+	}
+	if (!read_setting_value(s, argv[1], &value)) {
+		sqlite3_result_error(ctx, "the value is not an integer", -1);
+		return;
+	}
+	rc = engine_exec(e, "INSERT OR REPLACE INTO crsql_master "
+	    "VALUES('config.%q', %lld)", s->name, (long long)value);
+	if (rc != SQLITE_OK) {
+		engine_result_error(e, ctx, rc);
+		return;
+	}
+	s->apply(e, value);
+	sqlite3_result_int64(ctx, value);
+}
+
+static void
+config_get_function(sqlite3_context *ctx, int argc, sqlite3_value **argv)
+{
+	struct engine *e = engine_of(ctx);
+	const struct setting *s = find_setting(argv[0]);
+	int64_t value;
+	int rc;
+
+	if (s == NULL) {
+		sqlite3_result_error(ctx, "Unknown setting name", -1);
+		return;
+	}
+	value = s->preset;
+	rc = engine_int(e, &value, "SELECT value FROM crsql_master WHERE "
+	    "key = 'config.%q'", s->name);
+	if (rc == SQLITE_OK)
+		sqlite3_result_int64(ctx, value);
+	else
+		engine_result_error(e, ctx, rc);
+}
+
+/* -- where this database stands ---------------------------------------------------- */
+
+static void
+put64(uint8_t *p, int64_t v)
+{
+	int i;
+
+	for (i = 0; i < 8; i++)
+		p[i] = (uint8_t)((uint64_t)v >> 8 * (7 - i));
+}
+
+/* The newest own transaction: at the head, or the one that crsql_me notes. */
+static int
+newest_own(struct engine *e, int64_t *sver, uint8_t token[TOKEN_LEN])
+{
+	uint8_t header[HEADER_LEN];
+	sqlite3_stmt *stmt;
+	int64_t head, site, version;
+	bool found;
+	int rc;
+
+	*sver = 0;
+	memset(token, 0, TOKEN_LEN);
+	rc = tx_head(e, &head);
+	if (rc == SQLITE_OK && head > 0) {
+		rc = log_origin(e, head, 0, &site, &version);
+		if (rc == SQLITE_OK && site == e->me && version == head)
+			rc = log_header(e, head, &found, header);
+		if (rc == SQLITE_OK && site == e->me && version == head) {
+			*sver = head;
+			memcpy(token, header + HEADER_LEN - TOKEN_LEN,
+			    TOKEN_LEN);
+			return SQLITE_OK;
+		}
+	}
+	if (rc != SQLITE_OK)
+		return rc;
+	rc = engine_prepare(e, &stmt, "SELECT sver, token FROM crsql_me "
+	    "ORDER BY first_dbv DESC LIMIT 1");
+	if (rc == SQLITE_OK && sqlite3_step(stmt) == SQLITE_ROW &&
+	    sqlite3_column_bytes(stmt, 1) == TOKEN_LEN) {
+		*sver = sqlite3_column_int64(stmt, 0);
+		memcpy(token, sqlite3_column_blob(stmt, 1), TOKEN_LEN);
+	}
+	sqlite3_finalize(stmt);
+	return rc;
+}
+
+static void
+own_function(sqlite3_context *ctx, int argc, sqlite3_value **argv)
+{
+	struct engine *e = engine_of(ctx);
+	uint8_t out[OWN_LEN] = { 0 };
+	int64_t sver = 0;
+	int rc = tx_begin_read(e);
+
+	if (rc == SQLITE_OK && e->has_storage)
+		rc = newest_own(e, &sver, out + SITE_ID_LEN + 8);
+	memcpy(out, e->site_id, SITE_ID_LEN);
+	put64(out + SITE_ID_LEN, sver);
+	if (rc == SQLITE_OK)
+		sqlite3_result_blob(ctx, out, OWN_LEN, SQLITE_TRANSIENT);
+	else
+		engine_result_error(e, ctx, rc);
+}
+
+static void
+head_function(sqlite3_context *ctx, int argc, sqlite3_value **argv)
+{
+	struct engine *e = engine_of(ctx);
+	uint8_t out[CURSOR_LEN];
+	struct cursor c = { .dbv = 0 };
+	int rc = tx_begin_read(e);
+
+	if (rc == SQLITE_OK)
+		rc = cursor_head(e, &c);
+	cursor_write(&c, out);
+	if (rc == SQLITE_OK)
+		sqlite3_result_blob(ctx, out, CURSOR_LEN, SQLITE_TRANSIENT);
+	else
+		engine_result_error(e, ctx, rc);
+}
+
+/* The dbv at which a transaction stands here, 0 if it is not here: that of an
+ * own one is its version, others are searched. */
+static int
+find_transaction(struct engine *e, int64_t site, int64_t version, int64_t *dbv)
+{
+	int64_t at = 0, own = -1;
+	int rc;
+
+	*dbv = 0;
+	rc = engine_int(e, &at, "SELECT dbv FROM crsql_log WHERE dbv = %lld "
+	    "AND pos = 0 AND site IS NULL", (long long)version);
+	if (rc == SQLITE_OK && at > 0)
+		rc = site_of_local(e, at, &own);
+	if (rc == SQLITE_OK && at > 0 && own == site)
+		*dbv = at;
+	else if (rc == SQLITE_OK)
+		rc = engine_int(e, dbv, "SELECT dbv FROM crsql_log WHERE "
+		    "site = %lld AND sver = %lld AND pos = 0 LIMIT 1",
+		    (long long)site, (long long)version);
+	return rc;
+}
+
+static int
+find_token(struct engine *e, sqlite3_value *id, int64_t version, bool *found,
+    uint8_t token[TOKEN_LEN])
+{
+	uint8_t header[HEADER_LEN];
+	sqlite3_stmt *stmt;
+	int64_t site = -1, dbv = 0;
+	int rc;
+
+	*found = false;
+	rc = site_ordinal(e, sqlite3_value_blob(id), SITE_ID_LEN, false, &site);
+	if (rc != SQLITE_OK || site < 0 || version <= 0)
+		return rc;
+	rc = find_transaction(e, site, version, &dbv);
+	if (rc == SQLITE_OK && dbv > 0) {
+		rc = log_header(e, dbv, found, header);
+		memcpy(token, header + HEADER_LEN - TOKEN_LEN, TOKEN_LEN);
+		return rc;
+	}
+	if (rc != SQLITE_OK)
+		return rc;
+	rc = engine_prepare(e, &stmt, "SELECT token FROM crsql_me WHERE "
+	    "ordinal = %lld AND sver = %lld AND length(token) = %d",
+	    (long long)site, (long long)version, TOKEN_LEN);
+	if (rc == SQLITE_OK && sqlite3_step(stmt) == SQLITE_ROW) {
+		memcpy(token, sqlite3_column_blob(stmt, 0), TOKEN_LEN);
+		*found = true;
+	}
+	sqlite3_finalize(stmt);
+	return rc;
+}
+
+static void
+token_function(sqlite3_context *ctx, int argc, sqlite3_value **argv)
+{
+	struct engine *e = engine_of(ctx);
+	uint8_t token[TOKEN_LEN];
+	bool found = false;
+	int rc = tx_begin_read(e);
+
+	if (sqlite3_value_bytes(argv[0]) != SITE_ID_LEN) {
+		sqlite3_result_error(ctx,
+		    "crsql_token takes a site id of 16 bytes and a version",
+		    -1);
+		return;
+	}
+	if (rc == SQLITE_OK && e->has_storage)
+		rc = find_token(e, argv[0], sqlite3_value_int64(argv[1]),
+		    &found, token);
+	if (rc != SQLITE_OK)
+		engine_result_error(e, ctx, rc);
+	else if (found)
+		sqlite3_result_blob(ctx, token, TOKEN_LEN, SQLITE_TRANSIENT);
+}
+
+static int
+count_pending(struct engine *e, int64_t *n)
+{
+	*n = 0;
+	return e->has_storage ?
+	    engine_int(e, n, "SELECT count(*) FROM crsql_j") : SQLITE_OK;
+}
+
+static void
+pending_function(sqlite3_context *ctx, int argc, sqlite3_value **argv)
+{
+	struct engine *e = engine_of(ctx);
+	int64_t n;
+	int rc = count_pending(e, &n);
+
+	if (rc == SQLITE_OK)
+		sqlite3_result_int64(ctx, n);
+	else
+		engine_result_error(e, ctx, rc);
+}
+
+static void
+fold_function(sqlite3_context *ctx, int argc, sqlite3_value **argv)
+{
+	struct engine *e = engine_of(ctx);
+	struct apply_scope scope;
+	int64_t n = 0;
+	int rc = count_pending(e, &n);
+
+	if (rc == SQLITE_OK && n > 0)
+		rc = apply_end(e, &scope, apply_begin(e, &scope));
+	if (rc == SQLITE_OK)
+		sqlite3_result_int64(ctx, n);
+	else
+		engine_result_error(e, ctx, rc);
+}
+
+/* -- registration ------------------------------------------------------------------- */
+
+static const struct function {
+	const char *name;
+	int argc;
+	int flags;
+	void (*call)(sqlite3_context *, int, sqlite3_value **);
+} functions[] = {
+	{ "crsql_site_id", 0, SQLITE_DETERMINISTIC | SQLITE_INNOCUOUS,
+	    site_id_function },
+	{ "crsql_db_version", 0, SQLITE_INNOCUOUS, db_version_function },
+	{ "crsql_next_db_version", -1, SQLITE_INNOCUOUS,
+	    next_db_version_function },
+	{ "crsql_get_seq", 0, SQLITE_INNOCUOUS, get_seq_function },
+	{ "crsql_increment_and_get_seq", 0, SQLITE_INNOCUOUS,
+	    increment_seq_function },
+	{ "crsql_internal_sync_bit", -1, SQLITE_INNOCUOUS, sync_bit_function },
+	{ "crsql_rows_impacted", 0, SQLITE_INNOCUOUS, rows_impacted_function },
+	{ "crsql_sha", 0, SQLITE_DETERMINISTIC | SQLITE_INNOCUOUS,
+	    sha_function },
+	{ "crsql_finalize", -1, SQLITE_DIRECTONLY, finalize_function },
+	{ "crsql_config_set", 2, 0, config_set_function },
+	{ "crsql_config_get", 1, SQLITE_INNOCUOUS, config_get_function },
+	{ "crsql_own", 0, SQLITE_DIRECTONLY, own_function },
+	{ "crsql_head", 0, SQLITE_DIRECTONLY, head_function },
+	{ "crsql_token", 2, SQLITE_DIRECTONLY, token_function },
+	{ "crsql_pending", 0, 0, pending_function },
+	{ "crsql_fold", 0, SQLITE_DIRECTONLY, fold_function },
+};
+
+int
+funcs_register(struct engine *e)
+{
+	size_t i;
+	int rc = SQLITE_OK;
+
+	for (i = 0; i < sizeof functions / sizeof *functions; i++) {
+		const struct function *f = &functions[i];
+
+		if (rc == SQLITE_OK)
+			rc = sqlite3_create_function(e->db, f->name, f->argc,
+			    SQLITE_UTF8 | f->flags, e, f->call, NULL, NULL);
+	}
+	return rc;
+}

@@ -1,0 +1,341 @@
+// SPDX-License-Identifier: MPL-2.0
+#include "crdt/journal.h"
+
+#include <string.h>
+
+#include "crdt/capture.h"
+#include "crdt/val.h"
+
+SQLITE_EXTENSION_INIT3
+
+enum { MASK_COLUMNS = 63 };
+
+static const char *const suffixes[JOURNAL_NTRIGGERS] = {
+	"btrig", "itrig", "utrig", "dtrig", "htrig", "ktrig", "ntrig", "mtrig"
+};
+
+const char *
+journal_trigger_suffix(int i)
+{
+	return suffixes[i];
+}
+
+/* -- the text of triggers ----------------------------------------------------- */
+
+/* "id" = new."id" AND ... or with IS NOT, joined by OR. */
+static void
+pk_terms(sqlite3_str *s, const struct table *t, const char *left,
+    const char *op, const char *right, const char *joint, const char *tail)
+{
+	int i;
+
+	for (i = 0; i < t->npk; i++)
+		sqlite3_str_appendf(s, "%s%s\"%w\" %s %s\"%w\"%s",
+		    i ? joint : "", left, t->pk[i].name, op, right,
+		    t->pk[i].name, tail);
+}
+
+/* , pk, pk2 ... as columns of the journal. */
+static void
+pk_names(sqlite3_str *s, const struct table *t)
+{
+	int i;
+
+	if (t->integer_key)
+		return;
+	sqlite3_str_appendall(s, ", pk");
+	for (i = 1; i < t->npk; i++)
+		sqlite3_str_appendf(s, ", pk%d", i + 1);
+}
+
+static void
+pk_values(sqlite3_str *s, const struct table *t, const char *prefix)
+{
+	int i;
+
+	if (t->integer_key)
+		return;
+	for (i = 0; i < t->npk; i++)
+		sqlite3_str_appendf(s, ", %s\"%w\"", prefix, t->pk[i].name);
+}
+
+static void
+begin(sqlite3_str *s, const struct table *t, int i, const char *event)
+{
+	sqlite3_str_appendf(s, "CREATE TRIGGER \"%w__crsql_%s\" %s ON \"%w\" "
+	    "WHEN char()=''", t->name, suffixes[i], event, t->name);
+}
+
+/* INSERT INTO crsql_j(...) for an event without look-up. */
+static void
+record(sqlite3_str *s, const struct table *t, enum journal_op op,
+    const char *key, const char *mask, const char *pk_prefix)
+{
+	sqlite3_str_appendf(s, " BEGIN INSERT INTO crsql_j(w, key%s",
+	    mask ? ", mask" : "");
+	if (pk_prefix)
+		pk_names(s, t);
+	sqlite3_str_appendf(s, ") VALUES(%d, %s%s%s", 8 * t->id + (int)op, key,
+	    mask ? ", " : "", mask ? mask : "");
+	if (pk_prefix)
+		pk_values(s, t, pk_prefix);
+	sqlite3_str_appendall(s, "); END");
+}
+
+/* A hint for each row that the new key or rowid would replace. */
+static void
+hint(sqlite3_str *s, const struct table *t, bool update)
+{
+	const char *rowid = t->rowid;
+
+	sqlite3_str_appendall(s, " BEGIN INSERT INTO crsql_j(w, key");
+	pk_names(s, t);
+	sqlite3_str_appendf(s, ") SELECT %d, %s", 8 * t->id + JOURNAL_HINT, rowid);
+	pk_values(s, t, "");
+	sqlite3_str_appendf(s, " FROM \"%w\" WHERE (", t->name);
+	pk_terms(s, t, "", "=", "new.", " AND ", "");
+	if (!t->integer_key)
+		sqlite3_str_appendf(s, " OR %s = new.%s", rowid, rowid);
+	sqlite3_str_appendall(s, ")");
+	if (update)
+		sqlite3_str_appendf(s, " AND %s <> old.%s", rowid, rowid);
+	sqlite3_str_appendall(s, "; END");
+}
+
+static void
+before_insert(sqlite3_str *s, const struct table *t)
+{
+	sqlite3_str_appendf(s, " AND (EXISTS(SELECT 1 FROM \"%w\" WHERE ",
+	    t->name);
+	pk_terms(s, t, "", "=", "new.", " AND ", "");
+	sqlite3_str_appendall(s, ")");
+	if (!t->integer_key)
+		sqlite3_str_appendf(s, " OR (new.%s <> -1 AND EXISTS(SELECT 1 FROM "
+		    "\"%w\" WHERE %s = new.%s))", t->rowid, t->name, t->rowid,
+		    t->rowid);
+	sqlite3_str_appendall(s, ")");
+	hint(s, t, false);
+}
+
+static char *
+mask_of(struct engine *e, const struct table *t)
+{
+	sqlite3_str *s = sqlite3_str_new(e->db);
+	int i;
+
+	for (i = 0; i < t->ncol; i++)
+		if (t->col[i].cid >= MASK_COLUMNS) {
+			sqlite3_free(sqlite3_str_finish(s));
+			return sqlite3_mprintf("NULL");
+		}
+	for (i = 0; i < t->ncol; i++) {
+		sqlite3_str_appendf(s, "%s((old.\"%w\" IS NOT new.\"%w\" COLLATE BINARY",
+		    i ? "|" : "", t->col[i].name, t->col[i].name);
+		/* a change of type only: 1 to 1.0 where nothing converts */
+		if (t->col[i].affinity == 'A')
+			sqlite3_str_appendf(s, " OR typeof(old.\"%w\") <> "
+			    "typeof(new.\"%w\")", t->col[i].name, t->col[i].name);
+		sqlite3_str_appendf(s, ")<<%d)", t->col[i].cid);
+	}
+	if (t->ncol == 0)
+		sqlite3_str_appendall(s, "0");
+	return sqlite3_str_finish(s);
+}
+
+static void
+after_update(struct engine *e, sqlite3_str *s, const struct table *t)
+{
+	char *mask = mask_of(e, t);
+	char *key = sqlite3_mprintf("new.%s", t->rowid);
+
+	sqlite3_str_appendf(s, " AND old.%s = new.%s", t->rowid, t->rowid);
+	if (mask != NULL && key != NULL)
+		record(s, t, JOURNAL_UPDATE, key, mask, NULL);
+	sqlite3_free(mask);
+	sqlite3_free(key);
+}
+
+static void
+refuse_null(sqlite3_str *s, const struct table *t, int i, const char *event)
+{
+	int j;
+
+	sqlite3_str_appendf(s, "CREATE TRIGGER \"%w__crsql_%s\" %s ON \"%w\" WHEN ",
+	    t->name, suffixes[i], event, t->name);
+	for (j = 0; j < t->npk; j++)
+		sqlite3_str_appendf(s, "%snew.\"%w\" IS NULL", j ? " OR " : "",
+		    t->pk[j].name);
+	sqlite3_str_appendall(s, " BEGIN SELECT RAISE(ABORT, 'the key of a "
+	    "replicated row may not be NULL'); END");
+}
+
+char *
+journal_trigger_sql(struct engine *e, const struct table *t, int i)
+{
+	sqlite3_str *s = sqlite3_str_new(e->db);
+	char *keys, *event = NULL, *old = sqlite3_mprintf("old.%s", t->rowid);
+	char *new = sqlite3_mprintf("new.%s", t->rowid);
+	sqlite3_str *k = sqlite3_str_new(e->db);
+	int j;
+
+	for (j = 0; j < t->npk; j++)
+		sqlite3_str_appendf(k, "\"%w\", ", t->pk[j].name);
+	keys = sqlite3_str_finish(k);
+	if (old == NULL || new == NULL || keys == NULL)
+		goto out;
+	switch (i) {
+	case 0:
+		begin(s, t, i, "BEFORE INSERT");
+		before_insert(s, t);
+		break;
+	case 1:
+		begin(s, t, i, "AFTER INSERT");
+		record(s, t, JOURNAL_INSERT, new, NULL, NULL);
+		break;
+	case 2:
+		begin(s, t, i, "AFTER UPDATE");
+		after_update(e, s, t);
+		break;
+	case 3:
+		begin(s, t, i, "AFTER DELETE");
+		record(s, t, JOURNAL_DELETE, old, NULL, "old.");
+		break;
+	case 4:
+		event = sqlite3_mprintf("BEFORE UPDATE OF %srowid, oid, _rowid_", keys);
+		begin(s, t, i, event ? event : "");
+		hint(s, t, true);
+		break;
+	case 5:
+		event = sqlite3_mprintf("AFTER UPDATE OF %srowid, oid, _rowid_", keys);
+		begin(s, t, i, event ? event : "");
+		sqlite3_str_appendf(s, " AND (old.%s <> new.%s OR ", t->rowid, t->rowid);
+		pk_terms(s, t, "old.", "IS NOT", "new.", " OR ", " COLLATE BINARY");
+		sqlite3_str_appendall(s, ")");
+		record(s, t, JOURNAL_REKEY, new, old, "old.");
+		break;
+	case 6:
+		if (t->nullable_key)
+			refuse_null(s, t, i, "BEFORE INSERT");
+		break;
+	default:
+		event = sqlite3_mprintf("BEFORE UPDATE OF %.*s", (int)strlen(keys) - 2,
+		    keys);
+		if (t->nullable_key && event != NULL)
+			refuse_null(s, t, i, event);
+		break;
+	}
+out:
+	sqlite3_free(old);
+	sqlite3_free(new);
+	sqlite3_free(keys);
+	sqlite3_free(event);
+	keys = sqlite3_str_finish(s);
+	return keys ? keys : sqlite3_mprintf("");
+}
+
+int
+journal_ensure_columns(struct engine *e, int npk)
+{
+	int64_t has = 0;
+	int i, rc = SQLITE_OK;
+
+	for (i = 2; i <= npk && rc == SQLITE_OK; i++) {
+		rc = engine_int(e, &has, "SELECT count(*) FROM "
+		    "pragma_table_info('crsql_j', 'main') WHERE name = 'pk%d'", i);
+		if (rc == SQLITE_OK && has == 0)
+			rc = engine_exec(e, "ALTER TABLE main.crsql_j ADD COLUMN pk%d", i);
+	}
+	return rc;
+}
+
+/* -- reading ------------------------------------------------------------------------- */
+
+int
+journal_any(struct engine *e, bool *any)
+{
+	sqlite3_stmt *stmt;
+	int rc;
+
+	*any = false;
+	if (!e->has_storage)
+		return SQLITE_OK;
+	rc = engine_cached(e, SLOT_JOURNAL_ANY,
+	    "SELECT 1 FROM main.crsql_j LIMIT 1", &stmt);
+	if (rc != SQLITE_OK)
+		return rc;
+	*any = sqlite3_step(stmt) == SQLITE_ROW;
+	return sqlite3_reset(stmt);
+}
+
+/* Packs the pk columns of a record into b. */
+static int
+read_pk(const struct table *t, sqlite3_stmt *stmt, int64_t key,
+    struct buf *b)
+{
+	struct val v[PACK_MAX_COLUMNS];
+	int i;
+
+	b->len = 0;
+	if (t->integer_key) {
+		v[0] = (struct val){ .type = SQLITE_INTEGER, .i = key };
+		return pack_key(v, 1, b);
+	}
+	for (i = 0; i < t->npk; i++)
+		v[i] = val_of_column(stmt, 4 + i);
+	return pack_key(v, t->npk, b);
+}
+
+int
+journal_read(struct engine *e, int (*f)(void *self,
+    const struct journal_record *r), void *self)
+{
+	struct journal_record r;
+	struct table *t = NULL;
+	sqlite3_stmt *stmt;
+	struct buf b;
+	int64_t w;
+	int rc = engine_prepare(e, &stmt, "SELECT w, key, mask, id, pk%s FROM "
+	    "main.crsql_j ORDER BY id", capture_pk_columns(e));
+
+	buf_init(&b, INT32_MAX);
+	while (rc == SQLITE_OK && sqlite3_step(stmt) == SQLITE_ROW) {
+		w = sqlite3_column_int64(stmt, 0);
+		memset(&r, 0, sizeof r);
+		r.op = (enum journal_op)(w & 7);
+		r.table = (int)(w >> 3);
+		r.key = sqlite3_column_int64(stmt, 1);
+		r.mask = sqlite3_column_int64(stmt, 2);
+		r.all = sqlite3_column_type(stmt, 2) == SQLITE_NULL;
+		if (t == NULL || t->id != r.table)
+			t = table_by_id(e, r.table);
+		if (t == NULL)
+			continue;       /* dropped since */
+		if (r.op == JOURNAL_DELETE || r.op == JOURNAL_HINT)
+			rc = read_pk(t, stmt, r.key, &b);
+		else if (r.op == JOURNAL_REKEY)
+			rc = read_pk(t, stmt, r.mask, &b);
+		r.pk = b.data;
+		r.npk = (int)b.len;
+		if (rc == SQLITE_OK)
+			rc = f(self, &r);
+	}
+	sqlite3_finalize(stmt);
+	buf_clear(&b);
+	return rc;
+}
+
+int
+journal_clear(struct engine *e)
+{
+	sqlite3_stmt *stmt;
+	int rc;
+
+	/* Prepared without the hook, it is a truncate instead of row by row. */
+	capture_pause(e);
+	rc = engine_prepare(e, &stmt, "DELETE FROM main.crsql_j");
+	if (rc == SQLITE_OK)
+		rc = engine_run(e, stmt);
+	sqlite3_finalize(stmt);
+	capture_resume(e);
+	return rc;
+}

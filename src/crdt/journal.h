@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: MPL-2.0
+/*
+ * journal.h - writes of programs that load nothing: six triggers per table
+ * append records to crsql_j (CAPTURE form G), which fold.c reads as the head
+ * of its list.
+ */
+#ifndef CRDT_JOURNAL_H
+#define CRDT_JOURNAL_H
+
+#include "crdt/engine.h"
+
+/* Six of the journal, two that refuse a NULL key where the declaration allows
+ * one. */
+enum { JOURNAL_NTRIGGERS = 8 };
+
+enum journal_op {       /* w = 8 * table + op */
+	JOURNAL_INSERT = 1,     /* key */
+	JOURNAL_UPDATE = 2,     /* key, mask: bit = cid, NULL: all columns */
+	JOURNAL_DELETE = 3,     /* key, pk unless the key is it */
+	JOURNAL_HINT = 4,       /* key, pk: may be about to be replaced */
+	JOURNAL_REKEY = 5       /* key; mask: old key; pk: old one */
+};
+
+/* The name (without table) and SQL of trigger i of t; sqlite3_malloc'ed; "" if
+ * t needs it not. */
+const char *journal_trigger_suffix(int i);
+char *journal_trigger_sql(struct engine *e, const struct table *t, int i);
+
+/* Adds the pk columns to crsql_j that a key of npk columns needs. */
+int journal_ensure_columns(struct engine *e, int npk);
+
+/* True if anything is journalled. */
+int journal_any(struct engine *e, bool *any);
+
+/* A record as read; pk points to packed bytes valid until the next. */
+struct journal_record {
+	enum journal_op op;
+	int table;
+	int64_t key;
+	int64_t mask;
+	bool all;               /* mask was NULL */
+	const uint8_t *pk;
+	int npk;
+};
+
+/* Calls f for each record in order. */
+int journal_read(struct engine *e, int (*f)(void *self,
+    const struct journal_record *r), void *self);
+
+/* Empties it. */
+int journal_clear(struct engine *e);
+
+#endif

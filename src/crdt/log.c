@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: MPL-2.0
+#include "crdt/log.h"
+
+#include <string.h>
+#include <time.h>
+
+SQLITE_EXTENSION_INIT3
+
+enum { STRIDE_BASE = 4096 };
+
+/* A header of now. */
+static void
+make_header(uint8_t header[HEADER_LEN])
+{
+	struct timespec now;
+	int64_t ms;
+	int i;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	ms = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+	for (i = 0; i < 6; i++)
+		header[i] = (uint8_t)(ms >> 8 * (5 - i));
+	sqlite3_randomness(TOKEN_LEN, header + 6);
+}
+
+static int
+default_stride(struct engine *e, int table)
+{
+	struct table *t = table_by_id(e, table);
+
+	return t != NULL && t->ncol > 0 ? t->ncol : 1;
+}
+
+static void
+bind_row(struct engine *e, sqlite3_stmt *stmt, const struct log_row *row,
+    const uint8_t *header)
+{
+	sqlite3_bind_int64(stmt, 1, row->dbv);
+	sqlite3_bind_int64(stmt, 2, row->pos);
+	sqlite3_bind_int(stmt, 3, row->table);
+	if (row->pk != NULL)
+		sqlite3_bind_blob(stmt, 4, row->pk, row->npk, SQLITE_STATIC);
+	else
+		sqlite3_bind_int64(stmt, 4, row->key);
+	if (row->n == LOG_ROW)
+		sqlite3_bind_null(stmt, 5);
+	else
+		sqlite3_bind_int64(stmt, 5, row->n);
+	if (row->n > 0 && (row->seq != 0 || row->mask != 0 ||
+	    row->stride != default_stride(e, row->table)))
+		sqlite3_bind_int64(stmt, 6, row->seq * STRIDE_BASE + row->stride);
+	else
+		sqlite3_bind_null(stmt, 6);
+	if (row->own) {
+		sqlite3_bind_null(stmt, 7);
+		sqlite3_bind_null(stmt, 8);
+	} else {
+		sqlite3_bind_int64(stmt, 7, row->site);
+		sqlite3_bind_int64(stmt, 8, row->sver);
+	}
+	if (row->bytes != NULL)
+		sqlite3_bind_blob(stmt, 9, row->bytes, row->nbytes, SQLITE_STATIC);
+	else if (row->mask != 0)
+		sqlite3_bind_int64(stmt, 9, (int64_t)row->mask);
+	else
+		sqlite3_bind_null(stmt, 9);
+	if (header != NULL)
+		sqlite3_bind_blob(stmt, 10, header, HEADER_LEN, SQLITE_STATIC);
+	else
+		sqlite3_bind_null(stmt, 10);
+}
+
+int
+log_append(struct engine *e, struct log_row *row)
+{
+	uint8_t header[HEADER_LEN];
+	sqlite3_stmt *stmt;
+	int rc = engine_cached(e, SLOT_LOG_INSERT, "INSERT INTO crsql_log "
+	    "VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)", &stmt);
+
+	if (rc != SQLITE_OK)
+		return rc;
+	row->pos = e->tx.next_pos++;
+	if (row->pos == 0 && row->header != NULL)
+		memcpy(header, row->header, HEADER_LEN);
+	else if (row->pos == 0)
+		make_header(header);
+	bind_row(e, stmt, row, row->pos == 0 ? header : NULL);
+	rc = engine_run(e, stmt);
+	sqlite3_clear_bindings(stmt);
+	e->tx.wrote = true;
+	return rc;
+}
+
+int
+log_sweep(struct engine *e, int64_t dbv, int64_t pos)
+{
+	sqlite3_stmt *stmt;
+	int rc;
+
+	if (pos == 0)
+		rc = engine_cached(e, SLOT_LOG_STRIP, "UPDATE crsql_log SET tbl = NULL, "
+		    "key = NULL, n = 0, seq_stride = NULL, mask = NULL WHERE dbv = ?1 "
+		    "AND pos = ?2 AND (n IS NULL OR n = -2)", &stmt);
+	else
+		rc = engine_cached(e, SLOT_LOG_DELETE, "DELETE FROM crsql_log WHERE "
+		    "dbv = ?1 AND pos = ?2 AND (n IS NULL OR n = -2)", &stmt);
+	if (rc != SQLITE_OK)
+		return rc;
+	sqlite3_bind_int64(stmt, 1, dbv);
+	sqlite3_bind_int64(stmt, 2, pos);
+	return engine_run(e, stmt);
+}
+
+int
+log_origin(struct engine *e, int64_t dbv, int64_t pos, int64_t *site,
+    int64_t *sver)
+{
+	sqlite3_stmt *stmt;
+	bool own = true;
+	int rc = engine_cached(e, SLOT_LOG_GET, "SELECT site, sver FROM crsql_log "
+	    "WHERE dbv = ?1 AND pos = ?2", &stmt);
+
+	*site = e->me;
+	*sver = dbv;
+	if (rc != SQLITE_OK)
+		return rc;
+	sqlite3_bind_int64(stmt, 1, dbv);
+	sqlite3_bind_int64(stmt, 2, pos);
+	if (sqlite3_step(stmt) == SQLITE_ROW &&
+	    sqlite3_column_type(stmt, 0) != SQLITE_NULL) {
+		*site = sqlite3_column_int64(stmt, 0);
+		*sver = sqlite3_column_int64(stmt, 1);
+		own = false;
+	}
+	rc = sqlite3_reset(stmt);
+	return rc == SQLITE_OK && own ? site_of_local(e, dbv, site) : rc;
+}
+
+int
+log_header(struct engine *e, int64_t dbv, bool *found,
+    uint8_t header[HEADER_LEN])
+{
+	sqlite3_stmt *stmt;
+	int rc = engine_cached(e, SLOT_LOG_HEADER, "SELECT hdr FROM crsql_log "
+	    "WHERE dbv = ?1 AND pos = 0", &stmt);
+
+	*found = false;
+	if (rc != SQLITE_OK)
+		return rc;
+	sqlite3_bind_int64(stmt, 1, dbv);
+	if (sqlite3_step(stmt) == SQLITE_ROW &&
+	    sqlite3_column_bytes(stmt, 0) == HEADER_LEN) {
+		memcpy(header, sqlite3_column_blob(stmt, 0), HEADER_LEN);
+		*found = true;
+	}
+	return sqlite3_reset(stmt);
+}

@@ -1,0 +1,327 @@
+// SPDX-License-Identifier: MPL-2.0
+/*
+ * storage.c - the crsql_* tables: their DDL, the format number, log id, the
+ * own site.
+ */
+#include "crdt/storage.h"
+
+#include <string.h>
+
+SQLITE_EXTENSION_INIT3
+
+static const char small_tables[] =
+    "CREATE TABLE IF NOT EXISTS crsql_tracked_peers("
+    "site_id BLOB NOT NULL, version INTEGER NOT NULL, seq INTEGER DEFAULT 0, "
+    "tag INTEGER, event INTEGER, PRIMARY KEY(site_id, tag, event)) STRICT;"
+    "CREATE TABLE IF NOT EXISTS crsql_master(key TEXT PRIMARY KEY, value ANY);"
+    "CREATE TABLE IF NOT EXISTS crsql_site_id(site_id BLOB NOT NULL, "
+    "ordinal INTEGER PRIMARY KEY, public_key BLOB, incarnation BLOB);"
+    "CREATE UNIQUE INDEX IF NOT EXISTS crsql_site_id_site_id "
+    "ON crsql_site_id(site_id);";
+
+static const char large_tables[] =
+    "CREATE TABLE IF NOT EXISTS crsql_log(dbv INTEGER NOT NULL, "
+    "pos INTEGER NOT NULL, tbl INTEGER, key, n INTEGER, seq_stride INTEGER, "
+    "site INTEGER, sver INTEGER, mask, hdr BLOB, PRIMARY KEY(dbv, pos)) "
+    "WITHOUT ROWID;"
+    "CREATE INDEX IF NOT EXISTS crsql_log_parked ON crsql_log(tbl, key) "
+    "WHERE n = -4;"
+    "CREATE TABLE IF NOT EXISTS crsql_tbl(id INTEGER PRIMARY KEY, "
+    "name TEXT UNIQUE NOT NULL, hw INTEGER, chk BLOB);"
+    "CREATE TABLE IF NOT EXISTS crsql_col(tbl INTEGER NOT NULL, "
+    "cid INTEGER NOT NULL, name TEXT NOT NULL, born INTEGER NOT NULL, "
+    "PRIMARY KEY(tbl, cid)) WITHOUT ROWID;"
+    "CREATE TABLE IF NOT EXISTS crsql_me(first_dbv INTEGER PRIMARY KEY, "
+    "ordinal INTEGER NOT NULL, sver INTEGER, token BLOB);"
+    "INSERT OR IGNORE INTO crsql_me(first_dbv, ordinal) VALUES(0, 0);"
+    "CREATE TABLE IF NOT EXISTS crsql_seen(site INTEGER NOT NULL, "
+    "sver INTEGER NOT NULL, other INTEGER NOT NULL, upto INTEGER NOT NULL, "
+    "PRIMARY KEY(site, sver, other)) WITHOUT ROWID;"
+    "CREATE TABLE IF NOT EXISTS crsql_j(id INTEGER PRIMARY KEY, w INTEGER, "
+    "key INTEGER, mask INTEGER, pk);";
+
+static int
+has_table(struct engine *e, const char *name, bool *has)
+{
+	int64_t n = 0;
+	int rc = engine_int(e, &n, "SELECT count(*) FROM main.sqlite_schema "
+	    "WHERE type = 'table' AND name = %Q", name);
+
+	*has = n > 0;
+	return rc;
+}
+
+/* A blob of len bytes from a query, made by mprintf; *found if it is one. */
+static int
+read_blob(struct engine *e, uint8_t *out, int len, bool *found,
+    const char *sql)
+{
+	sqlite3_stmt *stmt;
+	int rc = engine_prepare(e, &stmt, "%s", sql);
+
+	*found = false;
+	if (rc == SQLITE_OK && sqlite3_step(stmt) == SQLITE_ROW &&
+	    sqlite3_column_type(stmt, 0) == SQLITE_BLOB &&
+	    sqlite3_column_bytes(stmt, 0) == len) {
+		memcpy(out, sqlite3_column_blob(stmt, 0), (size_t)len);
+		*found = true;
+	}
+	sqlite3_finalize(stmt);
+	return rc;
+}
+
+static int
+check_format(struct engine *e)
+{
+	int64_t number = -1;
+	int rc = engine_int(e, &number, "SELECT value FROM crsql_master "
+	    "WHERE key = 'crsqlite_version'");
+
+	if (rc != SQLITE_OK)
+		return rc;
+	if (number >= 150000)
+		return engine_fail(e, SQLITE_ERROR, "this database was made by "
+		    "cr-sqlite %lld; its metadata can't be taken over yet",
+		    number);
+	if (number > FORMAT_NUMBER)
+		return engine_fail(e, SQLITE_ERROR, "this database has format %lld, "
+		    "this program knows up to %d: a newer one is needed", number,
+		    FORMAT_NUMBER);
+	return SQLITE_OK;
+}
+
+static int
+insert_blob(struct engine *e, const char *sql, const uint8_t *data, int len)
+{
+	sqlite3_stmt *stmt;
+	int rc = engine_prepare(e, &stmt, "%s", sql);
+
+	if (rc == SQLITE_OK) {
+		sqlite3_bind_blob(stmt, 1, data, len, SQLITE_STATIC);
+		rc = engine_run(e, stmt);
+	}
+	sqlite3_finalize(stmt);
+	return rc;
+}
+
+static int
+new_log_id(struct engine *e)
+{
+	sqlite3_randomness(LOG_ID_LEN, e->log_id);
+	return insert_blob(e, "INSERT OR REPLACE INTO crsql_master "
+	    "VALUES('log_id', ?1)", e->log_id, LOG_ID_LEN);
+}
+
+/* Writes what a new database lacks. */
+static int
+fill(struct engine *e)
+{
+	uint8_t id[SITE_ID_LEN];
+	bool found;
+	int rc = read_blob(e, id, SITE_ID_LEN, &found,
+	    "SELECT site_id FROM crsql_site_id WHERE ordinal = 0");
+
+	if (rc == SQLITE_OK && !found) {
+		sqlite3_randomness(SITE_ID_LEN, id);
+		id[6] = (uint8_t)((id[6] & 0x0F) | 0x40);
+		id[8] = (uint8_t)((id[8] & 0x3F) | 0x80);
+		rc = insert_blob(e, "INSERT INTO crsql_site_id(site_id, ordinal) "
+		    "VALUES(?1, 0)", id, SITE_ID_LEN);
+	}
+	if (rc == SQLITE_OK)
+		rc = engine_exec(e, "INSERT OR IGNORE INTO crsql_master "
+		    "VALUES('crsqlite_version', %d)", FORMAT_NUMBER);
+	if (rc == SQLITE_OK)
+		rc = read_blob(e, e->log_id, LOG_ID_LEN, &found,
+		    "SELECT value FROM crsql_master WHERE key = 'log_id'");
+	if (rc == SQLITE_OK && !found)
+		rc = new_log_id(e);
+	return rc;
+}
+
+int
+storage_read_identity(struct engine *e)
+{
+	bool found;
+	int rc = has_table(e, "crsql_log", &e->has_storage);
+
+	e->me = 0;
+	if (rc == SQLITE_OK && e->has_storage)
+		rc = engine_int(e, &e->me, "SELECT ordinal FROM crsql_me "
+		    "ORDER BY first_dbv DESC LIMIT 1");
+	if (rc == SQLITE_OK)
+		rc = read_blob(e, e->log_id, LOG_ID_LEN, &found,
+		    "SELECT value FROM crsql_master WHERE key = 'log_id'");
+	if (rc == SQLITE_OK)
+		rc = site_by_ordinal(e, e->me, e->site_id, NULL, NULL, NULL);
+	return rc;
+}
+
+static int
+read_settings(struct engine *e)
+{
+	int64_t value = 0;
+	int rc = engine_int(e, &value, "SELECT value FROM crsql_master "
+	    "WHERE key = 'config.merge-equal-values'");
+
+	e->merge_equal_values = value == 1;
+	return rc;
+}
+
+int
+storage_load(struct engine *e)
+{
+	bool has;
+	int rc;
+
+	e->readonly = sqlite3_db_readonly(e->db, "main") != 0;
+	rc = has_table(e, "crsql_site_id", &has);
+	if (rc == SQLITE_OK && has)
+		rc = check_format(e);
+	if (rc == SQLITE_OK && !has && e->readonly)
+		return SQLITE_OK;       /* nothing here, and nothing to write */
+	if (rc == SQLITE_OK && !has) {
+		rc = engine_exec(e, "SAVEPOINT crsql_load; %s", small_tables);
+		if (rc == SQLITE_OK)
+			rc = fill(e);
+		engine_exec(e, rc == SQLITE_OK ? "RELEASE crsql_load"
+		    : "ROLLBACK TO crsql_load; RELEASE crsql_load");
+	}
+	if (rc == SQLITE_OK)
+		rc = storage_read_identity(e);
+	if (rc == SQLITE_OK)
+		rc = read_settings(e);
+	return rc;
+}
+
+int
+storage_ensure(struct engine *e)
+{
+	int rc;
+
+	if (e->has_storage)
+		return SQLITE_OK;
+	rc = engine_exec(e, "%s", large_tables);
+	if (rc == SQLITE_OK)
+		e->has_storage = true;
+	return rc;
+}
+
+/* -- crsql_identity -------------------------------------------------------- */
+
+struct identity {
+	const uint8_t *site, *key, *incarnation;
+	int64_t after;          /* own changes after it are the new one's */
+};
+
+/* True if something of the own log carries the present identity. */
+static int
+has_history(struct engine *e, bool *has)
+{
+	int64_t n = 0;
+	int rc = engine_int(e, &n, "SELECT EXISTS(SELECT 1 FROM crsql_log WHERE "
+	    "site IS NULL AND dbv >= (SELECT max(first_dbv) FROM crsql_me)) OR "
+	    "EXISTS(SELECT 1 FROM crsql_me WHERE sver IS NOT NULL AND "
+	    "first_dbv = (SELECT max(first_dbv) FROM crsql_me))");
+
+	*has = n != 0;
+	return rc;
+}
+
+static int
+write_site(struct engine *e, const struct identity *id, const char *sql)
+{
+	sqlite3_stmt *stmt;
+	int rc = engine_prepare(e, &stmt, "%s", sql);
+
+	if (rc == SQLITE_OK) {
+		sqlite3_bind_blob(stmt, 1, id->site, SITE_ID_LEN, SQLITE_STATIC);
+		sqlite3_bind_blob(stmt, 2, id->key, SITE_KEY_LEN, SQLITE_STATIC);
+		sqlite3_bind_blob(stmt, 3, id->incarnation, INCARNATION_LEN,
+		    SQLITE_STATIC);
+		sqlite3_bind_int64(stmt, 4, e->me);
+		rc = engine_run(e, stmt);
+	}
+	sqlite3_finalize(stmt);
+	return rc;
+}
+
+static int
+set_identity(struct engine *e, const struct identity *id)
+{
+	int64_t head, ordinal;
+	bool history;
+	int rc = storage_ensure(e);
+
+	if (rc == SQLITE_OK && memcmp(id->site, e->site_id, SITE_ID_LEN) == 0)
+		return write_site(e, id, "UPDATE crsql_site_id SET public_key = ?2, "
+		    "incarnation = ?3 WHERE site_id = ?1 AND ordinal = ?4");
+	if (rc == SQLITE_OK)
+		rc = has_history(e, &history);
+	if (rc != SQLITE_OK)
+		return rc;
+	if (!history && id->after < 0) {
+		rc = write_site(e, id, "UPDATE crsql_site_id SET site_id = ?1, "
+		    "public_key = ?2, incarnation = ?3 WHERE ordinal = ?4");
+	} else {
+		rc = tx_head(e, &head);
+		if (rc == SQLITE_OK)
+			rc = write_site(e, id, "INSERT INTO crsql_site_id(site_id, "
+			    "public_key, incarnation) VALUES(?1, ?2, ?3) "
+			    "ON CONFLICT(site_id) DO UPDATE SET public_key = ?2");
+		if (rc == SQLITE_OK)
+			rc = site_ordinal(e, id->site, SITE_ID_LEN, false, &ordinal);
+		if (rc == SQLITE_OK)
+			rc = engine_exec(e, "INSERT OR REPLACE INTO crsql_me(first_dbv, "
+			    "ordinal) VALUES(%lld, %lld)",
+			    (id->after >= 0 ? id->after : head) + 1, ordinal);
+	}
+	if (rc == SQLITE_OK)
+		rc = new_log_id(e);
+	if (rc == SQLITE_OK)
+		rc = storage_read_identity(e);
+	return rc;
+}
+
+static const uint8_t *
+blob_of(sqlite3_value *v, int len)
+{
+	return sqlite3_value_type(v) == SQLITE_BLOB &&
+	    sqlite3_value_bytes(v) == len ? sqlite3_value_blob(v) : NULL;
+}
+
+static void
+identity_function(sqlite3_context *ctx, int argc, sqlite3_value **argv)
+{
+	struct engine *e = sqlite3_user_data(ctx);
+	struct identity id = { NULL, NULL, NULL, -1 };
+	int rc;
+
+	if (argc == 3 || argc == 4) {
+		id.site = blob_of(argv[0], SITE_ID_LEN);
+		id.key = blob_of(argv[1], SITE_KEY_LEN);
+		id.incarnation = blob_of(argv[2], INCARNATION_LEN);
+	}
+	if (argc == 4 && sqlite3_value_type(argv[3]) == SQLITE_INTEGER)
+		id.after = sqlite3_value_int64(argv[3]);
+	if (id.site == NULL || id.key == NULL || id.incarnation == NULL) {
+		sqlite3_result_error(ctx, "crsql_identity wants a site id of 16 "
+		    "bytes, a key of 32, an incarnation of 8", -1);
+		return;
+	}
+	rc = engine_exec(e, "SAVEPOINT crsql_identity");
+	if (rc == SQLITE_OK) {
+		rc = set_identity(e, &id);
+		engine_exec(e, rc == SQLITE_OK ? "RELEASE crsql_identity"
+		    : "ROLLBACK TO crsql_identity; RELEASE crsql_identity");
+	}
+	if (rc != SQLITE_OK)
+		engine_result_error(e, ctx, rc);
+}
+
+int
+storage_register(struct engine *e)
+{
+	return sqlite3_create_function(e->db, "crsql_identity", -1,
+	    SQLITE_UTF8 | SQLITE_DIRECTONLY, e, identity_function, NULL, NULL);
+}

@@ -1,0 +1,474 @@
+// SPDX-License-Identifier: MPL-2.0
+/*
+ * table.c - reading the schema of replicated tables and noticing what changed
+ * in it.
+ */
+#include "crdt/table.h"
+
+#include <string.h>
+
+#include "crdt/capture.h"
+#include "crdt/crr.h"
+#include "crdt/merge.h"
+
+SQLITE_EXTENSION_INIT3
+
+/* -- memory ------------------------------------------------------------------ */
+
+static void
+free_columns(struct column *c, int n)
+{
+	int i;
+
+	for (i = 0; i < n; i++)
+		sqlite3_free(c[i].name);
+	sqlite3_free(c);
+}
+
+static void
+free_table(struct table *t)
+{
+	int i;
+
+	for (i = 0; i < TS_COUNT; i++)
+		sqlite3_finalize(t->stmt[i]);
+	for (i = 0; i < t->nmasked; i++)
+		sqlite3_finalize(t->masked[i].stmt);
+	free_columns(t->pk, t->npk);
+	free_columns(t->col, t->ncol);
+	sqlite3_free(t->name);
+}
+
+void
+table_forget_all(struct engine *e)
+{
+	int i;
+
+	for (i = 0; i < e->tables.n; i++)
+		free_table(&e->tables.table[i]);
+	sqlite3_free(e->tables.table);
+	e->tables.table = NULL;
+	e->tables.n = 0;
+	e->tables.schema_version = -1;
+	e->tables.generation++;
+}
+
+/* -- look-ups ------------------------------------------------------------------ */
+
+struct table *
+table_find(struct engine *e, const char *name)
+{
+	int i;
+
+	for (i = 0; i < e->tables.n; i++)
+		if (strcmp(e->tables.table[i].name, name) == 0)
+			return &e->tables.table[i];
+	return NULL;
+}
+
+struct table *
+table_by_id(struct engine *e, int id)
+{
+	int i;
+
+	for (i = 0; i < e->tables.n; i++)
+		if (e->tables.table[i].id == id)
+			return &e->tables.table[i];
+	return NULL;
+}
+
+int
+table_column(const struct table *t, const char *name, int len)
+{
+	int i;
+
+	for (i = 0; i < t->ncol; i++)
+		if ((int)strlen(t->col[i].name) == len &&
+		    memcmp(t->col[i].name, name, (size_t)len) == 0)
+			return i;
+	return -1;
+}
+
+int
+table_column_by_cid(const struct table *t, int cid)
+{
+	int i;
+
+	if (cid < t->ncol && t->col[cid].cid == cid)
+		return cid;
+	for (i = 0; i < t->ncol; i++)
+		if (t->col[i].cid == cid)
+			return i;
+	return -1;
+}
+
+int
+table_find_key(struct engine *e, struct table *t, const uint8_t *pk,
+    int npk, bool *found, int64_t *key)
+{
+	sqlite3_stmt *stmt;
+	int rc = table_stmt(e, t, TS_FIND, &stmt);
+
+	*found = false;
+	if (rc == SQLITE_OK)
+		rc = pack_bind(stmt, 1, pk, npk, t->npk);
+	if (rc != SQLITE_OK)
+		return rc;
+	if (sqlite3_step(stmt) == SQLITE_ROW) {
+		*found = true;
+		*key = sqlite3_column_int64(stmt, 0);
+	}
+	rc = sqlite3_reset(stmt);
+	sqlite3_clear_bindings(stmt);
+	return rc;
+}
+
+int
+table_pk_of_key(struct engine *e, struct table *t, int64_t key,
+    uint8_t **pk, int *npk)
+{
+	struct val v[PACK_MAX_COLUMNS];
+	sqlite3_stmt *stmt;
+	struct buf b;
+	int i, rc = table_stmt(e, t, TS_ROW, &stmt);
+
+	*pk = NULL;
+	*npk = 0;
+	if (rc != SQLITE_OK)
+		return rc;
+	sqlite3_bind_int64(stmt, 1, key);
+	if (sqlite3_step(stmt) == SQLITE_ROW) {
+		buf_init(&b, INT32_MAX);
+		for (i = 0; i < t->npk; i++)
+			v[i] = val_of_column(stmt, i);
+		rc = pack_key(v, t->npk, &b);
+		*pk = rc == SQLITE_OK ? sqlite3_malloc64(b.len + 1) : NULL;
+		if (*pk != NULL) {
+			memcpy(*pk, b.data, b.len);
+			*npk = (int)b.len;
+		} else if (rc == SQLITE_OK) {
+			rc = SQLITE_NOMEM;
+		}
+		buf_clear(&b);
+	}
+	sqlite3_reset(stmt);
+	return rc;
+}
+
+/* -- highest key, flags ------------------------------------------------------------ */
+
+int
+table_max_key(struct engine *e, struct table *t, int64_t below, int64_t *out)
+{
+	sqlite3_stmt *stmt;
+	int rc = table_stmt(e, t, TS_MAX_KEY, &stmt);
+
+	*out = 0;
+	if (rc != SQLITE_OK)
+		return rc;
+	sqlite3_bind_int64(stmt, 1, below);
+	if (sqlite3_step(stmt) == SQLITE_ROW)
+		*out = sqlite3_column_int64(stmt, 0);
+	return sqlite3_reset(stmt);
+}
+
+int
+table_load_hw(struct engine *e, struct table *t)
+{
+	int64_t stored = 0, top;
+	int rc;
+
+	if (t->hw >= 0)
+		return SQLITE_OK;
+	rc = engine_int(e, &stored, "SELECT hw FROM crsql_tbl WHERE id = %d",
+	    t->id);
+	if (rc == SQLITE_OK)
+		rc = table_max_key(e, t, INT64_MAX, &top);
+	if (rc == SQLITE_OK) {
+		t->hw = stored > top ? stored : top;
+		if (t->hw < 0)
+			t->hw = 0;
+	}
+	return rc;
+}
+
+int
+table_save_hw(struct engine *e, struct table *t)
+{
+	int64_t top;
+	int rc;
+
+	if (t->hw < 0)
+		return SQLITE_OK;
+	rc = table_max_key(e, t, INT64_MAX, &top);
+	if (rc == SQLITE_OK && top < t->hw)
+		rc = engine_exec(e, "UPDATE crsql_tbl SET hw = %lld WHERE id = %d "
+		    "AND coalesce(hw, 0) < %lld", t->hw, t->id, t->hw);
+	return rc;
+}
+
+int
+table_load_flags(struct engine *e, struct table *t)
+{
+	int64_t any = 0;
+	int rc = SQLITE_OK;
+
+	if (t->has_dead < 0) {
+		rc = engine_int(e, &any, "SELECT EXISTS(SELECT 1 FROM "
+		    "main.\"%w__crsql_dead\")", t->name);
+		t->has_dead = rc == SQLITE_OK ? any != 0 : -1;
+	}
+	if (rc == SQLITE_OK && t->has_meta < 0) {
+		rc = engine_int(e, &any, "SELECT EXISTS(SELECT 1 FROM "
+		    "main.\"%w__crsql_meta\")", t->name);
+		t->has_meta = rc == SQLITE_OK ? any != 0 : -1;
+	}
+	return rc;
+}
+
+void
+table_forget_state(struct engine *e)
+{
+	int i;
+
+	for (i = 0; i < e->tables.n; i++) {
+		e->tables.table[i].hw = -1;
+		e->tables.table[i].has_dead = -1;
+		e->tables.table[i].has_meta = -1;
+	}
+}
+
+/* -- reading the schema ---------------------------------------------------------------- */
+
+/* SQLite's rules of affinity (datatype3.html, section 3.1). */
+static char
+affinity_of(const char *type)
+{
+	char *upper = sqlite3_mprintf("%s", type ? type : "");
+	char a = 'C', *p;
+
+	if (upper == NULL)
+		return 'A';
+	for (p = upper; *p != '\0'; p++)
+		if (*p >= 'a' && *p <= 'z')
+			*p = (char)(*p - 'a' + 'A');
+	if (strstr(upper, "INT") != NULL)
+		a = 'D';
+	else if (strstr(upper, "CHAR") || strstr(upper, "CLOB") ||
+	    strstr(upper, "TEXT"))
+		a = 'B';
+	else if (*upper == '\0' || strstr(upper, "BLOB") ||
+	    strcmp(upper, "ANY") == 0)
+		a = 'A';
+	else if (strstr(upper, "REAL") || strstr(upper, "FLOA") ||
+	    strstr(upper, "DOUB"))
+		a = 'E';
+	sqlite3_free(upper);
+	return a;
+}
+
+static int
+add_column(struct column **list, int *n, int at, sqlite3_stmt *stmt)
+{
+	struct column *c = sqlite3_realloc64(*list,
+	    sizeof *c * (uint64_t)(*n > at ? *n + 1 : at + 1));
+
+	if (c == NULL)
+		return SQLITE_NOMEM;
+	*list = c;
+	for (; *n <= at; (*n)++)
+		memset(&c[*n], 0, sizeof *c);
+	c[at].position = sqlite3_column_int(stmt, 0);
+	c[at].name = sqlite3_mprintf("%s", sqlite3_column_text(stmt, 1));
+	c[at].affinity = affinity_of((const char *)sqlite3_column_text(stmt, 2));
+	c[at].cid = -1;
+	return c[at].name != NULL ? SQLITE_OK : SQLITE_NOMEM;
+}
+
+/* The first of rowid's names that is not a column's. */
+static void
+choose_rowid(struct table *t, bool shadowed[3])
+{
+	static const char *const names[] = { "rowid", "_rowid_", "oid" };
+	int i;
+
+	t->rowid = NULL;
+	for (i = 2; i >= 0; i--)
+		if (!shadowed[i])
+			t->rowid = names[i];
+	if (t->integer_key)
+		t->rowid = t->rowid ? t->rowid : "rowid";
+}
+
+int
+table_read_shape(struct engine *e, struct table *t)
+{
+	static const char *const names[] = { "rowid", "_rowid_", "oid" };
+	bool shadowed[3] = { false, false, false };
+	const char *name, *type = "";
+	bool integer = false;
+	sqlite3_stmt *stmt;
+	int i, pk, rc = engine_prepare(e, &stmt, "SELECT cid, name, type, pk, hidden, "
+	    "\"notnull\" FROM pragma_table_xinfo(%Q, 'main') WHERE hidden <> 1 ORDER BY cid",
+	    t->name);
+
+	while (rc == SQLITE_OK && sqlite3_step(stmt) == SQLITE_ROW) {
+		name = (const char *)sqlite3_column_text(stmt, 1);
+		for (i = 0; i < 3; i++)
+			shadowed[i] |= sqlite3_stricmp(name, names[i]) == 0;
+		if (sqlite3_column_int(stmt, 4) != 0)
+			continue;       /* generated */
+		pk = sqlite3_column_int(stmt, 3);
+		type = (const char *)sqlite3_column_text(stmt, 2);
+		if (pk > 0 && sqlite3_stricmp(type, "INTEGER") == 0)
+			integer = true;
+		if (pk > 0 && sqlite3_column_int(stmt, 5) == 0)
+			t->nullable_key = true;
+		rc = pk > 0 ? add_column(&t->pk, &t->npk, pk - 1, stmt)
+		    : add_column(&t->col, &t->ncol, t->ncol, stmt);
+	}
+	sqlite3_finalize(stmt);
+	t->integer_key = t->npk == 1 && integer;
+	if (t->integer_key)
+		t->nullable_key = false;
+	choose_rowid(t, shadowed);
+	return rc;
+}
+
+/* Column numbers and birthdays from crsql_col; a column that is not there is
+ * new: it gets the next number, born now (R3). */
+static int
+read_numbers(struct engine *e, struct table *t, bool may_write)
+{
+	sqlite3_stmt *stmt;
+	int64_t next = 0;
+	int i, rc = engine_prepare(e, &stmt, "SELECT cid, name, born FROM crsql_col "
+	    "WHERE tbl = %d ORDER BY cid", t->id);
+
+	while (rc == SQLITE_OK && sqlite3_step(stmt) == SQLITE_ROW) {
+		next = sqlite3_column_int64(stmt, 0) + 1;
+		i = table_column(t, (const char *)sqlite3_column_text(stmt, 1),
+		    sqlite3_column_bytes(stmt, 1));
+		if (i < 0)
+			continue;
+		t->col[i].cid = sqlite3_column_int(stmt, 0);
+		t->col[i].born = sqlite3_column_int64(stmt, 2);
+	}
+	sqlite3_finalize(stmt);
+	for (i = 0; i < t->ncol && rc == SQLITE_OK; i++) {
+		if (t->col[i].cid >= 0)
+			continue;
+		rc = table_load_hw(e, t);
+		t->col[i].cid = (int)next++;
+		t->col[i].born = t->hw;
+		t->has_new_columns = true;
+		if (rc == SQLITE_OK && may_write)
+			rc = engine_exec(e, "INSERT INTO crsql_col VALUES(%d, %d, %Q, "
+			    "%lld)", t->id, t->col[i].cid, t->col[i].name, t->hw);
+	}
+	return rc;
+}
+
+/* Columns that are gone are forgotten, but for the highest number, so that no
+ * number is used twice. */
+static int
+forget_columns(struct engine *e, struct table *t)
+{
+	return engine_exec(e, "UPDATE crsql_col SET name = '' WHERE tbl = %d AND "
+	    "name <> '' AND name NOT IN (SELECT name FROM "
+	    "pragma_table_xinfo(%Q, 'main'))", t->id, t->name);
+}
+
+static int
+read_table(struct engine *e, int id, const char *name, bool may_write)
+{
+	struct table *list = sqlite3_realloc64(e->tables.table,
+	    sizeof *list * (uint64_t)(e->tables.n + 1));
+	struct table *t;
+	int rc;
+
+	if (list == NULL)
+		return SQLITE_NOMEM;
+	e->tables.table = list;
+	t = &list[e->tables.n++];
+	memset(t, 0, sizeof *t);
+	t->id = id;
+	t->hw = t->has_dead = t->has_meta = -1;
+	t->name = sqlite3_mprintf("%s", name);
+	rc = t->name ? table_read_shape(e, t) : SQLITE_NOMEM;
+	if (rc == SQLITE_OK && (t->npk == 0 || t->rowid == NULL))
+		rc = engine_fail(e, SQLITE_ERROR, "table %s has lost its primary key",
+		    name);
+	if (rc == SQLITE_OK)
+		rc = read_numbers(e, t, may_write);
+	if (rc == SQLITE_OK && may_write)
+		rc = forget_columns(e, t);
+	if (rc == SQLITE_OK && may_write)
+		rc = crr_check_triggers(e, t);
+	return rc;
+}
+
+static int
+read_tables(struct engine *e, bool may_write)
+{
+	sqlite3_stmt *stmt;
+	int rc = engine_prepare(e, &stmt, "SELECT t.id, t.name, s.name IS NOT NULL "
+	    "FROM crsql_tbl t LEFT JOIN main.sqlite_schema s ON s.type = 'table' "
+	    "AND s.name = t.name ORDER BY t.id");
+
+	while (rc == SQLITE_OK && sqlite3_step(stmt) == SQLITE_ROW)
+		if (sqlite3_column_int(stmt, 2))
+			rc = read_table(e, sqlite3_column_int(stmt, 0),
+			    (const char *)sqlite3_column_text(stmt, 1), may_write);
+	sqlite3_finalize(stmt);
+	return rc;
+}
+
+/* True if reading the schema may write what it finds: new columns, renamed
+ * and dropped tables, lost triggers. */
+static bool
+may_mend(struct engine *e)
+{
+	return engine_writable(e) && (!sqlite3_get_autocommit(e->db) ||
+	    e->tx.open);
+}
+
+int
+table_refresh(struct engine *e)
+{
+	sqlite3_stmt *stmt;
+	int64_t version = 0;
+	bool mend;
+	int rc = engine_cached(e, SLOT_SCHEMA, "PRAGMA main.schema_version", &stmt);
+
+	if (rc != SQLITE_OK)
+		return rc;
+	if (sqlite3_step(stmt) == SQLITE_ROW)
+		version = sqlite3_column_int64(stmt, 0);
+	sqlite3_reset(stmt);
+	if (version == e->tables.schema_version)
+		return SQLITE_OK;
+	rc = incoming_flush(e);
+	if (rc == SQLITE_OK && e->tx.open)
+		rc = tx_fold(e);
+	if (rc != SQLITE_OK)
+		return rc;
+	engine_drop_statements(e);
+	if (!e->has_storage) {
+		int64_t has = 0;
+		rc = engine_int(e, &has, "SELECT count(*) FROM main.sqlite_schema "
+		    "WHERE name = 'crsql_log'");
+		e->has_storage = has > 0;
+	}
+	mend = may_mend(e);
+	if (rc == SQLITE_OK && e->has_storage && mend)
+		rc = crr_follow_schema(e);
+	if (rc == SQLITE_OK && e->has_storage)
+		rc = read_tables(e, mend);
+	if (rc == SQLITE_OK)
+		rc = engine_int(e, &version, "PRAGMA main.schema_version");
+	/* what could not be mended is looked at again next time */
+	e->tables.schema_version = rc == SQLITE_OK && (mend || !e->has_storage ||
+	    !engine_writable(e)) ? version : -1;
+	return rc;
+}

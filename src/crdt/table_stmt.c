@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: MPL-2.0
+/* table_stmt.c - the statements kept for a replicated table. */
+#include "crdt/engine.h"
+
+#include <string.h>
+
+SQLITE_EXTENSION_INIT3
+
+/* A list of names, each quoted and with `before` in front, appended to s. */
+static void
+add_names(sqlite3_str *s, const struct column *c, int n, const char *before,
+    const char *after)
+{
+	int i;
+
+	for (i = 0; i < n; i++)
+		sqlite3_str_appendf(s, "%s\"%w\"%s", before, c[i].name, after);
+}
+
+/* "pk1" = ?1 AND "pk2" = ?2 ... */
+static void
+add_pk_terms(sqlite3_str *s, const struct table *t)
+{
+	int i;
+
+	for (i = 0; i < t->npk; i++)
+		sqlite3_str_appendf(s, "%s\"%w\" = ?%d", i ? " AND " : "",
+		    t->pk[i].name, i + 1);
+}
+
+static void
+add_insert(sqlite3_str *s, const struct table *t, const int *cols, int n)
+{
+	int i, nparam = 1 + n + (t->integer_key ? 0 : t->npk);
+
+	sqlite3_str_appendf(s, "INSERT INTO main.\"%w\"(", t->name);
+	if (t->integer_key)
+		sqlite3_str_appendf(s, "\"%w\"", t->pk[0].name);
+	else
+		sqlite3_str_appendall(s, t->rowid);
+	if (!t->integer_key)
+		add_names(s, t->pk, t->npk, ", ", "");
+	for (i = 0; i < n; i++)
+		add_names(s, &t->col[cols[i]], 1, ", ", "");
+	sqlite3_str_appendall(s, ") VALUES(?");
+	for (i = 1; i < nparam; i++)
+		sqlite3_str_appendall(s, ", ?");
+	sqlite3_str_appendall(s, ")");
+}
+
+static void
+add_update(sqlite3_str *s, const struct table *t, const int *cols, int n)
+{
+	int i;
+
+	sqlite3_str_appendf(s, "UPDATE main.\"%w\" SET ", t->name);
+	for (i = 0; i < n; i++)
+		sqlite3_str_appendf(s, "%s\"%w\" = ?%d", i ? ", " : "",
+		    t->col[cols[i]].name, i + 2);
+	sqlite3_str_appendf(s, " WHERE %s = ?1", t->rowid);
+}
+
+static void
+add_meta(sqlite3_str *s, const struct table *t, const char *fmt)
+{
+	char *name = sqlite3_mprintf("main.\"%w__crsql_meta\"", t->name);
+
+	sqlite3_str_appendf(s, fmt, name ? name : "");
+	sqlite3_free(name);
+}
+
+static void
+add_dead(sqlite3_str *s, const struct table *t, const char *fmt)
+{
+	char *name = sqlite3_mprintf("main.\"%w__crsql_dead\"", t->name);
+
+	sqlite3_str_appendf(s, fmt, name ? name : "");
+	sqlite3_free(name);
+}
+
+/* SELECT [rowid,] pk columns, columns FROM the table. */
+static void
+add_row(sqlite3_str *s, const struct table *t, bool with_key)
+{
+	sqlite3_str_appendf(s, "SELECT %s%s", with_key ? t->rowid : "",
+	    with_key ? ", " : "");
+	add_names(s, t->pk, 1, "", "");
+	add_names(s, t->pk + 1, t->npk - 1, ", ", "");
+	add_names(s, t->col, t->ncol, ", ", "");
+	sqlite3_str_appendf(s, " FROM main.\"%w\"", t->name);
+}
+
+static void
+add_text(sqlite3_str *s, const struct table *t, enum table_stmt which)
+{
+	int i, *all;
+
+	switch (which) {
+	case TS_META_GET: add_meta(s, t, "SELECT m FROM %s WHERE key = ?1"); break;
+	case TS_META_PUT: add_meta(s, t, "INSERT OR REPLACE INTO %s VALUES(?1, ?2)");
+		break;
+	case TS_META_DEL: add_meta(s, t, "DELETE FROM %s WHERE key = ?1"); break;
+	case TS_META_RANGE: add_meta(s, t, "SELECT key, m FROM %s WHERE key "
+	    "BETWEEN ?1 AND ?2 ORDER BY key"); break;
+	case TS_DEAD_GET: add_dead(s, t, "SELECT m FROM %s WHERE pk = ?1"); break;
+	case TS_DEAD_PUT: add_dead(s, t, "INSERT OR REPLACE INTO %s VALUES(?1, ?2)");
+		break;
+	case TS_DEAD_DEL: add_dead(s, t, "DELETE FROM %s WHERE pk = ?1"); break;
+	case TS_FIND:
+		sqlite3_str_appendf(s, "SELECT %s FROM main.\"%w\" WHERE ",
+		    t->rowid, t->name);
+		add_pk_terms(s, t);
+		break;
+	case TS_ROW:
+		add_row(s, t, false);
+		sqlite3_str_appendf(s, " WHERE %s = ?1", t->rowid);
+		break;
+	case TS_ROW_RANGE:
+		add_row(s, t, true);
+		sqlite3_str_appendf(s, " WHERE %s BETWEEN ?1 AND ?2 ORDER BY %s",
+		    t->rowid, t->rowid);
+		break;
+	case TS_MAX_KEY:
+		sqlite3_str_appendf(s, "SELECT %s FROM main.\"%w\" WHERE %s < ?1 "
+		    "ORDER BY %s DESC LIMIT 1", t->rowid, t->name, t->rowid,
+		    t->rowid);
+		break;
+	case TS_INSERT_ALL:
+		all = sqlite3_malloc64(sizeof *all * (uint64_t)(t->ncol + 1));
+		for (i = 0; all != NULL && i < t->ncol; i++)
+			all[i] = i;
+		if (all != NULL)
+			add_insert(s, t, all, t->ncol);
+		sqlite3_free(all);
+		break;
+	case TS_DELETE_ROW:
+		sqlite3_str_appendf(s, "DELETE FROM main.\"%w\" WHERE %s = ?1",
+		    t->name, t->rowid);
+		break;
+	case TS_COUNT: break;
+	}
+}
+
+static int
+prepare(struct engine *e, sqlite3_str *s, sqlite3_stmt **out)
+{
+	char *sql = sqlite3_str_finish(s);
+	int rc = sql ? engine_prepare(e, out, "%s", sql) : SQLITE_NOMEM;
+
+	sqlite3_free(sql);
+	return rc;
+}
+
+int
+table_stmt(struct engine *e, struct table *t, enum table_stmt which,
+    sqlite3_stmt **out)
+{
+	sqlite3_str *s;
+	int rc;
+
+	*out = t->stmt[which];
+	if (*out != NULL) {
+		sqlite3_reset(*out);
+		return SQLITE_OK;
+	}
+	s = sqlite3_str_new(e->db);
+	add_text(s, t, which);
+	rc = prepare(e, s, out);
+	t->stmt[which] = *out;
+	return rc;
+}
+
+/* A statement for those columns is kept by their bit mask, the least used
+ * place going first; more than 64 columns are prepared each time anew in the
+ * last place. */
+int
+table_stmt_for(struct engine *e, struct table *t, bool insert,
+    const int *cols, int n, sqlite3_stmt **out)
+{
+	enum { KEPT = sizeof t->masked / sizeof *t->masked };
+	uint64_t mask = 0;
+	sqlite3_str *s;
+	bool small = true;
+	int i, rc;
+
+	for (i = 0; i < n; i++) {
+		small = small && cols[i] < 64 && (i == 0 || cols[i] > cols[i - 1]);
+		mask |= small ? (uint64_t)1 << cols[i] : 0;
+	}
+	for (i = 0; small && i < t->nmasked; i++)
+		if (t->masked[i].mask == mask && t->masked[i].insert == insert) {
+			*out = t->masked[i].stmt;
+			sqlite3_reset(*out);
+			return SQLITE_OK;
+		}
+	s = sqlite3_str_new(e->db);
+	if (insert)
+		add_insert(s, t, cols, n);
+	else
+		add_update(s, t, cols, n);
+	rc = prepare(e, s, out);
+	if (rc != SQLITE_OK)
+		return rc;
+	if (t->nmasked == KEPT)
+		sqlite3_finalize(t->masked[--t->nmasked].stmt);
+	/* what does not fit into 64 bits: a mask that nobody asks for */
+	t->masked[t->nmasked].mask = small ? mask : 0;
+	t->masked[t->nmasked].insert = small && insert;
+	t->masked[t->nmasked++].stmt = *out;
+	return SQLITE_OK;
+}

@@ -1,0 +1,476 @@
+// SPDX-License-Identifier: MPL-2.0
+#include "crdt/tx.h"
+
+#include <string.h>
+
+#include "crdt/capture.h"
+#include "crdt/fold.h"
+#include "crdt/journal.h"
+#include "crdt/merge.h"
+#include "crdt/storage.h"
+
+SQLITE_EXTENSION_INIT3
+
+/* -- versions ------------------------------------------------------------------ */
+
+static uint32_t
+data_version(struct engine *e)
+{
+	uint32_t v = 0;
+
+	sqlite3_file_control(e->db, "main", SQLITE_FCNTL_DATA_VERSION, &v);
+	return v;
+}
+
+/* Reads what another's commit may have changed. */
+static int
+reload(struct engine *e)
+{
+	uint32_t now = data_version(e);
+	int64_t head = 0;
+	int rc;
+
+	if (e->tx.head >= 0 && now == e->tx.data_version)
+		return SQLITE_OK;
+	table_forget_state(e);
+	rc = storage_read_identity(e);
+	if (rc == SQLITE_OK && e->has_storage)
+		rc = engine_int(e, &head, "SELECT dbv FROM crsql_log ORDER BY dbv DESC "
+		    "LIMIT 1");
+	if (rc == SQLITE_OK) {
+		e->tx.head = head;
+		e->tx.data_version = now;
+	}
+	return rc;
+}
+
+int
+tx_head(struct engine *e, int64_t *out)
+{
+	int rc = e->tx.open ? SQLITE_OK : reload(e);
+
+	*out = e->tx.head;
+	return rc;
+}
+
+static int64_t
+newest(const struct engine *e)
+{
+	return e->tx.current > e->tx.head ? e->tx.current : e->tx.head;
+}
+
+static void
+begin_dbv(struct engine *e, int64_t dbv, bool own)
+{
+	e->tx.current = dbv;
+	e->tx.current_own = own;
+	e->tx.next_pos = 0;
+}
+
+int
+tx_own_dbv(struct engine *e, int64_t *out)
+{
+	int64_t dbv = newest(e) + 1;
+
+	if (e->tx.current == 0 || !e->tx.current_own)
+		begin_dbv(e, dbv > e->tx.wanted ? dbv : e->tx.wanted, true);
+	*out = e->tx.current;
+	return SQLITE_OK;
+}
+
+/* R15: the own entry is at the head, or in crsql_me. */
+static int
+keep_own_entry(struct engine *e)
+{
+	return engine_exec(e, "UPDATE crsql_me SET (sver, token) = (SELECT dbv, "
+	    "substr(hdr, 7) FROM crsql_log WHERE dbv = %lld AND pos = 0 AND "
+	    "site IS NULL) WHERE first_dbv = (SELECT max(first_dbv) FROM crsql_me) "
+	    "AND first_dbv <= %lld AND EXISTS(SELECT 1 FROM crsql_log WHERE "
+	    "dbv = %lld AND pos = 0 AND site IS NULL)", newest(e), newest(e),
+	    newest(e));
+}
+
+int
+tx_import_dbv(struct engine *e, int64_t *out)
+{
+	int rc = SQLITE_OK;
+
+	if (e->tx.current == 0 || e->tx.current_own)
+		rc = keep_own_entry(e);
+	begin_dbv(e, newest(e) + 1, false);
+	*out = e->tx.current;
+	return rc;
+}
+
+int
+tx_changes_dbv(struct engine *e, int64_t sender, int64_t *out)
+{
+	int64_t dbv = e->tx.current ? e->tx.current : e->tx.head + 1;
+	int rc = SQLITE_OK;
+
+	dbv = e->tx.wanted > dbv ? e->tx.wanted : dbv;
+	dbv = sender > dbv ? sender : dbv;
+	if (dbv != e->tx.current) {
+		if (e->tx.current == 0 || e->tx.current_own)
+			rc = keep_own_entry(e);
+		begin_dbv(e, dbv, false);
+	}
+	*out = e->tx.current;
+	return rc;
+}
+
+/* -- a transaction --------------------------------------------------------------- */
+
+int
+tx_begin(struct engine *e)
+{
+	sqlite3_stmt *stmt;
+	int rc;
+
+	if (e->tx.open)
+		return SQLITE_OK;
+	if (e->finalized)
+		return engine_fail(e, SQLITE_MISUSE, "crsql_finalize() was called");
+	rc = reload(e);
+	if (rc == SQLITE_OK)
+		rc = table_refresh(e);
+	if (rc == SQLITE_OK)
+		rc = engine_cached(e, SLOT_ENLIST, "INSERT INTO crsql_tx VALUES(0)",
+		    &stmt);
+	if (rc != SQLITE_OK)
+		return rc;
+	e->tx.open = true;
+	e->tx.current = 0;
+	e->tx.current_own = false;
+	e->tx.seq = 0;
+	e->tx.folded_journal = false;
+	e->tx.wrote = false;
+	e->tx.wrote_changes = false;
+	rc = engine_run(e, stmt);
+	if (rc != SQLITE_OK)
+		e->tx.open = false;
+	return rc;
+}
+
+int
+tx_fold(struct engine *e)
+{
+	bool journal = false;
+	int rc = SQLITE_OK;
+
+	if (e->tx.folding || !e->tx.open)
+		return SQLITE_OK;
+	e->tx.folding = true;
+	e->merging++;           /* what is written now is not captured */
+	rc = table_refresh(e);
+	if (rc == SQLITE_OK && !e->tx.folded_journal && e->has_storage) {
+		rc = journal_any(e, &journal);
+		e->tx.folded_journal = !e->capture->by_journal;
+	}
+	if (rc == SQLITE_OK && (journal || e->capture->rc != SQLITE_OK ||
+	    e->capture->list.n > e->capture->folded))
+		rc = fold_all(e, journal);
+	e->merging--;
+	e->tx.folding = false;
+	return rc;
+}
+
+/* Takes the write lock, so that the snapshot is the newest. */
+static int
+lock(struct engine *e)
+{
+	if (sqlite3_txn_state(e->db, "main") == SQLITE_TXN_WRITE)
+		return SQLITE_OK;
+	return engine_exec(e, "DELETE FROM crsql_master WHERE key = ''");
+}
+
+int
+tx_begin_merge(struct engine *e)
+{
+	int rc;
+
+	if (e->tx.open && e->tx.folded_journal &&
+	    e->capture->list.n == e->capture->folded && !e->capture->by_journal)
+		return SQLITE_OK;
+	rc = tx_begin(e);
+	if (rc == SQLITE_OK)
+		rc = incoming_flush(e);
+	if (rc == SQLITE_OK)
+		rc = lock(e);
+	return rc == SQLITE_OK ? tx_fold(e) : rc;
+}
+
+/* Folds the journal for a reader, where that is possible without waiting. */
+static int
+fold_for_reader(struct engine *e)
+{
+	bool any;
+	int rc = journal_any(e, &any);
+
+	if (rc != SQLITE_OK || !any || !engine_writable(e))
+		return rc;
+	if (sqlite3_get_autocommit(e->db)) {
+		if (engine_exec(e, "SAVEPOINT crsql_fold") != SQLITE_OK)
+			return SQLITE_OK;
+		rc = tx_begin_merge(e);
+		if (rc == SQLITE_OK)
+			rc = engine_exec(e, "RELEASE crsql_fold");
+		if (rc != SQLITE_OK) {
+			engine_exec(e, "ROLLBACK TO crsql_fold");
+			engine_exec(e, "RELEASE crsql_fold");
+		}
+	} else {
+		rc = tx_begin_merge(e);
+	}
+	rc &= 0xFF;
+	/* another writer, or an old snapshot: read as it is */
+	return rc == SQLITE_BUSY || rc == SQLITE_LOCKED || rc == SQLITE_READONLY
+	    ? SQLITE_OK : rc;
+}
+
+int
+tx_begin_read(struct engine *e)
+{
+	int rc;
+
+	if (e->finalized)
+		return engine_fail(e, SQLITE_MISUSE, "crsql_finalize() was called");
+	if (e->tx.open) {
+		rc = incoming_flush(e);
+		return rc == SQLITE_OK ? tx_fold(e) : rc;
+	}
+	rc = reload(e);
+	if (rc == SQLITE_OK)
+		rc = table_refresh(e);
+	return rc == SQLITE_OK && e->has_storage ? fold_for_reader(e) : rc;
+}
+
+/* -- the enlisted table -------------------------------------------------------------- */
+
+struct tx_vtab {
+	sqlite3_vtab base;
+	struct engine *engine;
+};
+
+static struct engine *
+engine_of(sqlite3_vtab *v)
+{
+	return ((struct tx_vtab *)v)->engine;
+}
+
+static int
+tx_connect(sqlite3 *db, void *aux, int argc, const char *const *argv,
+    sqlite3_vtab **out, char **error)
+{
+	struct tx_vtab *v = sqlite3_malloc(sizeof *v);
+
+	(void)argc;
+	(void)argv;
+	(void)error;
+	if (v == NULL)
+		return SQLITE_NOMEM;
+	memset(v, 0, sizeof *v);
+	v->engine = aux;
+	*out = &v->base;
+	sqlite3_vtab_config(db, SQLITE_VTAB_INNOCUOUS);
+	return sqlite3_declare_vtab(db, "CREATE TABLE x(unused)");
+}
+
+static int
+tx_disconnect(sqlite3_vtab *v)
+{
+	sqlite3_free(v);
+	return SQLITE_OK;
+}
+
+static int
+tx_best_index(sqlite3_vtab *v, sqlite3_index_info *info)
+{
+	(void)v;
+	info->estimatedCost = 1;
+	return SQLITE_OK;
+}
+
+static int
+tx_open(sqlite3_vtab *v, sqlite3_vtab_cursor **out)
+{
+	(void)v;
+	*out = sqlite3_malloc(sizeof **out);
+	return *out ? SQLITE_OK : SQLITE_NOMEM;
+}
+
+static int
+tx_close(sqlite3_vtab_cursor *c)
+{
+	sqlite3_free(c);
+	return SQLITE_OK;
+}
+
+static int
+tx_filter(sqlite3_vtab_cursor *c, int n, const char *s, int argc,
+    sqlite3_value **argv)
+{
+	(void)c;
+	(void)n;
+	(void)s;
+	(void)argc;
+	(void)argv;
+	return SQLITE_OK;
+}
+
+static int
+tx_next(sqlite3_vtab_cursor *c)
+{
+	(void)c;
+	return SQLITE_OK;
+}
+
+static int
+tx_eof(sqlite3_vtab_cursor *c)
+{
+	(void)c;
+	return 1;
+}
+
+static int
+tx_column(sqlite3_vtab_cursor *c, sqlite3_context *ctx, int i)
+{
+	(void)c;
+	(void)ctx;
+	(void)i;
+	return SQLITE_OK;
+}
+
+static int
+tx_rowid(sqlite3_vtab_cursor *c, sqlite3_int64 *out)
+{
+	(void)c;
+	*out = 0;
+	return SQLITE_OK;
+}
+
+static int
+tx_update(sqlite3_vtab *v, int argc, sqlite3_value **argv, sqlite3_int64 *id)
+{
+	(void)v;
+	(void)argc;
+	(void)argv;
+	*id = 0;
+	return SQLITE_OK;
+}
+
+static int
+tx_nothing(sqlite3_vtab *v)
+{
+	(void)v;
+	return SQLITE_OK;
+}
+
+static int
+fail_with_text(sqlite3_vtab *v, int rc)
+{
+	struct engine *e = engine_of(v);
+
+	sqlite3_free(v->zErrMsg);
+	v->zErrMsg = sqlite3_mprintf("%s", engine_error(e));
+	/* neither BUSY nor SCHEMA: these would keep or rerun the COMMIT */
+	return rc == SQLITE_NOMEM || rc == SQLITE_FULL || rc == SQLITE_IOERR ? rc
+	    : SQLITE_ERROR;
+}
+
+static int
+tx_sync(sqlite3_vtab *v)
+{
+	struct engine *e = engine_of(v);
+	int rc = incoming_flush(e);
+
+	if (rc == SQLITE_OK)
+		rc = tx_fold(e);
+	return rc == SQLITE_OK ? SQLITE_OK : fail_with_text(v, rc);
+}
+
+static int
+tx_commit(sqlite3_vtab *v)
+{
+	struct engine *e = engine_of(v);
+
+	e->tx.open = false;
+	if (e->tx.wrote && e->tx.current > e->tx.head)
+		e->tx.head = e->tx.current;
+	e->tx.wanted = 0;
+	e->tx.seq = 0;
+	if (e->tx.wrote_changes)
+		e->rows_impacted = 0;
+	e->tx.data_version = data_version(e);
+	capture_clear(e);
+	return SQLITE_OK;
+}
+
+static int
+tx_rollback(sqlite3_vtab *v)
+{
+	struct engine *e = engine_of(v);
+
+	e->tx.open = false;
+	e->tx.wanted = 0;
+	e->tx.seq = 0;
+	e->rows_impacted = 0;
+	e->tx.head = -1;        /* all is read anew */
+	e->tables.schema_version = -1;
+	incoming_drop(e);
+	capture_clear(e);
+	table_forget_state(e);
+	return SQLITE_OK;
+}
+
+static int
+tx_savepoint(sqlite3_vtab *v, int id)
+{
+	struct engine *e = engine_of(v);
+	int rc = SQLITE_OK;
+
+	if (!e->tx.open)
+		return SQLITE_OK;
+	if (!e->tx.folding)
+		rc = incoming_flush(e);
+	if (rc == SQLITE_OK)
+		rc = capture_savepoint(e, id);
+	return rc == SQLITE_OK ? SQLITE_OK : fail_with_text(v, rc);
+}
+
+static int
+tx_release(sqlite3_vtab *v, int id)
+{
+	capture_release(engine_of(v), id);
+	return SQLITE_OK;
+}
+
+static int
+tx_rollback_to(sqlite3_vtab *v, int id)
+{
+	struct engine *e = engine_of(v);
+
+	incoming_drop(e);
+	capture_rollback_to(e, id);
+	/* what was logged since is gone, numbers and positions may stay used */
+	e->tx.folded_journal = false;
+	e->tables.schema_version = -1;
+	return SQLITE_OK;
+}
+
+int
+tx_register(struct engine *e)
+{
+	static const sqlite3_module module = {
+		.iVersion = 2, .xConnect = tx_connect, .xBestIndex = tx_best_index,
+		.xDisconnect = tx_disconnect, .xOpen = tx_open, .xClose = tx_close,
+		.xFilter = tx_filter, .xNext = tx_next, .xEof = tx_eof,
+		.xColumn = tx_column, .xRowid = tx_rowid, .xUpdate = tx_update,
+		.xBegin = tx_nothing, .xSync = tx_sync, .xCommit = tx_commit,
+		.xRollback = tx_rollback, .xSavepoint = tx_savepoint,
+		.xRelease = tx_release, .xRollbackTo = tx_rollback_to,
+	};
+
+	e->tx.head = -1;
+	return sqlite3_create_module(e->db, "crsql_tx", &module, e);
+}

@@ -1,0 +1,542 @@
+// SPDX-License-Identifier: MPL-2.0
+/*
+ * walk.c - reads the log in order; see walk.h.  A log row names a range of
+ * keys (one key, or a run); their data rows and clock rows are read side by
+ * side, and what stands at the log row's place is given.
+ */
+#include "crdt/walk.h"
+
+#include <string.h>
+
+#include "base/buf.h"
+#include "crdt/log.h"
+#include "crdt/meta.h"
+#include "crdt/val.h"
+
+enum { SEQ_UNIT = 4096 };       /* seq_stride = seq * SEQ_UNIT + stride */
+
+enum { LOG_DBV, LOG_POS, LOG_TBL, LOG_KEY, LOG_N, LOG_SEQ_STRIDE, LOG_SITE,
+	LOG_SVER, LOG_MASK };
+
+/* What is read of one table.  Statements of its own: others may write to the
+ * table while a reader is at work. */
+struct source {
+	struct table *table;
+	sqlite3_stmt *rows;     /* rowid, pk columns, columns */
+	sqlite3_stmt *clocks;   /* key, m; NULL: there are none */
+	bool clock_row;         /* clocks has a row ... */
+	int64_t clock_key;      /* ... of this key */
+	struct meta meta;
+	struct walk_cell *cell;
+	struct source *next;
+};
+
+struct walk {
+	struct engine *e;
+	sqlite3_stmt *log;
+	struct source *sources;
+	uint32_t generation;    /* of the tables */
+	bool want_headers;
+	bool (*skip)(void *arg, int table, int64_t dbv, int64_t pos,
+	    int64_t site, int64_t sver);
+	void *arg;
+	bool resume;            /* the first log row goes on behind a key */
+	int64_t resume_key;
+	/* the log row at hand */
+	int64_t dbv, pos, site, sver;
+	struct source *range;   /* NULL: none */
+	bool run;               /* of fresh rows */
+	bool by_key;            /* a run or an update run */
+	bool gave;              /* a row came of it */
+	int64_t first_key, seq, stride;
+	struct walk_cell dead_cell;
+	struct buf pk, stored_pk;
+	int64_t own_dbv, own_site;      /* site_of_local's last answer */
+};
+
+/* -- one table ---------------------------------------------------------------- */
+
+static int
+prepare_rows(struct engine *e, const struct table *t, sqlite3_stmt **out)
+{
+	sqlite3_str *s = sqlite3_str_new(e->db);
+	char *sql;
+	int i, rc;
+
+	sqlite3_str_appendf(s, "SELECT %s", t->rowid);
+	for (i = 0; i < t->npk; i++)
+		sqlite3_str_appendf(s, ", \"%w\"", t->pk[i].name);
+	for (i = 0; i < t->ncol; i++)
+		sqlite3_str_appendf(s, ", \"%w\"", t->col[i].name);
+	sqlite3_str_appendf(s, " FROM main.\"%w\" WHERE %s BETWEEN ?1 AND ?2 "
+	    "ORDER BY %s", t->name, t->rowid, t->rowid);
+	sql = sqlite3_str_finish(s);
+	if (sql == NULL)
+		return SQLITE_NOMEM;
+	rc = engine_prepare(e, out, "%s", sql);
+	sqlite3_free(sql);
+	return rc;
+}
+
+static void
+source_free(struct source *s)
+{
+	sqlite3_finalize(s->rows);
+	sqlite3_finalize(s->clocks);
+	meta_free(&s->meta);
+	sqlite3_free(s->cell);
+	sqlite3_free(s);
+}
+
+static int
+source_new(struct engine *e, struct table *t, struct source **out)
+{
+	struct source *s = sqlite3_malloc64(sizeof *s);
+	int rc;
+
+	*out = s;
+	if (s == NULL)
+		return SQLITE_NOMEM;
+	memset(s, 0, sizeof *s);
+	s->table = t;
+	rc = meta_init(&s->meta, t);
+	s->cell = sqlite3_malloc64(((size_t)t->ncol + 1) * sizeof *s->cell);
+	if (rc == SQLITE_OK && s->cell == NULL)
+		rc = SQLITE_NOMEM;
+	if (rc == SQLITE_OK)
+		rc = table_load_flags(e, t);
+	if (rc == SQLITE_OK)
+		rc = prepare_rows(e, t, &s->rows);
+	if (rc == SQLITE_OK && t->has_meta)
+		rc = engine_prepare(e, &s->clocks, "SELECT key, m FROM "
+		    "main.\"%w__crsql_meta\" WHERE key BETWEEN ?1 AND ?2 "
+		    "ORDER BY key", t->name);
+	if (rc != SQLITE_OK) {
+		source_free(s);
+		*out = NULL;
+	}
+	return rc;
+}
+
+static int
+source_of(struct walk *w, struct table *t, struct source **out)
+{
+	struct source *s;
+	int rc;
+
+	for (s = w->sources; s != NULL; s = s->next) {
+		if (s->table == t) {
+			*out = s;
+			return SQLITE_OK;
+		}
+	}
+	rc = source_new(w->e, t, &s);
+	*out = s;
+	if (rc != SQLITE_OK)
+		return rc;
+	s->next = w->sources;
+	w->sources = s;
+	return SQLITE_OK;
+}
+
+static int
+next_clock(struct source *s)
+{
+	int rc = sqlite3_step(s->clocks);
+
+	s->clock_row = rc == SQLITE_ROW;
+	if (s->clock_row)
+		s->clock_key = sqlite3_column_int64(s->clocks, 0);
+	return rc == SQLITE_ROW || rc == SQLITE_DONE ? SQLITE_OK : rc;
+}
+
+/* Begins to read the rows of keys lo to hi. */
+static int
+source_range(struct source *s, int64_t lo, int64_t hi)
+{
+	sqlite3_reset(s->rows);
+	sqlite3_bind_int64(s->rows, 1, lo);
+	sqlite3_bind_int64(s->rows, 2, hi);
+	s->clock_row = false;
+	if (s->clocks == NULL)
+		return SQLITE_OK;
+	sqlite3_reset(s->clocks);
+	sqlite3_bind_int64(s->clocks, 1, lo);
+	sqlite3_bind_int64(s->clocks, 2, hi);
+	return next_clock(s);
+}
+
+/* Sets the meta of a key; keys rise within a range. */
+static int
+source_clock(struct engine *e, struct source *s, int64_t key)
+{
+	int rc = SQLITE_OK;
+
+	while (s->clock_row && s->clock_key < key && rc == SQLITE_OK)
+		rc = next_clock(s);
+	if (rc != SQLITE_OK)
+		return rc;
+	if (!s->clock_row || s->clock_key != key) {
+		if (s->meta.stored)
+			meta_fresh(&s->meta);
+		return SQLITE_OK;
+	}
+	rc = meta_decode(s->table, sqlite3_column_blob(s->clocks, 1),
+	    sqlite3_column_bytes(s->clocks, 1), &s->meta);
+	return rc == SQLITE_OK ? rc : engine_fail(e, rc,
+	    "a clock row of table %s is damaged", s->table->name);
+}
+
+/* -- facts ------------------------------------------------------------------------ */
+
+/* Adds a cell in seq order. */
+static void
+add_cell(struct source *s, int *n, int col, int64_t version, int64_t seq)
+{
+	int i = (*n)++;
+
+	for (; i > 0 && s->cell[i - 1].seq > seq; i--)
+		s->cell[i] = s->cell[i - 1];
+	s->cell[i] = (struct walk_cell){ .col = col, .version = version,
+	    .seq = seq };
+}
+
+/* Facts of a run's row: what was not changed since. */
+static int
+run_facts(const struct walk *w, struct source *s, int64_t key, bool *fresh)
+{
+	const struct table *t = s->table;
+	const struct meta *m = &s->meta;
+	int64_t seq = w->seq + (key - w->first_key) * w->stride;
+	int i, n = 0;
+
+	*fresh = false;
+	if (m->base != BASE_RUN)
+		return 0;
+	if (t->ncol == 0 && !m->stored)
+		add_cell(s, &n, -1, 1, seq);
+	for (i = 0; i < t->ncol; i++) {
+		if (m->col[i].dbv == 0 && key > t->col[i].born)
+			add_cell(s, &n, i, 1, seq + i);
+	}
+	*fresh = !m->stored && (n == t->ncol || t->ncol == 0);
+	return n;
+}
+
+/* Facts that the clock row places at the log row. */
+static int
+clock_facts(const struct walk *w, struct source *s, int64_t key, bool *fresh)
+{
+	const struct table *t = s->table;
+	const struct meta *m = &s->meta;
+	bool at = m->base == BASE_AT && m->base_at.dbv == w->dbv &&
+	    m->base_at.pos == w->pos;
+	int i, n = 0, explicit = 0;
+
+	if (m->has_sentinel && m->sentinel.dbv == w->dbv &&
+	    m->sentinel.pos == w->pos)
+		add_cell(s, &n, -1, m->cl, m->sentinel.seq);
+	for (i = 0; i < t->ncol; i++) {
+		const struct stamp *c = &m->col[i];
+
+		explicit += c->dbv != 0;
+		if (c->dbv == w->dbv && c->pos == w->pos)
+			add_cell(s, &n, i, c->version, c->seq);
+		else if (c->dbv == 0 && at && key > t->col[i].born)
+			add_cell(s, &n, i, 1, m->base_at.seq + i);
+	}
+	*fresh = at && explicit == 0 && !m->has_sentinel && m->cl == 1 &&
+	    n == t->ncol && n > 0;
+	return n;
+}
+
+/* Packs the key of the data row: canonical, and as it is stored. */
+static int
+pack_pk(struct walk *w, const struct source *s, struct walk_row *row)
+{
+	bool other = false;
+	struct val v;
+	int i;
+
+	w->pk.len = w->stored_pk.len = 0;
+	buf_add_u8(&w->pk, (uint8_t)s->table->npk);
+	for (i = 0; i < s->table->npk; i++) {
+		v = val_of_column(s->rows, 1 + i);
+		other = other || v.type == SQLITE_FLOAT;
+		val_canonical(&v);
+		val_encode(&w->pk, &v);
+	}
+	row->pk = row->stored_pk = w->pk.data;
+	row->npk = row->nstored_pk = (int)w->pk.len;
+	if (other) {
+		buf_add_u8(&w->stored_pk, (uint8_t)s->table->npk);
+		for (i = 0; i < s->table->npk; i++) {
+			v = val_of_column(s->rows, 1 + i);
+			val_encode(&w->stored_pk, &v);
+		}
+		row->stored_pk = w->stored_pk.data;
+		row->nstored_pk = (int)w->stored_pk.len;
+	}
+	return w->pk.failed || w->stored_pk.failed ? SQLITE_NOMEM : SQLITE_OK;
+}
+
+static void
+fill_row(const struct walk *w, struct walk_row *row, enum walk_kind kind,
+    struct table *t)
+{
+	memset(row, 0, sizeof *row);
+	row->kind = kind;
+	row->table = t;
+	row->dbv = w->dbv;
+	row->pos = w->pos;
+	row->site = w->site;
+	row->sver = w->sver;
+}
+
+/* The next row of the range that has facts here; DONE at its end. */
+static int
+next_of_range(struct walk *w, struct walk_row *row)
+{
+	struct source *s = w->range;
+	bool fresh;
+	int64_t key;
+	int n, rc;
+
+	while ((rc = sqlite3_step(s->rows)) == SQLITE_ROW) {
+		key = sqlite3_column_int64(s->rows, 0);
+		rc = source_clock(w->e, s, key);
+		if (rc != SQLITE_OK)
+			return rc;
+		n = w->run ? run_facts(w, s, key, &fresh) :
+		    clock_facts(w, s, key, &fresh);
+		if (n == 0)
+			continue;
+		fill_row(w, row, fresh ? WALK_FRESH : WALK_CELLS, s->table);
+		row->in_run = w->by_key;
+		row->key = key;
+		row->cl = s->meta.cl;
+		row->ncell = n;
+		row->cell = s->cell;
+		row->values = s->rows;
+		row->first_value = 1 + s->table->npk;
+		rc = pack_pk(w, s, row);
+		return rc == SQLITE_OK ? SQLITE_ROW : rc;
+	}
+	w->range = NULL;
+	return rc;
+}
+
+/* -- log rows -------------------------------------------------------------------------- */
+
+static int
+read_origin(struct walk *w)
+{
+	int rc = SQLITE_OK;
+
+	w->dbv = sqlite3_column_int64(w->log, LOG_DBV);
+	w->pos = sqlite3_column_int64(w->log, LOG_POS);
+	if (sqlite3_column_type(w->log, LOG_SITE) != SQLITE_NULL) {
+		w->site = sqlite3_column_int64(w->log, LOG_SITE);
+		w->sver = sqlite3_column_int64(w->log, LOG_SVER);
+		return SQLITE_OK;
+	}
+	if (w->own_dbv != w->dbv) {
+		rc = site_of_local(w->e, w->dbv, &w->own_site);
+		w->own_dbv = w->dbv;
+	}
+	w->site = w->own_site;
+	w->sver = w->dbv;
+	return rc;
+}
+
+/* A stride that is not stored: the number of columns there were. */
+static int64_t
+default_stride(const struct table *t, int64_t key)
+{
+	int i, n = 0;
+
+	for (i = 0; i < t->ncol; i++)
+		n += t->col[i].born < key;
+	return n > 0 ? n : 1;
+}
+
+/* Opens the range of a log row for rows: one key or n of them. */
+static int
+open_range(struct walk *w, struct table *t)
+{
+	int64_t key = sqlite3_column_int64(w->log, LOG_KEY), lo = key, n = 1;
+	int64_t packed = sqlite3_column_int64(w->log, LOG_SEQ_STRIDE);
+	int rc;
+
+	rc = source_of(w, t, &w->range);
+	if (rc != SQLITE_OK)
+		return rc;
+	w->by_key = sqlite3_column_int64(w->log, LOG_N) > 0;
+	w->run = w->by_key &&
+	    sqlite3_column_type(w->log, LOG_MASK) == SQLITE_NULL;
+	if (w->by_key)
+		n = sqlite3_column_int64(w->log, LOG_N);
+	w->first_key = key;
+	if (sqlite3_column_type(w->log, LOG_SEQ_STRIDE) == SQLITE_NULL) {
+		w->seq = 0;
+		w->stride = default_stride(t, key);
+	} else {
+		w->seq = packed / SEQ_UNIT;
+		w->stride = packed % SEQ_UNIT;
+	}
+	if (w->resume && w->resume_key >= lo)
+		lo = w->resume_key + 1;
+	return source_range(w->range, lo, key + n - 1);
+}
+
+static int
+give_dead(struct walk *w, struct table *t, struct walk_row *row, bool *given)
+{
+	struct dead tomb;
+	bool found;
+	int rc;
+
+	fill_row(w, row, WALK_DEAD, t);
+	row->pk = row->stored_pk = sqlite3_column_blob(w->log, LOG_KEY);
+	row->npk = row->nstored_pk = sqlite3_column_bytes(w->log, LOG_KEY);
+	rc = dead_get(w->e, t, row->pk, row->npk, &found, &tomb);
+	*given = rc == SQLITE_OK && found && tomb.dbv == w->dbv &&
+	    tomb.pos == w->pos;
+	if (!*given)
+		return rc;
+	w->dead_cell = (struct walk_cell){ .col = -1, .version = tomb.cl,
+	    .seq = tomb.seq };
+	row->cl = tomb.cl;
+	row->ncell = 1;
+	row->cell = &w->dead_cell;
+	return rc;
+}
+
+static void
+give_parked(struct walk *w, struct table *t, struct walk_row *row)
+{
+	fill_row(w, row, WALK_PARKED, t);
+	row->pk = row->stored_pk = sqlite3_column_blob(w->log, LOG_KEY);
+	row->npk = row->nstored_pk = sqlite3_column_bytes(w->log, LOG_KEY);
+	row->bytes = sqlite3_column_blob(w->log, LOG_MASK);
+	row->nbytes = sqlite3_column_bytes(w->log, LOG_MASK);
+}
+
+/* Looks at the log row just read: opens its range, or gives its row. */
+static int
+take_log_row(struct walk *w, struct walk_row *row, bool *given)
+{
+	int64_t n = sqlite3_column_type(w->log, LOG_N) == SQLITE_NULL ?
+	    LOG_ROW : sqlite3_column_int64(w->log, LOG_N);
+	struct table *t;
+	int id = sqlite3_column_int(w->log, LOG_TBL), rc;
+
+	*given = false;
+	rc = read_origin(w);
+	if (rc != SQLITE_OK || n == LOG_HEADER)
+		return rc;
+	t = table_by_id(w->e, id);
+	if (t == NULL || (w->skip != NULL &&
+	    w->skip(w->arg, id, w->dbv, w->pos, w->site, w->sver)))
+		return SQLITE_OK;
+	if (n == LOG_DEAD)
+		return give_dead(w, t, row, given);
+	if (n == LOG_PARKED) {
+		give_parked(w, t, row);
+		*given = true;
+		return SQLITE_OK;
+	}
+	return open_range(w, t);
+}
+
+/* A header whose facts are gone, where those were asked for. */
+static bool
+give_header(struct walk *w, struct walk_row *row)
+{
+	if (!w->want_headers || w->pos != 0 || w->gave)
+		return false;
+	fill_row(w, row, WALK_HEADER, NULL);
+	w->gave = true;
+	return true;
+}
+
+int
+walk_next(struct walk *w, struct walk_row *row)
+{
+	bool given, at_row = w->range != NULL;
+	int rc;
+
+	if (w->e->tables.generation != w->generation)
+		return engine_fail(w->e, SQLITE_ABORT,
+		    "the schema changed while the log was read");
+	for (;;) {
+		if (w->range != NULL) {
+			rc = next_of_range(w, row);
+			w->gave = w->gave || rc == SQLITE_ROW;
+			if (rc != SQLITE_DONE)
+				return rc;
+		}
+		if (at_row && give_header(w, row))
+			return SQLITE_ROW;
+		rc = sqlite3_step(w->log);
+		if (rc != SQLITE_ROW)
+			return rc;
+		at_row = true;
+		rc = take_log_row(w, row, &given);
+		w->resume = false;
+		w->gave = given;
+		if (rc != SQLITE_OK || given)
+			return rc == SQLITE_OK ? SQLITE_ROW : rc;
+	}
+}
+
+int
+walk_open(struct engine *e, const struct walk_from *from, bool want_headers,
+    struct walk **out)
+{
+	struct walk *w = sqlite3_malloc64(sizeof *w);
+	int rc;
+
+	*out = w;
+	if (w == NULL)
+		return SQLITE_NOMEM;
+	memset(w, 0, sizeof *w);
+	w->e = e;
+	w->want_headers = want_headers;
+	w->generation = e->tables.generation;
+	w->skip = from->skip;
+	w->arg = from->arg;
+	w->resume = from->in_run;
+	w->resume_key = from->key;
+	buf_init(&w->pk, INT32_MAX);
+	buf_init(&w->stored_pk, INT32_MAX);
+	rc = engine_prepare(e, &w->log, "SELECT dbv, pos, tbl, key, n, "
+	    "seq_stride, site, sver, mask FROM crsql_log WHERE "
+	    "(dbv, pos) > (?1, ?2) AND dbv <= ?3 ORDER BY dbv, pos");
+	if (rc != SQLITE_OK) {
+		walk_close(w);
+		*out = NULL;
+		return rc;
+	}
+	sqlite3_bind_int64(w->log, 1, from->dbv);
+	sqlite3_bind_int64(w->log, 2, from->pos - from->in_run);
+	sqlite3_bind_int64(w->log, 3, from->last_dbv);
+	return SQLITE_OK;
+}
+
+void
+walk_close(struct walk *w)
+{
+	struct source *s;
+
+	if (w == NULL)
+		return;
+	while ((s = w->sources) != NULL) {
+		w->sources = s->next;
+		source_free(s);
+	}
+	sqlite3_finalize(w->log);
+	buf_clear(&w->pk);
+	buf_clear(&w->stored_pk);
+	sqlite3_free(w);
+}
