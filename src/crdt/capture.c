@@ -510,6 +510,7 @@ capture_savepoint(struct engine *e, int id)
 	m->bytes = c->list.bytes.len;
 	m->folded = c->folded;
 	m->ndeletes = c->ndeletes;
+	m->tx = e->tx;
 	return SQLITE_OK;
 }
 
@@ -554,6 +555,7 @@ capture_rollback_to(struct engine *e, int id)
 	if (m.n > 0)
 		c->list.record[m.n - 1].n = m.last_n;
 	c->rc = SQLITE_OK;
+	tx_restore(e, &m.tx);
 	table_forget_state(e);
 	if (found)
 		capture_savepoint(e, id);

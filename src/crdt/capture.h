@@ -43,6 +43,7 @@ struct mark {           /* a savepoint */
 	size_t bytes;
 	int folded;         /* of them */
 	int ndeletes;
+	struct tx tx;       /* numbers given out then */
 };
 
 struct capture {

@@ -322,7 +322,7 @@ advance(struct changes_cursor *c)
 		    "the schema changed while crsql_changes was read");
 	if (c->next < c->nkept) {
 		c->now = c->kept[c->next++];
-		c->streamed = false;
+		c->streamed = c->eof = false;
 		return SQLITE_OK;
 	}
 	if (c->at_row && c->cell >= c->row.ncell)

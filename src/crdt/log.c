@@ -101,10 +101,10 @@ log_sweep(struct engine *e, int64_t dbv, int64_t pos)
 	if (pos == 0)
 		rc = engine_cached(e, SLOT_LOG_STRIP, "UPDATE crsql_log SET tbl = NULL, "
 		    "key = NULL, n = 0, seq_stride = NULL, mask = NULL WHERE dbv = ?1 "
-		    "AND pos = ?2 AND (n IS NULL OR n = -2)", &stmt);
+		    "AND pos = ?2 AND (n IS NULL OR n < 0)", &stmt);
 	else
 		rc = engine_cached(e, SLOT_LOG_DELETE, "DELETE FROM crsql_log WHERE "
-		    "dbv = ?1 AND pos = ?2 AND (n IS NULL OR n = -2)", &stmt);
+		    "dbv = ?1 AND pos = ?2 AND (n IS NULL OR n < 0)", &stmt);
 	if (rc != SQLITE_OK)
 		return rc;
 	sqlite3_bind_int64(stmt, 1, dbv);

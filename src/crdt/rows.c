@@ -71,8 +71,8 @@ rows_insert(struct engine *e, struct merge_row *row,
 {
 	struct table *t = row->table;
 	sqlite3_stmt *stmt;
-	int64_t key;
-	bool above;
+	int64_t key = 0;
+	bool above = false;
 	int i, next, rc;
 
 	rc = new_key(e, t, &key, &above);
@@ -246,7 +246,7 @@ rows_insert_all(struct engine *e, struct table *t, const struct val *value,
     int64_t *key, bool *done)
 {
 	sqlite3_stmt *stmt;
-	bool above;
+	bool above = false;
 	int i, next, rc;
 
 	*done = false;

@@ -67,6 +67,18 @@ begin_dbv(struct engine *e, int64_t dbv, bool own)
 	e->tx.next_pos = 0;
 }
 
+void
+tx_restore(struct engine *e, const struct tx *then)
+{
+	e->tx.current = then->current;
+	e->tx.current_own = then->current_own;
+	e->tx.next_pos = then->next_pos;
+	e->tx.seq = then->seq;
+	e->tx.folded_journal = then->folded_journal;
+	e->tx.wrote = then->wrote;
+	e->tx.wrote_changes = then->wrote_changes;
+}
+
 int
 tx_own_dbv(struct engine *e, int64_t *out)
 {
@@ -452,8 +464,6 @@ tx_rollback_to(sqlite3_vtab *v, int id)
 
 	incoming_drop(e);
 	capture_rollback_to(e, id);
-	/* what was logged since is gone, numbers and positions may stay used */
-	e->tx.folded_journal = false;
 	e->tables.schema_version = -1;
 	return SQLITE_OK;
 }

@@ -51,6 +51,9 @@ int tx_begin_merge(struct engine *e);
  * (CAPTURE section 7); else the log is read as it is. */
 int tx_begin_read(struct engine *e);
 
+/* Back to the numbers of then: what was written since is undone. */
+void tx_restore(struct engine *e, const struct tx *then);
+
 /* Folds what was captured so far: at a savepoint, a merge, the commit. */
 int tx_fold(struct engine *e);
 
