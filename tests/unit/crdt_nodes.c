@@ -88,9 +88,9 @@ rows_of(struct node *n, const char *sql)
 	rc = sqlite3_prepare_v2(n->db, sql, -1, &stmt, NULL);
 	while (rc == SQLITE_OK && sqlite3_step(stmt) == SQLITE_ROW) {
 		for (i = 0; i < sqlite3_column_count(stmt); i++) {
-			const char *text = (const char *)
-			    sqlite3_column_text(stmt, i);
 			int type = sqlite3_column_type(stmt, i), k;
+			const char *text = type == SQLITE_BLOB ? NULL :
+			    (const char *)sqlite3_column_text(stmt, i);
 
 			sqlite3_str_appendf(out, "%s", i > 0 ? "|" : "");
 			if (type == SQLITE_NULL)

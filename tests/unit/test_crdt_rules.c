@@ -371,7 +371,7 @@ r19_resurrection_by_import_forgets(void **state)
 	node_exec(&n[A], "INSERT INTO r(id, x) VALUES('a', 'new')");
 	node_exec(&n[A], "UPDATE r SET y = 'y2', z = 'z2'");
 	{
-		struct mishap first = { .max_bytes = 1, .cut_after = 2 };
+		struct mishap first = { .max_bytes = 1, .cut_after = 1 };
 
 		node_pull(&n[B], &n[A], &first);
 	}

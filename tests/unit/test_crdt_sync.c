@@ -469,7 +469,7 @@ page_functions_tell_what_is_inside(void **state)
 	node_expect(&n[1], "000102030405060708090a0b0c0d0e0f|32|8\n",
 	    "SELECT s.site_id, length(s.key), length(s.incarnation) FROM "
 	    "page, crsql_page_sites(p) AS s");
-	node_expect(&n[1], "1|38|1|1|1\n2|6|1|1|1\n3|1|1|1|1\n",
+	node_expect(&n[1], "1|39|1|1|1\n2|5|1|1|1\n3|1|1|1|1\n",
 	    "SELECT version, rows, begins, ends, time > 1600000000000 "
 	    "FROM page, crsql_page_transactions(p)");
 	node_expect(&n[1], "1|40|1\n", "SELECT crsql_page_flags(p), "

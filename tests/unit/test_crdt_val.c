@@ -262,7 +262,7 @@ bad_packages_are_errors(void **state)
 	assert_string_equal(ask("SELECT package FROM "
 	    "crsql_unpack_columns(x'0105')"), "error: 21");
 	assert_string_equal(ask("SELECT cell FROM crsql_unpack_columns WHERE "
-	    "cell = 1"), "error: 21");
+	    "cell = 1"), "error: 1");
 }
 
 static void
