@@ -41,9 +41,12 @@ struct hub_options {
 	/* Stay in touch: pull from each peer as soon as it is connected, and
 	 * whenever it has something new. */
 	bool follow;
+	/* Else: what a session that we call is for, so that its first message
+	 * can ask for it (EXCHANGE_FETCH or EXCHANGE_PULL). */
+	bool eager;
+	enum exchange_verb verb;
 	node_event_fn *event;           /* may be NULL */
-	/* A session that was called is open, or one that called was refused:
-	 * for who keeps connections. May be NULL. */
+	/* A session is open; one that was open is over.  May be NULL. */
 	void (*opened)(void *self, struct session *s);
 	void (*closed)(void *self, struct session *s, const struct err *why);
 	void *self;
@@ -62,6 +65,9 @@ void hub_tick(struct hub *h);
 /* Somebody may have committed: looks, and tells the peers.  *again: the
  * database was locked, ask once more in a moment. */
 void hub_changed(struct hub *h, bool *again);
+
+/* The machine was asleep, or has another address: are the peers still there? */
+void hub_probe(struct hub *h);
 
 /* The hints, rights or settings of remotes may have changed: sessions of who
  * is no remote any more end. */

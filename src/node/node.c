@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "node/stop.h"
+#include "store/store.h"
 
 static uint64_t
 env_now_ms(void *self)
@@ -43,14 +44,26 @@ env_wake(void *self, uint64_t at_ms)
 		    at_ms > now ? at_ms - now : 0, 0);
 }
 
+static bool
+is_discovery_on(struct store *store)
+{
+	char value[8];
+	bool is_default;
+
+	return store_config_get(store, "network.discovery", value, sizeof value,
+	    &is_default, NULL) != 0 || strcmp(value, "no") != 0;
+}
+
 int
 node_open(struct node *n, struct store *store,
     const struct node_options *options, struct err *err)
 {
 	struct hub_env env = { env_now_ms, env_date_ms, env_wake, n };
-	struct net_options net = { .lan = options->no_discovery ? NET_LAN_OFF
-	    : NET_LAN_AUTO };
+	struct net_options net = { .lan = NET_LAN_AUTO };
 	int rc;
+
+	if (options->no_discovery || !is_discovery_on(store))
+		net.lan = NET_LAN_OFF;
 
 	memset(n, 0, sizeof *n);
 	n->store = store;

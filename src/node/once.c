@@ -112,7 +112,9 @@ once_run(struct store *store, const struct exchange *x, struct stop *stop,
 {
 	static const struct run_events events = { on_reach, on_progress,
 		on_result, on_done };
-	struct node_options options = { .hub = { .follow = false } };
+	struct node_options options = { .hub = {
+		.eager = x->verb == EXCHANGE_FETCH || x->verb == EXCHANGE_PULL,
+		.verb = x->verb } };
 	struct once o = { .x = x, .err = err };
 	struct attempt *a;
 	int rc = store_serve_lock(store, err);

@@ -107,7 +107,7 @@ on_machine(void *owner)
 	uint8_t key[KEY_LEN];
 
 	store_public_key(s->store, key);
-	hub_tick(s->node.hub);
+	hub_probe(s->node.hub);
 	s->node.net->backend->announce(s->node.net, key, NULL);
 	peers_call_all(s->peers);
 }

@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: MPL-2.0
+/* session_job.c - what the owner of a node asked a session to do. */
+#include <stdio.h>
+#include <string.h>
+
+#include "node/session_state.h"
+
+static void
+unlink_job(struct job *job)
+{
+	struct job **at = &job->session->jobs;
+
+	while (*at != job)
+		at = &(*at)->next;
+	*at = job->next;
+	job->session = NULL;
+}
+
+void
+session_do(struct session *s, struct job *job)
+{
+	struct job **at = &s->jobs;
+	bool pulls = job->verb != EXCHANGE_PUSH;
+
+	while (*at != NULL)
+		at = &(*at)->next;
+	job->session = s;
+	job->next = NULL;
+	/* One that has just begun on its own does as well. */
+	job->running = pulls && s->pulling.on && !s->pulling.shown
+	    && s->pulling.fetch_only == (job->verb == EXCHANGE_FETCH);
+	*at = job;
+	session_wake(s, hub_now(s->hub));
+}
+
+void
+session_undo(struct job *job)
+{
+	if (job->session != NULL)
+		unlink_job(job);
+}
+
+bool
+jobs_want(const struct session *s, enum exchange_verb verb)
+{
+	const struct job *job;
+
+	for (job = s->jobs; job != NULL; job = job->next)
+		if (!job->running && job->verb == verb)
+			return true;
+	return false;
+}
+
+void
+jobs_start(struct session *s, bool fetch_only)
+{
+	struct job *job;
+
+	for (job = s->jobs; job != NULL; job = job->next)
+		if (job->verb == (fetch_only ? EXCHANGE_FETCH : EXCHANGE_PULL))
+			job->running = true;
+}
+
+/* The next running job of that kind after a change of the list. */
+static struct job *
+find_running(struct session *s, bool push)
+{
+	struct job *job;
+
+	for (job = s->jobs; job != NULL; job = job->next)
+		if (job->running && (job->verb == EXCHANGE_PUSH) == push)
+			return job;
+	return NULL;
+}
+
+void
+jobs_progress(struct session *s, const struct exchange_progress *p)
+{
+	struct job *job, *next;
+
+	for (job = s->jobs; job != NULL; job = next) {
+		next = job->next;
+		if (job->running && job->verb != EXCHANGE_PUSH
+		    && job->progress != NULL)
+			job->progress(job, p);
+	}
+}
+
+static void
+finish(struct job *job, const struct exchange_result *r)
+{
+	unlink_job(job);
+	job->done(job, r);
+}
+
+void
+jobs_pulled(struct session *s, const struct err *why)
+{
+	const struct store_result *got = &s->pulling.got;
+	struct exchange_result r = { .remote = s->remote.name,
+		.code = why->code, .error = why->text, .hint = why->hint,
+		.path = s->place, .transactions = got->transactions,
+		.rows = got->rows, .bytes = s->pulling.bytes,
+		.parked = got->parked, .held = got->held };
+	struct job *job;
+
+	if (r.code == 0 && (got->parked > 0 || got->held > 0))
+		r.code = E_HELD;
+	while ((job = find_running(s, false)) != NULL)
+		finish(job, &r);
+}
+
+void
+jobs_push(struct session *s)
+{
+	struct sync_event event = { .kind = SYNC_ON_PUSH };
+	struct job *job;
+
+	if (s->pushing || !jobs_want(s, EXCHANGE_PUSH))
+		return;
+	s->pushing = true;
+	for (job = s->jobs; job != NULL; job = job->next)
+		if (job->verb == EXCHANGE_PUSH)
+			job->running = true;
+	talk(s, &event);
+}
+
+void
+jobs_pushed(struct session *s, const struct err *why,
+    const struct wire_pushed *pushed)
+{
+	struct exchange_result r = { .remote = s->remote.name,
+		.code = why->code, .error = why->text, .hint = why->hint,
+		.path = s->place };
+	struct job *job;
+
+	s->pushing = false;
+	if (pushed != NULL) {
+		r.transactions = pushed->transactions;
+		r.rows = pushed->rows;
+	}
+	r.peer_merges = r.code == 0;
+	/* Fetched there and not merged: that is its owner's decision. */
+	if (r.code == E_HELD)
+		r.code = 0;
+	while ((job = find_running(s, true)) != NULL)
+		finish(job, &r);
+	session_wake(s, hub_now(s->hub));
+}
+
+void
+jobs_over(struct session *s, const struct err *why)
+{
+	struct exchange_result r = { .remote = s->remote.name,
+		.code = why->code != 0 ? why->code : E_UNREACHABLE,
+		.error = why->text, .hint = why->hint, .path = s->place };
+
+	while (s->jobs != NULL)
+		finish(s->jobs, &r);
+}

@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: MPL-2.0
+/* session_pull.c - pulling from the peer: when, what is asked, what came. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "node/convert.h"
+#include "node/session_state.h"
+
+enum { PULL_AGAIN_MS = 1000 };
+
+void
+session_follow(struct session *s)
+{
+	s->wish = s->remote.automerge ? WISH_PULL : WISH_FETCH;
+	hub_wake(s->hub, hub_now(s->hub));
+}
+
+bool
+session_wants_turn(const struct session *s)
+{
+	return !s->pulling.on && (s->wish != WISH_NONE
+	    || jobs_want(s, EXCHANGE_PULL) || jobs_want(s, EXCHANGE_FETCH));
+}
+
+/* Opens the pull in the store, and what is to be said of it. */
+static int
+begin(struct session *s, struct err *err)
+{
+	struct pulling *p = &s->pulling;
+	int rc = store_pull_begin(s->hub->store, s->remote.id, p->fetch_only,
+	    &p->pull, &p->plan, err);
+
+	if (rc == 0)
+		rc = convert_plan_out(&p->plan, &p->asked, err);
+	if (rc == 0)
+		rc = store_pull_partial(p->pull, p->asked.resume_page,
+		    &p->asked.resume_at, err);
+	p->asked.fetch_only = p->fetch_only;
+	return rc;
+}
+
+/* Gives up what the store holds of it; what was taken stays. */
+static void
+end(struct session *s)
+{
+	struct pulling *p = &s->pulling;
+	struct store_result so_far = { .rows = 0 };
+
+	if (p->pull != NULL)
+		store_pull_close(p->pull, &so_far);
+	if (!p->ended)
+		p->got = so_far;
+	p->pull = NULL;
+	store_plan_clear(&p->plan);
+	convert_pull_clear(&p->asked);
+}
+
+void
+session_take_turn(struct session *s)
+{
+	struct pulling *p = &s->pulling;
+	struct sync_event event = { .kind = SYNC_ON_PULL };
+	struct err err = { .code = 0 };
+
+	memset(p, 0, sizeof *p);
+	p->on = true;
+	p->fetch_only = s->wish != WISH_PULL && !jobs_want(s, EXCHANGE_PULL);
+	p->started_ms = hub_now(s->hub);
+	p->for_push = s->push_asked;
+	s->again_ms = HUB_NEVER;
+	s->push_asked = false;
+	s->wish = WISH_NONE;
+	jobs_start(s, p->fetch_only);
+	if (begin(s, &err) != 0) {
+		pull_over(s, &err);
+		return;
+	}
+	event.plan = &p->asked;
+	talk(s, &event);
+}
+
+void
+pull_need_plan(struct session *s, bool anew, struct talk *t)
+{
+	struct err err = { .code = 0 };
+
+	if (anew) {
+		end(s);
+		if (begin(s, &err) != 0) {
+			talk_answer(t, SYNC_ON_PULL_STOP, &err);
+			return;
+		}
+	}
+	talk_answer(t, SYNC_ON_PLAN, NULL)->plan = &s->pulling.asked;
+}
+
+static void
+taken(struct session *s, int rc, const struct err *err, struct talk *t)
+{
+	talk_answer(t, rc == 0 ? SYNC_ON_TAKEN : SYNC_ON_PULL_STOP,
+	    rc == 0 ? NULL : err);
+}
+
+static void
+show(struct session *s, const char *stage)
+{
+	struct exchange_progress shown = { .remote = s->remote.name,
+		.stage = stage, .bytes = s->pulling.bytes,
+		.elapsed_ms = (int64_t)(hub_now(s->hub)
+		    - s->pulling.started_ms) };
+
+	jobs_progress(s, &shown);
+}
+
+void
+pull_take_page(struct session *s, const struct sync_action *a, struct talk *t)
+{
+	struct err err = { .code = 0 };
+	int rc = store_pull_page(s->pulling.pull, a->data, a->len, &err);
+
+	s->pulling.shown = true;
+	s->pulling.bytes += a->transferred;
+	show(s, "Receiving changes");
+	taken(s, rc, &err, t);
+}
+
+void
+pull_take_piece(struct session *s, const struct sync_action *a,
+    struct talk *t)
+{
+	const struct wire_page *p = a->piece;
+	struct err err = { .code = 0 };
+	uint64_t have = 0;
+	int rc = store_pull_piece(s->pulling.pull, p->hash, p->total, p->raw,
+	    p->zipped, p->offset, p->bytes.data, p->bytes.len, &have, &err);
+
+	if (rc == 0 && p->last)
+		rc = store_pull_pieced(s->pulling.pull, &err);
+	s->pulling.shown = true;
+	s->pulling.bytes += p->bytes.len;
+	show(s, "Receiving changes");
+	taken(s, rc, &err, t);
+}
+
+void
+pull_take_end(struct session *s, const struct sync_action *a, struct talk *t)
+{
+	struct pulling *p = &s->pulling;
+	struct store_end last;
+	struct err err = { .code = 0 };
+	int rc;
+
+	show(s, "Merging");
+	memset(&last, 0, sizeof last);
+	rc = convert_end_in(a->end, &last, &err);
+	if (rc == 0) {
+		rc = store_pull_end(p->pull, &last, &p->got, &err);
+		store_end_clear(&last);
+	}
+	p->ended = rc == 0;
+	taken(s, rc, &err, t);
+}
+
+/* To the peer, who had asked us to pull. */
+static void
+tell_pusher(struct session *s, const struct err *why)
+{
+	struct wire_pushed said = {
+		.code = why->code != 0 ? wire_code_of(why->code)
+		    : s->pulling.fetch_only && s->pulling.got.held > 0
+		    ? WIRE_E_HELD : WIRE_OK,
+		.transactions = s->pulling.got.transactions,
+		.rows = s->pulling.got.rows };
+
+	s->push_why = *why;
+	s->push_said = said;
+	s->push_said.text.data = (const uint8_t *)s->push_why.text;
+	s->push_said.text.len = strlen(s->push_why.text);
+	s->push_ready = true;
+	session_wake(s, hub_now(s->hub));
+}
+
+static void
+tell(struct session *s, const struct err *why)
+{
+	const struct pulling *p = &s->pulling;
+	struct node_event event = {
+		.kind = p->fetch_only ? NODE_FETCHED : NODE_PULLED,
+		.remote = s->remote.name, .place = s->place,
+		.transactions = p->got.transactions, .rows = p->got.rows,
+		.bytes = p->bytes,
+		.elapsed_ms = (int64_t)(hub_now(s->hub) - p->started_ms) };
+	struct node_event trouble = { .kind = NODE_TROUBLE,
+		.remote = s->remote.name, .text = why->text,
+		.hint = why->hint };
+
+	if (p->got.transactions > 0 || p->got.rows > 0)
+		hub_emit(s->hub, &event);
+	if (why->code != 0 && why->code != E_UNREACHABLE && !s->dead)
+		hub_emit(s->hub, &trouble);
+}
+
+void
+pull_over(struct session *s, const struct err *why)
+{
+	struct pulling *p = &s->pulling;
+
+	if (!p->on)
+		return;
+	p->on = false;
+	end(s);
+	/* Whatever was merged is news to the others, also if it ended badly. */
+	s->hub->look = true;
+	tell(s, why);
+	if (p->for_push && !s->dead)
+		tell_pusher(s, why);
+	jobs_pulled(s, why);
+	/* The database was locked, or the peer was busy: later. */
+	if (why->code == E_UNREACHABLE && s->hub->options.follow && !s->dead) {
+		s->again_ms = hub_now(s->hub) + PULL_AGAIN_MS;
+		session_wake(s, s->again_ms);
+	}
+	hub_turn_over(s->hub, s);
+	hub_wake(s->hub, hub_now(s->hub));
+}
+
+void
+pull_notified(struct session *s, const struct wire_entry *entry, size_t n)
+{
+	struct store_entry *news;
+	bool covered = false;
+	int rc;
+
+	if (!s->hub->options.follow)
+		return;
+	news = convert_entries_in(entry, n);
+	if (news == NULL)
+		return;
+	rc = store_covers(s->hub->store, news, n, &covered, NULL);
+	free(news);
+	if (rc == 0 && covered)
+		return;
+	session_follow(s);
+}
+
+void
+pull_push_asked(struct session *s, struct talk *t)
+{
+	static const struct wire_pushed busy = { .code = WIRE_E_BUSY };
+
+	if (!s->hub->options.follow) {
+		talk_answer(t, SYNC_ON_PUSH_DONE, NULL)->pushed = &busy;
+		return;
+	}
+	s->push_asked = true;
+	session_follow(s);
+}
