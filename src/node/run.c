@@ -101,7 +101,10 @@ fail(struct target *t, const struct err *why)
 	struct exchange_result result = { .remote = t->remote.name,
 		.code = why->code, .error = why->text, .hint = why->hint,
 		.path = "" };
+	const struct net_env *env = &t->run->node->net_env;
 
+	store_remote_note(t->run->node->store, t->remote.id,
+	    (int64_t)env->now_ms(env->self), NULL, why->text, NULL);
 	finish(t, &result);
 }
 

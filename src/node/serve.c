@@ -83,6 +83,10 @@ on_failed(void *owner, const struct store_remote *remote, bool again,
 
 	if (s->verbs != NULL)
 		verbs_failed(s->verbs, remote->id, why);
+	if (!again)
+		store_remote_note(s->store, remote->id,
+		    (int64_t)s->node.net_env.now_ms(s->node.net_env.self), NULL,
+		    why->text, NULL);
 	if (!again && why->code != E_UNREACHABLE && why->code != E_NOTFOUND)
 		emit(s, &event);
 }

@@ -196,7 +196,9 @@ tell(struct session *s, const struct err *why)
 
 	if (p->got.transactions > 0 || p->got.rows > 0)
 		hub_emit(s->hub, &event);
-	if (why->code != 0 && why->code != E_UNREACHABLE && !s->dead)
+	/* What keeps a session from opening is told by who called. */
+	if (why->code != 0 && why->code != E_UNREACHABLE && s->open
+	    && !s->dead)
 		hub_emit(s->hub, &trouble);
 }
 

@@ -73,7 +73,6 @@ serve_over(struct session *s, bool complete)
 		.remote = s->remote.name, .place = s->place, .bytes = v->bytes,
 		.elapsed_ms = (int64_t)(hub_now(s->hub) - v->started_ms) };
 
-	s->wants_room = false;
 	if (v->reading != NULL)
 		store_serve_close(v->reading);
 	store_end_clear(&v->end);
