@@ -358,6 +358,9 @@ note(struct engine *e, struct capture *c, int op, const char *name,
 
 	if (!e->tx.open)
 		rc = tx_begin(e);
+	else if (c->look_at_schema)
+		rc = table_refresh(e);
+	c->look_at_schema = false;
 	t = rc == SQLITE_OK ? find_table(e, name) : NULL;
 	if (t == NULL)
 		return rc;
@@ -511,6 +514,7 @@ capture_savepoint(struct engine *e, int id)
 	m->folded = c->folded;
 	m->ndeletes = c->ndeletes;
 	m->tx = e->tx;
+	m->tx.mended = e->tables.mended;
 	return SQLITE_OK;
 }
 

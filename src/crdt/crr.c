@@ -7,6 +7,7 @@
 #include "crdt/journal.h"
 #include "crdt/log.h"
 #include "crdt/meta.h"
+#include "crdt/resync.h"
 
 SQLITE_EXTENSION_INIT3
 
@@ -122,8 +123,8 @@ check_trigger(struct engine *e, struct table *t, int i, bool wanted)
 	return rc;
 }
 
-int
-crr_check_triggers(struct engine *e, struct table *t)
+static int
+make_triggers(struct engine *e, struct table *t)
 {
 	bool wanted;
 	int i, rc = plain_writers(e, &wanted);
@@ -131,6 +132,41 @@ crr_check_triggers(struct engine *e, struct table *t)
 	for (i = 0; i < JOURNAL_NTRIGGERS && rc == SQLITE_OK; i++)
 		rc = check_trigger(e, t, i, wanted);
 	return rc;
+}
+
+int
+crr_look_at_triggers(struct engine *e, struct table *t)
+{
+	char *sql = journal_trigger_sql(e, t, JOURNAL_UPDATE_TRIGGER);
+	int64_t old = 0;
+	int rc = sql ? engine_int(e, &old, "SELECT sql <> %Q FROM "
+	    "main.sqlite_schema WHERE type = 'trigger' AND name = '%q__crsql_%q'",
+	    sql, t->name, journal_trigger_suffix(JOURNAL_UPDATE_TRIGGER))
+	    : SQLITE_NOMEM;
+
+	t->old_triggers = old != 0;
+	sqlite3_free(sql);
+	return rc;
+}
+
+int
+crr_mend_triggers(struct engine *e, struct table *t)
+{
+	int64_t there = 0;
+	bool wanted;
+	int rc = plain_writers(e, &wanted);
+
+	if (rc == SQLITE_OK)
+		rc = engine_int(e, &there, "SELECT count(*) FROM main.sqlite_schema "
+		    "WHERE type = 'trigger' AND tbl_name = %Q AND name = "
+		    "'%q__crsql_itrig'", t->name, t->name);
+	if (rc == SQLITE_OK)
+		rc = make_triggers(e, t);
+	if (rc != SQLITE_OK || !wanted || there > 0)
+		return rc;
+	sqlite3_log(SQLITE_WARNING, "table %s had lost its triggers: rows are "
+	    "compared by key, changes of values since then are not known", t->name);
+	return resync_table(e, t);
 }
 
 static int
@@ -280,6 +316,9 @@ make(struct engine *e, const char *name)
 		rc = storage_ensure(e);
 	if (rc == SQLITE_OK)
 		rc = tx_begin_merge(e);
+	/* a table of that name that is gone, and was not yet missed */
+	if (rc == SQLITE_OK)
+		rc = crr_follow_schema(e);
 	if (rc == SQLITE_OK)
 		rc = engine_exec(e, "CREATE TABLE main.\"%w__crsql_meta\"("
 		    "key INTEGER PRIMARY KEY, m BLOB NOT NULL);"
@@ -291,7 +330,7 @@ make(struct engine *e, const char *name)
 	/* columns that a table begins with have no birthday */
 	if (rc == SQLITE_OK)
 		rc = engine_exec(e, "INSERT INTO crsql_col SELECT %lld, row_number() "
-		    "OVER (ORDER BY cid) - 1, name, -1 FROM "
+		    "OVER (ORDER BY cid) - 1, name, -9223372036854775807 - 1 FROM "
 		    "pragma_table_xinfo(%Q, 'main') WHERE hidden = 0 AND NOT pk", id,
 		    name);
 	if (rc == SQLITE_OK)
@@ -303,6 +342,8 @@ make(struct engine *e, const char *name)
 		rc = check_keys(e, t);
 	if (rc == SQLITE_OK)
 		rc = journal_ensure_columns(e, t->npk);
+	if (rc == SQLITE_OK)
+		rc = make_triggers(e, t);
 	return rc == SQLITE_OK ? backfill(e, t) : rc;
 }
 

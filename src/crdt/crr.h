@@ -8,12 +8,15 @@
 
 #include "crdt/engine.h"
 
-/* Makes the triggers of t what they must be; *changed schema is noticed by the
- * next table_refresh. */
-int crr_check_triggers(struct engine *e, struct table *t);
+/* Sets t->old_triggers; only reads. */
+int crr_look_at_triggers(struct engine *e, struct table *t);
 
-/* Tables that were renamed or dropped since the last look: renames or forgets
- * their metadata. */
+/* Makes the triggers of t what they must be.  Where they are lost, the table
+ * was made anew by a program without the extension: rows are compared by key
+ * with what is known (CAPTURE section 8). */
+int crr_mend_triggers(struct engine *e, struct table *t);
+
+/* Tables that were renamed or dropped: renames or forgets their metadata. */
 int crr_follow_schema(struct engine *e);
 
 /* crsql_as_crr and crsql_as_table. */

@@ -18,6 +18,7 @@
  *   incoming.c  crsql_changes, writing: collects cells into rows
  *   page.c      the bytes of a page               export.c, import.c
  *   park.c      changes that can't be applied here yet
+ *   resync.c    tables made anew behind the engine's back
  *   seen.c      which versions of others a site had seen when
  *   funcs.c     the small SQL functions
  *

@@ -134,7 +134,7 @@ fold_insert(struct fold *f, int i, const struct record *r)
 		rc = dead_del(f->e, t, f->pk.data, (int)f->pk.len);
 	if (rc != SQLITE_OK)
 		return rc;
-	if (!dead && r->key > t->hw)
+	if (!dead && r->key > t->hw && r->key > t->youngest)
 		return fold_run(f, r->key, 1);
 	return fold_single(f, r->key, dead ? d.cl + 1 : 1);
 }
@@ -148,7 +148,8 @@ run_length(struct fold *f, int i)
 	struct table *t = f->table;
 	int n;
 
-	if (r->op != RECORD_INSERT || t->has_dead != 0 || r->key <= t->hw)
+	if (r->op != RECORD_INSERT || t->has_dead != 0 || r->key <= t->hw ||
+	    r->key <= t->youngest)
 		return 0;
 	for (n = 1; i + n < f->list.to && r[n].op == RECORD_INSERT &&
 	    r[n].table == r->table && r[n].key == r->key + n; n++)

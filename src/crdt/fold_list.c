@@ -92,7 +92,7 @@ add_update(struct reading *rd, const struct journal_record *j)
 {
 	struct table *t = table_by_id(rd->e, j->table);
 	uint64_t mask = (uint64_t)j->mask;
-	bool all = j->all || t->has_new_columns;
+	bool all = j->all || t->old_triggers;
 	struct record *r;
 
 	if (!all && mask == 0)

@@ -11,7 +11,7 @@
 
 /* Six of the journal, two that refuse a NULL key where the declaration allows
  * one. */
-enum { JOURNAL_NTRIGGERS = 8 };
+enum { JOURNAL_NTRIGGERS = 8, JOURNAL_UPDATE_TRIGGER = 2 };
 
 enum journal_op {       /* w = 8 * table + op */
 	JOURNAL_INSERT = 1,     /* key */

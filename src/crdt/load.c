@@ -46,6 +46,7 @@ static const sqlite3_api_routines routines = {
 	.get_autocommit = sqlite3_get_autocommit,
 	.libversion = sqlite3_libversion,
 	.limit = sqlite3_limit,
+	.log = sqlite3_log,
 	.malloc = sqlite3_malloc,
 	.malloc64 = sqlite3_malloc64,
 	.mprintf = sqlite3_mprintf,

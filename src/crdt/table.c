@@ -39,16 +39,22 @@ free_table(struct table *t)
 	sqlite3_free(t->name);
 }
 
-void
-table_forget_all(struct engine *e)
+static void
+free_list(struct table_list *l)
 {
 	int i;
 
-	for (i = 0; i < e->tables.n; i++)
-		free_table(&e->tables.table[i]);
-	sqlite3_free(e->tables.table);
-	e->tables.table = NULL;
-	e->tables.n = 0;
+	for (i = 0; i < l->n; i++)
+		free_table(&l->table[i]);
+	sqlite3_free(l->table);
+	l->table = NULL;
+	l->n = 0;
+}
+
+void
+table_forget_all(struct engine *e)
+{
+	free_list(&e->tables);
 	e->tables.schema_version = -1;
 	e->tables.generation++;
 }
@@ -338,7 +344,7 @@ table_read_shape(struct engine *e, struct table *t)
 /* Column numbers and birthdays from crsql_col; a column that is not there is
  * new: it gets the next number, born now (R3). */
 static int
-read_numbers(struct engine *e, struct table *t, bool may_write)
+read_numbers(struct engine *e, struct table *t)
 {
 	sqlite3_stmt *stmt;
 	int64_t next = 0;
@@ -361,26 +367,13 @@ read_numbers(struct engine *e, struct table *t, bool may_write)
 		rc = table_load_hw(e, t);
 		t->col[i].cid = (int)next++;
 		t->col[i].born = t->hw;
-		t->has_new_columns = true;
-		if (rc == SQLITE_OK && may_write)
-			rc = engine_exec(e, "INSERT INTO crsql_col VALUES(%d, %d, %Q, "
-			    "%lld)", t->id, t->col[i].cid, t->col[i].name, t->hw);
+		t->col[i].unsaved = true;
 	}
 	return rc;
 }
 
-/* Columns that are gone are forgotten, but for the highest number, so that no
- * number is used twice. */
 static int
-forget_columns(struct engine *e, struct table *t)
-{
-	return engine_exec(e, "UPDATE crsql_col SET name = '' WHERE tbl = %d AND "
-	    "name <> '' AND name NOT IN (SELECT name FROM "
-	    "pragma_table_xinfo(%Q, 'main'))", t->id, t->name);
-}
-
-static int
-read_table(struct engine *e, int id, const char *name, bool may_write)
+read_table(struct engine *e, int id, const char *name)
 {
 	struct table *list = sqlite3_realloc64(e->tables.table,
 	    sizeof *list * (uint64_t)(e->tables.n + 1));
@@ -400,75 +393,170 @@ read_table(struct engine *e, int id, const char *name, bool may_write)
 		rc = engine_fail(e, SQLITE_ERROR, "table %s has lost its primary key",
 		    name);
 	if (rc == SQLITE_OK)
-		rc = read_numbers(e, t, may_write);
-	if (rc == SQLITE_OK && may_write)
-		rc = forget_columns(e, t);
-	if (rc == SQLITE_OK && may_write)
-		rc = crr_check_triggers(e, t);
+		rc = read_numbers(e, t);
 	return rc;
 }
 
 static int
-read_tables(struct engine *e, bool may_write)
+read_tables(struct engine *e)
 {
 	sqlite3_stmt *stmt;
-	int rc = engine_prepare(e, &stmt, "SELECT t.id, t.name, s.name IS NOT NULL "
-	    "FROM crsql_tbl t LEFT JOIN main.sqlite_schema s ON s.type = 'table' "
-	    "AND s.name = t.name ORDER BY t.id");
+	int rc = engine_prepare(e, &stmt, "SELECT t.id, t.name FROM crsql_tbl t "
+	    "WHERE EXISTS(SELECT 1 FROM main.sqlite_schema s WHERE s.type = 'table' "
+	    "AND s.name = t.name) ORDER BY t.id");
 
 	while (rc == SQLITE_OK && sqlite3_step(stmt) == SQLITE_ROW)
-		if (sqlite3_column_int(stmt, 2))
-			rc = read_table(e, sqlite3_column_int(stmt, 0),
-			    (const char *)sqlite3_column_text(stmt, 1), may_write);
+		rc = read_table(e, sqlite3_column_int(stmt, 0),
+		    (const char *)sqlite3_column_text(stmt, 1));
 	sqlite3_finalize(stmt);
 	return rc;
 }
 
-/* True if reading the schema may write what it finds: new columns, renamed
- * and dropped tables, lost triggers. */
-static bool
-may_mend(struct engine *e)
+/* A column found before in this transaction was born then, not now. */
+static void
+keep_births(struct engine *e, const struct table_list *old)
 {
-	return engine_writable(e) && (!sqlite3_get_autocommit(e->db) ||
-	    e->tx.open);
+	const struct table *from;
+	struct table *t;
+	int i, j, k;
+
+	for (i = 0; i < old->n; i++) {
+		from = &old->table[i];
+		t = table_by_id(e, from->id);
+		for (j = 0; t != NULL && j < from->ncol; j++) {
+			if (!from->col[j].unsaved)
+				continue;
+			k = table_column(t, from->col[j].name,
+			    (int)strlen(from->col[j].name));
+			if (k >= 0 && t->col[k].unsaved)
+				t->col[k].born = from->col[j].born;
+		}
+	}
+}
+
+void
+table_forget_births(struct engine *e)
+{
+	int i, j;
+
+	for (i = 0; i < e->tables.n; i++)
+		for (j = 0; j < e->tables.table[i].ncol; j++)
+			e->tables.table[i].col[j].unsaved = false;
+}
+
+static void
+find_youngest(struct engine *e)
+{
+	struct table *t;
+	int i, j;
+
+	for (i = 0; i < e->tables.n; i++) {
+		t = &e->tables.table[i];
+		t->youngest = INT64_MIN;
+		for (j = 0; j < t->ncol; j++)
+			if (t->col[j].born > t->youngest)
+				t->youngest = t->col[j].born;
+	}
+}
+
+static int
+schema_version(struct engine *e, int64_t *out)
+{
+	sqlite3_stmt *stmt;
+	int rc = engine_cached(e, SLOT_SCHEMA, "PRAGMA main.schema_version", &stmt);
+
+	*out = 0;
+	if (rc != SQLITE_OK)
+		return rc;
+	if (sqlite3_step(stmt) == SQLITE_ROW)
+		*out = sqlite3_column_int64(stmt, 0);
+	return sqlite3_reset(stmt);
+}
+
+/* Reads all anew; old is what was known before. */
+static int
+read_all(struct engine *e, const struct table_list *old)
+{
+	int64_t has = 0;
+	int i, rc = engine_int(e, &has, "SELECT count(*) FROM main.sqlite_schema "
+	    "WHERE name = 'crsql_log'");
+
+	e->has_storage = has > 0;
+	if (rc == SQLITE_OK && e->has_storage)
+		rc = read_tables(e);
+	if (rc != SQLITE_OK)
+		return rc;
+	keep_births(e, old);
+	find_youngest(e);
+	for (i = 0; i < e->tables.n && rc == SQLITE_OK; i++)
+		rc = crr_look_at_triggers(e, &e->tables.table[i]);
+	return rc;
 }
 
 int
 table_refresh(struct engine *e)
 {
-	sqlite3_stmt *stmt;
-	int64_t version = 0;
-	bool mend;
-	int rc = engine_cached(e, SLOT_SCHEMA, "PRAGMA main.schema_version", &stmt);
+	struct table_list old;
+	int64_t version;
+	int rc = schema_version(e, &version);
 
-	if (rc != SQLITE_OK)
-		return rc;
-	if (sqlite3_step(stmt) == SQLITE_ROW)
-		version = sqlite3_column_int64(stmt, 0);
-	sqlite3_reset(stmt);
-	if (version == e->tables.schema_version)
+	if (rc == SQLITE_OK && version == e->tables.schema_version)
 		return SQLITE_OK;
-	rc = incoming_flush(e);
-	if (rc == SQLITE_OK && e->tx.open)
-		rc = tx_fold(e);
+	if (rc == SQLITE_OK)
+		rc = incoming_flush(e);
+	if (rc == SQLITE_OK)
+		rc = ext_watch(e);
 	if (rc != SQLITE_OK)
 		return rc;
+	old = e->tables;
+	e->tables.table = NULL;
+	e->tables.n = 0;
 	engine_drop_statements(e);
-	if (!e->has_storage) {
-		int64_t has = 0;
-		rc = engine_int(e, &has, "SELECT count(*) FROM main.sqlite_schema "
-		    "WHERE name = 'crsql_log'");
-		e->has_storage = has > 0;
+	rc = read_all(e, &old);
+	free_list(&old);
+	e->tables.schema_version = rc == SQLITE_OK ? version : -1;
+	return rc;
+}
+
+/* -- what follows from a change of the schema ------------------------------------------ */
+
+/* Columns that are gone are forgotten, but for their number, so that none is
+ * used twice. */
+static int
+save_columns(struct engine *e, struct table *t)
+{
+	int i, rc = engine_exec(e, "UPDATE crsql_col SET name = '' WHERE tbl = %d AND "
+	    "name <> '' AND name NOT IN (SELECT name FROM "
+	    "pragma_table_xinfo(%Q, 'main'))", t->id, t->name);
+
+	for (i = 0; i < t->ncol && rc == SQLITE_OK; i++) {
+		if (!t->col[i].unsaved)
+			continue;
+		rc = engine_exec(e, "INSERT INTO crsql_col VALUES(%d, %d, %Q, %lld)",
+		    t->id, t->col[i].cid, t->col[i].name, t->col[i].born);
+		t->col[i].unsaved = false;
 	}
-	mend = may_mend(e);
-	if (rc == SQLITE_OK && e->has_storage && mend)
-		rc = crr_follow_schema(e);
-	if (rc == SQLITE_OK && e->has_storage)
-		rc = read_tables(e, mend);
+	return rc;
+}
+
+int
+table_mend(struct engine *e)
+{
+	int i, rc = table_refresh(e);
+
+	if (rc != SQLITE_OK || !e->has_storage ||
+	    e->tables.mended == e->tables.schema_version)
+		return rc;
+	for (i = 0; i < e->tables.n && rc == SQLITE_OK; i++)
+		rc = save_columns(e, &e->tables.table[i]);
 	if (rc == SQLITE_OK)
-		rc = engine_int(e, &version, "PRAGMA main.schema_version");
-	/* what could not be mended is looked at again next time */
-	e->tables.schema_version = rc == SQLITE_OK && (mend || !e->has_storage ||
-	    !engine_writable(e)) ? version : -1;
+		rc = crr_follow_schema(e);
+	if (rc == SQLITE_OK)
+		rc = table_refresh(e);
+	for (i = 0; i < e->tables.n && rc == SQLITE_OK; i++)
+		rc = crr_mend_triggers(e, &e->tables.table[i]);
+	if (rc == SQLITE_OK)
+		rc = table_refresh(e);
+	e->tables.mended = rc == SQLITE_OK ? e->tables.schema_version : -1;
 	return rc;
 }

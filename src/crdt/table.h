@@ -25,6 +25,8 @@ struct column {
 	int cid;            /* stable number in clock rows; key columns: -1 */
 	int64_t born;       /* table's highest key when it was added (R3); a
 	                       fresh row with key <= born has no clock for it */
+	bool unsaved;       /* found now: number and birthday are not yet in
+	                       crsql_col */
 	char affinity;      /* 'A' blob/none 'B' text 'C' numeric 'D' integer
 	                       'E' real: how values settle */
 };
@@ -51,7 +53,8 @@ struct table {
 	int64_t hw;         /* highest key ever used; -1: not loaded */
 	int has_dead;       /* any tombstones? -1: not known */
 	int has_meta;       /* any clock rows? -1: not known */
-	bool has_new_columns; /* found now: the journal's triggers don't know them */
+	int64_t youngest;   /* the latest birthday of its columns */
+	bool old_triggers;  /* the journal's don't know all columns */
 	bool trigger_merge_off; /* R24: triggers off when merged */
 	struct sqlite3_stmt *stmt[TS_COUNT];
 	struct table_mask_stmt { /* UPDATE of some columns, INSERT of some */
@@ -66,16 +69,20 @@ struct table_list {
 	struct table *table;
 	int n;
 	int64_t schema_version; /* PRAGMA schema_version it was read at; -1 */
+	int64_t mended;         /* ... and the one table_mend has seen */
 	uint32_t generation;    /* raised when the list is forgotten: pointers
 	                           to its tables end */
 };
 
-/* Brings e->tables up to date with the schema: new, dropped, renamed and
- * altered tables are noticed by schema_version.  Pointers to struct table and
- * statements from before are invalid after a change.  Tables whose triggers
- * are not as expected are mended (resynchronised by keys: REPLICATION, CAPTURE
- * section 8) where writing is possible. */
+/* Brings e->tables up to date with the schema: new, dropped and altered tables
+ * are noticed by schema_version.  Pointers to struct table and statements from
+ * before are invalid after a change.  Only reads: the hook calls it. */
 int table_refresh(struct engine *e);
+
+/* The same, and writes down what follows from a change of the schema: new and
+ * dropped columns, renamed and dropped tables, triggers that are lost or old.
+ * A transaction is open, capture is off. */
+int table_mend(struct engine *e);
 
 /* The table of that name (exact), or NULL. */
 struct table *table_find(struct engine *e, const char *name);
@@ -117,6 +124,9 @@ int table_max_key(struct engine *e, struct table *t, int64_t below,
 
 /* Forgets hw and flags of all tables: after another's commit or a rollback. */
 void table_forget_state(struct engine *e);
+
+/* Forgets birthdays that were not written down: after a rollback. */
+void table_forget_births(struct engine *e);
 
 /* Reads columns and key of t->name. */
 int table_read_shape(struct engine *e, struct table *t);

@@ -77,6 +77,7 @@ tx_restore(struct engine *e, const struct tx *then)
 	e->tx.folded_journal = then->folded_journal;
 	e->tx.wrote = then->wrote;
 	e->tx.wrote_changes = then->wrote_changes;
+	e->tables.mended = then->mended;
 }
 
 int
@@ -158,6 +159,7 @@ tx_begin(struct engine *e)
 	e->tx.folded_journal = false;
 	e->tx.wrote = false;
 	e->tx.wrote_changes = false;
+	e->tx.mended = e->tables.mended;
 	rc = engine_run(e, stmt);
 	if (rc != SQLITE_OK)
 		e->tx.open = false;
@@ -174,7 +176,7 @@ tx_fold(struct engine *e)
 		return SQLITE_OK;
 	e->tx.folding = true;
 	e->merging++;           /* what is written now is not captured */
-	rc = table_refresh(e);
+	rc = table_mend(e);
 	if (rc == SQLITE_OK && !e->tx.folded_journal && e->has_storage) {
 		rc = journal_any(e, &journal);
 		e->tx.folded_journal = !e->capture->by_journal;
@@ -428,10 +430,12 @@ tx_rollback(sqlite3_vtab *v)
 	e->tx.seq = 0;
 	e->rows_impacted = 0;
 	e->tx.head = -1;        /* all is read anew */
-	e->tables.schema_version = -1;
 	incoming_drop(e);
 	capture_clear(e);
 	table_forget_state(e);
+	table_forget_births(e);
+	e->tables.mended = e->tx.mended;
+	e->tables.schema_version = -1;
 	return SQLITE_OK;
 }
 
@@ -439,12 +443,13 @@ static int
 tx_savepoint(sqlite3_vtab *v, int id)
 {
 	struct engine *e = engine_of(v);
-	int rc = SQLITE_OK;
+	int rc;
 
-	if (!e->tx.open)
+	/* those of statements of a merge or a fold are no business of ours */
+	if (!e->tx.open || e->merging > 0)
 		return SQLITE_OK;
-	if (!e->tx.folding)
-		rc = incoming_flush(e);
+	e->capture->look_at_schema = true;
+	rc = incoming_flush(e);
 	if (rc == SQLITE_OK)
 		rc = capture_savepoint(e, id);
 	return rc == SQLITE_OK ? SQLITE_OK : fail_with_text(v, rc);
@@ -453,7 +458,12 @@ tx_savepoint(sqlite3_vtab *v, int id)
 static int
 tx_release(sqlite3_vtab *v, int id)
 {
-	capture_release(engine_of(v), id);
+	struct engine *e = engine_of(v);
+
+	if (e->merging == 0) {
+		e->capture->look_at_schema = true;
+		capture_release(e, id);
+	}
 	return SQLITE_OK;
 }
 
@@ -462,8 +472,11 @@ tx_rollback_to(sqlite3_vtab *v, int id)
 {
 	struct engine *e = engine_of(v);
 
+	if (e->merging > 0)
+		return SQLITE_OK;
 	incoming_drop(e);
 	capture_rollback_to(e, id);
+	e->capture->look_at_schema = true;
 	e->tables.schema_version = -1;
 	return SQLITE_OK;
 }

@@ -34,6 +34,7 @@ struct tx {
 	bool folding;           /* a fold is under way */
 	bool wrote;             /* a log row was written */
 	bool wrote_changes;     /* crsql_changes was written: rows_impacted */
+	int64_t mended;         /* e->tables.mended at its beginning */
 	uint32_t data_version;  /* FCNTL_DATA_VERSION at head */
 };
 
