@@ -125,7 +125,7 @@ enum sync_event_kind {
 	SYNC_ON_TOKENS,
 	/* Answers FIND_COMMON: version. */
 	SYNC_ON_COMMON,
-	/* Answers DO_FORK: done. hello as in START, for what follows. */
+	/* Answers DO_FORK: done. */
 	SYNC_ON_FORKED,
 };
 
@@ -180,8 +180,8 @@ enum sync_action_kind {
 	SYNC_DO_NEED_PAGE,
 	/* -> END or SERVE_FAILED */
 	SYNC_DO_NEED_END,
-	/* Close the snapshot; complete: END is on its way. Also where
-	 * SERVE_BEGIN was not answered yet. */
+	/* Close the snapshot, if there is one; complete: END is on its way.
+	 * It may come before SERVE_BEGIN is answered, which then is void. */
 	SYNC_DO_SERVE_END,
 
 	/* The peer says that this is new: entry, nentries. */

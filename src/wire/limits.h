@@ -7,6 +7,8 @@
 #ifndef WIRE_LIMITS_H
 #define WIRE_LIMITS_H
 
+#include <stdint.h>
+
 enum {
 	WIRE_VERSION_MIN = 1,
 	WIRE_VERSION_MAX = 1,
@@ -31,5 +33,7 @@ enum {
 	WIRE_PAGE_MEMORY = 4 << 20,     /* larger ones go piece by piece to the
 	                                   store, and are not compressed by us */
 };
+
+#define WIRE_NUMBER_MAX (UINT64_C(1) << 53)     /* a version (R22) */
 
 #endif
