@@ -195,11 +195,22 @@ forget_log(struct engine *e, int id)
 }
 
 static int
+drop_metadata(struct engine *e, const char *name)
+{
+	return engine_exec(e, "DROP TABLE IF EXISTS main.\"%w__crsql_meta\";"
+	    "DROP TABLE IF EXISTS main.\"%w__crsql_dead\"", name, name);
+}
+
+static int
 forget(struct engine *e, int id, const char *name)
 {
-	int rc = engine_exec(e, "DROP TABLE IF EXISTS main.\"%w__crsql_meta\";"
-	    "DROP TABLE IF EXISTS main.\"%w__crsql_dead\"", name, name);
+	int rc = drop_metadata(e, name);
 
+	/* SQLite drops nothing while a statement runs, and COMMIT is one: they
+	 * stay, empty, until a table of that name is replicated again */
+	if (rc == SQLITE_LOCKED)
+		rc = engine_exec(e, "DELETE FROM main.\"%w__crsql_meta\";"
+		    "DELETE FROM main.\"%w__crsql_dead\"", name, name);
 	return rc == SQLITE_OK ? forget_log(e, id) : rc;
 }
 
@@ -319,6 +330,8 @@ make(struct engine *e, const char *name)
 	/* a table of that name that is gone, and was not yet missed */
 	if (rc == SQLITE_OK)
 		rc = crr_follow_schema(e);
+	if (rc == SQLITE_OK)
+		rc = drop_metadata(e, name);
 	if (rc == SQLITE_OK)
 		rc = engine_exec(e, "CREATE TABLE main.\"%w__crsql_meta\"("
 		    "key INTEGER PRIMARY KEY, m BLOB NOT NULL);"
