@@ -460,10 +460,11 @@ savepoint(struct engine *e, const char *sql)
 	    sqlite3_errmsg(e->db));
 }
 
-/* Pending local writes are folded before the inner savepoint, so that taking
- * the merge back leaves them folded. */
+/* Without a transaction of the caller's the outer savepoint is one.  Pending
+ * local writes are folded before the inner one, so that taking the merge back
+ * leaves them folded. */
 int
-apply_begin(struct engine *e, struct apply_scope *s)
+apply_begin(struct engine *e, bool batch, struct apply_scope *s)
 {
 	int rc;
 
@@ -477,42 +478,52 @@ apply_begin(struct engine *e, struct apply_scope *s)
 	rc = tx_begin_merge(e);
 	if (rc == SQLITE_OK)
 		rc = incoming_flush(e);
-	if (rc == SQLITE_OK)
+	s->batch = rc == SQLITE_OK && batch;
+	if (rc == SQLITE_OK && !s->outer && !batch) {
 		rc = savepoint(e, "SAVEPOINT crsql_merge");
-	s->inner = rc == SQLITE_OK;
+		s->inner = rc == SQLITE_OK;
+	}
 	s->tx = e->tx;
 	s->rows_impacted = e->rows_impacted;
 	return rc;
 }
 
+static void
+take_back(struct engine *e, struct apply_scope *s)
+{
+	int rc;
+
+	incoming_drop(e);
+	rc = sqlite3_exec(e->db, "ROLLBACK TO crsql_merge; "
+	    "RELEASE crsql_merge", NULL, NULL, NULL);
+	if (rc == SQLITE_OK) {
+		e->tx.current = s->tx.current;
+		e->tx.current_own = s->tx.current_own;
+		e->tx.next_pos = s->tx.next_pos;
+		e->tx.seq = s->tx.seq;
+	}
+	e->rows_impacted = s->rows_impacted;
+}
+
 int
 apply_end(struct engine *e, struct apply_scope *s, int rc)
 {
-	int undo;
-
 	if (rc == SQLITE_OK)
 		rc = incoming_flush(e);
 	if (rc == SQLITE_OK && s->inner)
 		rc = savepoint(e, "RELEASE crsql_merge");
-	else if (s->inner && !sqlite3_get_autocommit(e->db)) {
-		/* The sentence of the first failure stays. */
-		incoming_drop(e);
-		undo = sqlite3_exec(e->db, "ROLLBACK TO crsql_merge; "
-		    "RELEASE crsql_merge", NULL, NULL, NULL);
-		if (undo == SQLITE_OK) {
-			e->tx.current = s->tx.current;
-			e->tx.current_own = s->tx.current_own;
-			e->tx.next_pos = s->tx.next_pos;
-			e->tx.seq = s->tx.seq;
-		}
-		e->rows_impacted = s->rows_impacted;
-	}
-	if (!s->outer || sqlite3_get_autocommit(e->db))
-		return rc;
+	if (rc == SQLITE_OK && s->outer)
+		rc = savepoint(e, "RELEASE crsql_merge_all");
 	if (rc == SQLITE_OK)
-		return savepoint(e, "RELEASE crsql_merge_all");
-	/* The transaction is ours alone: what was folded before may stay. */
-	sqlite3_exec(e->db, s->inner ? "RELEASE crsql_merge_all" : "ROLLBACK",
-	    NULL, NULL, NULL);
+		return rc;
+	/* The sentence of the first failure stays. */
+	if (sqlite3_get_autocommit(e->db))
+		incoming_drop(e);
+	else if (s->outer)
+		sqlite3_exec(e->db, "ROLLBACK", NULL, NULL, NULL);
+	else if (s->inner)
+		take_back(e, s);
+	else if (s->batch && e->incoming != NULL)
+		e->incoming->broken = true;
 	return rc;
 }

@@ -61,14 +61,22 @@ bool apply_reason(const uint8_t *bytes, int nbytes, const char **text,
     int *len);
 
 /* A savepoint around what merges many rows: begin, then end with the code so
- * far; a failure leaves nothing behind. */
+ * far; a failure leaves nothing behind.  In batch there is none, where the
+ * caller has a transaction: after a failure that one can't be committed. */
 struct apply_scope {
 	bool outer;
 	bool inner;
+	bool batch;
 	struct tx tx;
 	int64_t rows_impacted;
 };
-int apply_begin(struct engine *e, struct apply_scope *s);
+int apply_begin(struct engine *e, bool batch, struct apply_scope *s);
 int apply_end(struct engine *e, struct apply_scope *s, int rc);
+
+/* -- quiet.c ------------------------------------------------------------------ */
+
+/* Switches triggers off for a while, if nobody misses them; on again. */
+int quiet_begin(struct engine *e, bool *quiet);
+void quiet_end(struct engine *e, bool quiet);
 
 #endif

@@ -29,6 +29,7 @@ struct export {
 	struct page_writer out;
 	int flags;
 	int rc;                 /* of the filter, which can't fail */
+	struct val (*read)(sqlite3_stmt *stmt, int i);
 	struct page_cell *cell; /* of the row being written */
 	struct val *value;
 	int room;
@@ -150,7 +151,7 @@ read_values(struct export *x, const struct walk_row *row)
 
 	if (row->kind == WALK_FRESH) {
 		for (i = 0; i < n; i++) {
-			x->value[i] = val_of_column(row->values,
+			x->value[i] = x->read(row->values,
 			    row->first_value + i);
 			bytes += (size_t)x->value[i].len + VALUE_OVERHEAD;
 		}
@@ -161,7 +162,7 @@ read_values(struct export *x, const struct walk_row *row)
 			x->cell[i] = (struct page_cell){ .col = c->col,
 			    .version = c->version, .seq = c->seq };
 			if (c->col >= 0)
-				x->cell[i].value = val_of_column(row->values,
+				x->cell[i].value = x->read(row->values,
 				    row->first_value + c->col);
 			bytes += (size_t)x->cell[i].value.len + CELL_OVERHEAD;
 		}
@@ -305,6 +306,21 @@ export_page(struct export *x, uint8_t **out, size_t *len)
 	return rc;
 }
 
+/* Texts can be taken as they lie where the database is in UTF-8. */
+static int
+choose_reader(struct export *x)
+{
+	sqlite3_stmt *stmt;
+	int rc = engine_prepare(x->e, &stmt, "PRAGMA main.encoding");
+
+	x->read = val_of_column;
+	if (rc == SQLITE_OK && sqlite3_step(stmt) == SQLITE_ROW &&
+	    strcmp((const char *)sqlite3_column_text(stmt, 0), "UTF-8") == 0)
+		x->read = val_of_raw;
+	sqlite3_finalize(stmt);
+	return rc;
+}
+
 static void
 export_clear(struct export *x)
 {
@@ -333,6 +349,8 @@ crsql_export(sqlite3_context *ctx, int argc, sqlite3_value **argv)
 	if (rc == SQLITE_OK)
 		rc = plan_read(e, sqlite3_value_blob(argv[0]),
 		    (size_t)sqlite3_value_bytes(argv[0]), &x.plan);
+	if (rc == SQLITE_OK)
+		rc = choose_reader(&x);
 	if (rc == SQLITE_OK)
 		rc = find_start(&x, argv[1]);
 	if (rc == SQLITE_OK)

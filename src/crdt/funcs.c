@@ -404,7 +404,7 @@ fold_function(sqlite3_context *ctx, int argc, sqlite3_value **argv)
 	int rc = count_pending(e, &n);
 
 	if (rc == SQLITE_OK && n > 0)
-		rc = apply_end(e, &scope, apply_begin(e, &scope));
+		rc = apply_end(e, &scope, apply_begin(e, false, &scope));
 	if (rc == SQLITE_OK)
 		sqlite3_result_int64(ctx, n);
 	else

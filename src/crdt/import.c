@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: MPL-2.0
 /*
- * import.c - crsql_import(page): merges the transactions of a page, each under
- * a db_version of its own (R1), in one savepoint.
+ * import.c - crsql_import(page[, batch]): merges the transactions of a page,
+ * each under a db_version of its own (R1), all or nothing.
  */
 #include <string.h>
 
 #include "crdt/apply.h"
 #include "crdt/page.h"
 #include "crdt/seen.h"
+
+enum { QUIET_FROM = 16384 };    /* bytes of a page worth quiet.c's switch */
 
 struct import_table {           /* a table of the page, and here */
 	struct table *here;     /* NULL: not replicated here, rows skipped */
@@ -340,21 +342,36 @@ import_page(struct import *im)
 	return rc;
 }
 
+static int
+import_quietly(struct import *im, int len)
+{
+	bool quiet = false;
+	int rc = SQLITE_OK;
+
+	if (len >= QUIET_FROM)
+		rc = quiet_begin(im->e, &quiet);
+	if (rc == SQLITE_OK)
+		rc = import_page(im);
+	quiet_end(im->e, quiet);
+	return rc;
+}
+
 static void
 crsql_import(sqlite3_context *ctx, int argc, sqlite3_value **argv)
 {
 	struct engine *e = sqlite3_user_data(ctx);
+	int len = sqlite3_value_bytes(argv[0]);
+	bool batch = argc > 1 && sqlite3_value_int(argv[1]) != 0;
 	struct import im = { .e = e };
 	struct apply_scope scope;
 	sqlite3_int64 changes;
 	int rc;
 
-	rc = page_open(e, sqlite3_value_blob(argv[0]),
-	    (size_t)sqlite3_value_bytes(argv[0]), &im.page);
+	rc = page_open(e, sqlite3_value_blob(argv[0]), (size_t)len, &im.page);
 	if (rc == SQLITE_OK) {
-		rc = apply_begin(e, &scope);
+		rc = apply_begin(e, batch, &scope);
 		if (rc == SQLITE_OK)
-			rc = import_page(&im);
+			rc = import_quietly(&im, len);
 		rc = apply_end(e, &scope, rc);
 	}
 	changes = im.apply.changes;
@@ -368,6 +385,11 @@ crsql_import(sqlite3_context *ctx, int argc, sqlite3_value **argv)
 int
 import_register(struct engine *e)
 {
-	return sqlite3_create_function(e->db, "crsql_import", 1,
-	    SQLITE_UTF8 | SQLITE_DIRECTONLY, e, crsql_import, NULL, NULL);
+	int n, rc = SQLITE_OK;
+
+	for (n = 1; n <= 2 && rc == SQLITE_OK; n++)
+		rc = sqlite3_create_function(e->db, "crsql_import", n,
+		    SQLITE_UTF8 | SQLITE_DIRECTONLY, e, crsql_import, NULL,
+		    NULL);
+	return rc;
 }

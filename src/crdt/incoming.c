@@ -43,6 +43,9 @@ incoming_flush(struct engine *e)
 	/* A write of a base table may have savepoints of its own. */
 	if (in == NULL || e->merging > 0)
 		return SQLITE_OK;
+	if (in->broken)
+		return engine_fail(e, SQLITE_ABORT, "an import failed: the "
+		    "transaction can only be rolled back");
 	if (in->has_row) {
 		in->has_row = false;
 		rc = merge_close(e, &in->row);
@@ -57,6 +60,8 @@ incoming_drop(struct engine *e)
 
 	if (in == NULL || e->merging > 0)
 		return;
+	if (!e->tx.open)
+		in->broken = false;
 	in->has_row = false;
 	in->run.table = NULL;
 	in->import_dbv = 0;

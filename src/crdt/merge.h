@@ -86,6 +86,8 @@ struct merge_run {
 struct incoming {
 	struct merge_run run;
 	uint8_t run_header[HEADER_LEN];
+	bool broken;            /* a batch failed: the transaction is not to be
+	                           committed */
 	bool has_row;
 	struct merge_row row;
 	struct merge_origin origin;

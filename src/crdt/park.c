@@ -16,7 +16,7 @@ unpark(struct engine *e, int64_t *changes)
 	struct apply a;
 	int rc;
 
-	rc = apply_begin(e, &scope);
+	rc = apply_begin(e, false, &scope);
 	if (rc == SQLITE_OK) {
 		rc = apply_init(e, &a);
 		if (rc == SQLITE_OK)

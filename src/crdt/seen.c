@@ -259,7 +259,7 @@ crsql_saw(sqlite3_context *ctx, int argc, sqlite3_value **argv)
 		    "bytes and a version", -1);
 		return;
 	}
-	rc = apply_begin(e, &scope);
+	rc = apply_begin(e, false, &scope);
 	if (rc == SQLITE_OK)
 		rc = site_ordinal(e, sqlite3_value_blob(argv[0]), SITE_ID_LEN,
 		    true, &other);

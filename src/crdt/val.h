@@ -32,6 +32,11 @@ struct val {
 struct val val_of(sqlite3_value *v);
 struct val val_of_column(sqlite3_stmt *stmt, int i);
 
+/* The same without SQLite's copy of a text to end it with a NUL; only where
+ * the database's encoding is UTF-8, and inside a function or method that
+ * SQLite called. */
+struct val val_of_raw(sqlite3_stmt *stmt, int i);
+
 /* Binds without copying: data must live until the statement is reset. */
 int val_bind(sqlite3_stmt *stmt, int i, const struct val *v);
 
