@@ -203,7 +203,7 @@ history(uint64_t seed, enum way way)
 	for (round = 0; round < count + 1; round++) {
 		for (i = 0; i < count; i++) {
 			j = (i + 1) % count;
-			if (way == BY_PAGES)
+			if (way != BY_CHANGES)
 				assert_true(node_pull(&n[i], &n[j], &plain));
 			else
 				node_pull_changes(&n[i], &n[j], true);
@@ -239,6 +239,15 @@ histories_converge_by_changes(void **state)
 
 	for (i = 1; i <= seeds(); i++)
 		history((uint64_t)i + 100000, BY_CHANGES);
+}
+
+static void
+histories_converge_by_both(void **state)
+{
+	int i;
+
+	for (i = 1; i <= seeds(); i++)
+		history((uint64_t)i + 200000, BY_BOTH);
 }
 
 /* -- pages ------------------------------------------------------------------------ */
@@ -419,6 +428,39 @@ a_failing_import_leaves_nothing(void **state)
 }
 
 static void
+a_failed_batch_can_only_be_rolled_back(void **state)
+{
+	struct node n[2];
+	uint8_t *page;
+	int len;
+	sqlite3_stmt *stmt;
+
+	open_two(n);
+	fill(&n[0]);
+	page = whole_page(&n[0], &n[1], &len);
+	page[len - 1] ^= 0x7f;
+	node_exec(&n[1], "BEGIN; INSERT INTO t(id, a) VALUES('mine', 1)");
+	assert_int_equal(sqlite3_prepare_v2(n[1].db,
+	    "SELECT crsql_import(?, 1)", -1, &stmt, NULL), SQLITE_OK);
+	sqlite3_bind_blob(stmt, 1, page, len, SQLITE_STATIC);
+	assert_int_not_equal(sqlite3_step(stmt), SQLITE_ROW);
+	sqlite3_reset(stmt);
+	assert_int_not_equal(node_try(&n[1], "COMMIT"), SQLITE_OK);
+	node_try(&n[1], "ROLLBACK");
+	node_expect(&n[1], "0|0|0\n", "SELECT (SELECT count(*) FROM t), "
+	    "(SELECT count(*) FROM crsql_log), crsql_db_version()");
+	/* and the next transaction is like any other */
+	page[len - 1] ^= 0x7f;
+	node_exec(&n[1], "BEGIN");
+	assert_int_equal(sqlite3_step(stmt), SQLITE_ROW);
+	sqlite3_finalize(stmt);
+	node_exec(&n[1], "COMMIT");
+	agree(&n[0], &n[1]);
+	sqlite3_free(page);
+	close_two(n);
+}
+
+static void
 random_damage_does_no_harm(void **state)
 {
 	struct rng r = { 77 };
@@ -533,12 +575,14 @@ main(void)
 		cmocka_unit_test(runs_stay_runs),
 		cmocka_unit_test(a_truncated_page_is_refused),
 		cmocka_unit_test(a_failing_import_leaves_nothing),
+		cmocka_unit_test(a_failed_batch_can_only_be_rolled_back),
 		cmocka_unit_test(random_damage_does_no_harm),
 		cmocka_unit_test(page_functions_tell_what_is_inside),
 		cmocka_unit_test(a_large_value_is_a_page_of_its_own),
 		cmocka_unit_test(bad_arguments_are_refused),
 		cmocka_unit_test(histories_converge_by_pages),
 		cmocka_unit_test(histories_converge_by_changes),
+		cmocka_unit_test(histories_converge_by_both),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
