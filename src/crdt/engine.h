@@ -10,6 +10,7 @@
  *   capture.c   the preupdate hook: writes become records
  *   journal.c   writes of plain programs: triggers, and reading the journal
  *   fold.c      records become clocks, tombstones and log rows
+ *   move.c      rows that get another rowid
  *   meta.c      clock rows: codec, get, put       dead.c  tombstones
  *   log.c       the log: append, sweep, headers   site.c  site ordinals
  *   walk.c      reads the log in order, row by row

@@ -7,6 +7,7 @@
 #include "crdt/journal.h"
 #include "crdt/log.h"
 #include "crdt/meta.h"
+#include "crdt/move.h"
 
 SQLITE_EXTENSION_INIT3
 
@@ -284,38 +285,17 @@ fold_replace(struct fold *f, const struct record *r)
 	return rc == SQLITE_OK ? meta_put(f->e, t, r->key, new) : rc;
 }
 
-/* The row has another rowid and nothing else is new.  What it had by a run is
- * logged again, for the run is read by keys. */
+/* The row has another rowid and nothing else is new. */
 static int
 fold_move(struct fold *f, const struct record *r)
 {
 	struct table *t = f->table;
-	struct meta *m = &f->meta;
-	struct stamp at = { 0 };
-	int i, rc = meta_get(f->e, t, r->n, m);
-	bool again = m->base == BASE_RUN;
-	bool stored = m->stored;
+	int rc = meta_get(f->e, t, r->n, &f->meta);
 
-	if (rc == SQLITE_OK && again)
-		rc = append(f, r->key, LOG_ROW, 0, take_seqs(f, t->ncol + 1), 0, &at);
-	for (i = 0; again && i < t->ncol; i++)
-		if (m->col[i].dbv == 0 && meta_version(t, m, r->n, i) > 0) {
-			m->col[i] = at;
-			m->col[i].seq = at.seq + 1 + i;
-		}
-	if (again && t->ncol == 0) {
-		m->has_sentinel = true;
-		m->sentinel = at;
-		m->sentinel.version = m->cl;
-	}
-	if (again)
-		m->base = BASE_NONE;
-	if (rc == SQLITE_OK && stored)
-		rc = meta_del(f->e, t, r->n);
 	if (r->key > t->hw)
 		t->hw = r->key;
 	f->deletes = true;
-	return rc == SQLITE_OK ? meta_put(f->e, t, r->key, m) : rc;
+	return rc == SQLITE_OK ? move_row(f->e, t, &f->meta, r->n, r->key) : rc;
 }
 
 /* -- the walk ----------------------------------------------------------------------- */

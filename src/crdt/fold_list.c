@@ -110,7 +110,8 @@ on_journal(void *self, const struct journal_record *j)
 {
 	struct reading *rd = self;
 	struct record_list *l = rd->list;
-	int rc = SQLITE_OK;
+	struct record *r;
+	int rc;
 
 	switch (j->op) {
 	case JOURNAL_INSERT:
@@ -129,6 +130,12 @@ on_journal(void *self, const struct journal_record *j)
 		    j->key) == NULL)
 			rc = SQLITE_NOMEM;
 		return rc;
+	case JOURNAL_MOVE:
+		r = record_add(l, RECORD_MOVE, j->table, j->key);
+		if (r == NULL)
+			return SQLITE_NOMEM;
+		r->n = j->mask;
+		return SQLITE_OK;
 	}
 	return SQLITE_OK;
 }
@@ -179,6 +186,28 @@ still_there(struct engine *e, const struct record_list *l,
 	return rc;
 }
 
+/* True if r puts another row at the key. */
+static bool
+puts_row(const struct record *r, int64_t key)
+{
+	return r->op == RECORD_INSERT || r->op == RECORD_RUN ||
+	    ((r->op == RECORD_MOVE || r->op == RECORD_REPLACE) &&
+	    r->key == key && r->n != key);
+}
+
+/* True if nothing but hints and deletes stands between two records: they are
+ * of one statement. */
+static bool
+together(const struct record_list *l, int from, int to)
+{
+	int i;
+
+	for (i = from + 1; i < to; i++)
+		if ((int)l->record[i].op < RECORD_HINT && l->record[i].op != RECORD_DELETE)
+			return false;
+	return true;
+}
+
 /* A hinted row died iff the next record of its key puts a row there, or there
  * is none and the table has no such row now.  What died becomes a DELETE where
  * the hint stood, what lived on nothing. */
@@ -195,11 +224,14 @@ resolve_hints(struct engine *e, struct record_list *l)
 		if ((int)r->op == RECORD_HINT) {
 			j = map_get(&next, r->table, r->key);
 			if (j >= 0) {
-				there = l->record[j].op != RECORD_INSERT &&
-				    l->record[j].op != RECORD_RUN;
+				there = !puts_row(&l->record[j], r->key);
 			} else {
 				rc = still_there(e, l, r, &there);
 			}
+			/* with recursive_triggers its delete is recorded too */
+			if (j >= 0 && l->record[j].op == RECORD_DELETE &&
+			    together(l, i, j))
+				l->record[j].changes = 1;
 			map_set(&next, r->table, r->key, i);
 			r->op = there ? (enum record_op)RECORD_NOTHING : RECORD_DELETE;
 			r->changes = there ? 0 : 1;     /* by REPLACE */

@@ -156,6 +156,45 @@ after_update(struct engine *e, sqlite3_str *s, const struct table *t)
 }
 
 static void
+pk_changed(sqlite3_str *s, const struct table *t)
+{
+	sqlite3_str_appendall(s, "(");
+	pk_terms(s, t, "old.", "IS NOT", "new.", " OR ", " COLLATE BINARY");
+	sqlite3_str_appendall(s, ")");
+}
+
+/* Another pk or rowid; where the pk stayed, columns may have changed too. */
+static void
+after_rekey(struct engine *e, sqlite3_str *s, const struct table *t)
+{
+	const char *rowid = t->rowid;
+	char *mask;
+
+	sqlite3_str_appendf(s, " AND (old.%s <> new.%s OR ", rowid, rowid);
+	pk_changed(s, t);
+	sqlite3_str_appendall(s, ") BEGIN INSERT INTO crsql_j(w, key, mask");
+	pk_names(s, t);
+	sqlite3_str_appendf(s, ") VALUES(%d", 8 * t->id + JOURNAL_REKEY);
+	if (!t->integer_key) {
+		sqlite3_str_appendall(s, " + (NOT ");
+		pk_changed(s, t);
+		sqlite3_str_appendall(s, ")");
+	}
+	sqlite3_str_appendf(s, ", new.%s, old.%s", rowid, rowid);
+	pk_values(s, t, "old.");
+	sqlite3_str_appendall(s, ");");
+	mask = t->integer_key ? NULL : mask_of(e, t);
+	if (mask != NULL) {
+		sqlite3_str_appendf(s, " INSERT INTO crsql_j(w, key, mask) SELECT %d, "
+		    "new.%s, %s WHERE NOT ", 8 * t->id + JOURNAL_UPDATE, rowid, mask);
+		pk_changed(s, t);
+		sqlite3_str_appendall(s, ";");
+	}
+	sqlite3_free(mask);
+	sqlite3_str_appendall(s, " END");
+}
+
+static void
 refuse_null(sqlite3_str *s, const struct table *t, int i, const char *event)
 {
 	int j;
@@ -208,10 +247,7 @@ journal_trigger_sql(struct engine *e, const struct table *t, int i)
 	case 5:
 		event = sqlite3_mprintf("AFTER UPDATE OF %srowid, oid, _rowid_", keys);
 		begin(s, t, i, event ? event : "");
-		sqlite3_str_appendf(s, " AND (old.%s <> new.%s OR ", t->rowid, t->rowid);
-		pk_terms(s, t, "old.", "IS NOT", "new.", " OR ", " COLLATE BINARY");
-		sqlite3_str_appendall(s, ")");
-		record(s, t, JOURNAL_REKEY, new, old, "old.");
+		after_rekey(e, s, t);
 		break;
 	case 6:
 		if (t->nullable_key)
@@ -312,7 +348,7 @@ journal_read(struct engine *e, int (*f)(void *self,
 			continue;       /* dropped since */
 		if (r.op == JOURNAL_DELETE || r.op == JOURNAL_HINT)
 			rc = read_pk(t, stmt, r.key, &b);
-		else if (r.op == JOURNAL_REKEY)
+		else if (r.op == JOURNAL_REKEY || r.op == JOURNAL_MOVE)
 			rc = read_pk(t, stmt, r.mask, &b);
 		r.pk = b.data;
 		r.npk = (int)b.len;

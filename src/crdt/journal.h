@@ -18,7 +18,8 @@ enum journal_op {       /* w = 8 * table + op */
 	JOURNAL_UPDATE = 2,     /* key, mask: bit = cid, NULL: all columns */
 	JOURNAL_DELETE = 3,     /* key, pk unless the key is it */
 	JOURNAL_HINT = 4,       /* key, pk: may be about to be replaced */
-	JOURNAL_REKEY = 5       /* key; mask: old key; pk: old one */
+	JOURNAL_REKEY = 5,      /* key; mask: old key; pk: old one */
+	JOURNAL_MOVE = 6        /* the same, and the pk stayed */
 };
 
 /* The name (without table) and SQL of trigger i of t; sqlite3_malloc'ed; "" if

@@ -6,8 +6,6 @@
 
 SQLITE_EXTENSION_INIT3
 
-enum { STRIDE_BASE = 4096 };
-
 /* A header of now. */
 static void
 make_header(uint8_t header[HEADER_LEN])
@@ -48,7 +46,7 @@ bind_row(struct engine *e, sqlite3_stmt *stmt, const struct log_row *row,
 		sqlite3_bind_int64(stmt, 5, row->n);
 	if (row->n > 0 && (row->seq != 0 || row->mask != 0 ||
 	    row->stride != default_stride(e, row->table)))
-		sqlite3_bind_int64(stmt, 6, row->seq * STRIDE_BASE + row->stride);
+		sqlite3_bind_int64(stmt, 6, row->seq * LOG_STRIDE_BASE + row->stride);
 	else
 		sqlite3_bind_null(stmt, 6);
 	if (row->own) {

@@ -23,6 +23,8 @@
 
 #include "crdt/engine.h"
 
+enum { LOG_STRIDE_BASE = 4096 };
+
 enum log_kind { LOG_ROW = -1, LOG_DEAD = -2, LOG_PARKED = -4, LOG_HEADER = 0 };
 
 struct log_row {
