@@ -20,8 +20,11 @@
 enum {
 	CHAN_SEED_LEN = 32,
 	CHAN_INPUT_MAX = 1 << 20,       /* plaintext kept until it is taken */
+	CHAN_FED_MAX = 8 << 20,         /* ciphertext fed and not yet read */
 	CHAN_OUTPUT_MAX = 8 << 20,      /* ciphertext kept until it is taken */
+	CHAN_HELLO_MAX = 4096,          /* a caller's first message */
 	CHAN_CERTIFICATE_MAX = 2048,    /* a peer's certificate message */
+	CHAN_LATER_MAX = 64,            /* key updates and tickets of a peer */
 	CHAN_IDENTITIES_MAX = 64,       /* databases that share a port */
 };
 
@@ -49,7 +52,8 @@ enum chan_state {
 
 struct chan;
 
-/* A channel to the peer with that key.  The identity must outlive it. */
+/* A channel to the peer with that key; its first bytes are there to be sent.
+ * The identity must outlive it. */
 int chan_new_client(const struct chan_identity *id,
     const uint8_t peer[static KEY_LEN], struct chan **out, struct err *err);
 
@@ -65,29 +69,36 @@ void chan_free(struct chan *c);
 enum chan_state chan_state(const struct chan *c);
 
 /* Bytes from the transport.  E_INTEGRITY: the peer has another key than the one
- * wanted.  E_REFUSED: it speaks something else, or did not prove what it must.
- * After an error the channel has failed; what chan_output still holds is the
- * alert for the peer. */
+ * wanted, or bytes were changed on the way.  E_NOTFOUND, at a server only: the
+ * caller does not know an address here.  E_REFUSED: it speaks something else,
+ * or broke off.  E_FATAL: no memory, or CHAN_FED_MAX passed.  After an error
+ * the channel has failed; what chan_output still holds is the alert for the
+ * peer.  Bytes after the peer's end are passed over. */
 int chan_feed(struct chan *c, const void *bytes, size_t len,
     struct err *err);
 
-/* The transport has ended: E_UNREACHABLE unless the peer ended the channel
- * first. */
+/* The transport has ended: 0 if the peer had ended the channel, E_UNREACHABLE
+ * if not.  E_INTEGRITY at a client who heard nothing at all: that is what
+ * happens to one who wants a key that the server does not have (though a server
+ * with too many calls hangs up likewise). */
 int chan_eof(struct chan *c, struct err *err);
 
-/* Encrypts; only when open. */
+/* Encrypts; only when open.  E_FATAL, and the channel has failed, if more than
+ * CHAN_OUTPUT_MAX would wait. */
 int chan_write(struct chan *c, const void *bytes, size_t len,
     struct err *err);
 
-/* Tells the peer that no more comes. */
+/* Tells the peer that no more comes; what he still sends can be read. */
 void chan_close(struct chan *c);
 
-/* What is to be sent, and that n bytes of it were. */
+/* What is to be sent, and that n bytes of it were (n at most what was there).
+ * The bytes are valid until the next call of any other function. */
 const uint8_t *chan_output(const struct chan *c, size_t *len);
 void chan_output_taken(struct chan *c, size_t n);
 
-/* Decrypted bytes, and that n of them were used, which may decrypt more.  The
- * caller should feed no more while CHAN_INPUT_MAX bytes wait. */
+/* Decrypted bytes, and that n of them were used, which may decrypt more and
+ * fail as chan_feed does.  The caller should feed no more while CHAN_INPUT_MAX
+ * bytes wait; no more than that and one record are ever decrypted. */
 const uint8_t *chan_input(const struct chan *c, size_t *len);
 int chan_input_taken(struct chan *c, size_t n, struct err *err);
 

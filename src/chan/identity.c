@@ -43,7 +43,7 @@ chan_identity_new(const uint8_t seed[static CHAN_SEED_LEN],
 	if (id->key != NULL && EVP_PKEY_get_raw_public_key(id->key,
 	    id->public_key, &len) == 1 && len == KEY_LEN)
 		id->certificate = make_certificate(id->key);
-	if (id->certificate == NULL) {
+	if (id->certificate == NULL || !tls_init(&id->tls)) {
 		ERR_clear_error();
 		chan_identity_free(id);
 		return err_set(err, E_FATAL, NULL, "can't make a key pair");
@@ -57,6 +57,7 @@ chan_identity_free(struct chan_identity *id)
 {
 	if (id == NULL)
 		return;
+	tls_clear(&id->tls);
 	X509_free(id->certificate);
 	EVP_PKEY_free(id->key);         /* wipes the private half */
 	free(id);

@@ -7,11 +7,13 @@
 #include <openssl/x509.h>
 
 #include "chan/chan.h"
+#include "chan/tls.h"
 
 struct chan_identity {
 	EVP_PKEY *key;
 	X509 *certificate;
 	uint8_t public_key[KEY_LEN];
+	struct tls tls;         /* shared by its channels */
 };
 
 #endif

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
+/* proof.c - makes and checks the server name. */
 #include "chan/proof.h"
 
 #include <string.h>
