@@ -22,14 +22,30 @@ data_version(struct engine *e)
 	return v;
 }
 
+/* Others' commits show in data_version once a read transaction begins. */
+static int
+see_commits(struct engine *e)
+{
+	sqlite3_stmt *stmt;
+	int rc;
+
+	if (sqlite3_txn_state(e->db, "main") != SQLITE_TXN_NONE)
+		return SQLITE_OK;
+	rc = engine_cached(e, SLOT_SCHEMA, "PRAGMA main.schema_version", &stmt);
+	return rc == SQLITE_OK ? engine_run(e, stmt) : rc;
+}
+
 /* Reads what another's commit may have changed. */
 static int
 reload(struct engine *e)
 {
-	uint32_t now = data_version(e);
+	uint32_t now;
 	int64_t head = 0;
-	int rc;
+	int rc = see_commits(e);
 
+	if (rc != SQLITE_OK)
+		return rc;
+	now = data_version(e);
 	if (e->tx.head >= 0 && now == e->tx.data_version)
 		return SQLITE_OK;
 	table_forget_state(e);
@@ -206,11 +222,11 @@ tx_begin_merge(struct engine *e)
 	if (e->tx.open && e->tx.folded_journal &&
 	    e->capture->list.n == e->capture->folded && !e->capture->by_journal)
 		return SQLITE_OK;
-	rc = tx_begin(e);
+	rc = lock(e);
+	if (rc == SQLITE_OK)
+		rc = tx_begin(e);
 	if (rc == SQLITE_OK)
 		rc = incoming_flush(e);
-	if (rc == SQLITE_OK)
-		rc = lock(e);
 	return rc == SQLITE_OK ? tx_fold(e) : rc;
 }
 
