@@ -28,7 +28,7 @@ struct table_walk {
 };
 
 static int
-show_table(void *self, const char *table, bool tracked, int64_t rows)
+show_table(void *self, const char *table, bool tracked)
 {
 	const struct table_walk *w = self;
 

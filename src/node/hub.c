@@ -264,7 +264,7 @@ struct tables {
 
 /* FNV-1a of the names of replicated tables. */
 static int
-add_table(void *self, const char *table, bool tracked, int64_t rows)
+add_table(void *self, const char *table, bool tracked)
 {
 	struct tables *t = self;
 

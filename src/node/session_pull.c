@@ -108,7 +108,13 @@ show(struct session *s, const char *stage)
 		.stage = stage, .bytes = s->pulling.bytes,
 		.elapsed_ms = (int64_t)(hub_now(s->hub)
 		    - s->pulling.started_ms) };
+	struct store_result so_far;
 
+	if (s->jobs == NULL)
+		return;
+	store_pull_progress(s->pulling.pull, &so_far);
+	shown.rows = so_far.rows;
+	shown.transactions = so_far.transactions;
 	jobs_progress(s, &shown);
 }
 
