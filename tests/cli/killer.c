@@ -5,6 +5,10 @@
  * middle of it, or just after.  KILLER_AT is n (0: never), KILLER_COUNT a file
  * that gets the number of writes when the program ends by itself.
  */
+/* pwrite and pwrite64 are two names here, and both are to be seen. */
+#undef _FILE_OFFSET_BITS
+#pragma GCC visibility push(default)
+
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <signal.h>
