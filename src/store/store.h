@@ -152,10 +152,12 @@ struct store_entry {
 };
 
 struct store_vector {
-	struct store_entry *entry;  /* sorted by site */
+	struct store_entry *entry;  /* sorted by site, malloc'ed */
 	size_t n;
+	size_t cap;                 /* room in entry; may be left 0 */
 	uint8_t hash[STORE_HASH_LEN];
 };
+void store_vector_clear(struct store_vector *v);
 
 struct store_own_site {
 	uint8_t incarnation[8];
@@ -190,8 +192,10 @@ int store_own_tokens(struct store *s, struct store_entry *out, size_t max,
 int store_common(struct store *s, const struct store_entry *in, size_t n,
     uint64_t *version, struct err *err);
 
-/* Continues as a new incarnation: own changes after `common` are its. */
-int store_fork(struct store *s, uint64_t common, struct err *err);
+/* Continues as a new incarnation: own changes after `common` are its.  At most
+ * once a day because of one remote: E_INTEGRITY (R16). */
+int store_fork(struct store *s, int64_t remote, int64_t now_ms,
+    uint64_t common, struct err *err);
 
 /* True if every entry is covered by the vectors of all tables: nothing to
  * pull. */
@@ -289,6 +293,10 @@ int store_pull_partial(struct store_pull *p, uint8_t hash[static 16],
 int store_pull_end(struct store_pull *p, const struct store_end *end,
     struct store_result *out, struct err *err);
 
+/* How much has come so far, merged or not. */
+void store_pull_progress(const struct store_pull *p,
+    struct store_result *out);
+
 /* Cut or cancelled: what was merged or put into the inbox stays. */
 void store_pull_close(struct store_pull *p, struct store_result *out);
 
@@ -316,7 +324,6 @@ struct store_status {
 	uint64_t pending;           /* journalled, not folded */
 	uint64_t parked;
 	uint64_t tables;
-	uint64_t log_rows_about;
 	uint64_t file_bytes;
 };
 int store_status(struct store *s, struct store_status *out, struct err *err);
@@ -324,7 +331,8 @@ int store_status(struct store *s, struct store_status *out, struct err *err);
 struct store_remote_status {
 	struct store_remote remote;
 	uint64_t held_transactions, held_rows;
-	uint64_t ahead, behind;     /* transactions by what is known locally */
+	uint64_t ahead;             /* own transactions not acknowledged */
+	uint64_t behind;            /* fetched and not merged */
 	bool behind_known;
 	bool ever_pulled;
 };
@@ -336,9 +344,9 @@ int store_remote_status(struct store *s, int64_t remote,
 int store_track(struct store *s, const char *table, bool *already,
     struct err *err);
 int store_untrack(struct store *s, const char *table, struct err *err);
+/* Every table of the user's, by name. */
 int store_table_each(struct store *s, int (*each)(void *self,
-    const char *table, bool tracked, int64_t rows), void *self,
-    struct err *err);
+    const char *table, bool tracked), void *self, struct err *err);
 /* Lint of one table (or all tracked): each finding with a rule name, how grave
  * and the sentence. */
 enum store_lint_grade { LINT_NOTE, LINT_WARNING, LINT_REFUSAL };

@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: MPL-2.0
+/*
+ * fetched.h - what lies in the inbox and whether it may still be merged (R23);
+ * merging it.
+ */
+#ifndef STORE_FETCHED_H
+#define STORE_FETCHED_H
+
+#include "store/inbox.h"
+#include "store/merge.h"
+#include "store/store.h"
+
+/* Drops runs of that remote that don't fit the database any more; *last is
+ * the newest that does, its id 0 if there is none. */
+int fetched_check(struct store *s, int64_t remote,
+    const uint8_t key[static KEY_LEN], struct run *last, struct err *err);
+
+/* Merges all whole transactions that lie there.  *left is a run without END
+ * of which some pages remain, inside a transaction (id 0: none).  Adds to
+ * result what was merged. */
+int fetched_merge(struct store *s, int64_t remote,
+    const uint8_t key[static KEY_LEN], const struct merge_limits *limits,
+    struct run *left, struct store_result *result, struct err *err);
+
+#endif

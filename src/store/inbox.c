@@ -1,0 +1,559 @@
+// SPDX-License-Identifier: MPL-2.0
+#include "store/inbox.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/rd.h"
+#include "store/sql.h"
+#include "store/store_private.h"
+#include "store/vector.h"
+
+enum { INBOX_NUMBER = 1, END_MAX = 64 << 20 };
+
+static const char file_name[] = "inbox.db";
+
+struct inbox {
+	sqlite3 *db;
+	sqlite3_stmt *add;
+};
+
+static const char tables[] =
+    "BEGIN;"
+    "CREATE TABLE run(id INTEGER PRIMARY KEY, remote BLOB NOT NULL,"
+    " database BLOB NOT NULL, own BLOB NOT NULL, asked BLOB NOT NULL,"
+    " ended BLOB);"
+    "CREATE INDEX run_remote ON run(remote);"
+    "CREATE TABLE page(run INTEGER NOT NULL, seq INTEGER NOT NULL,"
+    " inside INTEGER NOT NULL, transactions INTEGER NOT NULL,"
+    " rows INTEGER NOT NULL, bytes INTEGER NOT NULL, data BLOB NOT NULL);"
+    "CREATE UNIQUE INDEX page_run ON page(run, seq, inside, transactions,"
+    " rows, bytes);"
+    "CREATE TABLE part(remote BLOB PRIMARY KEY, hash BLOB NOT NULL,"
+    " total INTEGER NOT NULL, raw INTEGER NOT NULL,"
+    " zipped INTEGER NOT NULL, have INTEGER NOT NULL) WITHOUT ROWID;"
+    "CREATE TABLE piece(id INTEGER PRIMARY KEY, remote BLOB NOT NULL,"
+    " at INTEGER NOT NULL, data BLOB NOT NULL);"
+    "CREATE UNIQUE INDEX piece_at ON piece(remote, at);"
+    "PRAGMA user_version = 1;"
+    "COMMIT;";
+
+/* -- opening ---------------------------------------------------------------- */
+
+/* Made by ourselves first, so that it is private from the start. */
+static int
+make_private(struct store *s, struct err *err)
+{
+	int fd = openat(s->dir, file_name, O_RDWR | O_CREAT | O_NOFOLLOW |
+	    O_CLOEXEC, 0600);
+
+	if (fd < 0)
+		return err_set(err, E_FATAL, "check the permissions of the "
+		    "state directory", "can't open the inbox: %s",
+		    strerror(errno));
+	close(fd);
+	return 0;
+}
+
+static int
+open_file(struct store *s, sqlite3 **db, struct err *err)
+{
+	int64_t number = 0;
+	char *path;
+	int rc;
+
+	*db = NULL;
+	rc = make_private(s, err);
+	if (rc != 0)
+		return rc;
+	if (asprintf(&path, "%s/%s", s->state_dir, file_name) < 0)
+		return err_nomem(err);
+	rc = store_connect(path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOFOLLOW,
+	    s->busy_ms, db, err);
+	free(path);
+	if (rc == 0)
+		rc = sql_do(*db, err, "PRAGMA journal_mode = WAL", "");
+	if (rc == 0)
+		rc = sql_do(*db, err, "PRAGMA synchronous = NORMAL", "");
+	if (rc == 0)
+		rc = sql_do(*db, err, "PRAGMA cache_size = -2048", "");
+	if (rc == 0)
+		rc = sql_int(*db, &number, err, "PRAGMA user_version", "");
+	if (rc == 0 && number == 0) {
+		rc = sqlite3_exec(*db, tables, NULL, NULL, NULL);
+		rc = rc == SQLITE_OK ? 0 : sql_fail(*db, rc, err);
+	} else if (rc == 0 && number != INBOX_NUMBER) {
+		rc = err_set(err, E_FATAL, NULL, "the inbox has format %d",
+		    (int)number);
+	}
+	return rc;
+}
+
+/* Nothing in it can't be fetched again. */
+static void
+remove_file(struct store *s)
+{
+	unlinkat(s->dir, "inbox.db", 0);
+	unlinkat(s->dir, "inbox.db-wal", 0);
+	unlinkat(s->dir, "inbox.db-shm", 0);
+}
+
+int
+inbox_open(struct store *s, struct err *err)
+{
+	struct inbox *i;
+	int rc;
+
+	if (s->inbox != NULL)
+		return 0;
+	i = calloc(1, sizeof *i);
+	if (i == NULL)
+		return err_nomem(err);
+	rc = open_file(s, &i->db, err);
+	if (rc == E_FATAL) {
+		sqlite3_close(i->db);
+		remove_file(s);
+		rc = open_file(s, &i->db, err);
+	}
+	if (rc != 0) {
+		inbox_close(i);
+		return rc;
+	}
+	s->inbox = i;
+	return 0;
+}
+
+void
+inbox_close(struct inbox *i)
+{
+	if (i == NULL)
+		return;
+	sqlite3_finalize(i->add);
+	sqlite3_close(i->db);
+	free(i);
+}
+
+/* Opens it if the file is there: reading makes none. */
+static int
+open_if_there(struct store *s, bool *there, struct err *err)
+{
+	*there = s->inbox != NULL ||
+	    faccessat(s->dir, file_name, F_OK, 0) == 0;
+	return *there ? inbox_open(s, err) : 0;
+}
+
+sqlite3 *
+inbox_handle(struct store *s)
+{
+	return s->inbox->db;
+}
+
+/* -- END as bytes -------------------------------------------------------------- */
+
+void
+store_end_clear(struct store_end *e)
+{
+	size_t i;
+
+	for (i = 0; i < e->ngroups; i++) {
+		free(e->group[i].absent);
+		store_vector_clear(&e->group[i].vector);
+	}
+	free(e->group);
+	memset(e, 0, sizeof *e);
+}
+
+static int
+encode_end(const struct store_end *e, struct buf *b, struct err *err)
+{
+	size_t i, k;
+
+	buf_init(b, END_MAX);
+	buf_add(b, e->cursor, STORE_CURSOR_LEN);
+	buf_add_varint(b, e->ngroups);
+	for (i = 0; i < e->ngroups; i++) {
+		const struct store_end_group *g = &e->group[i];
+
+		buf_add_u8(b, g->complete);
+		buf_add_varint(b, g->nabsent);
+		for (k = 0; k < g->nabsent; k++)
+			buf_add_varint(b, g->absent[k]);
+		buf_add_varint(b, g->vector.n);
+		for (k = 0; k < g->vector.n; k++) {
+			buf_add(b, g->vector.entry[k].site, STORE_SITE_LEN);
+			buf_add_varint(b, g->vector.entry[k].version);
+			buf_add(b, g->vector.entry[k].token,
+			    STORE_TOKEN_LEN);
+		}
+	}
+	return b->failed ? err_nomem(err) : 0;
+}
+
+static int
+decode_end_group(struct rd *r, struct store_end_group *g, struct err *err)
+{
+	struct store_entry e;
+	uint64_t k, n;
+	int rc = 0;
+
+	g->complete = rd_u8(r) != 0;
+	n = rd_varint(r, rd_left(r));
+	g->absent = calloc(n + 1, sizeof *g->absent);
+	if (g->absent == NULL)
+		return err_nomem(err);
+	for (; g->nabsent < n; g->nabsent++)
+		g->absent[g->nabsent] = rd_varint(r, UINT32_MAX);
+	n = rd_varint(r, VECTOR_MAX);
+	for (k = 0; k < n && rc == 0 && !rd_failed(r); k++) {
+		rd_copy(r, sizeof e.site, e.site);
+		e.version = rd_varint(r, INT64_MAX);
+		rd_copy(r, sizeof e.token, e.token);
+		rc = vector_set(&g->vector, &e, err);
+	}
+	return rc;
+}
+
+static int
+decode_end(const uint8_t *data, size_t len, struct store_end *e,
+    struct err *err)
+{
+	struct rd r;
+	uint64_t n;
+	int rc = 0;
+
+	memset(e, 0, sizeof *e);
+	rd_init(&r, data, len);
+	rd_copy(&r, sizeof e->cursor, e->cursor);
+	n = rd_varint(&r, rd_left(&r));
+	e->group = calloc(n + 1, sizeof *e->group);
+	if (e->group == NULL)
+		return err_nomem(err);
+	while (e->ngroups < n && rc == 0)
+		rc = decode_end_group(&r, &e->group[e->ngroups++], err);
+	if (rc == 0 && !rd_done(&r))
+		rc = err_set(err, E_INTEGRITY, NULL, "the inbox is damaged");
+	return rc;
+}
+
+/* -- runs ------------------------------------------------------------------------ */
+
+void
+run_clear(struct run *r)
+{
+	asked_clear(&r->asked);
+	store_end_clear(&r->end);
+	memset(r, 0, sizeof *r);
+}
+
+int
+inbox_begin(struct store *s, const uint8_t key[static KEY_LEN],
+    const struct asked *asked, int64_t *run, struct err *err)
+{
+	uint8_t own[OWN_LEN];
+	struct buf b;
+	bool found;
+	int rc;
+
+	*run = 0;
+	rc = inbox_open(s, err);
+	if (rc == 0)
+		rc = sql_bytes(s->db, own, sizeof own, &found, err,
+		    "SELECT crsql_own()", "");
+	if (rc != 0)
+		return rc;
+	rc = asked_encode(asked, &b, err);
+	if (rc == 0)
+		rc = sql_do(s->inbox->db, err, "INSERT INTO run(remote, "
+		    "database, own, asked) VALUES(?1, ?2, ?3, ?4)", "bbbb", key,
+		    (size_t)KEY_LEN, s->id.database, sizeof s->id.database, own,
+		    sizeof own, b.data, b.len);
+	if (rc == 0)
+		*run = sqlite3_last_insert_rowid(s->inbox->db);
+	buf_clear(&b);
+	return rc;
+}
+
+static int
+insert_page(struct store *s, int64_t run, const uint8_t *page, size_t len,
+    const struct arrival *a, struct err *err)
+{
+	struct inbox *i = s->inbox;
+	bool row;
+	int rc = 0;
+
+	if (i->add == NULL)
+		rc = sql_open(i->db, &i->add, err, "INSERT INTO page VALUES(?1, "
+		    "coalesce((SELECT max(seq) FROM page WHERE run = ?1), 0) + 1, "
+		    "?2, ?3, ?4, ?5, ?6)", "");
+	if (rc != 0)
+		return rc;
+	sqlite3_bind_int64(i->add, 1, run);
+	sqlite3_bind_int(i->add, 2, a->ends_inside);
+	sqlite3_bind_int64(i->add, 3, (int64_t)a->transactions);
+	sqlite3_bind_int64(i->add, 4, (int64_t)a->rows);
+	sqlite3_bind_int64(i->add, 5, (int64_t)len);
+	sqlite3_bind_blob64(i->add, 6, page, len, SQLITE_STATIC);
+	rc = sql_next(i->add, &row, err);
+	sqlite3_reset(i->add);
+	sqlite3_clear_bindings(i->add);
+	return rc;
+}
+
+static int
+write_place(struct store *s, int64_t run, const struct asked *asked,
+    struct err *err)
+{
+	struct buf b;
+	int rc = asked_encode(asked, &b, err);
+
+	if (rc == 0)
+		rc = sql_do(s->inbox->db, err, "UPDATE run SET asked = ?2 "
+		    "WHERE id = ?1", "ib", run, b.data, b.len);
+	buf_clear(&b);
+	return rc;
+}
+
+int
+inbox_add(struct store *s, int64_t run, const uint8_t *page, size_t len,
+    const struct arrival *a, const struct asked *asked, struct err *err)
+{
+	int rc = inbox_open(s, err);
+
+	if (rc == 0)
+		rc = sql_begin(s->inbox->db, err);
+	if (rc != 0)
+		return rc;
+	rc = insert_page(s, run, page, len, a, err);
+	if (rc == 0)
+		rc = write_place(s, run, asked, err);
+	return sql_end(s->inbox->db, rc, err);
+}
+
+int
+inbox_end(struct store *s, int64_t run, const struct asked *asked,
+    const struct store_end *end, struct err *err)
+{
+	struct buf b;
+	int rc;
+
+	rc = encode_end(end, &b, err);
+	if (rc == 0)
+		rc = write_place(s, run, asked, err);
+	if (rc == 0)
+		rc = sql_do(s->inbox->db, err,
+		    "UPDATE run SET ended = ?2 WHERE id = ?1", "ib", run, b.data,
+		    b.len);
+	buf_clear(&b);
+	return rc;
+}
+
+static int
+read_run(sqlite3_stmt *stmt, struct run *out, struct err *err)
+{
+	uint8_t own[OWN_LEN];
+	struct rd r;
+	int rc;
+
+	out->id = sqlite3_column_int64(stmt, 0);
+	sql_column(stmt, 1, out->database, sizeof out->database);
+	sql_column(stmt, 2, own, sizeof own);
+	rd_init(&r, own, sizeof own);
+	rd_copy(&r, STORE_SITE_LEN, out->own.site);
+	out->own.version = rd_u64(&r);
+	rd_copy(&r, STORE_TOKEN_LEN, out->own.token);
+	out->last = sqlite3_column_int64(stmt, 5);
+	out->whole = sqlite3_column_int64(stmt, 6);
+	rc = asked_decode(sqlite3_column_blob(stmt, 3),
+	    (size_t)sqlite3_column_bytes(stmt, 3), &out->asked, err);
+	out->ended = sqlite3_column_type(stmt, 4) != SQLITE_NULL;
+	if (rc == 0 && out->ended)
+		rc = decode_end(sqlite3_column_blob(stmt, 4),
+		    (size_t)sqlite3_column_bytes(stmt, 4), &out->end, err);
+	return rc;
+}
+
+int
+inbox_run(struct store *s, const uint8_t key[static KEY_LEN], int64_t after,
+    struct run *out, struct err *err)
+{
+	sqlite3_stmt *stmt = NULL;
+	bool there, row = false;
+	int rc;
+
+	memset(out, 0, sizeof *out);
+	rc = open_if_there(s, &there, err);
+	if (rc != 0 || !there)
+		return rc;
+	rc = sql_open(s->inbox->db, &stmt, err, "SELECT id, database, own, "
+	    "asked, ended, (SELECT max(seq) FROM page WHERE run = id), "
+	    "(SELECT max(seq) FROM page WHERE run = id AND NOT inside) "
+	    "FROM run WHERE remote = ?1 AND id > ?2 ORDER BY id LIMIT 1", "bi",
+	    key, (size_t)KEY_LEN, after);
+	if (rc == 0)
+		rc = sql_next(stmt, &row, err);
+	if (rc == 0 && row)
+		rc = read_run(stmt, out, err);
+	sqlite3_finalize(stmt);
+	return rc;
+}
+
+int
+inbox_page(struct store *s, int64_t run, int64_t after, sqlite3_stmt **stmt,
+    int64_t *seq, const uint8_t **page, size_t *len, struct err *err)
+{
+	bool row = false;
+	int rc = 0;
+
+	*seq = 0;
+	if (*stmt == NULL)
+		rc = sql_open(s->inbox->db, stmt, err, "SELECT seq, data FROM "
+		    "page WHERE run = ?1 AND seq > ?2 ORDER BY seq LIMIT 1", "");
+	if (rc != 0)
+		return rc;
+	sqlite3_reset(*stmt);
+	sqlite3_bind_int64(*stmt, 1, run);
+	sqlite3_bind_int64(*stmt, 2, after);
+	rc = sql_next(*stmt, &row, err);
+	if (rc == 0 && row) {
+		*seq = sqlite3_column_int64(*stmt, 0);
+		*page = sqlite3_column_blob(*stmt, 1);
+		*len = (size_t)sqlite3_column_bytes(*stmt, 1);
+	}
+	return rc;
+}
+
+int
+inbox_remove_pages(struct store *s, int64_t run, int64_t seq, struct err *err)
+{
+	return sql_do(s->inbox->db, err,
+	    "DELETE FROM page WHERE run = ?1 AND seq <= ?2", "ii", run, seq);
+}
+
+static int
+remove_run(struct store *s, int64_t run, struct err *err)
+{
+	int rc;
+
+	rc = sql_do(s->inbox->db, err, "DELETE FROM page WHERE run = ?1", "i",
+	    run);
+	return rc != 0 ? rc : sql_do(s->inbox->db, err,
+	    "DELETE FROM run WHERE id = ?1", "i", run);
+}
+
+int
+inbox_remove_run(struct store *s, int64_t run, struct err *err)
+{
+	int rc = sql_begin(s->inbox->db, err);
+
+	return rc != 0 ? rc : sql_end(s->inbox->db, remove_run(s, run, err),
+	    err);
+}
+
+static int
+forget(struct store *s, const uint8_t key[static KEY_LEN], struct err *err)
+{
+	static const char *const sql[] = {
+		"DELETE FROM page WHERE run IN "
+		    "(SELECT id FROM run WHERE remote = ?1)",
+		"DELETE FROM run WHERE remote = ?1",
+		"DELETE FROM part WHERE remote = ?1",
+		"DELETE FROM piece WHERE remote = ?1" };
+	size_t i;
+	int rc = 0;
+
+	for (i = 0; i < sizeof sql / sizeof *sql && rc == 0; i++)
+		rc = sql_do(s->inbox->db, err, sql[i], "b", key,
+		    (size_t)KEY_LEN);
+	return rc;
+}
+
+int
+inbox_forget(struct store *s, const uint8_t key[static KEY_LEN],
+    struct err *err)
+{
+	bool there;
+	int rc = open_if_there(s, &there, err);
+
+	if (rc != 0 || !there)
+		return rc;
+	rc = sql_begin(s->inbox->db, err);
+	return rc != 0 ? rc : sql_end(s->inbox->db, forget(s, key, err), err);
+}
+
+int
+inbox_held(struct store *s, const uint8_t key[static KEY_LEN],
+    uint64_t *transactions, uint64_t *rows, struct err *err)
+{
+	sqlite3_stmt *stmt = NULL;
+	bool there, row = false;
+	int rc;
+
+	*transactions = *rows = 0;
+	rc = open_if_there(s, &there, err);
+	if (rc != 0 || !there)
+		return rc;
+	rc = sql_open(s->inbox->db, &stmt, err, "SELECT sum(transactions), "
+	    "sum(rows) FROM page WHERE run IN (SELECT id FROM run WHERE "
+	    "remote = ?1)", "b", key, (size_t)KEY_LEN);
+	if (rc == 0)
+		rc = sql_next(stmt, &row, err);
+	if (row) {
+		*transactions = (uint64_t)sqlite3_column_int64(stmt, 0);
+		*rows = (uint64_t)sqlite3_column_int64(stmt, 1);
+	}
+	sqlite3_finalize(stmt);
+	return rc;
+}
+
+/* -- cleaning up ----------------------------------------------------------------- */
+
+static int
+remove_all(struct store *s, struct err *err)
+{
+	static const char *const sql[] = { "DELETE FROM page",
+		"DELETE FROM run", "DELETE FROM piece", "DELETE FROM part" };
+	size_t i;
+	int rc = 0;
+
+	for (i = 0; i < sizeof sql / sizeof *sql && rc == 0; i++)
+		rc = sql_do(s->inbox->db, err, sql[i], "");
+	return rc;
+}
+
+int
+inbox_count(struct store *s, bool remove, uint64_t *pages, uint64_t *bytes,
+    struct err *err)
+{
+	sqlite3_stmt *stmt = NULL;
+	bool there, row = false;
+	int rc;
+
+	*pages = *bytes = 0;
+	rc = open_if_there(s, &there, err);
+	if (rc != 0 || !there)
+		return rc;
+	rc = sql_open(s->inbox->db, &stmt, err, "SELECT "
+	    "(SELECT count(*) FROM page) + (SELECT count(*) FROM part), "
+	    "coalesce((SELECT sum(bytes) FROM page), 0) + "
+	    "coalesce((SELECT sum(have) FROM part), 0)", "");
+	if (rc == 0)
+		rc = sql_next(stmt, &row, err);
+	if (row) {
+		*pages = (uint64_t)sqlite3_column_int64(stmt, 0);
+		*bytes = (uint64_t)sqlite3_column_int64(stmt, 1);
+	}
+	sqlite3_finalize(stmt);
+	if (rc != 0 || !remove)
+		return rc;
+	rc = sql_begin(s->inbox->db, err);
+	if (rc == 0)
+		rc = sql_end(s->inbox->db, remove_all(s, err), err);
+	/* Gives the space back to the disk. */
+	if (rc == 0)
+		rc = sql_do(s->inbox->db, err, "VACUUM", "");
+	return rc;
+}

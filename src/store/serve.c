@@ -1,0 +1,479 @@
+// SPDX-License-Identifier: MPL-2.0
+/*
+ * serve.c - a pull that a peer makes: pages of one snapshot, then END, on a
+ * connection of their own that never writes.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "store/durable.h"
+#include "store/held.h"
+#include "store/sql.h"
+#include "store/store_private.h"
+#include "store/vector.h"
+
+enum { PLAN_MAX = 64 << 20 };
+
+struct serving_group {
+	char **table;
+	size_t ntables;
+	struct store_vector asked;      /* what the reader has */
+};
+
+struct store_reading {
+	struct store *s;
+	sqlite3 *db;
+	int64_t remote;
+	struct serving_group *group;
+	size_t ngroups;
+	struct buf plan;        /* for crsql_export */
+	sqlite3_stmt *export;
+	bool begun;             /* a page was given: position is its end */
+	uint8_t position[STORE_CURSOR_LEN];
+	bool snapshot;          /* open */
+	bool last;              /* the last page was given */
+};
+
+/* -- what was asked ---------------------------------------------------------- */
+
+/* An entry whose token is not that of our transaction of that version is of
+ * another history: it covers nothing here (R15). */
+static int
+check_entry(struct store_reading *r, struct store_entry *e, struct err *err)
+{
+	uint8_t token[STORE_TOKEN_LEN];
+	struct store_entry own;
+	bool found;
+	int rc;
+
+	rc = store_own_entry(r->db, &own, err);
+	if (rc != 0)
+		return rc;
+	if (memcmp(own.site, e->site, STORE_SITE_LEN) != 0)
+		rc = sql_bytes(r->db, token, sizeof token, &found, err,
+		    "SELECT token FROM ddcp_site WHERE site = ?1 AND "
+		    "version = ?2", "bi", e->site, (size_t)STORE_SITE_LEN,
+		    (int64_t)e->version);
+	else if (own.version == e->version)
+		memcpy(token, own.token, sizeof token), found = true;
+	else if (own.version > e->version)
+		rc = sql_bytes(r->db, token, sizeof token, &found, err,
+		    "SELECT crsql_token(?1, ?2)", "bi", e->site,
+		    (size_t)STORE_SITE_LEN, (int64_t)e->version);
+	else
+		memset(token, 0, sizeof token), found = true;
+	if (rc == 0 && found && memcmp(token, e->token, sizeof token) != 0)
+		e->version = 0;
+	return rc;
+}
+
+static int
+encode_group(struct store_reading *r, const struct store_group *g,
+    struct serving_group *mine, struct err *err)
+{
+	struct buf *b = &r->plan;
+	struct store_entry e;
+	size_t i, n = mine->asked.n;
+	int rc = 0;
+
+	buf_add_varint(b, g->ntables);
+	for (i = 0; i < g->ntables; i++) {
+		buf_add_varint(b, strlen(g->table[i]));
+		buf_add(b, g->table[i], strlen(g->table[i]));
+	}
+	buf_add(b, g->cursor, STORE_CURSOR_LEN);
+	buf_add_varint(b, n);
+	for (i = 0; i < n && rc == 0; i++) {
+		e = mine->asked.entry[i];
+		rc = check_entry(r, &e, err);
+		buf_add(b, e.site, STORE_SITE_LEN);
+		buf_add_varint(b, e.version);
+	}
+	return rc;
+}
+
+static int
+copy_tables(const struct store_group *g, struct serving_group *mine,
+    struct err *err)
+{
+	mine->table = calloc(g->ntables + 1, sizeof *mine->table);
+	if (mine->table == NULL)
+		return err_nomem(err);
+	for (; mine->ntables < g->ntables; mine->ntables++) {
+		mine->table[mine->ntables] = strdup(g->table[mine->ntables]);
+		if (mine->table[mine->ntables] == NULL)
+			return err_nomem(err);
+	}
+	return 0;
+}
+
+/* The vector of a group: whole, or known from before by its hash. */
+static int
+find_vector(struct store_reading *r, const struct store_group *g,
+    struct serving_group *mine, bool *missing, struct err *err)
+{
+	const struct store_vector *known;
+	struct store_vector none = { .n = 0 };
+	int rc;
+
+	*missing = false;
+	if (g->vector_known) {
+		rc = vector_copy(&g->vector, &mine->asked, err);
+		if (rc == 0)
+			rc = vector_sort(&mine->asked, err);
+		return rc != 0 ? rc :
+		    known_add(&r->s->known, r->remote, &mine->asked, err);
+	}
+	vector_rehash(&none);
+	if (memcmp(none.hash, g->vector.hash, STORE_HASH_LEN) == 0)
+		return 0;
+	known = known_find(&r->s->known, r->remote, g->vector.hash);
+	*missing = known == NULL;
+	return known != NULL ? vector_copy(known, &mine->asked, err) : 0;
+}
+
+static int
+take_plan(struct store_reading *r, const struct store_plan *p,
+    bool *need_whole, struct err *err)
+{
+	bool missing;
+	size_t i;
+	int rc = 0;
+
+	r->group = calloc(p->ngroups + 1, sizeof *r->group);
+	if (r->group == NULL)
+		return err_nomem(err);
+	for (i = 0; i < p->ngroups && rc == 0; i++) {
+		r->ngroups++;
+		rc = copy_tables(&p->group[i], &r->group[i], err);
+		if (rc == 0)
+			rc = find_vector(r, &p->group[i], &r->group[i],
+			    &missing, err);
+		if (rc == 0 && missing)
+			*need_whole = true;
+	}
+	return rc;
+}
+
+static int
+encode_plan(struct store_reading *r, const struct store_plan *p,
+    struct err *err)
+{
+	size_t i;
+	int rc = 0;
+
+	buf_init(&r->plan, PLAN_MAX);
+	buf_add_varint(&r->plan, p->ngroups);
+	for (i = 0; i < p->ngroups && rc == 0; i++)
+		rc = encode_group(r, &p->group[i], &r->group[i], err);
+	if (rc == 0 && r->plan.failed)
+		rc = err_nomem(err);
+	return rc;
+}
+
+/* -- the snapshot -------------------------------------------------------------- */
+
+static int
+connect_reading(struct store *s, sqlite3 **out, struct err *err)
+{
+	int rc;
+
+	*out = s->spare;
+	s->spare = NULL;
+	if (*out != NULL)
+		return 0;
+	rc = store_connect(s->db_file, s->readonly ? SQLITE_OPEN_READONLY :
+	    SQLITE_OPEN_READWRITE, s->busy_ms, out, err);
+	if (rc == 0)
+		rc = store_load_engine(*out, err);
+	if (rc == 0)
+		rc = sql_do(*out, err, "PRAGMA query_only = 1", "");
+	if (rc == 0)
+		rc = sql_do(*out, err, "PRAGMA cache_size = -2048", "");
+	return rc;
+}
+
+static int
+open_snapshot(struct store_reading *r, struct err *err)
+{
+	int64_t version;
+	int rc;
+
+	store_fold(r->s);
+	rc = sql_do(r->db, err, "BEGIN", "");
+	if (rc == 0)
+		rc = sql_int(r->db, &version, err, "SELECT crsql_db_version()",
+		    "");
+	/* What is sent must not be made again after a power cut. */
+	if (rc == 0)
+		rc = durable_sync(r->s, r->db, err);
+	if (rc == 0)
+		rc = fork_write_note(r->s, r->db, err);
+	r->snapshot = rc == 0;
+	return rc;
+}
+
+static void
+close_snapshot(struct store_reading *r)
+{
+	if (r->export != NULL) {
+		sqlite3_reset(r->export);
+		sqlite3_clear_bindings(r->export);
+	}
+	if (r->db != NULL && !sqlite3_get_autocommit(r->db))
+		sqlite3_exec(r->db, "ROLLBACK", NULL, NULL, NULL);
+	r->snapshot = false;
+}
+
+/* -- acknowledgements -------------------------------------------------------------- */
+
+/* Where a reader says it has merged us: kept, but no reason to wait for the
+ * write lock. */
+static void
+acknowledge(struct store *s, int64_t remote,
+    const uint8_t cursor[STORE_CURSOR_LEN])
+{
+	static const uint8_t nothing[STORE_CURSOR_LEN];
+
+	if (memcmp(cursor, nothing, sizeof nothing) == 0)
+		return;
+	store_write_ack(s);
+	s->ack.remote = remote;
+	memcpy(s->ack.cursor, cursor, sizeof s->ack.cursor);
+	store_write_ack(s);
+}
+
+void
+store_write_ack(struct store *s)
+{
+	int64_t same;
+	int rc;
+
+	if (s->ack.remote == 0 || s->readonly ||
+	    !sqlite3_get_autocommit(s->db))
+		return;
+	sqlite3_busy_timeout(s->db, 0);
+	rc = sql_int(s->db, &same, NULL, "SELECT count(*) FROM ddcp_remote "
+	    "WHERE id = ?1 AND acked = ?2", "ib", s->ack.remote, s->ack.cursor,
+	    sizeof s->ack.cursor);
+	if (rc == 0 && same == 0)
+		rc = sql_do(s->db, NULL, "UPDATE ddcp_remote SET acked = ?2 "
+		    "WHERE id = ?1", "ib", s->ack.remote, s->ack.cursor,
+		    sizeof s->ack.cursor);
+	sqlite3_busy_timeout(s->db, s->busy_ms);
+	if (rc == 0)
+		s->ack.remote = 0;
+}
+
+/* -- pages ---------------------------------------------------------------------------- */
+
+int
+store_serve(struct store *s, int64_t remote, const struct store_plan *p,
+    bool *need_whole, struct store_reading **out, struct err *err)
+{
+	struct store_reading *r;
+	int rc;
+
+	*out = NULL;
+	*need_whole = false;
+	if (s->unsafe)
+		return err_set(err, E_INTEGRITY, "make it writable, so that it "
+		    "can become a copy of its own", "this database is an older "
+		    "copy of what was sent already");
+	r = calloc(1, sizeof *r);
+	if (r == NULL)
+		return err_nomem(err);
+	r->s = s;
+	r->remote = remote;
+	rc = take_plan(r, p, need_whole, err);
+	if (rc != 0 || *need_whole) {
+		store_serve_close(r);
+		return rc;
+	}
+	rc = connect_reading(s, &r->db, err);
+	if (rc == 0)
+		rc = open_snapshot(r, err);
+	if (rc == 0)
+		rc = encode_plan(r, p, err);
+	if (rc == 0)
+		rc = sql_open(r->db, &r->export, err,
+		    "SELECT crsql_export(?1, ?2, ?3)", "");
+	if (rc != 0) {
+		store_serve_close(r);
+		return rc;
+	}
+	acknowledge(s, remote, p->merged);
+	*out = r;
+	return 0;
+}
+
+/* What the page says: where it ends, and whether it is the last. */
+static int
+read_page_head(struct store_reading *r, const uint8_t *page, size_t len,
+    struct err *err)
+{
+	sqlite3_stmt *stmt;
+	bool row = false;
+	int rc;
+
+	rc = sql_open(r->db, &stmt, err, "SELECT crsql_page_flags(?1), "
+	    "crsql_page_end(?1)", "b", page, len);
+	if (rc == 0)
+		rc = sql_next(stmt, &row, err);
+	if (row) {
+		r->last = (sqlite3_column_int(stmt, 0) & 1) != 0;
+		sql_column(stmt, 1, r->position, sizeof r->position);
+		r->begun = true;
+	}
+	sqlite3_finalize(stmt);
+	return rc;
+}
+
+int
+store_serve_page(struct store_reading *r, size_t max, const uint8_t **page,
+    size_t *len, bool *last, struct err *err)
+{
+	bool row = false;
+	int rc = 0;
+
+	*page = NULL;
+	*len = 0;
+	if (!r->snapshot)
+		rc = open_snapshot(r, err);
+	if (rc != 0)
+		return rc;
+	sqlite3_reset(r->export);
+	sqlite3_bind_blob64(r->export, 1, r->plan.data, r->plan.len,
+	    SQLITE_STATIC);
+	if (r->begun)
+		sqlite3_bind_blob(r->export, 2, r->position,
+		    sizeof r->position, SQLITE_STATIC);
+	sqlite3_bind_int64(r->export, 3, (int64_t)max);
+	rc = sql_next(r->export, &row, err);
+	if (rc != 0)
+		return rc;
+	*page = sqlite3_column_blob(r->export, 0);
+	*len = (size_t)sqlite3_column_bytes(r->export, 0);
+	if (!row || *page == NULL)
+		return err_set(err, E_FATAL, NULL, "the engine gave no page");
+	rc = read_page_head(r, *page, *len, err);
+	*last = r->last;
+	return rc;
+}
+
+void
+store_serve_pause(struct store_reading *r)
+{
+	/* END belongs to the snapshot of the last page. */
+	if (!r->last)
+		close_snapshot(r);
+}
+
+/* -- END ---------------------------------------------------------------------------------- */
+
+/* What is held of exactly these tables. */
+static int
+end_group(struct store_reading *r, const struct held *h,
+    const struct store_entry *own, const struct serving_group *g,
+    struct store_end_group *out, struct err *err)
+{
+	const struct held_table *t;
+	bool any = false;
+	size_t i;
+	int rc = 0;
+
+	out->complete = true;
+	out->absent = calloc(g->ntables + 1, sizeof *out->absent);
+	if (out->absent == NULL)
+		return err_nomem(err);
+	for (i = 0; i < g->ntables && rc == 0; i++) {
+		t = held_find(h, g->table[i]);
+		if (t == NULL)
+			out->absent[out->nabsent++] = i;
+		else if (any)
+			vector_meet(&out->vector, &h->vector[t->vector].v);
+		else
+			rc = vector_copy(&h->vector[t->vector].v, &out->vector,
+			    err);
+		any = any || t != NULL;
+	}
+	if (rc == 0 && any)
+		rc = vector_set(&out->vector, own, err);
+	vector_rehash(&out->vector);
+	return rc;
+}
+
+/* The reader will have what it had and what it is told now: next time it may
+ * name that by its hash. */
+static int
+remember(struct store_reading *r, const struct serving_group *g,
+    const struct store_end_group *end, struct err *err)
+{
+	struct store_vector v = { .n = 0 };
+	int rc;
+
+	rc = vector_copy(&g->asked, &v, err);
+	if (rc == 0)
+		rc = vector_join(&v, &end->vector, err);
+	if (rc == 0)
+		rc = known_add(&r->s->known, r->remote, &v, err);
+	store_vector_clear(&v);
+	return rc;
+}
+
+int
+store_serve_end(struct store_reading *r, struct store_end *out,
+    struct err *err)
+{
+	struct store_entry own;
+	struct held h;
+	size_t i;
+	int rc;
+
+	memset(out, 0, sizeof *out);
+	if (!r->last)
+		return err_set(err, E_FATAL, NULL, "the last page was not read");
+	memcpy(out->cursor, r->position, sizeof out->cursor);
+	out->group = calloc(r->ngroups + 1, sizeof *out->group);
+	if (out->group == NULL)
+		return err_nomem(err);
+	rc = held_load(r->db, &h, err);
+	if (rc == 0)
+		rc = store_own_entry(r->db, &own, err);
+	for (i = 0; i < r->ngroups && rc == 0; i++) {
+		out->ngroups++;
+		rc = end_group(r, &h, &own, &r->group[i], &out->group[i], err);
+		if (rc == 0)
+			rc = remember(r, &r->group[i], &out->group[i], err);
+	}
+	held_clear(&h);
+	return rc;
+}
+
+void
+store_serve_close(struct store_reading *r)
+{
+	size_t i, k;
+
+	if (r == NULL)
+		return;
+	close_snapshot(r);
+	sqlite3_finalize(r->export);
+	/* One connection is kept for the next pull. */
+	if (r->db != NULL && r->s->spare == NULL &&
+	    sqlite3_get_autocommit(r->db)) {
+		sqlite3_db_release_memory(r->db);
+		r->s->spare = r->db;
+	} else {
+		sqlite3_close_v2(r->db);
+	}
+	for (i = 0; i < r->ngroups; i++) {
+		for (k = 0; k < r->group[i].ntables; k++)
+			free(r->group[i].table[k]);
+		free(r->group[i].table);
+		store_vector_clear(&r->group[i].asked);
+	}
+	free(r->group);
+	buf_clear(&r->plan);
+	free(r);
+}

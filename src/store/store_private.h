@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: MPL-2.0
+/*
+ * store_private.h - the state of one open store, and the map of this layer.
+ *
+ *   open.c       connections, opening, closing     init.c   init and deinit
+ *   statedir.c   the state directory               lock.c   lock of `serve`
+ *   identity.c   key and site ids                  keyfile.c  key export
+ *   note.c       what was sent, to notice copies   fork.c   and what follows
+ *   schema.c     the ddcp_* tables                 config.c settings
+ *   remote.c     remotes                           knock.c  strangers' calls
+ *   vector.c     vectors in memory                 held.c   vectors per table
+ *   hello.c      what two databases tell of each other first
+ *   durable.c    durable before sent               known.c  readers' vectors
+ *   serve.c      pages out
+ *   asked.c      what a pull asked for             arrival.c  a page's claims
+ *   pull.c       pages in, as they come            pieces.c   large pages
+ *   merge.c      pages into the database           inbox.c    pages that wait
+ *   fetched.c    what of them may still be merged
+ *   watch.c      who committed                     status.c, track.c, lint.c
+ *   sql.c        SQLite's API made short
+ */
+#ifndef STORE_STORE_PRIVATE_H
+#define STORE_STORE_PRIVATE_H
+
+#include <sqlite3.h>
+
+#include "store/identity.h"
+#include "store/known.h"
+#include "store/lock.h"
+#include "store/store.h"
+
+enum { OWN_LEN = STORE_SITE_LEN + 8 + STORE_TOKEN_LEN };
+
+struct inbox;
+
+struct store {
+	sqlite3 *db;
+	char *db_file;          /* real path */
+	char *state_dir;        /* real path */
+	char *wal_file;
+	int dir;                /* descriptor of state_dir */
+	int busy_ms;
+	bool readonly;          /* asked for, or the file is */
+	bool forked;
+	bool unsafe;            /* a copy that can't be told from another: it
+	                           is read-only, hence has no new incarnation */
+	struct identity id;
+	uint8_t site[STORE_SITE_LEN];   /* of the current incarnation */
+	struct lock lock;
+	struct inbox *inbox;    /* opened at first use */
+	sqlite3 *spare;         /* a connection for the next reading */
+	bool directory_synced;
+	uint8_t noted[STORE_CURSOR_LEN];        /* head in the note */
+	struct known known;
+	struct {                /* what store_changed said last */
+		int64_t data_version;
+		uint64_t merges;
+		bool more;      /* than fitted */
+		struct store_vector entries;
+	} told;
+	uint64_t merges;        /* committed by this handle */
+	struct {                /* acknowledgement not yet written */
+		int64_t remote;
+		uint8_t cursor[STORE_CURSOR_LEN];
+	} ack;
+};
+
+/* -- open.c ------------------------------------------------------------------ */
+
+/* A connection on that file with our settings, and the engine if asked. */
+int store_connect(const char *db_file, int flags, int busy_ms, sqlite3 **out,
+    struct err *err);
+int store_load_engine(sqlite3 *db, struct err *err);
+
+/* The error for a database whose key is not in its state directory. */
+int store_key_is_gone(sqlite3 *db, const char *db_file, struct err *err);
+
+/* E_FATAL if s can't be written. */
+int store_writable(const struct store *s, struct err *err);
+
+/* The own vector entry, as db sees it (R15). */
+int store_own_entry(sqlite3 *db, struct store_entry *out, struct err *err);
+
+/* Takes what plain programs wrote into the log; does nothing, and no error,
+ * where that is not possible now. */
+void store_fold(struct store *s);
+
+/* -- watch.c ----------------------------------------------------------------- */
+
+/* From now on store_changed tells what is new. */
+int store_watch_begin(struct store *s, struct err *err);
+
+/* -- serve.c ----------------------------------------------------------------- */
+
+/* Tries to write down the last acknowledgement. */
+void store_write_ack(struct store *s);
+
+/* -- fork.c -------------------------------------------------------------------- */
+
+/* Compares the note with the database, and continues as a new incarnation if
+ * they don't fit (R16). */
+int fork_check_note(struct store *s, struct err *err);
+
+/* Writes down in the state directory what a reader of db is going to send. */
+int fork_write_note(struct store *s, sqlite3 *db, struct err *err);
+
+#endif

@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: MPL-2.0
+/* track.c - which tables are replicated. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "store/held.h"
+#include "store/schema.h"
+#include "store/sql.h"
+#include "store/store_private.h"
+
+static int
+is_tracked(struct store *s, const char *table, bool *tracked, struct err *err)
+{
+	struct held h;
+	int rc = held_load(s->db, &h, err);
+
+	*tracked = rc == 0 && held_find(&h, table) != NULL;
+	held_clear(&h);
+	return rc;
+}
+
+static int
+check_exists(struct store *s, const char *table, struct err *err)
+{
+	int64_t n;
+	int rc;
+
+	rc = sql_int(s->db, &n, err, "SELECT count(*) FROM sqlite_schema "
+	    "WHERE type IN ('table', 'view') AND name = ?1", "t", table);
+	if (rc == 0 && n == 0)
+		rc = err_set(err, E_NOTFOUND, "make it first; \"ddcp track\" "
+		    "lists those there are", "there is no table %s", table);
+	return rc;
+}
+
+/* The engine's refusal is for people to read. */
+static int
+refused(struct store *s, int rc, struct err *err)
+{
+	if (rc == E_FATAL && (sqlite3_errcode(s->db) & 0xFF) == SQLITE_ERROR)
+		return err_set(err, E_REFUSED, "\"ddcp check TABLE\" says more",
+		    "%s", sqlite3_errmsg(s->db));
+	return rc;
+}
+
+int
+store_track(struct store *s, const char *table, bool *already,
+    struct err *err)
+{
+	int rc;
+
+	*already = false;
+	rc = store_writable(s, err);
+	if (rc == 0)
+		rc = check_exists(s, table, err);
+	if (rc == 0 && (sqlite3_strnicmp(table, "ddcp_", 5) == 0 ||
+	    sqlite3_strnicmp(table, "crsql_", 6) == 0 ||
+	    sqlite3_strnicmp(table, "sqlite_", 7) == 0))
+		rc = err_set(err, E_REFUSED, "choose another name",
+		    "tables of that name are never replicated: %s", table);
+	if (rc == 0)
+		rc = is_tracked(s, table, already, err);
+	if (rc != 0 || *already)
+		return rc;
+	rc = sql_do(s->db, err, "SELECT crsql_as_crr(?1)", "t", table);
+	return refused(s, rc, err);
+}
+
+/* The other tables keep their vectors and cursors, though the log gets another
+ * id: only this table's changes left it. */
+static int
+untrack(struct store *s, const char *table, struct err *err)
+{
+	struct held before, after;
+	int rc;
+
+	rc = held_load(s->db, &before, err);
+	if (rc == 0)
+		rc = held_settle(&before, s->db, err);
+	held_clear(&before);
+	if (rc == 0)
+		rc = sql_do(s->db, err, "SELECT crsql_as_table(?1)", "t", table);
+	rc = refused(s, rc, err);
+	if (rc == 0)
+		rc = held_load(s->db, &after, err);
+	else
+		return rc;
+	if (rc == 0)
+		rc = schema_set(s->db, "log_id", after.log_id,
+		    sizeof after.log_id, err);
+	held_clear(&after);
+	if (rc == 0)
+		rc = sql_do(s->db, err, "DELETE FROM ddcp_table WHERE name = ?1",
+		    "t", table);
+	if (rc == 0)
+		rc = sql_do(s->db, err, "DELETE FROM ddcp_cursor_table "
+		    "WHERE name = ?1", "t", table);
+	return rc;
+}
+
+int
+store_untrack(struct store *s, const char *table, struct err *err)
+{
+	bool tracked = false;
+	int rc;
+
+	rc = store_writable(s, err);
+	if (rc == 0)
+		rc = check_exists(s, table, err);
+	if (rc == 0)
+		rc = is_tracked(s, table, &tracked, err);
+	if (rc == 0 && !tracked)
+		rc = err_set(err, E_NOTFOUND, "\"ddcp track\" lists those that "
+		    "are", "%s is not replicated", table);
+	if (rc == 0)
+		rc = sql_begin(s->db, err);
+	return rc != 0 ? rc : sql_end(s->db, untrack(s, table, err), err);
+}
+
+int
+store_table_each(struct store *s, int (*each)(void *self, const char *table,
+    bool tracked), void *self, struct err *err)
+{
+	sqlite3_stmt *stmt = NULL;
+	struct held h;
+	bool row = true;
+	int rc;
+
+	rc = held_load(s->db, &h, err);
+	if (rc == 0)
+		rc = sql_open(s->db, &stmt, err, "SELECT name FROM sqlite_schema "
+		    "WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE "
+		    "'\\' AND name NOT LIKE 'ddcp\\_%' ESCAPE '\\' AND "
+		    "name NOT LIKE 'crsql\\_%' ESCAPE '\\' AND "
+		    "name NOT LIKE '%\\_\\_crsql\\_%' ESCAPE '\\' ORDER BY name",
+		    "");
+	while (rc == 0 && row) {
+		const char *name;
+
+		rc = sql_next(stmt, &row, err);
+		if (rc != 0 || !row)
+			break;
+		name = (const char *)sqlite3_column_text(stmt, 0);
+		rc = each(self, name, held_find(&h, name) != NULL);
+	}
+	sqlite3_finalize(stmt);
+	held_clear(&h);
+	return rc;
+}

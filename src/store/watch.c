@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: MPL-2.0
+/* watch.c - whether somebody committed, and what is new since. */
+#include <string.h>
+
+#include "store/held.h"
+#include "store/sql.h"
+#include "store/store_private.h"
+#include "store/vector.h"
+
+const char *
+store_watch_file(const struct store *s)
+{
+	char mode[3];
+	bool found;
+
+	if (sql_bytes(s->db, mode, sizeof mode, &found, NULL,
+	    "PRAGMA journal_mode", "") == 0 && found &&
+	    memcmp(mode, "wal", sizeof mode) == 0)
+		return s->wal_file;
+	return s->db_file;
+}
+
+/* Takes plain programs' writes in; E_UNREACHABLE if somebody writes now. */
+static int
+fold(struct store *s, struct err *err)
+{
+	int64_t pending;
+	int rc;
+
+	if (s->readonly || !sqlite3_get_autocommit(s->db))
+		return 0;
+	rc = sql_int(s->db, &pending, err, "SELECT crsql_pending()", "");
+	if (rc == 0 && pending > 0)
+		rc = sql_do(s->db, err, "SELECT crsql_fold()", "");
+	return rc;
+}
+
+/* The newest of each site, our own included. */
+static int
+newest(struct store *s, struct store_vector *out, struct err *err)
+{
+	struct store_entry own;
+	struct held h;
+	int rc;
+
+	memset(out, 0, sizeof *out);
+	rc = held_load(s->db, &h, err);
+	if (rc == 0)
+		rc = held_by_any(&h, out, err);
+	if (rc == 0)
+		rc = store_own_entry(s->db, &own, err);
+	if (rc == 0)
+		rc = vector_set(out, &own, err);
+	held_clear(&h);
+	return rc;
+}
+
+/* What rose since the last call, as much as fits; the rest comes with the
+ * next one, because only what was told is noted. */
+static int
+tell(struct store *s, const struct store_vector *now, struct store_entry *out,
+    size_t max, size_t *n, struct err *err)
+{
+	const struct store_entry *was;
+	size_t i;
+	int rc = 0;
+
+	for (i = 0; i < now->n && rc == 0 && *n < max; i++) {
+		was = vector_find(&s->told.entries, now->entry[i].site);
+		if (was != NULL && was->version >= now->entry[i].version)
+			continue;
+		out[(*n)++] = now->entry[i];
+		rc = vector_set(&s->told.entries, &now->entry[i], err);
+	}
+	return rc;
+}
+
+static int
+look(struct store *s, bool *changed, struct store_entry *out, size_t max,
+    size_t *n, struct err *err)
+{
+	struct store_vector now = { .n = 0 };
+	int64_t version;
+	int rc;
+
+	rc = fold(s, err);
+	if (rc == 0)
+		rc = sql_int(s->db, &version, err, "PRAGMA data_version", "");
+	if (rc != 0)
+		return rc;
+	*changed = version != s->told.data_version ||
+	    s->merges != s->told.merges;
+	if (!*changed && !s->told.more)
+		return 0;
+	rc = newest(s, &now, err);
+	if (rc == 0)
+		rc = tell(s, &now, out, max, n, err);
+	store_vector_clear(&now);
+	if (rc != 0)
+		return rc;
+	s->told.more = *n == max;
+	s->told.data_version = version;
+	s->told.merges = s->merges;
+	return 0;
+}
+
+int
+store_watch_begin(struct store *s, struct err *err)
+{
+	int rc;
+
+	rc = sql_int(s->db, &s->told.data_version, err,
+	    "PRAGMA data_version", "");
+	return rc == 0 ? newest(s, &s->told.entries, err) : rc;
+}
+
+int
+store_changed(struct store *s, bool *changed, struct store_entry *out,
+    size_t max, size_t *n, struct err *err)
+{
+	int rc;
+
+	*changed = false;
+	*n = 0;
+	/* Called again soon if somebody writes: no reason to stand still. */
+	sqlite3_busy_timeout(s->db, 0);
+	rc = look(s, changed, out, max, n, err);
+	sqlite3_busy_timeout(s->db, s->busy_ms);
+	store_write_ack(s);
+	return rc;
+}
