@@ -249,16 +249,19 @@ import_steps(struct import *im, struct page_tx *tx)
 	return rc;
 }
 
-/* A transaction that began in an earlier page goes on under its dbv. */
+/* A transaction that began in an earlier page, or in this one given before,
+ * goes on under its dbv; so do changes of no known version that shared a dbv
+ * at the sender. */
 static bool
 goes_on(const struct import *im, const struct page_tx *tx)
 {
 	const struct incoming *in = im->e->incoming;
 
-	return !(tx->flags & PAGE_TX_BEGINS) && in->import_dbv != 0 &&
-	    in->import_dbv == im->e->tx.current && !im->e->tx.current_own &&
-	    in->import_sver == tx->sver && memcmp(in->import_token,
-	    tx->header + HEADER_LEN - TOKEN_LEN, TOKEN_LEN) == 0;
+	return in->import_dbv != 0 && in->import_dbv == im->e->tx.current &&
+	    !im->e->tx.current_own && in->import_sver == tx->sver &&
+	    memcmp(in->import_token, tx->header + HEADER_LEN - TOKEN_LEN,
+	    TOKEN_LEN) == 0 && (tx->sver == 0 || memcmp(in->import_site,
+	    im->page.site[tx->site].id, SITE_ID_LEN) == 0);
 }
 
 static int
@@ -304,8 +307,11 @@ import_tx(struct import *im, struct page_tx *tx)
 	if (rc == SQLITE_OK)
 		rc = place_flush(im->e);
 	im->site[tx->site] = o.site;
+	if (o.dbv == 0)
+		return rc;      /* nothing won, nothing was begun */
 	in->import_dbv = o.dbv;
 	in->import_sver = o.sver;
+	memcpy(in->import_site, site->id, SITE_ID_LEN);
 	memcpy(in->import_token, tx->header + HEADER_LEN - TOKEN_LEN,
 	    TOKEN_LEN);
 	return rc;

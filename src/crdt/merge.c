@@ -151,6 +151,7 @@ forget_wins(struct merge_row *row)
 		memset(row->win, 0, (size_t)row->room * sizeof *row->win);
 	row->nwon = 0;
 	row->sentinel = false;
+	row->kept = false;
 	row->pending = false;
 }
 
@@ -309,6 +310,7 @@ new_life(struct engine *e, struct merge_row *row)
 				place = row->win[i].seq;
 			row->win[i] = (struct merge_win){ .won = true,
 			    .seq = place };
+			row->kept = true;
 		}
 		return SQLITE_OK;
 	}

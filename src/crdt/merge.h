@@ -58,6 +58,7 @@ struct merge_row {
 	struct meta meta;       /* if live */
 	int room;               /* columns that meta, win, pick hold; -1: none */
 	bool pending;           /* something waits for the close */
+	bool kept;              /* columns of the life before, at version 0 */
 	bool sentinel;          /* the sentinel does */
 	int64_t sentinel_seq;
 	struct merge_win {      /* by column: what does */
@@ -97,6 +98,7 @@ struct incoming {
 	struct val *pk_value;   /* PACK_MAX_COLUMNS of them */
 	int64_t import_dbv;     /* the transaction imported last, for one that */
 	int64_t import_sver;    /* goes on in the next page */
+	uint8_t import_site[SITE_ID_LEN];
 	uint8_t import_token[TOKEN_LEN];
 	int64_t parked_schema;  /* schema when parked changes were tried last */
 };

@@ -266,13 +266,18 @@ close_stored(struct engine *e, struct merge_row *row)
 	return rc;
 }
 
+/* Old values that a resurrection keeps are not the origin's: with them the
+ * row is told as of no version, so that no vector passes them over (R1). */
 int
 merge_close(struct engine *e, struct merge_row *row)
 {
+	int64_t sver = row->origin->sver;
 	int rc;
 
 	if (!row->pending)
 		return SQLITE_OK;
+	if (row->kept)
+		row->origin->sver = 0;
 	if (row->above && is_fresh(row)) {
 		rc = place_fresh(e, row->origin, row->table, row->key,
 		    row->room > 0 ? row->win[0].seq : row->sentinel_seq);
@@ -280,7 +285,8 @@ merge_close(struct engine *e, struct merge_row *row)
 	} else {
 		rc = close_stored(e, row);
 	}
-	row->pending = row->sentinel = row->inserted = false;
+	row->origin->sver = sver;
+	row->pending = row->sentinel = row->inserted = row->kept = false;
 	if (row->nwon > 0)
 		memset(row->win, 0, (size_t)row->room * sizeof *row->win);
 	row->nwon = 0;
