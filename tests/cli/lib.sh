@@ -17,6 +17,7 @@ export LC_ALL=C.UTF-8
 unset DDCP_DB_FILE DB_FILE DDCP_STATE_DIR STATE_DIR DDCP_EXT_FILE EXT_FILE XDG_CONFIG_HOME
 
 : "${DDCP:?the program under test}" "${FIXTURES:?the fixtures}"
+TEST_LIB=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 TEST_DIR=$(mktemp -d "${TMPDIR:-/tmp}/ddcp-test.XXXXXX")
 test_count=0
 test_failed=0
