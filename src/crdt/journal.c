@@ -148,7 +148,12 @@ after_update(struct engine *e, sqlite3_str *s, const struct table *t)
 	char *mask = mask_of(e, t);
 	char *key = sqlite3_mprintf("new.%s", t->rowid);
 
+	/* what changes the key, or the rowid, is told by another trigger */
 	sqlite3_str_appendf(s, " AND old.%s = new.%s", t->rowid, t->rowid);
+	if (!t->integer_key) {
+		sqlite3_str_appendall(s, " AND ");
+		pk_terms(s, t, "old.", "IS", "new.", " AND ", " COLLATE BINARY");
+	}
 	if (mask != NULL && key != NULL)
 		record(s, t, JOURNAL_UPDATE, key, mask, NULL);
 	sqlite3_free(mask);

@@ -80,6 +80,7 @@ begin_dbv(struct engine *e, int64_t dbv, bool own)
 {
 	e->tx.current = dbv;
 	e->tx.current_own = own;
+	e->tx.current_plain = false;
 	e->tx.next_pos = 0;
 }
 
@@ -88,6 +89,7 @@ tx_restore(struct engine *e, const struct tx *then)
 {
 	e->tx.current = then->current;
 	e->tx.current_own = then->current_own;
+	e->tx.current_plain = then->current_plain;
 	e->tx.next_pos = then->next_pos;
 	e->tx.seq = then->seq;
 	e->tx.folded_journal = then->folded_journal;
@@ -134,7 +136,8 @@ tx_import_dbv(struct engine *e, int64_t *out)
 int
 tx_changes_dbv(struct engine *e, int64_t sender, int64_t *out)
 {
-	int64_t dbv = e->tx.current ? e->tx.current : e->tx.head + 1;
+	int64_t dbv = e->tx.current && !e->tx.current_plain ? e->tx.current
+	    : newest(e) + 1;
 	int rc = SQLITE_OK;
 
 	dbv = e->tx.wanted > dbv ? e->tx.wanted : dbv;
@@ -170,7 +173,7 @@ tx_begin(struct engine *e)
 		return rc;
 	e->tx.open = true;
 	e->tx.current = 0;
-	e->tx.current_own = false;
+	e->tx.current_own = e->tx.current_plain = false;
 	e->tx.seq = 0;
 	e->tx.folded_journal = false;
 	e->tx.wrote = false;
@@ -185,7 +188,8 @@ tx_begin(struct engine *e)
 int
 tx_fold(struct engine *e)
 {
-	bool journal = false;
+	bool journal = false, captured;
+	int64_t before = e->tx.current;
 	int rc = SQLITE_OK;
 
 	if (e->tx.folding || !e->tx.open)
@@ -197,9 +201,13 @@ tx_fold(struct engine *e)
 		rc = journal_any(e, &journal);
 		e->tx.folded_journal = !e->capture->by_journal;
 	}
-	if (rc == SQLITE_OK && (journal || e->capture->rc != SQLITE_OK ||
-	    e->capture->list.n > e->capture->folded))
+	captured = e->capture->list.n > e->capture->folded;
+	if (rc == SQLITE_OK && (journal || captured ||
+	    e->capture->rc != SQLITE_OK))
 		rc = fold_all(e, journal);
+	if (journal || captured)
+		e->tx.current_plain = !captured && e->tx.current != before &&
+		    sqlite3_get_autocommit(e->db);
 	e->merging--;
 	e->tx.folding = false;
 	return rc;

@@ -28,6 +28,8 @@ struct tx {
 	int64_t wanted;         /* asked for by crsql_next_db_version */
 	int64_t current;        /* newest given out here; 0: none */
 	bool current_own;
+	bool current_plain;     /* it holds nothing but folded journal: what
+	                           plain programs committed before this began */
 	int64_t next_pos;       /* in current */
 	int64_t seq;            /* next seq of own changes */
 	bool folded_journal;    /* R7: done once per transaction */
