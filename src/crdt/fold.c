@@ -42,6 +42,13 @@ use_table(struct fold *f, struct table *t)
 	return rc;
 }
 
+static void
+raise_hw(struct table *t, int64_t key)
+{
+	if (key > t->hw)
+		t->hw = key;
+}
+
 static int
 append(struct fold *f, int64_t key, int64_t n, uint64_t mask, int64_t seq,
     int64_t stride, struct stamp *at)
@@ -77,8 +84,7 @@ fold_run(struct fold *f, int64_t key, int64_t n)
 	int64_t stride = t->ncol > 0 ? t->ncol : 1;
 	struct stamp at;
 
-	if (key + n - 1 > t->hw)
-		t->hw = key + n - 1;
+	raise_hw(t, key + n - 1);
 	return append(f, key, n, 0, take_seqs(f, n * stride), stride, &at);
 }
 
@@ -111,8 +117,7 @@ fold_single(struct fold *f, int64_t key, int64_t cl)
 			m->col[i] = m->base_at;
 			m->col[i].seq += i;
 		}
-	if (key > t->hw)
-		t->hw = key;
+	raise_hw(t, key);
 	return rc == SQLITE_OK ? meta_put(f->e, t, key, m) : rc;
 }
 
@@ -247,8 +252,7 @@ fold_delete(struct fold *f, const struct record *r)
 	d.dbv = row.dbv;
 	d.pos = row.pos;
 	d.seq = take_seqs(f, 1);
-	if (r->key > t->hw)
-		t->hw = r->key;
+	raise_hw(t, r->key);
 	f->deletes = true;
 	return rc == SQLITE_OK ? dead_put(f->e, t, pk, (int)r->npk, &d) : rc;
 }
@@ -279,8 +283,8 @@ fold_replace(struct fold *f, const struct record *r)
 		rc = meta_sweep(f->e, m);
 	if (rc == SQLITE_OK && m->stored && r->n != r->key)
 		rc = meta_del(f->e, t, r->n);
-	if (r->key > t->hw)
-		t->hw = r->key;
+	raise_hw(t, r->key);
+	raise_hw(t, r->n);
 	f->deletes = true;
 	return rc == SQLITE_OK ? meta_put(f->e, t, r->key, new) : rc;
 }
@@ -292,8 +296,8 @@ fold_move(struct fold *f, const struct record *r)
 	struct table *t = f->table;
 	int rc = meta_get(f->e, t, r->n, &f->meta);
 
-	if (r->key > t->hw)
-		t->hw = r->key;
+	raise_hw(t, r->key);
+	raise_hw(t, r->n);
 	f->deletes = true;
 	return rc == SQLITE_OK ? move_row(f->e, t, &f->meta, r->n, r->key) : rc;
 }
@@ -348,6 +352,8 @@ lower_hw(struct fold *f)
 				below = r[i].key < below ? r[i].key : below;
 			else
 				top = r[i].key > top ? r[i].key : top;
+			if (r[i].op == RECORD_MOVE || r[i].op == RECORD_REPLACE)
+				top = r[i].n > top ? r[i].n : top;
 		}
 		if (below == INT64_MAX)
 			continue;
