@@ -290,26 +290,22 @@ pick_winners(struct engine *e, struct merge_row *row, int64_t cl,
 }
 
 /* A live row takes a new life: by import its clocks are forgotten (R19), by
- * crsql_changes they stay, at version 0 and the new place. */
+ * crsql_changes they stay, at version 0 and the new place (and seq). */
 static int
-new_life(struct engine *e, struct merge_row *row)
+new_life(struct engine *e, struct merge_row *row, int64_t seq)
 {
 	struct meta *m = &row->meta;
-	int64_t place;
 	int i, rc;
 
 	if (row->origin->via == MERGE_CHANGES) {
 		for (i = 0; i < row->room; i++) {
-			place = place_seq(row, i);
 			if (!row->win[i].won && m->col[i].dbv == 0 &&
 			    meta_version(row->table, m, row->key, i) == 0)
 				continue;
 			if (!row->win[i].won)
 				row->nwon++;
-			else
-				place = row->win[i].seq;
 			row->win[i] = (struct merge_win){ .won = true,
-			    .seq = place };
+			    .seq = seq };
 			row->kept = true;
 		}
 		return SQLITE_OK;
@@ -341,15 +337,16 @@ note_write(struct engine *e, struct merge_row *row, int64_t cl,
     const struct merge_cell *cell, int n, int sentinel)
 {
 	bool higher = cl > row->cl;
+	int64_t seq = cell[sentinel >= 0 ? sentinel : 0].seq;
 	int rc = SQLITE_OK;
 
 	if (!row->live)
 		place_blank(row);
 	else if (higher)
-		rc = new_life(e, row);
+		rc = new_life(e, row, seq);
 	if (higher && (row->cl != 0 || cl > 1 || sentinel >= 0)) {
 		row->sentinel = true;
-		row->sentinel_seq = cell[sentinel >= 0 ? sentinel : 0].seq;
+		row->sentinel_seq = seq;
 		row->changes++;
 		e->rows_impacted++;
 	}

@@ -189,9 +189,6 @@ int place_dead(struct engine *e, struct merge_row *row, int64_t cl,
 /* Sets the row's clocks to none. */
 void place_blank(struct merge_row *row);
 
-/* The seq at which column i of the row stands now. */
-int64_t place_seq(const struct merge_row *row, int i);
-
 /* Whether the incoming site id is greater than that of the column's clock;
  * than that of the tombstone. */
 int place_greater_site(struct engine *e, struct merge_row *row, int i,

@@ -156,16 +156,6 @@ place_blank(struct merge_row *row)
 	memset(m->col, 0, (size_t)m->ncol * sizeof *m->col);
 }
 
-int64_t
-place_seq(const struct merge_row *row, int i)
-{
-	const struct meta *m = &row->meta;
-
-	if (m->col[i].dbv != 0)
-		return m->col[i].seq;
-	return (m->base == BASE_AT ? m->base_at.seq : 0) + i;
-}
-
 /* True if what was won is a whole fresh row: all columns at version 1 with
  * consecutive seqs, nothing else known of it. */
 static bool
