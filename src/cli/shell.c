@@ -39,7 +39,10 @@ missing(const char *what, const char *hint)
 int
 cmd_shell(struct cli *cli)
 {
-	static const char *const fixed[] = { "sqlite3", "-cmd" };
+	/* serve folds and merges in between: wait for it, as it does for us */
+	static const char *const fixed[] = { "sqlite3", "-cmd", ".timeout 5000",
+		"-cmd" };
+	enum { NFIXED = sizeof fixed / sizeof *fixed };
 	const char *extension = cli->ext_file ? cli->ext_file
 	    : ddcp_extension_path();
 	char **argv;
@@ -56,10 +59,10 @@ cmd_shell(struct cli *cli)
 		return missing(extension ? extension : "crsqlite.so",
 		    "name the extension with --ext-file or DDCP_EXT_FILE");
 	load = load_command(extension);
-	argv = calloc((size_t)cli->nargs + 8, sizeof *argv);
+	argv = calloc((size_t)cli->nargs + NFIXED + 3, sizeof *argv);
 	if (load == NULL || argv == NULL)
 		return missing("shell", "");
-	for (i = 0; i < 2; i++)
+	for (i = 0; i < NFIXED; i++)
 		argv[n++] = strdup(fixed[i]);
 	argv[n++] = load;
 	for (i = 0; i < cli->nargs; i++)
