@@ -58,8 +58,14 @@ static void
 on_session_close(void *owner, struct session *s, const struct err *why)
 {
 	struct call *c = owner;
+	struct session *other = hub_find(c->node->hub, c->remote.key);
 
 	c->session = NULL;
+	/* The two called each other, and that connection is the one kept. */
+	if (other != NULL) {
+		finish(c, other, NULL);
+		return;
+	}
 	if (is_final(c, why) || c->dial == NULL) {
 		finish(c, NULL, why);
 		return;

@@ -303,6 +303,8 @@ session_opened(struct session *s)
 	const struct err twice = { E_EXISTS, "there is another connection",
 		"" };
 
+	bool replaces = hub_find(s->hub, s->key) != NULL;
+
 	s->open_ms = hub_now(s->hub);
 	if (!hub_admit(s->hub, s)) {
 		session_over(s, &twice);
@@ -311,7 +313,8 @@ session_opened(struct session *s)
 	s->open = true;
 	store_remote_note(s->hub->store, s->remote.id, hub_date(s->hub),
 	    s->place, NULL, NULL);
-	hub_emit(s->hub, &event);
+	if (!replaces)
+		hub_emit(s->hub, &event);
 	hub_wake(s->hub, s->open_ms);
 	if (s->events != NULL)
 		s->events->on_open(s->owner, s);
@@ -377,7 +380,8 @@ session_report(struct session *s)
 	s->open = false;
 	store_remote_note(h->store, s->remote.id, hub_date(h), s->place, NULL,
 	    NULL);
-	if (s->why.code != E_EXISTS)
+	/* Of two connections that crossed people hear as of one. */
+	if (hub_find(h, s->key) == NULL)
 		hub_emit(h, &event);
 	if (h->options.closed != NULL)
 		h->options.closed(h->options.self, s, &s->why);

@@ -7,6 +7,11 @@
  * A commit is several writes, hence several events.  They set a flag only,
  * and a check handle, which runs once in each turn of the loop after all
  * events of that turn, asks the owner to look.
+ *
+ * What was written can be seen a little later: SQLite syncs the file first,
+ * and then says so in shared memory, of which no event tells.  So the owner
+ * looks again after a millisecond, after two more, and so on for some seconds
+ * after the last event.
  */
 #include "node/watch.h"
 
@@ -17,7 +22,7 @@
 
 #include <uv.h>
 
-enum { HANDLES = 4 };
+enum { HANDLES = 4, FIRST_MS = 1, LAST_MS = 2048 };
 
 struct watch {
 	uv_fs_event_t db, wal;
@@ -27,6 +32,7 @@ struct watch {
 	bool on_directory;      /* the second watch, for want of a WAL */
 	bool closing;
 	int open;               /* handles that live */
+	unsigned next_ms;       /* to the next look but one */
 	void (*changed)(void *owner);
 	void *owner;
 };
@@ -52,6 +58,17 @@ handle_closed(uv_handle_t *handle)
 static void watch_wal(struct watch *w);
 
 static void
+on_timer(uv_timer_t *timer)
+{
+	struct watch *w = timer->data;
+
+	/* First, so that the owner may wish for another time. */
+	if (w->next_ms <= LAST_MS)
+		watch_again(w, w->next_ms);
+	w->changed(w->owner);
+}
+
+static void
 on_check(uv_check_t *check)
 {
 	struct watch *w = check->data;
@@ -59,6 +76,7 @@ on_check(uv_check_t *check)
 	uv_check_stop(check);
 	if (w->on_directory)
 		watch_wal(w);
+	watch_again(w, FIRST_MS);
 	w->changed(w->owner);
 }
 
@@ -105,14 +123,6 @@ watch_wal(struct watch *w)
 	/* It may have appeared in between. */
 	if (access(w->wal_file, F_OK) == 0)
 		watch_again(w, 0);
-}
-
-static void
-on_timer(uv_timer_t *timer)
-{
-	struct watch *w = timer->data;
-
-	w->changed(w->owner);
 }
 
 static int
@@ -176,6 +186,7 @@ watch_close(struct watch *w)
 void
 watch_again(struct watch *w, unsigned ms)
 {
+	w->next_ms = ms > 0 ? 2 * ms : FIRST_MS;
 	/* A timer of 0 ms runs in the next turn without waiting for events. */
 	uv_timer_start(&w->timer, on_timer, ms, 0);
 }

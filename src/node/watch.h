@@ -15,7 +15,8 @@ struct watch;
 
 /* Watches the database and its WAL (the same path where there is none), which
  * may come and go.  changed is called from the loop, once for all writes that
- * were noticed in one turn of it. */
+ * were noticed in one turn of it, and a dozen times more in the four seconds
+ * after them. */
 int watch_open(struct uv_loop_s *loop, const char *db_file,
     const char *wal_file, void (*changed)(void *owner), void *owner,
     struct watch **out, struct err *err);
@@ -23,7 +24,7 @@ int watch_open(struct uv_loop_s *loop, const char *db_file,
 /* Ends it; no callback from now on.  w may be NULL. */
 void watch_close(struct watch *w);
 
-/* Makes changed come in this turn of the loop, or after ms. */
+/* Makes changed come after ms, and then ever more rarely. */
 void watch_again(struct watch *w, unsigned ms);
 
 #endif
