@@ -1,0 +1,243 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MPL-2.0
+"""Plays random histories on the engine and on the reference model.  See
+README.md."""
+
+import argparse
+import json
+import os
+import shutil
+import signal
+import sqlite3
+import sys
+import tempfile
+import time
+import traceback
+
+import exchange
+import generate
+from database import Mismatch, Site, read_data, equal_data, CHANGES
+
+SECONDS_A_HISTORY = 60
+
+
+def play(h, extension, directory, trace=None):
+    """Raises Mismatch where the engine differs from the model."""
+    sites = [Site(i, directory, h, extension) for i in range(h["sites"])]
+    for step in h["steps"]:
+        if trace is not None:
+            trace.append(step)
+        perform(sites, step)
+    for site in sites:
+        if site.open_handle:
+            site.sql(site.open_handle, "COMMIT")
+        site.check("e0")
+    converge(sites, trace)
+    newcomer(sites, h, extension, directory)
+    for site in sites:
+        finish(site)
+
+
+def perform(sites, step):
+    if step["do"] == "sql":
+        sites[step["site"]].sql(step["handle"], step["sql"])
+    elif step["do"] == "check":
+        sites[step["site"]].check(step["handle"], query=step.get("query"))
+    elif step["do"] == "reopen":
+        site = sites[step["site"]]
+        if not site.open_handle:
+            site.close(step["handle"])
+            site.check("e0")
+    elif step["do"] == "foreign":
+        exchange.from_stranger(sites[step["site"]], step)
+    else:
+        way = {"changes": exchange.by_changes, "pages": exchange.by_pages}
+        way[step["do"]](sites[step["sender"]], sites[step["receiver"]], step)
+
+
+def facts(site):
+    """What must be equal everywhere at the end."""
+    rows = site.handle("e0").execute(CHANGES).fetchall()
+    return sorted((r[0], r[1], r[2], repr(r[3]), r[4], r[7]) for r in rows)
+
+
+def converge(sites, trace):
+    """Exchanges everything in turn until nothing moves; then all are equal."""
+    if len(sites) == 1:
+        return
+    for turn in range(8):
+        before = [facts(s) for s in sites]
+        for i, receiver in enumerate(sites):
+            for j, sender in enumerate(sites):
+                if i == j:
+                    continue
+                way = (i + j + turn) % 2
+                step = {"do": "changes" if way else "pages", "sender": j,
+                        "receiver": i, "from": "e0", "to": "e1",
+                        "delta": turn < 2, "vector": turn < 2, "cut": 0,
+                        "sizes": [300], "twice": 0, "together": True,
+                        "not_yours": False}
+                if trace is not None:
+                    trace.append(step)
+                perform(sites, step)
+        if [facts(s) for s in sites] == before:
+            break
+    else:
+        raise Mismatch("the sites never come to rest")
+    for site in sites[1:]:
+        if facts(site) != facts(sites[0]):
+            raise Mismatch("clocks of sites 0 and %d differ in the end:\n"
+                           "  %s\n  %s" % (site.index, facts(sites[0]),
+                                           facts(site)))
+        if not equal_data(data(site), data(sites[0])):
+            raise Mismatch("tables of sites 0 and %d differ in the end"
+                           % site.index)
+
+
+def newcomer(sites, h, extension, directory):
+    """A new database that pulls from the last site gets all of it."""
+    new = Site(len(sites), directory, h, extension)
+    step = {"from": "e0", "to": "e0", "delta": True, "vector": True, "cut": 0,
+            "sizes": [150], "twice": 0}
+    exchange.by_pages(sites[-1], new, step)
+    if facts(new) != facts(sites[-1]) or not equal_data(
+            data(new), data(sites[-1])):
+        raise Mismatch("a new database that pulls from site %d differs"
+                       % sites[-1].index)
+    finish(new)
+
+
+def data(site):
+    return read_data(site.handle("e0"), site.tables)
+
+
+def finish(site):
+    db = site.handle("e0")
+    left = db.execute("SELECT crsql_pending()").fetchone()[0]
+    if left:
+        raise Mismatch("%d journalled writes are left" % left)
+    sound = db.execute("PRAGMA integrity_check").fetchone()[0]
+    if sound != "ok":
+        raise Mismatch("integrity_check: %s" % sound)
+    for which in list(site.handles):
+        site.close(which)
+
+
+# -- running apart ----------------------------------------------------------
+
+def attempt(h, extension):
+    """Plays a history in a process of its own, so that a crash is only a
+    failure; None, or what went wrong."""
+    directory = tempfile.mkdtemp(prefix="diff-", dir=scratch())
+    read, write = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.close(read)
+        signal.alarm(SECONDS_A_HISTORY)
+        text = ""
+        try:
+            play(h, extension, directory)
+        except Mismatch as error:
+            text = str(error)
+        except BaseException:
+            text = traceback.format_exc()
+        os.write(write, text.encode()[:60000])
+        os.close(write)
+        os._exit(0)
+    os.close(write)
+    with os.fdopen(read, "rb") as pipe:
+        text = pipe.read().decode(errors="replace")
+    status = os.waitpid(pid, 0)[1]
+    shutil.rmtree(directory, ignore_errors=True)
+    if os.WIFSIGNALED(status):
+        return "killed by signal %d" % os.WTERMSIG(status)
+    if os.WEXITSTATUS(status):
+        return "exit status %d\n%s" % (os.WEXITSTATUS(status), text)
+    return text or None
+
+
+def scratch():
+    return "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+
+
+def shrink(h, extension, seconds=60):
+    """Drops steps as long as it still fails; the shortest found."""
+    until = time.monotonic() + seconds
+    size = max(len(h["steps"]) // 2, 1)
+    while size:
+        i = 0
+        while i < len(h["steps"]) and time.monotonic() < until:
+            fewer = {**h, "steps": h["steps"][:i] + h["steps"][i + size:]}
+            if attempt(fewer, extension):
+                h = fewer
+            else:
+                i += size
+        size //= 2
+    for name in list(h["tables"]):
+        fewer = {**h, "tables": [t for t in h["tables"] if t != name]}
+        if fewer["tables"] and not any(
+                name in s.get("sql", "") for s in h["steps"]) and attempt(
+                    fewer, extension):
+            h = fewer
+    return h
+
+
+def script(h):
+    """The history as SQL, with who runs it as comments."""
+    import tables
+    out = ["-- sites: %d, recursive_triggers %d, merge-equal-values %d" % (
+        h["sites"], h["recursive_triggers"], h["merge_equal_values"])]
+    for name in h["tables"]:
+        out.append(tables.BY_NAME[name].ddl + ";")
+        out.append("SELECT crsql_as_crr('%s');" % name)
+    at = None
+    for s in h["steps"]:
+        if s["do"] in ("changes", "pages", "foreign"):
+            out.append("-- %s" % json.dumps(s))
+            at = None
+            continue
+        here = (s["site"], s["handle"])
+        if here != at:
+            out.append("-- site %d, %s" % here)
+            at = here
+        out.append({"sql": s.get("sql", "") + ";",
+                    "check": "SELECT * FROM crsql_changes%s;" % (
+                        s.get("query") or ""),
+                    "reopen": "-- close and open again"}[s["do"]])
+    return "\n".join(out)
+
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__)
+    p.add_argument("--extension", required=True, help="path of crsqlite.so")
+    p.add_argument("--seeds", type=int, default=200)
+    p.add_argument("--from", type=int, default=1, dest="first")
+    p.add_argument("--no-shrink", action="store_true")
+    p.add_argument("--stop-after", type=int, default=5,
+                   help="failures after which to give up")
+    args = p.parse_args()
+    extension = os.path.abspath(args.extension)
+    if not hasattr(sqlite3.Connection, "enable_load_extension"):
+        print("this Python's sqlite3 can't load extensions")
+        return 77
+    failed = 0
+    for seed in range(args.first, args.first + args.seeds):
+        h = generate.history(seed)
+        why = attempt(h, extension)
+        if not why:
+            continue
+        failed += 1
+        print("seed %d: %s" % (seed, why), flush=True)
+        if not args.no_shrink:
+            h = shrink(h, extension)
+            print("-- shortest history:\n%s\n-- %s\n" % (
+                script(h), attempt(h, extension)), flush=True)
+        if failed >= args.stop_after:
+            break
+    print("%d histories from seed %d, %d failed" % (
+        seed - args.first + 1, args.first, failed))
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,259 @@
+# SPDX-License-Identifier: MPL-2.0
+"""Random histories: a seed becomes a list of steps, plain data that can be
+played, cut down and printed."""
+
+import random
+
+import tables
+
+SAVEPOINTS = ["s1", "s2"]
+
+
+def history(seed):
+    r = random.Random(seed)
+    names = r.sample([t.name for t in tables.TABLES], r.choice([1, 1, 2, 3]))
+    sites = r.choice([1, 1, 2, 2, 3, 4])
+    h = {"seed": seed, "tables": names, "sites": sites,
+         "recursive_triggers": int(r.random() < 0.2),
+         "merge_equal_values": int(r.random() < 0.1), "steps": []}
+    plain = r.choice([0, 0, 0.2, 0.5])
+    for _ in range(r.choice([5, 15, 40])):
+        if sites > 1 and r.random() < 0.25:
+            h["steps"].append(exchange(r, sites))
+        elif r.random() < 0.05:
+            h["steps"].append(foreign(r, names, r.randrange(sites)))
+        else:
+            h["steps"] += transaction(r, names, r.randrange(sites), plain)
+    return h
+
+
+def transaction(r, names, site, plain):
+    """Some statements of one connection of one site."""
+    handle = "p" if r.random() < plain else r.choice(["e0", "e0", "e1"])
+    out = []
+
+    def sql(text):
+        out.append({"do": "sql", "site": site, "handle": handle, "sql": text})
+
+    def check():
+        which = handle if handle != "p" else r.choice(["e0", "e1"])
+        out.append({"do": "check", "site": site, "handle": which,
+                    "query": query(r, names)})
+
+    if r.random() < 0.05:
+        out.append({"do": "reopen", "site": site, "handle": handle})
+    if r.random() < 0.5:
+        sql(statement(r, tables.BY_NAME[r.choice(names)]))
+        if r.random() < 0.6:
+            check()
+        return out
+    sql(r.choice(["BEGIN", "BEGIN IMMEDIATE", "SAVEPOINT s0"]))
+    for _ in range(r.choice([1, 2, 4, 8])):
+        x = r.random()
+        if x < 0.12:
+            sql("SAVEPOINT " + r.choice(SAVEPOINTS))
+        elif x < 0.2:
+            sql("ROLLBACK TO " + r.choice(SAVEPOINTS))
+        elif x < 0.24:
+            sql("RELEASE " + r.choice(SAVEPOINTS))
+        elif x < 0.29:
+            check()
+        else:
+            sql(statement(r, tables.BY_NAME[r.choice(names)]))
+    sql("ROLLBACK" if r.random() < 0.15 else "COMMIT")
+    if r.random() < 0.6:
+        check()
+    return out
+
+
+def exchange(r, sites):
+    sender, receiver = r.sample(range(sites), 2)
+    step = {"sender": sender, "receiver": receiver,
+            "from": r.choice(["e0", "e1"]), "to": r.choice(["e0", "e1"]),
+            "delta": r.random() < 0.6}
+    if r.random() < 0.5:
+        return {**step, "do": "changes", "together": r.random() < 0.7,
+                "not_yours": r.random() < 0.5}
+    return {**step, "do": "pages", "vector": r.random() < 0.6,
+            "sizes": [r.choice([1, 60, 200, 1000, 100000])
+                      for _ in range(3)],
+            "cut": r.choice([0, 0, 1, 2, 4]), "twice": int(r.random() < 0.1)}
+
+
+def foreign(r, names, site):
+    """Changes of a site that is not among us, as somebody's program may
+    write them into crsql_changes: in any order, incomplete, values and keys
+    not yet of their columns' types."""
+    changes = []
+    for _ in range(r.choice([1, 2, 5, 10])):
+        t = tables.BY_NAME[r.choice(names)]
+        cl = r.choice([1, 1, 1, 1, 2, 3, 3, 4])
+        column = r.randrange(len(t.cols)) if t.cols else None
+        if cl % 2 == 0 or column is None or r.random() < 0.1:
+            column = None
+        changes.append({
+            "table": t.name, "key": [r.choice(k) for k in t.keys],
+            "cid": "-1" if column is None else t.cols[column].name,
+            "value": "NULL" if column is None else r.choice(t.values[column]),
+            "version": cl if column is None else r.choice([1, 1, 2, 3]),
+            "cl": cl, "db_version": r.choice([1, 2, 5, 20]),
+            "seq": r.randrange(4), "by": r.choice(["07", "88", "f1"])})
+    return {"do": "foreign", "site": site, "handle": r.choice(["e0", "e1"]),
+            "changes": changes}
+
+
+def query(r, names):
+    """A question to crsql_changes, or none."""
+    if r.random() < 0.6:
+        return None
+    terms = []
+    for _ in range(r.choice([0, 1, 1, 2])):
+        terms.append(r.choice([
+            "db_version %s %d" % (r.choice([">", ">=", "=", "<", "<=", "<>"]),
+                                  r.randrange(8)),
+            '"table" = %s' % "'%s'" % r.choice(names),
+            "cid = '-1'", "cid IS NOT '-1'", "cl > 1", "seq < 2",
+            "col_version = 1", "site_id = crsql_site_id()", "val IS NULL",
+            "site_id IS NOT crsql_site_id()", "site_id IS NULL",
+            "pk = x'010B0161'", "pk IN (x'010901', x'010B0161')",
+            "db_version BETWEEN 2 AND 4"]))
+    order = r.choice(["", "", "db_version DESC, seq", "db_version, seq DESC",
+                      "cl DESC, col_version, db_version", "val, seq",
+                      "db_version DESC, seq DESC", '"table", pk, cid'])
+    return ((" WHERE " + r.choice([" AND ", " OR "]).join(terms)
+             if terms else "") + (" ORDER BY " + order if order else ""))
+
+
+# -- statements -------------------------------------------------------------
+
+def statement(r, t):
+    kinds = [insert, insert, insert, upsert, delete, delete, rekey, copy, bulk]
+    if t.cols:
+        kinds += [update, update, update]
+    if not t.integer_key:
+        kinds += [insert_rowid, move_rowid]
+    return r.choice(kinds)(r, t)
+
+
+def conflict(r):
+    return r.choice(["", "", "", " OR REPLACE", " OR REPLACE", " OR IGNORE",
+                     " OR FAIL", " OR ABORT", " OR ROLLBACK"])
+
+
+def some_key(r, t):
+    """A condition that fits one row, several or all."""
+    x = r.random()
+    if x < 0.15:
+        return ""
+    i = r.randrange(len(t.pk))
+    if x < 0.3:
+        return " WHERE %s %s %s" % (tables.quote(t.pk[i]),
+                                    r.choice([">", "<", "<>"]),
+                                    r.choice(t.keys[i]))
+    return " WHERE " + " AND ".join(
+        "%s = %s" % (tables.quote(n), r.choice(k))
+        for n, k in zip(t.pk, t.keys))
+
+
+def values(r, t):
+    """A row; for an INTEGER PRIMARY KEY sometimes a key of SQLite's choice."""
+    row = [r.choice(k) for k in t.keys] + [r.choice(v) for v in t.values]
+    if t.integer_key and r.random() < 0.2:
+        row[0] = "NULL"
+    return row
+
+
+def insert(r, t):
+    n = r.choice([1, 1, 1, 2, 4])
+    names, rows = t.names, [values(r, t) for _ in range(n)]
+    if t.cols and r.random() < 0.3:     # some columns take their defaults
+        keep = len(t.pk) + r.randrange(len(t.cols))
+        names, rows = names[:keep], [row[:keep] for row in rows]
+    return "INSERT%s INTO %s(%s) VALUES%s" % (
+        conflict(r), t.quoted, ", ".join(names),
+        ", ".join("(%s)" % ", ".join(row) for row in rows))
+
+
+def insert_rowid(r, t):
+    return "INSERT%s INTO %s(%s, %s) VALUES(%s, %s)" % (
+        conflict(r), t.quoted, t.rowid, ", ".join(t.names),
+        r.choice(["1", "2", "3", "7", "100", "-4"]),
+        ", ".join(values(r, t)))
+
+
+def copy(r, t):
+    """INSERT ... SELECT of the table's own rows under other keys."""
+    i = r.randrange(len(t.pk))
+    key = tables.quote(t.pk[i])
+    what = list(t.names)
+    what[i] = r.choice([key + " || 'z'", key + " + 20", r.choice(t.keys[i])])
+    return "INSERT%s INTO %s(%s) SELECT %s FROM %s%s" % (
+        conflict(r), t.quoted, ", ".join(t.names), ", ".join(what), t.quoted,
+        some_key(r, t))
+
+
+def bulk(r, t):
+    """Consecutive keys: what the engine keeps as a run."""
+    first = r.choice([10, 12, 30])
+    n = r.choice([2, 5, 12])
+    key = "n" if t.integer_key else r.choice(["n", "n", "999 - n"])
+    row = [r.choice(k) for k in t.keys[:-1]] + [key] + [
+        r.choice(v) for v in t.values]
+    return ("WITH c(n) AS (SELECT %d UNION ALL SELECT n + 1 FROM c WHERE "
+            "n < %d) INSERT%s INTO %s(%s) SELECT %s FROM c" % (
+                first, first + n - 1, conflict(r), t.quoted,
+                ", ".join(t.names), ", ".join(row)))
+
+
+def upsert(r, t):
+    then = "NOTHING"
+    if t.cols and r.random() < 0.8:
+        c = tables.quote(r.choice(t.cols).name)
+        then = "UPDATE SET %s = %s" % (c, r.choice(
+            ["excluded." + c, "1", c + " + 1"]))
+    elif r.random() < 0.3:
+        i = r.randrange(len(t.pk))
+        then = "UPDATE SET %s = %s" % (tables.quote(t.pk[i]),
+                                       r.choice(t.keys[i]))
+    rows = ["(%s)" % ", ".join(values(r, t)) for _ in range(r.choice([1, 3]))]
+    return "INSERT INTO %s(%s) VALUES%s ON CONFLICT(%s) DO %s" % (
+        t.quoted, ", ".join(t.names), ", ".join(rows),
+        ", ".join(tables.quote(n) for n in t.pk), then)
+
+
+def update(r, t):
+    some = r.sample(range(len(t.cols)), r.randrange(1, len(t.cols) + 1))
+    sets = ["%s = %s" % (tables.quote(t.cols[i].name), r.choice(t.values[i]))
+            for i in some]
+    return "UPDATE%s %s SET %s%s" % (conflict(r), t.quoted, ", ".join(sets),
+                                     some_key(r, t))
+
+
+def rekey(r, t):
+    i = r.randrange(len(t.pk))
+    key = tables.quote(t.pk[i])
+    to = r.choice(t.keys[i])
+    if t.integer_key and r.random() < 0.4:
+        to = key + r.choice([" + 1", " - 1", " + 10"])
+    sets = ["%s = %s" % (key, to)]
+    if t.cols and r.random() < 0.4:
+        j = r.randrange(len(t.cols))
+        sets.append("%s = %s" % (tables.quote(t.cols[j].name),
+                                 r.choice(t.values[j])))
+    return "UPDATE%s %s SET %s%s" % (conflict(r), t.quoted, ", ".join(sets),
+                                     some_key(r, t))
+
+
+def move_rowid(r, t):
+    sets = ["%s = %s" % (t.rowid, r.choice(
+        ["1", "2", "3", "9", "50", t.rowid + " + 1", t.rowid + " - 1"]))]
+    if t.cols and r.random() < 0.3:
+        j = r.randrange(len(t.cols))
+        sets.append("%s = %s" % (tables.quote(t.cols[j].name),
+                                 r.choice(t.values[j])))
+    return "UPDATE%s %s SET %s%s" % (conflict(r), t.quoted, ", ".join(sets),
+                                     some_key(r, t))
+
+
+def delete(r, t):
+    return "DELETE FROM %s%s" % (t.quoted, some_key(r, t))

@@ -1,0 +1,226 @@
+# SPDX-License-Identifier: MPL-2.0
+"""The reference model: what one database must hold, kept as plain maps and
+worked out cell by cell, without any of the engine's ways to save space or
+time.
+
+    data[table][pk]  = {column: value}             the live rows
+    clock[table][pk] = {column or '-1': Entry}     cr-sqlite's clock rows
+
+Local writes follow CRSQL section 4, merges section 7 with REPLICATION R1, R6
+and R19 above it, equal deletes keep the greater site.  A changed primary key
+is a delete and an insert.  What plain writers did waits in `pending` and is
+applied, in order and under one db_version, when the engine would fold it."""
+
+from collections import namedtuple
+
+import tables
+
+Entry = namedtuple("Entry", "version dbv seq site sver")
+# A local write of one row: kind is insert, update, delete or replace.
+Op = namedtuple("Op", "kind table pk row columns")
+# A change as it travels.
+Cell = namedtuple("Cell", "table pk cid value version cl seq site sver")
+
+SENTINEL = "-1"
+
+
+class Model:
+    def __init__(self, site, names):
+        self.site = site            # own site id
+        self.tables = [tables.BY_NAME[n] for n in names]
+        self.data = {n: {} for n in names}
+        self.clock = {n: {} for n in names}
+        self.head = 0
+        self.current = 0            # db_version being given out; 0: none
+        self.current_own = False
+        self.seq = 0
+        self.folded = False         # clocks were written in this transaction
+        self.gaps = False           # ... and some of them rolled back: seqs
+        self.loose = set()          # of these own versions may have gaps
+        self.pending = []
+        self.merge_equal_values = False
+
+    def snapshot(self):
+        """All that a rollback brings back."""
+        deep = {name: {t: {pk: dict(row) for pk, row in rows.items()}
+                       for t, rows in getattr(self, name).items()}
+                for name in ("data", "clock")}
+        flat = {name: getattr(self, name)
+                for name in ("head", "current", "current_own", "seq")}
+        return {**deep, **flat, "pending": list(self.pending)}
+
+    def restore(self, snapshot):
+        self.__dict__.update(snapshot)
+        self.__dict__.update(self.snapshot())   # it may be used again
+        if self.folded:
+            self.gaps = True
+
+    # -- db_versions: CRSQL 5.1, 7.5; REPLICATION R1 -----------------------
+
+    def own_dbv(self):
+        if not (self.current and self.current_own):
+            self.current = max(self.head, self.current) + 1
+            self.current_own = True
+        return self.current
+
+    def changes_dbv(self, sender):
+        if not self.current or sender > self.current:
+            self.current = max(self.head + 1, self.current, sender)
+            self.current_own = False
+        return self.current
+
+    def commit(self):
+        if self.current:
+            self.head = self.current
+        self.end()
+
+    def end(self):
+        self.current, self.current_own, self.seq = 0, False, 0
+        self.folded = self.gaps = False
+
+    # -- local writes: CRSQL section 4 -------------------------------------
+
+    def apply_data(self, op):
+        if op.kind == "delete":
+            del self.data[op.table][op.pk]
+        else:
+            self.data[op.table][op.pk] = dict(op.row)
+
+    def own(self, ops):
+        """Writes of a connection with the extension."""
+        if ops:
+            self.fold()
+        for op in ops:
+            self.apply_data(op)
+            self.apply_clock(op)
+
+    def plain(self, ops):
+        """Writes of a connection without it."""
+        for op in ops:
+            self.apply_data(op)
+            self.pending.append(op)
+
+    def fold(self):
+        ops, self.pending = self.pending, []
+        for op in ops:
+            self.apply_clock(op)
+
+    def apply_clock(self, op):
+        clock = self.clock[op.table]
+        if op.kind == "delete":
+            old = clock.get(op.pk, {}).get(SENTINEL)
+            clock[op.pk] = {SENTINEL: self.next_entry(
+                old.version + 1 if old else 2)}
+            return
+        row = clock.get(op.pk)
+        if op.kind in ("insert", "replace"):
+            row = self.revive(op, row)
+        for c in op.columns:
+            old = row.get(c)
+            row[c] = self.next_entry(old.version + 1 if old else 1)
+
+    def revive(self, op, row):
+        """The sentinel's part of an insert."""
+        if row is None:
+            row = self.clock[op.table][op.pk] = {}
+            if not tables.BY_NAME[op.table].cols:
+                row[SENTINEL] = self.next_entry(1)
+            return row
+        old = row.get(SENTINEL)
+        if old is None:
+            self.next_entry(0)      # its seq is taken all the same
+        else:
+            row[SENTINEL] = self.next_entry(
+                old.version + (2 if old.version % 2 else 1))
+        return row
+
+    def next_entry(self, version):
+        dbv = self.own_dbv()
+        if self.gaps:
+            self.loose.add(dbv)
+        seq, self.seq = self.seq, self.seq + 1
+        return Entry(version, dbv, seq, self.site, dbv)
+
+    # -- merges: CRSQL 7.2, 7.3; R19 ---------------------------------------
+
+    def cl(self, table, pk):
+        row = self.clock[table].get(pk)
+        if not row:
+            return 0
+        return row[SENTINEL].version if SENTINEL in row else 1
+
+    def merge(self, cell, by_import, take_dbv):
+        """Merges one change; how many writes it made (CRSQL 7.7)."""
+        mine = self.cl(cell.table, cell.pk)
+        if cell.cl < mine:
+            return 0
+        if cell.cl % 2 == 0:
+            return self.merge_delete(cell, mine, take_dbv)
+        impacted = 0
+        if cell.cl > mine and (mine != 0 or cell.cl > 1
+                               or cell.cid == SENTINEL):
+            self.resurrect(cell, by_import, take_dbv())
+            impacted = 1
+        if cell.cid == SENTINEL:
+            return impacted
+        if cell.cl == mine and not self.wins(cell):
+            return 0
+        self.make_row(cell)
+        self.data[cell.table][cell.pk][cell.cid] = cell.value
+        self.clock[cell.table].setdefault(cell.pk, {})[cell.cid] = Entry(
+            cell.version, take_dbv(), cell.seq, cell.site, cell.sver)
+        return impacted + 1
+
+    def merge_delete(self, cell, mine, take_dbv):
+        if cell.cl == mine:
+            if cell.cl == 0:
+                return 0
+            old = self.clock[cell.table][cell.pk][SENTINEL]
+            if cell.site <= old.site:
+                return 0
+        self.data[cell.table].pop(cell.pk, None)
+        self.clock[cell.table][cell.pk] = {SENTINEL: Entry(
+            cell.version, take_dbv(), cell.seq, cell.site, cell.sver)}
+        return 1
+
+    def resurrect(self, cell, by_import, dbv):
+        row = self.clock[cell.table].setdefault(cell.pk, {})
+        if by_import:
+            row.clear()
+            self.data[cell.table].pop(cell.pk, None)
+        for cid in row:
+            row[cid] = Entry(0, dbv, cell.seq, cell.site, 0)
+        row[SENTINEL] = Entry(cell.cl, dbv, cell.seq, cell.site, cell.sver)
+        self.make_row(cell)
+
+    def make_row(self, cell):
+        table = tables.BY_NAME[cell.table]
+        self.data[cell.table].setdefault(
+            cell.pk, {c.name: c.default for c in table.cols})
+
+    def wins(self, cell):
+        old = self.clock[cell.table].get(cell.pk, {}).get(cell.cid)
+        if old is None:
+            return True
+        if cell.version != old.version:
+            return cell.version > old.version
+        order = tables.compare(cell.value,
+                               self.data[cell.table][cell.pk][cell.cid])
+        if order == 0 and self.merge_equal_values:
+            return cell.site > old.site
+        return order > 0
+
+    # -- what is seen ------------------------------------------------------
+
+    def changes(self):
+        """The rows of crsql_changes: {(table, pk, cid): (value, cl, Entry)}."""
+        out = {}
+        for table, rows in self.clock.items():
+            for pk, row in rows.items():
+                cl = self.cl(table, pk)
+                for cid, entry in row.items():
+                    value = None
+                    if cid != SENTINEL:
+                        value = self.data[table][pk][cid]
+                    out[table, pk, cid] = (value, cl, entry)
+        return out

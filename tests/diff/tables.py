@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: MPL-2.0
+"""Tables that histories are played on, and values as the engine packs and
+compares them.  Nothing here knows of clocks (model.py) or of SQLite handles
+(database.py)."""
+
+import struct
+
+
+class Column:
+    def __init__(self, name, default=None):
+        self.name = name
+        self.default = default
+
+
+class Table:
+    """pk and cols in the order that the engine counts them by: primary key
+    order, declaration order.  keys and values are SQL literals to draw from,
+    one list a column."""
+
+    def __init__(self, name, ddl, pk, cols, keys, values, rowid="rowid",
+                 integer_key=False):
+        self.name = name
+        self.ddl = ddl
+        self.pk = pk
+        self.cols = cols
+        self.keys = keys
+        self.values = values
+        self.rowid = rowid
+        self.integer_key = integer_key
+        self.quoted = quote(name)
+        self.names = [quote(n) for n in pk] + [quote(c.name) for c in cols]
+
+
+def quote(name):
+    return '"' + name.replace('"', '""') + '"'
+
+
+TEXT_KEYS = ["'a'", "'b'", "'c'", "'d'", "'e'", "''", "1"]
+INT_KEYS = ["-1", "0", "1", "2", "3", "4", "'5'"]
+BLOB_KEYS = ["x''", "x'00'", "x'61'", "'a'", "x'6162'"]
+ANY = ["NULL", "1", "2", "1.0", "1.5", "-1", "'a'", "'b'", "''", "x'01'",
+       "0.0", "'1'"]
+CHECKED = ["1", "2", "3", "13", "NULL"]
+NOT_NULL = ["1", "2.5", "'3'", "NULL", "'x'"]
+
+TABLES = [
+    Table("txt", "CREATE TABLE txt(id TEXT PRIMARY KEY, a, "
+          "b INTEGER DEFAULT 7 CHECK(b <> 13), c TEXT)",
+          ["id"], [Column("a"), Column("b", 7), Column("c")],
+          [TEXT_KEYS], [ANY, CHECKED, ANY]),
+    Table("num", "CREATE TABLE num(id INTEGER PRIMARY KEY, a, "
+          "b REAL NOT NULL DEFAULT 1.5)",
+          ["id"], [Column("a"), Column("b", 1.5)],
+          [INT_KEYS], [ANY, NOT_NULL], rowid="id", integer_key=True),
+    Table("comp", "CREATE TABLE comp(x TEXT NOT NULL, y INTEGER NOT NULL, v, "
+          "w NUMERIC CHECK(w IS NOT 13), PRIMARY KEY(y, x))",
+          ["y", "x"], [Column("v"), Column("w")],
+          [["1", "2"], ["'a'", "'b'", "3"]], [ANY, CHECKED]),
+    Table("only", "CREATE TABLE only(id TEXT PRIMARY KEY NOT NULL)",
+          ["id"], [], [TEXT_KEYS], []),
+    Table("onlyint", "CREATE TABLE onlyint(id INTEGER PRIMARY KEY NOT NULL)",
+          ["id"], [], [INT_KEYS], [], rowid="id", integer_key=True),
+    Table("blb", "CREATE TABLE blb(id BLOB PRIMARY KEY NOT NULL, v)",
+          ["id"], [Column("v")], [BLOB_KEYS], [ANY]),
+    Table('we ird"x', 'CREATE TABLE "we ird""x"("select" , '
+          '"k e""y" TEXT NOT NULL PRIMARY KEY, rowid TEXT)',
+          ['k e"y'], [Column("select"), Column("rowid")],
+          [TEXT_KEYS], [ANY, ANY], rowid="_rowid_"),
+    Table("onlypair", "CREATE TABLE onlypair(x INT NOT NULL, y NOT NULL, "
+          "PRIMARY KEY(x, y))",
+          ["x", "y"], [], [["1", "2"], ["'a'", "x'61'"]], []),
+]
+BY_NAME = {t.name: t for t in TABLES}
+
+
+def _length(n):
+    """The least bytes that hold n."""
+    return n.to_bytes((n.bit_length() + 7) // 8, "big")
+
+
+def pack(values):
+    """CRSQL section 8."""
+    out = bytes([len(values)])
+    for v in values:
+        if v is None:
+            out += b"\x05"
+        elif isinstance(v, int):
+            b = _length(v & 0xFFFFFFFFFFFFFFFF)
+            out += bytes([len(b) << 3 | 1]) + b
+        elif isinstance(v, float):
+            out += b"\x02" + struct.pack(">d", v)
+        else:
+            data = v.encode() if isinstance(v, str) else bytes(v)
+            b = _length(len(data))
+            kind = 3 if isinstance(v, str) else 4
+            out += bytes([len(b) << 3 | kind]) + b + data
+    return out
+
+
+def _rank(v):
+    if v is None:
+        return 0
+    return {bytes: 1, str: 2, float: 3, int: 4}[type(v)]
+
+
+def compare(a, b):
+    """Which value wins a tie (CRSQL 7.3): negative if a < b."""
+    if _rank(a) != _rank(b):
+        return _rank(a) - _rank(b)
+    if a is None:
+        return 0
+    if isinstance(a, str):
+        a, b = a.encode(), b.encode()
+    return (a > b) - (a < b)
+
+
+def differs(a, b):
+    """Whether an update from a to b is a change."""
+    return compare(a, b) != 0
+
+
+def same(a, b):
+    """Equal in type and value, as two ends must hold it."""
+    return type(a) is type(b) and a == b
