@@ -29,7 +29,8 @@ enum {
 
 	WIRE_PAGE_WANTED = 262144,      /* asked of the engine */
 	WIRE_PAGE_MAX = (1 << 30) + (1 << 20),  /* a page of one large row */
-	WIRE_EXPANSION_MAX = 64,        /* of a compressed page */
+	WIRE_EXPANSION_MAX = 64,        /* of a compressed page ... */
+	WIRE_EXPANSION_FREE = 1 << 20,  /* ... that is larger than this */
 	WIRE_PAGE_MEMORY = 4 << 20,     /* larger ones go piece by piece to the
 	                                   store, and are not compressed by us */
 };

@@ -44,8 +44,9 @@ zip_pack(struct zip *z, const uint8_t *data, size_t len, struct buf *out,
 bool
 zip_may_expand(uint64_t len, uint64_t raw)
 {
-	return raw > 0 && raw <= WIRE_PAGE_MAX
-	    && (raw - 1) / WIRE_EXPANSION_MAX < len;
+	return raw > 0 && len > 0 && raw <= WIRE_PAGE_MAX
+	    && (raw <= WIRE_EXPANSION_FREE
+	    || (raw - 1) / WIRE_EXPANSION_MAX < len);
 }
 
 int
