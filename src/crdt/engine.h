@@ -10,6 +10,8 @@
  *   capture.c   the preupdate hook: writes become records
  *   journal.c   writes of plain programs: triggers, and reading the journal
  *   fold.c      records become clocks, tombstones and log rows
+ *   fold_list.c the records of a fold         fold_hw.c  highest keys before
+ *   keymap.c    a map by table and key
  *   move.c      rows that get another rowid
  *   meta.c      clock rows: codec, get, put       dead.c  tombstones
  *   log.c       the log: append, sweep, headers   site.c  site ordinals

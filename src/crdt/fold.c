@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "crdt/fold_hw.h"
 #include "crdt/fold_list.h"
 #include "crdt/journal.h"
 #include "crdt/log.h"
@@ -330,48 +331,11 @@ fold_record(struct fold *f, int i, int *taken)
 	return SQLITE_OK;
 }
 
-/* Before journalled rows are looked at: the highest key of each table as it
- * was before them.  Too high is safe, it only costs a run. */
-static int
-lower_hw(struct fold *f)
-{
-	const struct record *r = f->list.list->record;
-	struct engine *e = f->e;
-	struct table *t;
-	int64_t below, top, stored;
-	int i, k, rc = SQLITE_OK;
-
-	for (k = 0; k < e->tables.n && rc == SQLITE_OK; k++) {
-		t = &e->tables.table[k];
-		below = INT64_MAX;
-		top = 0;
-		for (i = f->list.from; i < f->list.to; i++) {
-			if (r[i].table != t->id)
-				continue;
-			if (r[i].op == RECORD_INSERT || r[i].op == RECORD_RUN)
-				below = r[i].key < below ? r[i].key : below;
-			else
-				top = r[i].key > top ? r[i].key : top;
-			if (r[i].op == RECORD_MOVE || r[i].op == RECORD_REPLACE)
-				top = r[i].n > top ? r[i].n : top;
-		}
-		if (below == INT64_MAX)
-			continue;
-		stored = 0;
-		rc = engine_int(e, &stored, "SELECT hw FROM crsql_tbl WHERE id = %d",
-		    t->id);
-		if (rc == SQLITE_OK)
-			rc = table_max_key(e, t, below, &t->hw);
-		t->hw = t->hw > stored ? t->hw : stored;
-		t->hw = t->hw > top ? t->hw : top;
-	}
-	return rc;
-}
-
 static int
 work(struct fold *f)
 {
-	int i, taken, rc = f->journal ? lower_hw(f) : SQLITE_OK;
+	int i, taken, rc = f->journal ? fold_lower_hw(f->e, &f->list)
+	    : SQLITE_OK;
 
 	for (i = f->list.from; i < f->list.to && rc == SQLITE_OK; i += taken)
 		rc = fold_record(f, i, &taken);

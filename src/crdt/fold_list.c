@@ -4,69 +4,13 @@
 #include <string.h>
 
 #include "crdt/journal.h"
+#include "crdt/keymap.h"
 #include "crdt/val.h"
 
 SQLITE_EXTENSION_INIT3
 
 /* A hint of the journal, until it is resolved: key, pk as of DELETE. */
 enum { RECORD_HINT = RECORD_MOVE + 1, RECORD_NOTHING };
-
-/* -- a map from (table, key) to the number of a record ------------------------- */
-
-struct map {
-	struct slot {
-		int64_t key;
-		int table;      /* 0: empty */
-		int index;
-	} *slot;
-	uint64_t mask;
-};
-
-static int
-map_init(struct map *m, int n)
-{
-	uint64_t room = 64;
-
-	while (room < (uint64_t)n * 2 + 2)
-		room *= 2;
-	m->slot = sqlite3_malloc64(room * sizeof *m->slot);
-	if (m->slot == NULL)
-		return SQLITE_NOMEM;
-	memset(m->slot, 0, room * sizeof *m->slot);
-	m->mask = room - 1;
-	return SQLITE_OK;
-}
-
-static struct slot *
-map_find(struct map *m, int table, int64_t key)
-{
-	uint64_t h = ((uint64_t)key * 0x9E3779B97F4A7C15u) ^ (uint64_t)table;
-	struct slot *s;
-
-	for (h ^= h >> 29;; h++) {
-		s = &m->slot[h & m->mask];
-		if (s->table == 0 || (s->table == table && s->key == key))
-			return s;
-	}
-}
-
-static void
-map_set(struct map *m, int table, int64_t key, int index)
-{
-	struct slot *s = map_find(m, table, key);
-
-	s->table = table;
-	s->key = key;
-	s->index = index;
-}
-
-static int
-map_get(struct map *m, int table, int64_t key)
-{
-	struct slot *s = map_find(m, table, key);
-
-	return s->table == 0 ? -1 : s->index;
-}
 
 /* -- reading the journal ------------------------------------------------------------ */
 
@@ -215,14 +159,14 @@ static int
 resolve_hints(struct engine *e, struct record_list *l)
 {
 	struct record *r;
-	struct map next;
+	struct keymap next;
 	bool there;
-	int i, j, rc = map_init(&next, l->n);
+	int i, j, rc = keymap_init(&next, l->n);
 
 	for (i = l->n - 1; i >= 0 && rc == SQLITE_OK; i--) {
 		r = &l->record[i];
 		if ((int)r->op == RECORD_HINT) {
-			j = map_get(&next, r->table, r->key);
+			j = keymap_get(&next, r->table, r->key);
 			if (j >= 0) {
 				there = !puts_row(&l->record[j], r->key);
 			} else {
@@ -232,16 +176,16 @@ resolve_hints(struct engine *e, struct record_list *l)
 			if (j >= 0 && l->record[j].op == RECORD_DELETE &&
 			    together(l, i, j))
 				l->record[j].changes = 1;
-			map_set(&next, r->table, r->key, i);
+			keymap_set(&next, r->table, r->key, i);
 			r->op = there ? (enum record_op)RECORD_NOTHING : RECORD_DELETE;
 			r->changes = there ? 0 : 1;     /* by REPLACE */
 			continue;
 		}
-		map_set(&next, r->table, r->key, i);
+		keymap_set(&next, r->table, r->key, i);
 		if (r->op == RECORD_REPLACE || r->op == RECORD_MOVE)
-			map_set(&next, r->table, r->n, i);
+			keymap_set(&next, r->table, r->n, i);
 	}
-	sqlite3_free(next.slot);
+	keymap_free(&next);
 	return rc;
 }
 
@@ -272,7 +216,7 @@ find_leaves(struct fold_list *f)
 {
 	const struct record *r;
 	bool any = false;
-	struct map map;
+	struct keymap map;
 	int64_t key;
 	int i, n = f->to - f->from, rc;
 
@@ -281,16 +225,16 @@ find_leaves(struct fold_list *f)
 	if (!any)
 		return SQLITE_OK;
 	f->leave = sqlite3_malloc64(sizeof *f->leave * (uint64_t)(n + 1));
-	rc = f->leave ? map_init(&map, n) : SQLITE_NOMEM;
+	rc = f->leave ? keymap_init(&map, n) : SQLITE_NOMEM;
 	if (rc != SQLITE_OK)
 		return rc;
 	for (i = f->to - 1; i >= f->from; i--) {
 		r = &f->list->record[i];
-		f->leave[i - f->from] = map_get(&map, r->table, r->key);
+		f->leave[i - f->from] = keymap_get(&map, r->table, r->key);
 		if (leaves(r, &key))
-			map_set(&map, r->table, key, i);
+			keymap_set(&map, r->table, key, i);
 	}
-	sqlite3_free(map.slot);
+	keymap_free(&map);
 	return SQLITE_OK;
 }
 

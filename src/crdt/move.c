@@ -95,7 +95,7 @@ settle(struct engine *e, const struct table *t, struct meta *m, int64_t key)
 		m->col[i] = at;
 		m->col[i].seq += i;
 	}
-	if (m->ncol == 0 && found) {
+	if (m->ncol == 0 && found && !m->has_sentinel) {
 		m->has_sentinel = true;
 		m->sentinel = at;
 		m->sentinel.version = m->cl;
