@@ -336,8 +336,14 @@ make(struct engine *e, const char *name)
 		rc = engine_exec(e, "CREATE TABLE main.\"%w__crsql_meta\"("
 		    "key INTEGER PRIMARY KEY, m BLOB NOT NULL);"
 		    "CREATE TABLE main.\"%w__crsql_dead\"(pk BLOB PRIMARY KEY, "
-		    "m BLOB NOT NULL) WITHOUT ROWID;"
-		    "INSERT INTO crsql_tbl(name) VALUES(%Q)", name, name, name);
+		    "m BLOB NOT NULL) WITHOUT ROWID;", name, name);
+	/* numbers are not used twice: a table made again is another one */
+	if (rc == SQLITE_OK)
+		rc = engine_exec(e, "INSERT INTO crsql_tbl(id, name) SELECT 1 + max("
+		    "(SELECT coalesce(max(id), 0) FROM crsql_tbl), coalesce((SELECT "
+		    "value FROM crsql_master WHERE key = 'last_table'), 0)), %Q;"
+		    "INSERT OR REPLACE INTO crsql_master SELECT 'last_table', "
+		    "max(id) FROM crsql_tbl", name);
 	if (rc == SQLITE_OK)
 		rc = engine_int(e, &id, "SELECT id FROM crsql_tbl WHERE name = %Q", name);
 	/* columns that a table begins with have no birthday */
