@@ -402,7 +402,7 @@ retry_place(struct apply *a, struct merge_origin *o,
 {
 	sqlite3_stmt *stmt;
 	int64_t site, sver;
-	bool found, gone = false, has_key;
+	bool found = false, gone = false, has_key;
 	int rc;
 
 	rc = log_origin(a->e, at->dbv, at->pos, &site, &sver);
