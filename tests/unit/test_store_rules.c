@@ -300,8 +300,8 @@ r12_table_dropped_and_made_again(void **state)
 	pull(&b, &a);
 	expect(&b, "SELECT * FROM u ORDER BY 1", "u1|1\nu2|2\n");
 	/* Without a pull in between. */
-	sql(&b, "DROP TABLE u; SELECT crsql_db_version(); SELECT count(*) "
-	    "FROM crsql_changes; %s", second_table);
+	sql(&b, "DROP TABLE u");
+	sql(&b, "%s", second_table);
 	pull(&b, &a);
 	expect(&b, "SELECT * FROM u ORDER BY 1", "u1|1\nu2|2\n");
 	site_close(&a);
