@@ -545,12 +545,14 @@ capture_rollback_to(struct engine *e, int id)
 	bool found = false;
 
 	while (c->nmark > 0 && c->mark[c->nmark - 1].id >= id) {
-		m = c->mark[--c->nmark];
-		found = true;
+		found = c->mark[--c->nmark].id == id;
+		if (found)
+			m = c->mark[c->nmark];
 	}
 	if (!found && c->nmark > 0)
 		return;
-	/* without a mark the transaction began inside the savepoint */
+	/* without a mark of its own the savepoint is older than all records (the
+	 * one that began the transaction has id -1) */
 	c->list.n = m.n;
 	c->list.bytes.len = m.bytes;
 	c->folded = m.folded;
