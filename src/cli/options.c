@@ -293,13 +293,41 @@ parse_options(struct cli *cli, int argc, char **argv, bool *help)
 	return rc;
 }
 
+/* An address may begin with '-': it gets its prefix, by which it is a word
+ * and no option.  Nothing else that begins so is 43 characters of an
+ * address. */
+static int
+prefix_addresses(const struct cli *cli, int argc, char **argv)
+{
+	static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+	    "abcdefghijklmnopqrstuvwxyz0123456789-_";
+	enum { KEY_CHARS = 43 };
+	size_t n;
+	char *word;
+	int i;
+
+	for (i = 1; i < argc; i++) {
+		if (argv[i][0] != '-')
+			continue;
+		n = strspn(argv[i], alphabet);
+		if (n != KEY_CHARS || (argv[i][n] != '\0' && argv[i][n] != '@'))
+			continue;
+		if (asprintf(&word, "VLD0:%s", argv[i]) < 0)
+			return cli_usage(cli, "out of memory");
+		argv[i] = word;         /* lives as long as the program */
+	}
+	return 0;
+}
+
 int
 cli_parse(struct cli *cli, int argc, char **argv, bool *help)
 {
 	int rc;
 
 	*help = false;
-	rc = take_verb(cli, &argc, argv);
+	rc = prefix_addresses(cli, argc, argv);
+	if (rc == 0)
+		rc = take_verb(cli, &argc, argv);
 	if (rc == 0)
 		rc = parse_options(cli, argc, argv, help);
 	if (rc != 0 || *help || cli->verb == NULL)

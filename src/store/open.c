@@ -18,7 +18,7 @@
  * after one. */
 static const char settings[] =
     "PRAGMA cell_size_check = 1;"
-    "PRAGMA cache_size = -16384;"
+    "PRAGMA cache_size = -49152;"
     "PRAGMA journal_size_limit = 16777216;";
 
 /* -- connections --------------------------------------------------------- */
