@@ -94,14 +94,18 @@ static void
 on_dial_fail(void *owner, const struct err *why)
 {
 	struct call *c = owner;
+	struct err said = c->why.code != 0 ? c->why : *why;
 
 	c->dial = NULL;
+	if (said.hint[0] == '\0' && said.code == E_UNREACHABLE)
+		snprintf(said.hint, sizeof said.hint, "is `ddcp serve` running "
+		    "there, and is that its place?");
 	if (c->session != NULL) {
 		/* Connected, and the other end never came to an answer. */
 		session_end(c->session, E_UNREACHABLE, "too slow");
 		c->session = NULL;
 	}
-	finish(c, NULL, c->why.code != 0 ? &c->why : why);
+	finish(c, NULL, &said);
 }
 
 int
