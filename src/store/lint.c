@@ -11,6 +11,11 @@
 #include "store/sql.h"
 #include "store/store_private.h"
 
+/* An SQL expression: the words of a piece of SQL, a blank on each side. */
+#define WORDS(sql) "lower(replace(replace(replace(replace(replace(replace(" \
+	sql ", '(', ' '), '\"', ' '), ';', ' '), '[', ' '), ']', ' '), " \
+	"char(10), ' ')) || ' '"
+
 static const struct rule {
 	const char *name;
 	enum store_lint_grade grade;
@@ -74,8 +79,8 @@ static const struct rule {
 	    "AND g.sql NOT LIKE '%crsql\\_internal\\_sync\\_bit%' ESCAPE '\\' "
 	    "AND EXISTS(SELECT 1 FROM sqlite_schema AS m WHERE m.type = "
 	    "'trigger' AND m.name = m.tbl_name || '__crsql_itrig' AND "
-	    "instr(lower(substr(g.sql, instr(lower(g.sql), 'begin'))), "
-	    "lower(m.tbl_name)) > 0)",
+	    "instr(" WORDS("substr(g.sql, instr(lower(g.sql), 'begin'))") ", "
+	    "' ' || lower(m.tbl_name) || ' ') > 0)",
 	    "trigger %s names a replicated table: what it writes in a merge is "
 	    "not passed on, so that databases may differ; let it do nothing when "
 	    "crsql_internal_sync_bit() is 1" },

@@ -299,8 +299,9 @@ r12_table_dropped_and_made_again(void **state)
 	sql(&b, "%s", second_table);
 	pull(&b, &a);
 	expect(&b, "SELECT * FROM u ORDER BY 1", "u1|1\nu2|2\n");
-	/* Without a pull in between. */
+	/* Without a pull in between, but seen to be gone. */
 	sql(&b, "DROP TABLE u");
+	sql(&b, "SELECT count(*) FROM crsql_changes");
 	sql(&b, "%s", second_table);
 	pull(&b, &a);
 	expect(&b, "SELECT * FROM u ORDER BY 1", "u1|1\nu2|2\n");

@@ -86,6 +86,7 @@ open_handle(const char *file, bool with_engine)
 
 	assert_int_equal(sqlite3_open(file, &db), SQLITE_OK);
 	sqlite3_busy_timeout(db, 2000);
+	sqlite3_exec(db, "PRAGMA synchronous = OFF", NULL, NULL, NULL);
 	if (with_engine && crdt_load(db, &why) != SQLITE_OK)
 		fail_msg("engine: %s", why != NULL ? why : "");
 	return db;

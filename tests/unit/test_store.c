@@ -1,0 +1,669 @@
+// SPDX-License-Identifier: MPL-2.0
+/*
+ * test_store.c - opening, initialising, the key, remotes, settings, tables,
+ * what is new: everything about one database.
+ */
+#include "test_store_site.h"
+
+static void
+path_of(char out[SITE_PATH_MAX], const char *name)
+{
+	snprintf(out, SITE_PATH_MAX, "%s/%s", scratch, name);
+}
+
+/* -- opening ------------------------------------------------------------------ */
+
+static int
+try_open(const char *file, struct err *err)
+{
+	struct store_open how = { .db_file = file, .busy_ms = 50 };
+	struct store *s;
+	int rc = store_open(&how, &s, err);
+
+	store_close(s);
+	return rc;
+}
+
+static void
+opening_what_is_none_of_ours(void **state)
+{
+	char file[SITE_PATH_MAX], copy[SITE_PATH_MAX];
+	struct store_init how = { .db_file = file, .busy_ms = 50 };
+	struct err err;
+	bool already;
+	sqlite3 *db;
+	FILE *f;
+
+	path_of(file, "none.db");
+	assert_int_equal(try_open(file, &err), E_NOTFOUND);
+	assert_int_equal(access(file, F_OK), -1);
+	path_of(file, "nodir/none.db");
+	assert_int_equal(try_open(file, &err), E_NOTFOUND);
+	assert_int_equal(store_init(&how, &already, &err), E_NOTFOUND);
+	path_of(file, "plain.db");
+	db = open_handle(file, false);
+	exec(db, "CREATE TABLE t(x)");
+	sqlite3_close(db);
+	path_of(copy, "copy.db");
+	copy_file(file, copy);
+	assert_int_equal(try_open(file, &err), E_NOTFOUND);
+	assert_true(err.hint[0] != '\0');
+	path_of(file, "text.db");
+	f = fopen(file, "w");
+	fputs("this is no database, though it is a file of some length\n", f);
+	fclose(f);
+	assert_int_equal(try_open(file, &err), E_FATAL);
+	assert_int_equal(store_init(&how, &already, &err), E_FATAL);
+	assert_true(err.hint[0] != '\0');
+}
+
+static void
+opening_a_newer_format(void **state)
+{
+	struct site a;
+	struct err err;
+
+	site_make(&a, "alice");
+	plain_sql(&a, "UPDATE ddcp_meta SET value = 99 WHERE key = 'schema'");
+	site_close(&a);
+	assert_int_equal(try_open(a.file, &err), E_FATAL);
+	assert_non_null(strstr(err.text, "newer"));
+}
+
+static void
+locked_by_another_program(void **state)
+{
+	struct store_open how = { .busy_ms = 20 };
+	struct store *s;
+	struct site a, b;
+	sqlite3 *other;
+	struct err err;
+	bool already;
+
+	site_make(&a, "alice");
+	site_make(&b, "bob");
+	other = open_handle(a.file, false);
+	exec(other, "BEGIN IMMEDIATE");
+	how.db_file = a.file;
+	must(store_open(&how, &s, &err));
+	assert_int_equal(store_remote_add(s, "bob", b.key, "", &already,
+	    &err), E_UNREACHABLE);
+	assert_true(err.hint[0] != '\0');
+	exec(other, "ROLLBACK");
+	must(store_remote_add(s, "bob", b.key, "", &already, &err));
+	sqlite3_close(other);
+	store_close(s);
+	site_close(&a);
+	site_close(&b);
+}
+
+static void
+a_read_only_database_serves(void **state)
+{
+	struct store_open how = { .busy_ms = 100, .readonly = true };
+	struct store_pull *p;
+	struct store_plan plan;
+	struct store_status status;
+	struct site a, b;
+	struct err err;
+	bool already;
+
+	site_make(&a, "alice");
+	site_make(&b, "bob");
+	introduce(&a, &b);
+	sql(&a, "INSERT INTO t VALUES('x', 1, 1)");
+	site_close(&a);
+	how.db_file = a.file;
+	must(store_open(&how, &a.store, &err));
+	assert_int_equal(store_remote_add(a.store, "c", (const uint8_t *)
+	    "a key of thirty-two bytes.......", "", &already, &err), E_FATAL);
+	assert_int_equal(store_pull_begin(a.store, remote_id(&a, &b), false,
+	    &p, &plan, &err), E_FATAL);
+	must(store_status(a.store, &status, &err));
+	assert_int_equal(status.version, 1);
+	pull(&b, &a);
+	assert_same(&a, &b);
+	site_close(&a);
+	site_close(&b);
+}
+
+/* Looking at the status folds nothing and writes nothing. */
+static void
+status_only_looks(void **state)
+{
+	struct store_status status;
+	struct site a;
+	struct err err;
+
+	site_make(&a, "alice");
+	plain_sql(&a, "INSERT INTO t VALUES('x', 1, 1)");
+	must(store_status(a.store, &status, &err));
+	assert_int_equal(status.pending, 1);
+	assert_int_equal(status.version, 0);
+	assert_int_equal(status.tables, 1);
+	must(store_status(a.store, &status, &err));
+	assert_int_equal(status.pending, 1);
+	site_close(&a);
+}
+
+/* -- init and deinit ------------------------------------------------------------- */
+
+static void
+init_again_changes_nothing(void **state)
+{
+	struct store_init how = { .busy_ms = 100 };
+	struct site a;
+	uint8_t key[KEY_LEN];
+	struct err err;
+	bool already;
+
+	site_make(&a, "alice");
+	memcpy(key, a.key, sizeof key);
+	expect(&a, "PRAGMA journal_mode", "wal\n");
+	site_close(&a);
+	how.db_file = a.file;
+	must(store_init(&how, &already, &err));
+	assert_true(already);
+	site_open(&a);
+	assert_memory_equal(key, a.key, sizeof key);
+	assert_false(store_was_forked(a.store));
+	site_close(&a);
+	how.new_identity = true;
+	must(store_init(&how, &already, &err));
+	assert_false(already);
+	site_open(&a);
+	assert_memory_not_equal(key, a.key, sizeof key);
+	site_close(&a);
+}
+
+static void
+deinit_leaves_an_ordinary_file(void **state)
+{
+	struct store_open how = { .busy_ms = 100 };
+	struct store_init init = { .busy_ms = 100 };
+	struct site a, b;
+	struct err err;
+	bool already;
+	sqlite3 *db;
+	char *text;
+
+	site_make(&a, "alice");
+	site_make(&b, "bob");
+	introduce(&a, &b);
+	plain_sql(&a, "INSERT INTO t VALUES('x', 1, 1)");
+	sql(&a, "UPDATE t SET v = 2");
+	site_close(&a);
+	how.db_file = init.db_file = a.file;
+	must(store_deinit(&how, false, &err));
+	db = open_handle(a.file, false);
+	text = text_of(db, "SELECT name FROM sqlite_schema ORDER BY 1");
+	assert_string_equal(text, "sqlite_autoindex_t_1\nt\n");
+	sqlite3_free(text);
+	text = text_of(db, "SELECT * FROM t");
+	assert_string_equal(text, "x|2|1\n");
+	sqlite3_free(text);
+	sqlite3_close(db);
+	assert_int_equal(try_open(a.file, &err), E_NOTFOUND);
+	/* The key was kept, and is used again, as another site. */
+	must(store_init(&init, &already, &err));
+	assert_false(already);
+	uint8_t key[KEY_LEN];
+	memcpy(key, a.key, sizeof key);
+	site_open(&a);
+	assert_memory_equal(key, a.key, sizeof key);
+	expect(&a, "SELECT hex(value) = '0000000000000000' FROM ddcp_meta "
+	    "WHERE key = 'incarnation'", "0\n");
+	site_close(&a);
+	must(store_deinit(&how, true, &err));
+	char dir[SITE_PATH_MAX];
+	path_of(dir, ".ddcp/alice.db");
+	assert_int_equal(access(dir, F_OK), -1);
+	site_close(&b);
+}
+
+/* -- the key ------------------------------------------------------------------------ */
+
+static void
+key_export_and_import(void **state)
+{
+	struct store_init how = { .busy_ms = 100 };
+	char file[SITE_PATH_MAX], damaged[SITE_PATH_MAX];
+	char dir[SITE_PATH_MAX], gone[SITE_PATH_MAX];
+	struct site a, b, c;
+	struct stat st;
+	struct err err;
+	FILE *f;
+
+	site_make(&a, "alice");
+	site_make(&b, "bob");
+	introduce(&a, &b);
+	sql(&a, "INSERT INTO t VALUES('x', 1, 1)");
+	pull(&b, &a);
+	path_of(file, "alice.key");
+	must(store_key_export(a.store, file, "secret", &err));
+	assert_int_equal(stat(file, &st), 0);
+	assert_int_equal(st.st_mode & 07777, 0600);
+	assert_int_equal(store_key_export(a.store, file, "secret", &err),
+	    E_EXISTS);
+	snprintf(dir, sizeof dir, "%s", store_state_dir(a.store));
+	path_of(gone, "gone");
+	site_close(&a);
+	rename(dir, gone);
+	how.db_file = a.file;
+	assert_int_equal(store_key_import(&how, file, "wrong", &err),
+	    E_INTEGRITY);
+	path_of(damaged, "damaged.key");
+	copy_file(file, damaged);
+	f = fopen(damaged, "r+b");
+	fseek(f, 70, SEEK_SET);
+	fputc(7, f);
+	fclose(f);
+	assert_int_equal(store_key_import(&how, damaged, "secret", &err),
+	    E_INTEGRITY);
+	assert_int_equal(truncate(damaged, 60), 0);
+	assert_int_equal(store_key_import(&how, damaged, "secret", &err),
+	    E_INTEGRITY);
+	must(store_key_import(&how, file, "secret", &err));
+	site_open(&a);
+	/* Alice again, and as a new incarnation, since the old one may be
+	 * elsewhere. */
+	sql(&a, "INSERT INTO t VALUES('y', 1, 1)");
+	pull(&b, &a);
+	assert_alike(&a, &b);
+	/* Another database has another key. */
+	site_make(&c, "carol");
+	site_close(&c);
+	how.db_file = c.file;
+	assert_int_equal(store_key_import(&how, file, "secret", &err),
+	    E_REFUSED);
+	how.new_identity = true;
+	must(store_key_import(&how, file, "secret", &err));
+	site_open(&c);
+	assert_memory_equal(c.key, a.key, KEY_LEN);
+	site_close(&a);
+	site_close(&b);
+	site_close(&c);
+}
+
+/* -- remotes and knocks ------------------------------------------------------------------ */
+
+static int
+collect_names(void *self, const struct store_remote *r)
+{
+	char *out = self;
+
+	strcat(out, r->name);
+	strcat(out, " ");
+	return 0;
+}
+
+static void
+remotes(void **state)
+{
+	struct store_remote r;
+	char names[200] = "";
+	uint8_t k[3][KEY_LEN];
+	struct site a;
+	struct err err;
+	bool already;
+	int i;
+
+	for (i = 0; i < 3; i++)
+		memset(k[i], i + 1, KEY_LEN);
+	site_make(&a, "alice");
+	must(store_remote_add(a.store, "bob", k[0], "10.0.0.1:4433", &already,
+	    &err));
+	assert_false(already);
+	must(store_remote_add(a.store, "bob", k[0], "", &already, &err));
+	assert_true(already);
+	assert_int_equal(store_remote_add(a.store, "bob", k[1], "", &already,
+	    &err), E_EXISTS);
+	assert_int_equal(store_remote_add(a.store, "rob", k[0], "", &already,
+	    &err), E_EXISTS);
+	assert_int_equal(store_remote_add(a.store, "bad name", k[1], "",
+	    &already, &err), E_USAGE);
+	assert_int_equal(store_remote_add(a.store, "-x", k[1], "", &already,
+	    &err), E_USAGE);
+	assert_int_equal(store_remote_add(a.store, "c", k[1], "nowhere",
+	    &already, &err), E_USAGE);
+	assert_int_equal(store_remote_add(a.store, "me", a.key, "", &already,
+	    &err), E_USAGE);
+	must(store_remote_add(a.store, "carol", k[1], "", &already, &err));
+	must(store_remote_rename(a.store, "bob", "robert", &err));
+	assert_int_equal(store_remote_rename(a.store, "robert", "carol",
+	    &err), E_EXISTS);
+	assert_int_equal(store_remote_rename(a.store, "nobody", "x", &err),
+	    E_NOTFOUND);
+	must(store_remote_set(a.store, "robert", "automerge", "no", &err));
+	assert_int_equal(store_remote_set(a.store, "robert", "automerge", "2",
+	    &err), E_USAGE);
+	assert_int_equal(store_remote_set(a.store, "robert", "colour", "2",
+	    &err), E_USAGE);
+	must(store_remote_by_key(a.store, k[0], &r, &err));
+	assert_string_equal(r.name, "robert");
+	assert_string_equal(r.place, "10.0.0.1:4433");
+	assert_false(r.automerge);
+	must(store_remote_note(a.store, r.id, 77, "10.0.0.1:1", NULL, &err));
+	must(store_remote_note(a.store, r.id, 78, NULL, "nobody there", &err));
+	must(store_remote_by_name(a.store, "robert", &r, &err));
+	assert_int_equal(r.last_contact_ms, 77);
+	assert_string_equal(r.last_error, "nobody there");
+	must(store_remote_each(a.store, collect_names, names, &err));
+	assert_string_equal(names, "carol robert ");
+	must(store_remote_remove(a.store, "robert", &err));
+	assert_int_equal(store_remote_remove(a.store, "robert", &err),
+	    E_NOTFOUND);
+	site_close(&a);
+}
+
+/* A remote that is removed leaves nothing that the next one would inherit. */
+static void
+a_removed_remote_leaves_nothing(void **state)
+{
+	struct pull fetch = { .fetch_only = true };
+	struct site a, b, c;
+	struct err err;
+	bool already;
+
+	site_make(&a, "alice");
+	site_make(&b, "bob");
+	site_make(&c, "carol");
+	introduce(&a, &b);
+	sql(&a, "INSERT INTO t VALUES('x', 1, 1)");
+	pull(&b, &a);
+	sql(&a, "INSERT INTO t VALUES('y', 1, 1)");
+	assert_int_equal(pull_with(&b, &a, &fetch), 0);
+	must(store_remote_remove(b.store, "alice", &err));
+	must(store_remote_add(b.store, "alice", c.key, "", &already, &err));
+	must(store_remote_add(c.store, "bob", b.key, "", &already, &err));
+	sql(&c, "INSERT INTO t VALUES('z', 1, 1)");
+	pull(&b, &c);
+	expect(&b, "SELECT id FROM t ORDER BY 1", "x\nz\n");
+	must(store_remote_remove(b.store, "alice", &err));
+	must(store_remote_add(b.store, "alice", a.key, "", &already, &err));
+	pull(&b, &a);
+	expect(&b, "SELECT id FROM t ORDER BY 1", "x\ny\nz\n");
+	site_close(&a);
+	site_close(&b);
+	site_close(&c);
+}
+
+static int
+count_knock(void *self, const struct store_knock *k)
+{
+	int *n = self;
+
+	if (*n == 0) {
+		assert_int_equal(k->key[0], 99);
+		assert_int_equal(k->count, 2);
+		assert_string_equal(k->place, "b:2");
+	}
+	++*n;
+	return 0;
+}
+
+static void
+knocks_are_bounded(void **state)
+{
+	uint8_t key[KEY_LEN] = { 0 };
+	struct site a;
+	struct err err;
+	bool first;
+	int i, n = 0;
+
+	site_make(&a, "alice");
+	for (i = 0; i < 100; i++) {
+		key[0] = (uint8_t)i;
+		must(store_knock(a.store, key, "a:1", 1000 + i, &first, &err));
+		assert_true(first);
+	}
+	must(store_knock(a.store, key, "b:2", 2000, &first, &err));
+	assert_false(first);
+	must(store_knock_each(a.store, count_knock, &n, &err));
+	assert_int_equal(n, 64);
+	must(store_knock_forget(a.store, key, &err));
+	must(store_knock_forget(a.store, key, &err));
+	expect(&a, "SELECT count(*) FROM ddcp_knock", "63\n");
+	site_close(&a);
+}
+
+/* -- settings --------------------------------------------------------------------------- */
+
+static void
+settings(void **state)
+{
+	char value[64];
+	struct site a;
+	struct err err;
+	bool is_default;
+
+	site_make(&a, "alice");
+	must(store_config_get(a.store, "merge.max-rows", value, sizeof value,
+	    &is_default, &err));
+	assert_true(is_default);
+	must(store_config_set(a.store, "merge.max-rows", "17", &err));
+	must(store_config_get(a.store, "merge.max-rows", value, sizeof value,
+	    &is_default, &err));
+	assert_string_equal(value, "17");
+	assert_false(is_default);
+	assert_int_equal(store_config_set(a.store, "merge.max-rows", "x",
+	    &err), E_USAGE);
+	assert_int_equal(store_config_set(a.store, "merge.max-rows", "0",
+	    &err), E_USAGE);
+	assert_int_equal(store_config_set(a.store, "no.such", "1", &err),
+	    E_USAGE);
+	assert_int_equal(store_config_get(a.store, "no.such", value,
+	    sizeof value, NULL, &err), E_USAGE);
+	must(store_config_set(a.store, "merge.max-rows", NULL, &err));
+	must(store_config_get(a.store, "merge.max-rows", value, sizeof value,
+	    &is_default, &err));
+	assert_true(is_default);
+	site_close(&a);
+}
+
+/* -- tables ------------------------------------------------------------------------------- */
+
+static int
+collect_tables(void *self, const char *table, bool tracked)
+{
+	char *out = self;
+
+	strcat(out, table);
+	strcat(out, tracked ? "+ " : "- ");
+	return 0;
+}
+
+static void
+tracking(void **state)
+{
+	char names[200] = "";
+	struct site a;
+	struct err err;
+	bool already;
+
+	site_make(&a, "alice");
+	plain_sql(&a, "CREATE TABLE \"odd \"\" name\"(id TEXT PRIMARY KEY, v);"
+	    "CREATE TABLE nokey(x); CREATE VIEW w AS SELECT 1");
+	must(store_track(a.store, "odd \" name", &already, &err));
+	assert_false(already);
+	must(store_track(a.store, "odd \" name", &already, &err));
+	assert_true(already);
+	assert_int_equal(store_track(a.store, "nokey", &already, &err),
+	    E_REFUSED);
+	assert_int_equal(store_track(a.store, "nothing", &already, &err),
+	    E_NOTFOUND);
+	assert_int_equal(store_track(a.store, "ddcp_meta", &already, &err),
+	    E_REFUSED);
+	must(store_table_each(a.store, collect_tables, names, &err));
+	assert_string_equal(names, "nokey- odd \" name+ t+ ");
+	must(store_untrack(a.store, "odd \" name", &err));
+	assert_int_equal(store_untrack(a.store, "odd \" name", &err),
+	    E_NOTFOUND);
+	site_close(&a);
+}
+
+static int
+collect_rules(void *self, const char *table, enum store_lint_grade grade,
+    const char *rule, const char *text)
+{
+	char *out = self;
+
+	assert_true(strlen(text) > 20);
+	strcat(out, rule);
+	strcat(out, grade == LINT_REFUSAL ? "! " : grade == LINT_WARNING ?
+	    "? " : " ");
+	return 0;
+}
+
+static void
+expect_rules(struct site *s, const char *table, const char *expected)
+{
+	char rules[500] = "";
+	struct err err;
+
+	must(store_check(s->store, table, collect_rules, rules, &err));
+	if (strcmp(rules, expected) != 0)
+		fail_msg("%s: %s, not %s", table, rules, expected);
+}
+
+static void
+lint(void **state)
+{
+	struct site a;
+	struct err err;
+
+	site_make(&a, "alice");
+	plain_sql(&a, "CREATE TABLE nokey(x);"
+	    "CREATE TABLE many(id INTEGER PRIMARY KEY AUTOINCREMENT, "
+	    "u UNIQUE, n NOT NULL, f REFERENCES nokey(x), c CHECK(c > 0));"
+	    "CREATE TABLE rowless(id TEXT PRIMARY KEY NOT NULL) WITHOUT ROWID;"
+	    "CREATE TABLE folded(id TEXT COLLATE NOCASE PRIMARY KEY NOT NULL);"
+	    "CREATE TABLE loose(id TEXT PRIMARY KEY, g AS (id || '!'));"
+	    "CREATE VIEW v AS SELECT 1;"
+	    "CREATE TRIGGER writes AFTER INSERT ON loose BEGIN "
+	    "UPDATE t SET v = 1; END;"
+	    "CREATE TRIGGER fine AFTER UPDATE ON loose WHEN "
+	    "0 BEGIN UPDATE nokey SET x = 1; END");
+	expect_rules(&a, "t", "");
+	expect_rules(&a, NULL, "");
+	expect_rules(&a, "nokey", "no-primary-key! ");
+	expect_rules(&a, "many", "autoincrement! unique! foreign-key! "
+	    "not-null-without-default! integer-key? check? ");
+	expect_rules(&a, "rowless", "without-rowid! ");
+	expect_rules(&a, "folded", "key-collation! ");
+	expect_rules(&a, "loose", "trigger-writes? nullable-key "
+	    "generated-column ");
+	expect_rules(&a, "v", "not-a-table! no-primary-key! ");
+	assert_int_equal(store_check(a.store, "nothing", collect_rules, NULL,
+	    &err), E_NOTFOUND);
+	site_close(&a);
+}
+
+/* -- what is new --------------------------------------------------------------------------- */
+
+static size_t
+news(struct site *s, struct store_entry *out, bool *changed)
+{
+	struct err err;
+	size_t n;
+
+	must(store_changed(s->store, changed, out, 8, &n, &err));
+	return n;
+}
+
+static void
+changes_are_noticed(void **state)
+{
+	struct store_entry e[8];
+	struct site a, b, c;
+	struct err err;
+	bool changed, covered;
+
+	site_make(&a, "alice");
+	site_make(&b, "bob");
+	site_make(&c, "carol");
+	introduce(&a, &b);
+	introduce(&b, &c);
+	news(&a, e, &changed);
+	assert_int_equal(news(&a, e, &changed), 0);
+	assert_false(changed);
+	sql(&a, "INSERT INTO t VALUES('x', 1, 1)");
+	assert_int_equal(news(&a, e, &changed), 1);
+	assert_true(changed);
+	assert_int_equal(e[0].version, 1);
+	must(store_covers(b.store, e, 1, &covered, &err));
+	assert_false(covered);
+	must(store_covers(a.store, e, 1, &covered, &err));
+	assert_true(covered);
+	/* A plain program's write is folded, and is news too. */
+	plain_sql(&a, "INSERT INTO t VALUES('y', 1, 1)");
+	assert_int_equal(news(&a, e, &changed), 1);
+	assert_int_equal(e[0].version, 2);
+	assert_int_equal(news(&a, e, &changed), 0);
+	/* What is merged is news for the next in the chain. */
+	news(&b, e, &changed);
+	pull(&b, &a);
+	assert_int_equal(news(&b, e, &changed), 1);
+	assert_int_equal(e[0].version, 2);
+	must(store_covers(b.store, e, 1, &covered, &err));
+	assert_true(covered);
+	must(store_covers(c.store, e, 1, &covered, &err));
+	assert_false(covered);
+	/* Nothing is, when nothing came. */
+	pull(&b, &a);
+	assert_int_equal(news(&b, e, &changed), 0);
+	site_close(&a);
+	site_close(&b);
+	site_close(&c);
+}
+
+static void
+no_waiting_while_somebody_writes(void **state)
+{
+	struct store_entry e[8];
+	struct site a;
+	sqlite3 *other;
+	struct err err;
+	bool changed;
+	size_t n;
+
+	site_make(&a, "alice");
+	plain_sql(&a, "INSERT INTO t VALUES('x', 1, 1)");
+	other = open_handle(a.file, false);
+	exec(other, "BEGIN IMMEDIATE");
+	assert_int_equal(store_changed(a.store, &changed, e, 8, &n, &err),
+	    E_UNREACHABLE);
+	exec(other, "ROLLBACK");
+	must(store_changed(a.store, &changed, e, 8, &n, &err));
+	assert_int_equal(n, 1);
+	sqlite3_close(other);
+	site_close(&a);
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, scratch_make, \
+	scratch_remove)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(opening_what_is_none_of_ours),
+		TEST(opening_a_newer_format),
+		TEST(locked_by_another_program),
+		TEST(a_read_only_database_serves),
+		TEST(status_only_looks),
+		TEST(init_again_changes_nothing),
+		TEST(deinit_leaves_an_ordinary_file),
+		TEST(key_export_and_import),
+		TEST(remotes),
+		TEST(a_removed_remote_leaves_nothing),
+		TEST(knocks_are_bounded),
+		TEST(settings),
+		TEST(tracking),
+		TEST(lint),
+		TEST(changes_are_noticed),
+		TEST(no_waiting_while_somebody_writes),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
