@@ -200,7 +200,9 @@ note_insert(struct engine *e, struct capture *c, struct table *t,
 			return SQLITE_OK;
 		}
 	}
-	if (key <= t->hw || t->has_dead != 0 || c->ndeletes > 0) {
+	/* what plain programs deleted is known at the fold only */
+	if (key <= t->hw || t->has_dead != 0 || c->ndeletes > 0 ||
+	    e->tx.plain_pending) {
 		if (key > t->hw)
 			t->hw = key;
 		return record_add(&c->list, RECORD_INSERT, t->id, key)
@@ -415,35 +417,66 @@ capture_resume(struct engine *e)
 		e->preupdate->hook(e->db, on_preupdate, e);
 }
 
+int
+capture_choose(struct engine *e, bool by_journal)
+{
+	struct capture *c = e->capture;
+	int rc = e->tx.open ? tx_fold(e) : SQLITE_OK;
+
+	if (rc != SQLITE_OK || e->readonly)
+		return rc;
+	capture_pause(e);
+	c->by_journal = by_journal || e->preupdate == NULL;
+	c->installed = !c->by_journal;
+	capture_resume(e);
+	return SQLITE_OK;
+}
+
 /* char() without arguments is '' in plain SQLite, where the journal's triggers
- * work by it; here it is not, as long as the hook does their work. */
+ * work by it; here it is not, as long as the hook does their work.  Where they
+ * work here, the transaction is noticed by them. */
 static void
 char_function(sqlite3_context *ctx, int argc, sqlite3_value **argv)
 {
 	struct engine *e = sqlite3_user_data(ctx);
+	int rc;
 
 	(void)argc;
 	(void)argv;
-	if (e->capture->by_journal && e->merging == 0 && e->sync_bit == 0)
+	if (!e->capture->by_journal || e->merging > 0 || e->sync_bit != 0) {
+		sqlite3_result_text(ctx, "x", 1, SQLITE_STATIC);
+		return;
+	}
+	rc = tx_begin(e);
+	if (rc == SQLITE_OK)
 		sqlite3_result_text(ctx, "", 0, SQLITE_STATIC);
 	else
-		sqlite3_result_text(ctx, "x", 1, SQLITE_STATIC);
+		engine_result_error(e, ctx, rc);
 }
 
 int
 capture_register(struct engine *e)
 {
+	int64_t journal = 0, has = 0;
+	int rc;
+
 	e->capture = sqlite3_malloc(sizeof *e->capture);
 	if (e->capture == NULL)
 		return SQLITE_NOMEM;
 	memset(e->capture, 0, sizeof *e->capture);
 	buf_init(&e->capture->list.bytes, LIST_BYTES_MAX);
 	e->preupdate = find_preupdate();
-	e->capture->by_journal = e->preupdate == NULL;
-	e->capture->installed = e->preupdate != NULL && !e->readonly;
-	capture_resume(e);
-	return sqlite3_create_function(e->db, "char", 0, SQLITE_UTF8 |
-	    SQLITE_INNOCUOUS, e, char_function, NULL, NULL);
+	rc = engine_int(e, &has, "SELECT count(*) FROM main.sqlite_schema WHERE "
+	    "name = 'crsql_master'");
+	if (rc == SQLITE_OK && has)
+		rc = engine_int(e, &journal, "SELECT value FROM crsql_master WHERE "
+		    "key = 'config.capture'");
+	if (rc == SQLITE_OK)
+		rc = capture_choose(e, journal != 0);
+	if (rc == SQLITE_OK)
+		rc = sqlite3_create_function(e->db, "char", 0, SQLITE_UTF8 |
+		    SQLITE_INNOCUOUS, e, char_function, NULL, NULL);
+	return rc;
 }
 
 void

@@ -64,6 +64,9 @@ enum { CAPTURE_FOLD_AT = 1 << 16 };  /* records waiting at a savepoint */
 
 void capture_free(struct engine *e);
 
+/* Writes of this connection go through the journal, or the hook again. */
+int capture_choose(struct engine *e, bool by_journal);
+
 /* Takes the hook away and puts it back. */
 void capture_pause(struct engine *e);
 void capture_resume(struct engine *e);

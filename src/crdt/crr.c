@@ -389,6 +389,23 @@ in_savepoint(struct engine *e, int (*f)(struct engine *, const char *),
 	return rc;
 }
 
+static int
+renew(struct engine *e, const char *unused)
+{
+	int i, rc = tx_begin_merge(e);
+
+	(void)unused;
+	for (i = 0; i < e->tables.n && rc == SQLITE_OK; i++)
+		rc = make_triggers(e, &e->tables.table[i]);
+	return rc;
+}
+
+int
+crr_renew_triggers(struct engine *e)
+{
+	return in_savepoint(e, renew, NULL);
+}
+
 int
 crr_make(struct engine *e, const char *name)
 {

@@ -16,6 +16,10 @@ int crr_look_at_triggers(struct engine *e, struct table *t);
  * with what is known (CAPTURE section 8). */
 int crr_mend_triggers(struct engine *e, struct table *t);
 
+/* Makes or drops the triggers of all tables, as the setting plain-writers
+ * says now. */
+int crr_renew_triggers(struct engine *e);
+
 /* Tables that were renamed or dropped: renames or forgets their metadata. */
 int crr_follow_schema(struct engine *e);
 

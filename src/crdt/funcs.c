@@ -7,6 +7,7 @@
 
 #include "crdt/apply.h"
 #include "crdt/capture.h"
+#include "crdt/crr.h"
 #include "crdt/journal.h"
 #include "crdt/log.h"
 #include "crdt/page.h"
@@ -110,23 +111,23 @@ finalize_function(sqlite3_context *ctx, int argc, sqlite3_value **argv)
 
 /* -- settings ------------------------------------------------------------------- */
 
-static void
+static int
 set_merge_equal(struct engine *e, int64_t value)
 {
 	e->merge_equal_values = value == 1;
+	return SQLITE_OK;
 }
 
-/* Triggers go or come back at the next look at the schema. */
-static void
+static int
 set_plain_writers(struct engine *e, int64_t value)
 {
-	e->tables.schema_version = -1;
+	return crr_renew_triggers(e);
 }
 
-static void
+static int
 set_capture(struct engine *e, int64_t value)
 {
-	e->capture->by_journal = value != 0 || e->preupdate == NULL;
+	return capture_choose(e, value != 0);
 }
 
 /* Settings are kept as config.NAME in crsql_master. */
@@ -134,7 +135,7 @@ static const struct setting {
 	const char *name;
 	int64_t preset;
 	const char *word;       /* of the value 1, which may be given as one */
-	void (*apply)(struct engine *e, int64_t value);
+	int (*apply)(struct engine *e, int64_t value);
 } settings[] = {
 	{ "merge-equal-values", 0, NULL, set_merge_equal },
 	{ "plain-writers", 1, NULL, set_plain_writers },
@@ -185,12 +186,12 @@ config_set_function(sqlite3_context *ctx, int argc, sqlite3_value **argv)
 	}
 	rc = engine_exec(e, "INSERT OR REPLACE INTO crsql_master "
 	    "VALUES('config.%q', %lld)", s->name, (long long)value);
-	if (rc != SQLITE_OK) {
+	if (rc == SQLITE_OK)
+		rc = s->apply(e, value);
+	if (rc == SQLITE_OK)
+		sqlite3_result_int64(ctx, value);
+	else
 		engine_result_error(e, ctx, rc);
-		return;
-	}
-	s->apply(e, value);
-	sqlite3_result_int64(ctx, value);
 }
 
 static void

@@ -53,6 +53,8 @@ reload(struct engine *e)
 	if (rc == SQLITE_OK && e->has_storage)
 		rc = engine_int(e, &head, "SELECT dbv FROM crsql_log ORDER BY dbv DESC "
 		    "LIMIT 1");
+	if (rc == SQLITE_OK)
+		rc = journal_any(e, &e->tx.plain_pending);
 	if (rc == SQLITE_OK) {
 		e->tx.head = head;
 		e->tx.data_version = now;
@@ -92,7 +94,7 @@ tx_restore(struct engine *e, const struct tx *then)
 	e->tx.current_plain = then->current_plain;
 	e->tx.next_pos = then->next_pos;
 	e->tx.seq = then->seq;
-	e->tx.folded_journal = then->folded_journal;
+	e->tx.plain_pending = then->plain_pending;
 	e->tx.wrote = then->wrote;
 	e->tx.wrote_changes = then->wrote_changes;
 	e->tables.mended = then->mended;
@@ -175,7 +177,6 @@ tx_begin(struct engine *e)
 	e->tx.current = 0;
 	e->tx.current_own = e->tx.current_plain = false;
 	e->tx.seq = 0;
-	e->tx.folded_journal = false;
 	e->tx.wrote = false;
 	e->tx.wrote_changes = false;
 	e->tx.mended = e->tables.mended;
@@ -197,14 +198,14 @@ tx_fold(struct engine *e)
 	e->tx.folding = true;
 	e->merging++;           /* what is written now is not captured */
 	rc = table_mend(e);
-	if (rc == SQLITE_OK && !e->tx.folded_journal && e->has_storage) {
+	if (rc == SQLITE_OK && (e->tx.plain_pending || e->capture->by_journal))
 		rc = journal_any(e, &journal);
-		e->tx.folded_journal = !e->capture->by_journal;
-	}
 	captured = e->capture->list.n > e->capture->folded;
 	if (rc == SQLITE_OK && (journal || captured ||
 	    e->capture->rc != SQLITE_OK))
 		rc = fold_all(e, journal);
+	if (rc == SQLITE_OK)
+		e->tx.plain_pending = false;
 	if (journal || captured)
 		e->tx.current_plain = !captured && e->tx.current != before &&
 		    sqlite3_get_autocommit(e->db);
@@ -227,7 +228,7 @@ tx_begin_merge(struct engine *e)
 {
 	int rc;
 
-	if (e->tx.open && e->tx.folded_journal &&
+	if (e->tx.open && !e->tx.plain_pending &&
 	    e->capture->list.n == e->capture->folded && !e->capture->by_journal)
 		return SQLITE_OK;
 	rc = lock(e);
@@ -238,18 +239,28 @@ tx_begin_merge(struct engine *e)
 	return rc == SQLITE_OK ? tx_fold(e) : rc;
 }
 
+/* Another writer, or an old snapshot: the log is read without the journal. */
+static int
+may_read_as_is(int rc)
+{
+	int code = rc & 0xFF;
+
+	return code == SQLITE_BUSY || code == SQLITE_LOCKED ||
+	    code == SQLITE_READONLY ? SQLITE_OK : rc;
+}
+
 /* Folds the journal for a reader, where that is possible without waiting. */
 static int
 fold_for_reader(struct engine *e)
 {
-	bool any;
-	int rc = journal_any(e, &any);
+	int rc;
 
-	if (rc != SQLITE_OK || !any || !engine_writable(e))
-		return rc;
+	if (!e->tx.plain_pending || !engine_writable(e))
+		return SQLITE_OK;
 	if (sqlite3_get_autocommit(e->db)) {
+		/* refused inside a statement that writes: of that one, then */
 		if (engine_exec(e, "SAVEPOINT crsql_fold") != SQLITE_OK)
-			return SQLITE_OK;
+			return may_read_as_is(tx_begin_merge(e));
 		rc = tx_begin_merge(e);
 		if (rc == SQLITE_OK)
 			rc = engine_exec(e, "RELEASE crsql_fold");
@@ -260,10 +271,7 @@ fold_for_reader(struct engine *e)
 	} else {
 		rc = tx_begin_merge(e);
 	}
-	rc &= 0xFF;
-	/* another writer, or an old snapshot: read as it is */
-	return rc == SQLITE_BUSY || rc == SQLITE_LOCKED || rc == SQLITE_READONLY
-	    ? SQLITE_OK : rc;
+	return may_read_as_is(rc);
 }
 
 int

@@ -32,7 +32,7 @@ struct tx {
 	                           plain programs committed before this began */
 	int64_t next_pos;       /* in current */
 	int64_t seq;            /* next seq of own changes */
-	bool folded_journal;    /* R7: done once per transaction */
+	bool plain_pending;     /* plain programs wrote what is not folded */
 	bool folding;           /* a fold is under way */
 	bool wrote;             /* a log row was written */
 	bool wrote_changes;     /* crsql_changes was written: rows_impacted */
