@@ -1,10 +1,52 @@
 // SPDX-License-Identifier: MPL-2.0
 #include "node/node.h"
 
+#include <signal.h>
 #include <string.h>
+#include <time.h>
 
 #include "node/stop.h"
 #include "store/store.h"
+
+/* How things were before SIGPIPE was kept off. */
+struct quiet {
+	sigset_t pipe, before, pending;
+};
+
+static void
+quiet_begin(struct quiet *q)
+{
+	sigemptyset(&q->pipe);
+	sigaddset(&q->pipe, SIGPIPE);
+	sigpending(&q->pending);
+	pthread_sigmask(SIG_BLOCK, &q->pipe, &q->before);
+}
+
+static void
+quiet_end(const struct quiet *q)
+{
+	const struct timespec now = { 0, 0 };
+
+	if (sigismember(&q->before, SIGPIPE))
+		return;
+	/* One that is ours, which nobody is to hear of. */
+	if (!sigismember(&q->pending, SIGPIPE))
+		while (sigtimedwait(&q->pipe, NULL, &now) > 0)
+			continue;
+	pthread_sigmask(SIG_SETMASK, &q->before, NULL);
+}
+
+int
+node_turn(struct node *n, uv_run_mode mode)
+{
+	struct quiet q;
+	int rc;
+
+	quiet_begin(&q);
+	rc = uv_run(&n->loop, mode);
+	quiet_end(&q);
+	return rc;
+}
 
 static uint64_t
 env_now_ms(void *self)
@@ -87,6 +129,9 @@ node_open(struct node *n, struct store *store,
 void
 node_close(struct node *n)
 {
+	struct quiet q;
+
+	quiet_begin(&q);
 	if (n->hub != NULL)
 		hub_free(n->hub);
 	n->hub = NULL;
@@ -96,11 +141,12 @@ node_close(struct node *n)
 	if (n->timer_open)
 		uv_close((uv_handle_t *)&n->timer, NULL);
 	n->timer_open = false;
-	if (!n->loop_open)
-		return;
-	uv_run(&n->loop, UV_RUN_DEFAULT);
-	uv_loop_close(&n->loop);
+	if (n->loop_open) {
+		uv_run(&n->loop, UV_RUN_DEFAULT);
+		uv_loop_close(&n->loop);
+	}
 	n->loop_open = false;
+	quiet_end(&q);
 }
 
 /* Only there so that the loop wakes up. */
@@ -126,12 +172,12 @@ node_run_until(struct node *n, const bool *done, struct stop *stop,
 	uv_poll_init(&n->loop, &poll, stop->fd[0]);
 	uv_poll_start(&poll, UV_READABLE, on_stop);
 	while (!*done && !stop->asked)
-		uv_run(&n->loop, UV_RUN_ONCE);
+		node_turn(n, UV_RUN_ONCE);
 	/* The handle is on the stack: it must be gone before the return. */
 	poll.data = &closed;
 	uv_close((uv_handle_t *)&poll, poll_closed);
 	while (!closed)
-		uv_run(&n->loop, UV_RUN_NOWAIT);
+		node_turn(n, UV_RUN_NOWAIT);
 	return *done ? 0 : err_set(err, E_INTERRUPTED,
 	    "what has arrived stays; the same command goes on from there",
 	    "interrupted");

@@ -39,6 +39,11 @@ int node_open(struct node *n, struct store *store,
  * the loop must be closing. */
 void node_close(struct node *n);
 
+/* uv_run(), while writing to a stream whose other end is gone raises no
+ * SIGPIPE: libuv leaves that to its program, and a library must not decide it
+ * for its own. */
+int node_turn(struct node *n, uv_run_mode mode);
+
 /* Runs the loop until *done, whose setter must call uv_stop() (a timer may set
  * it just before the loop waits), or stop is asked (then E_INTERRUPTED). */
 struct stop;

@@ -231,7 +231,7 @@ serve_timeout(const struct serve *s)
 int
 serve_step(struct serve *s, struct err *err)
 {
-	uv_run(&s->node.loop, UV_RUN_NOWAIT);
+	node_turn(&s->node, UV_RUN_NOWAIT);
 	return 0;
 }
 
@@ -239,7 +239,7 @@ int
 serve_run(struct serve *s, struct err *err)
 {
 	while (!s->stopping)
-		uv_run(&s->node.loop, UV_RUN_DEFAULT);
+		node_turn(&s->node, UV_RUN_DEFAULT);
 	return 0;
 }
 
