@@ -356,8 +356,10 @@ import_quietly(struct import *im, int len)
 
 	if (len >= QUIET_FROM)
 		rc = quiet_begin(im->e, &quiet);
+	im->e->merging++;
 	if (rc == SQLITE_OK)
 		rc = import_page(im);
+	im->e->merging--;
 	quiet_end(im->e, quiet);
 	return rc;
 }

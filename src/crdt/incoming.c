@@ -40,17 +40,21 @@ incoming_flush(struct engine *e)
 	struct incoming *in = e->incoming;
 	int rc = SQLITE_OK;
 
-	/* A write of a base table may have savepoints of its own. */
+	/* Statements of a merge may have savepoints of their own. */
 	if (in == NULL || e->merging > 0)
 		return SQLITE_OK;
 	if (in->broken)
 		return engine_fail(e, SQLITE_ABORT, "an import failed: the "
 		    "transaction can only be rolled back");
+	e->merging++;           /* what is written is not for the hook */
 	if (in->has_row) {
 		in->has_row = false;
 		rc = merge_close(e, &in->row);
 	}
-	return rc == SQLITE_OK ? place_flush(e) : rc;
+	if (rc == SQLITE_OK)
+		rc = place_flush(e);
+	e->merging--;
+	return rc;
 }
 
 void
@@ -274,7 +278,9 @@ incoming_add(struct engine *e, int argc, sqlite3_value **argv)
 	if (rc != SQLITE_OK)
 		return rc;
 	e->tx.wrote_changes = true;
+	e->merging++;
 	rc = add_change(e, in, &c);
+	e->merging--;
 	/* All is taken back with the statement, or a trigger did it. */
 	if (rc != SQLITE_OK && sqlite3_get_autocommit(e->db))
 		incoming_drop(e);

@@ -19,8 +19,10 @@ unpark(struct engine *e, int64_t *changes)
 	rc = apply_begin(e, false, &scope);
 	if (rc == SQLITE_OK) {
 		rc = apply_init(e, &a);
+		e->merging++;
 		if (rc == SQLITE_OK)
 			rc = apply_retry(&a, NULL);
+		e->merging--;
 		*changes = a.changes;
 		apply_clear(&a);
 	}
