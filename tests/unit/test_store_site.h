@@ -55,7 +55,10 @@ remove_entry(const char *path, const struct stat *st, int type,
 static UNUSED int
 scratch_make(void **state)
 {
-	strcpy(scratch, "/tmp/ddcp-store-XXXXXX");
+	const char *dir = getenv("TMPDIR");
+
+	snprintf(scratch, sizeof scratch, "%.40s/ddcp-store-XXXXXX",
+	    dir != NULL ? dir : "/tmp");
 	return mkdtemp(scratch) != NULL ? 0 : -1;
 }
 
