@@ -5,6 +5,8 @@
 #include "node/convert.h"
 #include "node/session_state.h"
 
+enum { SLOW_READER_MS = 5000 };
+
 void
 serve_begin(struct session *s, const struct wire_pull *pull, struct talk *t)
 {
@@ -63,6 +65,32 @@ serve_end_info(struct session *s, struct talk *t)
 		talk_answer(t, SYNC_ON_SERVE_FAILED, &err);
 	else
 		talk_answer(t, SYNC_ON_END, NULL)->end = &v->said;
+}
+
+void
+serve_wait(struct session *s)
+{
+	if (s->serving.reading == NULL)
+		return;
+	s->serving.pause_ms = hub_now(s->hub) + SLOW_READER_MS;
+	session_wake(s, s->serving.pause_ms);
+}
+
+void
+serve_time(struct session *s, uint64_t now_ms)
+{
+	struct serving *v = &s->serving;
+
+	if (v->reading == NULL || v->pause_ms == 0)
+		return;
+	if (session_has_room(s)) {
+		v->pause_ms = 0;
+	} else if (now_ms >= v->pause_ms) {
+		v->pause_ms = 0;
+		store_serve_pause(v->reading);
+	} else {
+		session_wake(s, v->pause_ms);
+	}
 }
 
 void

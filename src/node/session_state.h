@@ -37,6 +37,7 @@ struct serving {
 	struct wire_end said;           /* the same, for the wire */
 	uint64_t started_ms, bytes;
 	unsigned in_a_row;              /* pages without a look at others */
+	uint64_t pause_ms;              /* the reader is slow: then pause */
 };
 
 /* Answers to the actions of one step, to be given after all of them. */
@@ -252,6 +253,10 @@ void serve_begin(struct session *s, const struct wire_pull *pull,
 void serve_page(struct session *s, size_t max, struct talk *t);
 void serve_end_info(struct session *s, struct talk *t);
 void serve_over(struct session *s, bool complete);
+/* The reader takes nothing for a while: a snapshot that is held makes the WAL
+ * grow. */
+void serve_wait(struct session *s);
+void serve_time(struct session *s, uint64_t now_ms);
 
 /* Something new is here. */
 void session_notify(struct session *s, const struct store_entry *entry,

@@ -176,6 +176,8 @@ want_room(struct session *s, struct talk *t)
 	s->wants_room = true;
 	if (session_has_room(s))
 		session_wake(s, hub_now(s->hub));
+	else
+		serve_wait(s);
 }
 
 /* What the peer's last words mean to people here. */
@@ -407,6 +409,7 @@ talk_time(struct session *s, uint64_t now_ms)
 		event.kind = SYNC_ON_ROOM;
 		talk(s, &event);
 	}
+	serve_time(s, now_ms);
 	if (s->probe) {
 		s->probe = false;
 		event.kind = SYNC_ON_PROBE;
