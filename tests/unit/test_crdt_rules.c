@@ -147,6 +147,44 @@ r02_cursors_inside_a_run_go_by_key(void **state)
 	nodes_agree(&n[A], &n[B], "SELECT * FROM k ORDER BY k");
 }
 
+/* Two groups: one begins at nothing, the other goes on inside a run. */
+static void
+r12_each_group_has_its_own_cursor(void **state)
+{
+	uint8_t *page, cursor[NODE_CURSOR];
+	struct buf plan, one;
+	int64_t changes;
+	int i, len;
+
+	for (i = A; i <= B; i++)
+		node_exec(&n[i], "CREATE TABLE k(k INTEGER PRIMARY KEY NOT "
+		    "NULL, v); SELECT crsql_as_crr('k')");
+	node_exec(&n[A], "INSERT INTO r(id) VALUES('a'); INSERT INTO k "
+	    "SELECT value, 'v' FROM (WITH RECURSIVE s(value) AS (SELECT 1 UNION "
+	    "ALL SELECT value + 1 FROM s LIMIT 50) SELECT * FROM s)");
+	node_plan(&n[B], nothing, NULL, &one);
+	node_export(&n[A], &one, NULL, 400, &page, &len);
+	assert_int_equal(page_flags_of(page), ENDS_INSIDE);
+	memcpy(cursor, page + 4, sizeof cursor);
+	node_import(&n[C], page, len, &changes);
+	sqlite3_free(page);
+	buf_init(&plan, 1000);
+	buf_add(&plan, "\2\1\1r", 4);
+	buf_add(&plan, nothing, NODE_CURSOR);
+	buf_add(&plan, "\0\1\1k", 4);
+	buf_add(&plan, cursor, NODE_CURSOR);
+	buf_add(&plan, "\0", 1);
+	node_export(&n[A], &plan, NULL, 100000, &page, &len);
+	node_import(&n[B], page, len, &changes);
+	node_expect(&n[B], "'a'\n", "SELECT id FROM r");
+	/* the rows of the run up to the cursor are not sent again */
+	node_expect(&n[B], "1\n", "SELECT min(k) > 1 AND max(k) = 50 AND "
+	    "count(*) = 51 - min(k) FROM k");
+	sqlite3_free(page);
+	buf_clear(&plan);
+	buf_clear(&one);
+}
+
 /* -- keys --------------------------------------------------------------------------- */
 
 static void
@@ -642,6 +680,7 @@ main(void)
 		T(r01_changes_without_a_site_version_are_always_sent),
 		T(r02_an_unknown_cursor_means_from_nothing),
 		T(r02_cursors_inside_a_run_go_by_key),
+		T(r12_each_group_has_its_own_cursor),
 		T(r05_one_row_has_one_key),
 		T(bad_keys_are_refused),
 		T(r07_a_merge_sees_local_writes_first),

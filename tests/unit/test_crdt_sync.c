@@ -372,6 +372,26 @@ runs_stay_runs(void **state)
 }
 
 static void
+seqs_stay_what_they_were(void **state)
+{
+	struct node n[2];
+
+	open_two(n);
+	/* a gap between rows that would else make one run */
+	node_exec(&n[0], "INSERT INTO n VALUES(9, 9); BEGIN; INSERT INTO t(id) "
+	    "VALUES('f'); UPDATE n SET v = 8; INSERT INTO t(id) VALUES('g'), "
+	    "('h'); COMMIT; UPDATE n SET v = 7");
+	node_exec(&n[0], "BEGIN; INSERT INTO t(id) VALUES('a'); INSERT INTO n "
+	    "VALUES(1, 1); INSERT INTO t(id) VALUES('b'); INSERT INTO t(id) "
+	    "VALUES('c'), ('d'); INSERT INTO o VALUES(x'01'), (x'02'); "
+	    "INSERT INTO t(id) VALUES('e'); COMMIT");
+	assert_true(node_pull(&n[1], &n[0], &plain));
+	nodes_agree(&n[0], &n[1], "SELECT \"table\", pk, cid, db_version, seq, "
+	    "site_id, sver FROM crsql_changes ORDER BY 4, 5");
+	close_two(n);
+}
+
+static void
 a_truncated_page_is_refused(void **state)
 {
 	struct node n[2];
@@ -573,6 +593,7 @@ main(void)
 		cmocka_unit_test(a_page_carries_everything_once),
 		cmocka_unit_test(pages_of_any_size_carry_the_same),
 		cmocka_unit_test(runs_stay_runs),
+		cmocka_unit_test(seqs_stay_what_they_were),
 		cmocka_unit_test(a_truncated_page_is_refused),
 		cmocka_unit_test(a_failing_import_leaves_nothing),
 		cmocka_unit_test(a_failed_batch_can_only_be_rolled_back),
