@@ -123,11 +123,39 @@ check_trigger(struct engine *e, struct table *t, int i, bool wanted)
 	return rc;
 }
 
+/* After a renaming triggers of ours go by the old name. */
 static int
-make_triggers(struct engine *e, struct table *t)
+drop_misnamed(struct engine *e, const struct table *t)
+{
+	sqlite3_stmt *stmt;
+	char *name;
+	int rc;
+
+	do {
+		name = NULL;
+		rc = engine_prepare(e, &stmt, "SELECT name FROM main.sqlite_schema "
+		    "WHERE type = 'trigger' AND tbl_name = %Q AND "
+		    "name LIKE '%%\\_\\_crsql\\__trig' ESCAPE '\\' AND "
+		    "substr(name, 1, length(name) - 5) <> '%q__crsql_'", t->name,
+		    t->name);
+		if (rc == SQLITE_OK && sqlite3_step(stmt) == SQLITE_ROW)
+			name = sqlite3_mprintf("%s", sqlite3_column_text(stmt, 0));
+		sqlite3_finalize(stmt);
+		if (name != NULL)
+			rc = engine_exec(e, "DROP TRIGGER main.\"%w\"", name);
+		sqlite3_free(name);
+	} while (name != NULL && rc == SQLITE_OK);
+	return rc;
+}
+
+int
+crr_make_triggers(struct engine *e, struct table *t)
 {
 	bool wanted;
 	int i, rc = plain_writers(e, &wanted);
+
+	if (rc == SQLITE_OK)
+		rc = drop_misnamed(e, t);
 
 	for (i = 0; i < JOURNAL_NTRIGGERS && rc == SQLITE_OK; i++)
 		rc = check_trigger(e, t, i, wanted);
@@ -139,18 +167,20 @@ crr_look_at_triggers(struct engine *e, struct table *t)
 {
 	char *sql = journal_trigger_sql(e, t, JOURNAL_UPDATE_TRIGGER);
 	int64_t old = 0;
-	int rc = sql ? engine_int(e, &old, "SELECT sql <> %Q FROM "
+	int i, rc = sql ? engine_int(e, &old, "SELECT sql <> %Q FROM "
 	    "main.sqlite_schema WHERE type = 'trigger' AND name = '%q__crsql_%q'",
-	    sql, t->name, journal_trigger_suffix(JOURNAL_UPDATE_TRIGGER))
+	    sql, t->noted, journal_trigger_suffix(JOURNAL_UPDATE_TRIGGER))
 	    : SQLITE_NOMEM;
 
+	for (i = 0; i < t->ncol; i++)
+		old |= t->col[i].unsaved;
 	t->old_triggers = old != 0;
 	sqlite3_free(sql);
 	return rc;
 }
 
 int
-crr_mend_triggers(struct engine *e, struct table *t)
+crr_look_for_rebuilt(struct engine *e, struct table *t)
 {
 	int64_t there = 0;
 	bool wanted;
@@ -158,10 +188,8 @@ crr_mend_triggers(struct engine *e, struct table *t)
 
 	if (rc == SQLITE_OK)
 		rc = engine_int(e, &there, "SELECT count(*) FROM main.sqlite_schema "
-		    "WHERE type = 'trigger' AND tbl_name = %Q AND name = "
-		    "'%q__crsql_itrig'", t->name, t->name);
-	if (rc == SQLITE_OK)
-		rc = make_triggers(e, t);
+		    "WHERE type = 'trigger' AND tbl_name = %Q AND "
+		    "name LIKE '%%\\_\\_crsql\\_itrig' ESCAPE '\\'", t->name);
 	if (rc != SQLITE_OK || !wanted || there > 0)
 		return rc;
 	sqlite3_log(SQLITE_WARNING, "table %s had lost its triggers: rows are "
@@ -217,14 +245,10 @@ forget(struct engine *e, int id, const char *name)
 static int
 rename_metadata(struct engine *e, int id, const char *from, const char *to)
 {
-	int rc = drop_triggers(e, from);
-
-	if (rc == SQLITE_OK)
-		rc = engine_exec(e, "ALTER TABLE main.\"%w__crsql_meta\" RENAME TO "
-		    "\"%w__crsql_meta\"; ALTER TABLE main.\"%w__crsql_dead\" RENAME TO "
-		    "\"%w__crsql_dead\"; UPDATE crsql_tbl SET name = %Q WHERE id = %d",
-		    from, to, from, to, to, id);
-	return rc;
+	return engine_exec(e, "ALTER TABLE main.\"%w__crsql_meta\" RENAME TO "
+	    "\"%w__crsql_meta\"; ALTER TABLE main.\"%w__crsql_dead\" RENAME TO "
+	    "\"%w__crsql_dead\"; UPDATE crsql_tbl SET name = %Q WHERE id = %d",
+	    from, to, from, to, to, id);
 }
 
 /* SQLite takes triggers along when a table is renamed, under their old
@@ -362,7 +386,7 @@ make(struct engine *e, const char *name)
 	if (rc == SQLITE_OK)
 		rc = journal_ensure_columns(e, t->npk);
 	if (rc == SQLITE_OK)
-		rc = make_triggers(e, t);
+		rc = crr_make_triggers(e, t);
 	return rc == SQLITE_OK ? backfill(e, t) : rc;
 }
 
@@ -396,7 +420,7 @@ renew(struct engine *e, const char *unused)
 
 	(void)unused;
 	for (i = 0; i < e->tables.n && rc == SQLITE_OK; i++)
-		rc = make_triggers(e, &e->tables.table[i]);
+		rc = crr_make_triggers(e, &e->tables.table[i]);
 	return rc;
 }
 

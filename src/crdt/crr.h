@@ -11,10 +11,13 @@
 /* Sets t->old_triggers; only reads. */
 int crr_look_at_triggers(struct engine *e, struct table *t);
 
-/* Makes the triggers of t what they must be.  Where they are lost, the table
- * was made anew by a program without the extension: rows are compared by key
- * with what is known (CAPTURE section 8). */
-int crr_mend_triggers(struct engine *e, struct table *t);
+/* A table whose triggers are gone was made anew by a program without the
+ * extension: rows are compared by key with what is known (CAPTURE section 8),
+ * and this is said in SQLite's error log. */
+int crr_look_for_rebuilt(struct engine *e, struct table *t);
+
+/* Makes the triggers of t what they must be. */
+int crr_make_triggers(struct engine *e, struct table *t);
 
 /* Makes or drops the triggers of all tables, as the setting plain-writers
  * says now. */

@@ -143,8 +143,7 @@ static int
 fail(struct engine *e, int rc, char **why)
 {
 	if (why != NULL)
-		*why = sqlite3_mprintf("error during initialization: %s",
-		    engine_error(e));
+		*why = sqlite3_mprintf("%s", engine_error(e));
 	return rc;
 }
 

@@ -16,7 +16,7 @@ forget_gone(struct engine *e, struct table *t)
 	sqlite3_stmt *stmt;
 	int rc = engine_prepare(e, &stmt, "SELECT key, m FROM "
 	    "main.\"%w__crsql_meta\" WHERE NOT EXISTS(SELECT 1 FROM main.\"%w\" x "
-	    "WHERE x.%s = key)", t->name, t->name, t->rowid);
+	    "WHERE x.%s = key)", t->noted, t->name, t->rowid);
 
 	if (rc == SQLITE_OK)
 		rc = meta_init(&m, t);
@@ -30,7 +30,7 @@ forget_gone(struct engine *e, struct table *t)
 	meta_free(&m);
 	if (rc == SQLITE_OK)
 		rc = engine_exec(e, "DELETE FROM main.\"%w__crsql_meta\" WHERE NOT "
-		    "EXISTS(SELECT 1 FROM main.\"%w\" x WHERE x.%s = key)", t->name,
+		    "EXISTS(SELECT 1 FROM main.\"%w\" x WHERE x.%s = key)", t->noted,
 		    t->name, t->rowid);
 	return rc;
 }
@@ -72,7 +72,7 @@ note_new(struct engine *e, struct table *t)
 	if (rc == SQLITE_OK)
 		rc = engine_prepare(e, &stmt, "SELECT x.%s FROM main.\"%w\" x WHERE NOT "
 		    "EXISTS(SELECT 1 FROM main.\"%w__crsql_meta\" WHERE key = x.%s) "
-		    "ORDER BY 1", t->rowid, t->name, t->name, t->rowid);
+		    "ORDER BY 1", t->rowid, t->name, t->noted, t->rowid);
 	next_run(&runs);
 	while (rc == SQLITE_OK && sqlite3_step(stmt) == SQLITE_ROW) {
 		key = sqlite3_column_int64(stmt, 0);

@@ -143,9 +143,12 @@ int
 storage_read_identity(struct engine *e)
 {
 	bool found;
-	int rc = has_table(e, "crsql_log", &e->has_storage);
+	int rc = has_table(e, "crsql_site_id", &found);
 
 	e->me = 0;
+	if (rc != SQLITE_OK || !found)
+		return rc;              /* read-only, and nothing here */
+	rc = has_table(e, "crsql_log", &e->has_storage);
 	if (rc == SQLITE_OK && e->has_storage)
 		rc = engine_int(e, &e->me, "SELECT ordinal FROM crsql_me "
 		    "ORDER BY first_dbv DESC LIMIT 1");

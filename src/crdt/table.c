@@ -37,6 +37,7 @@ free_table(struct table *t)
 	free_columns(t->pk, t->npk);
 	free_columns(t->col, t->ncol);
 	sqlite3_free(t->name);
+	sqlite3_free(t->noted);
 }
 
 static void
@@ -221,12 +222,12 @@ table_load_flags(struct engine *e, struct table *t)
 
 	if (t->has_dead < 0) {
 		rc = engine_int(e, &any, "SELECT EXISTS(SELECT 1 FROM "
-		    "main.\"%w__crsql_dead\")", t->name);
+		    "main.\"%w__crsql_dead\")", t->noted);
 		t->has_dead = rc == SQLITE_OK ? any != 0 : -1;
 	}
 	if (rc == SQLITE_OK && t->has_meta < 0) {
 		rc = engine_int(e, &any, "SELECT EXISTS(SELECT 1 FROM "
-		    "main.\"%w__crsql_meta\")", t->name);
+		    "main.\"%w__crsql_meta\")", t->noted);
 		t->has_meta = rc == SQLITE_OK ? any != 0 : -1;
 	}
 	return rc;
@@ -373,7 +374,7 @@ read_numbers(struct engine *e, struct table *t)
 }
 
 static int
-read_table(struct engine *e, int id, const char *name)
+read_table(struct engine *e, int id, const char *name, const char *noted)
 {
 	struct table *list = sqlite3_realloc64(e->tables.table,
 	    sizeof *list * (uint64_t)(e->tables.n + 1));
@@ -388,26 +389,36 @@ read_table(struct engine *e, int id, const char *name)
 	t->id = id;
 	t->hw = t->has_dead = t->has_meta = -1;
 	t->name = sqlite3_mprintf("%s", name);
-	rc = t->name ? table_read_shape(e, t) : SQLITE_NOMEM;
-	if (rc == SQLITE_OK && (t->npk == 0 || t->rowid == NULL))
-		rc = engine_fail(e, SQLITE_ERROR, "table %s has lost its primary key",
+	t->noted = sqlite3_mprintf("%s", noted);
+	rc = t->name && t->noted ? table_read_shape(e, t) : SQLITE_NOMEM;
+	if (rc == SQLITE_OK && t->npk == 0)
+		rc = engine_fail(e, SQLITE_ERROR, "Table %s has lost its primary key",
 		    name);
+	if (rc == SQLITE_OK && t->rowid == NULL)
+		rc = engine_fail(e, SQLITE_ERROR, "Table %s has columns called rowid, "
+		    "_rowid_ and oid: its rowids can't be reached", name);
 	if (rc == SQLITE_OK)
 		rc = read_numbers(e, t);
 	return rc;
 }
 
+/* A renamed table is known by its triggers: SQLite takes them along under
+ * their old names. */
 static int
 read_tables(struct engine *e)
 {
 	sqlite3_stmt *stmt;
-	int rc = engine_prepare(e, &stmt, "SELECT t.id, t.name FROM crsql_tbl t "
-	    "WHERE EXISTS(SELECT 1 FROM main.sqlite_schema s WHERE s.type = 'table' "
-	    "AND s.name = t.name) ORDER BY t.id");
+	int rc = engine_prepare(e, &stmt, "SELECT id, now, name FROM (SELECT t.id, "
+	    "t.name, coalesce((SELECT s.name FROM main.sqlite_schema s WHERE "
+	    "s.type = 'table' AND s.name = t.name), (SELECT g.tbl_name FROM "
+	    "main.sqlite_schema g WHERE g.type = 'trigger' AND g.name = t.name || "
+	    "'__crsql_itrig')) AS now FROM crsql_tbl t) WHERE now IS NOT NULL "
+	    "ORDER BY id");
 
 	while (rc == SQLITE_OK && sqlite3_step(stmt) == SQLITE_ROW)
 		rc = read_table(e, sqlite3_column_int(stmt, 0),
-		    (const char *)sqlite3_column_text(stmt, 1));
+		    (const char *)sqlite3_column_text(stmt, 1),
+		    (const char *)sqlite3_column_text(stmt, 2));
 	sqlite3_finalize(stmt);
 	return rc;
 }
@@ -547,14 +558,25 @@ table_mend(struct engine *e)
 	if (rc != SQLITE_OK || !e->has_storage ||
 	    e->tables.mended == e->tables.schema_version)
 		return rc;
-	for (i = 0; i < e->tables.n && rc == SQLITE_OK; i++)
-		rc = save_columns(e, &e->tables.table[i]);
-	if (rc == SQLITE_OK)
-		rc = crr_follow_schema(e);
+	rc = crr_follow_schema(e);
 	if (rc == SQLITE_OK)
 		rc = table_refresh(e);
 	for (i = 0; i < e->tables.n && rc == SQLITE_OK; i++)
-		rc = crr_mend_triggers(e, &e->tables.table[i]);
+		rc = save_columns(e, &e->tables.table[i]);
+	for (i = 0; i < e->tables.n && rc == SQLITE_OK; i++)
+		rc = crr_look_for_rebuilt(e, &e->tables.table[i]);
+	return rc;
+}
+
+int
+table_mend_triggers(struct engine *e)
+{
+	int i, rc = SQLITE_OK;
+
+	if (!e->has_storage || e->tables.mended == e->tables.schema_version)
+		return SQLITE_OK;
+	for (i = 0; i < e->tables.n && rc == SQLITE_OK; i++)
+		rc = crr_make_triggers(e, &e->tables.table[i]);
 	if (rc == SQLITE_OK)
 		rc = table_refresh(e);
 	e->tables.mended = rc == SQLITE_OK ? e->tables.schema_version : -1;

@@ -42,6 +42,8 @@ enum table_stmt {       /* statements kept per table, made by table_stmt() */
 
 struct table {
 	char *name;
+	char *noted;        /* its name in crsql_tbl and in those of its metadata:
+	                       another one from a renaming to the next fold */
 	int id;             /* crsql_tbl.id */
 	int npk;
 	struct column *pk;  /* in primary key order */
@@ -80,9 +82,12 @@ struct table_list {
 int table_refresh(struct engine *e);
 
 /* The same, and writes down what follows from a change of the schema: new and
- * dropped columns, renamed and dropped tables, triggers that are lost or old.
- * A transaction is open, capture is off. */
+ * dropped columns, renamed, dropped and rebuilt tables; at the beginning of a
+ * fold.  At its end the journal's triggers are made what they must be: until
+ * then what they wrote is read by what they were.  A transaction is open,
+ * capture is off. */
 int table_mend(struct engine *e);
+int table_mend_triggers(struct engine *e);
 
 /* The table of that name (exact), or NULL. */
 struct table *table_find(struct engine *e, const char *name);

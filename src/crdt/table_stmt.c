@@ -63,7 +63,7 @@ add_update(sqlite3_str *s, const struct table *t, const int *cols, int n)
 static void
 add_meta(sqlite3_str *s, const struct table *t, const char *fmt)
 {
-	char *name = sqlite3_mprintf("main.\"%w__crsql_meta\"", t->name);
+	char *name = sqlite3_mprintf("main.\"%w__crsql_meta\"", t->noted);
 
 	sqlite3_str_appendf(s, fmt, name ? name : "");
 	sqlite3_free(name);
@@ -72,7 +72,7 @@ add_meta(sqlite3_str *s, const struct table *t, const char *fmt)
 static void
 add_dead(sqlite3_str *s, const struct table *t, const char *fmt)
 {
-	char *name = sqlite3_mprintf("main.\"%w__crsql_dead\"", t->name);
+	char *name = sqlite3_mprintf("main.\"%w__crsql_dead\"", t->noted);
 
 	sqlite3_str_appendf(s, fmt, name ? name : "");
 	sqlite3_free(name);

@@ -205,6 +205,8 @@ tx_fold(struct engine *e)
 	    e->capture->rc != SQLITE_OK))
 		rc = fold_all(e, journal);
 	if (rc == SQLITE_OK)
+		rc = table_mend_triggers(e);
+	if (rc == SQLITE_OK)
 		e->tx.plain_pending = false;
 	if (journal || captured)
 		e->tx.current_plain = !captured && e->tx.current != before &&

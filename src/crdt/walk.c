@@ -110,7 +110,7 @@ source_new(struct engine *e, struct table *t, struct source **out)
 	if (rc == SQLITE_OK && t->has_meta)
 		rc = engine_prepare(e, &s->clocks, "SELECT key, m FROM "
 		    "main.\"%w__crsql_meta\" WHERE key BETWEEN ?1 AND ?2 "
-		    "ORDER BY key", t->name);
+		    "ORDER BY key", t->noted);
 	if (rc != SQLITE_OK) {
 		source_free(s);
 		*out = NULL;
