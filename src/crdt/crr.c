@@ -71,6 +71,13 @@ check_table(struct engine *e, const char *name)
 	size_t i;
 	int rc = SQLITE_OK;
 
+	if (sqlite3_strnicmp(name, "crsql_", 6) == 0 ||
+	    sqlite3_strnicmp(name, "ddcp_", 5) == 0 ||
+	    sqlite3_strnicmp(name, "sqlite_", 7) == 0)
+		return engine_fail(e, SQLITE_ERROR, "Table %s is not replicated: names "
+		    "that begin with crsql_, ddcp_ or sqlite_ are kept for bookkeeping",
+		    name);
+
 	for (i = 0; i < sizeof checks / sizeof *checks; i++) {
 		rc = count(e, &n, checks[i].query, name);
 		if (rc != SQLITE_OK)
@@ -459,11 +466,28 @@ crr_unmake(struct engine *e, const char *name)
 
 /* -- SQL ------------------------------------------------------------------------------------ */
 
+/* The name as the schema has it, sqlite3_malloc'ed; as given if it is not
+ * there. */
+static char *
+real_name(struct engine *e, const char *given)
+{
+	sqlite3_stmt *stmt;
+	char *name = NULL;
+
+	if (engine_prepare(e, &stmt, "SELECT name FROM main.sqlite_schema WHERE "
+	    "type = 'table' AND name = %Q COLLATE NOCASE", given) == SQLITE_OK &&
+	    sqlite3_step(stmt) == SQLITE_ROW)
+		name = sqlite3_mprintf("%s", sqlite3_column_text(stmt, 0));
+	sqlite3_finalize(stmt);
+	return name ? name : sqlite3_mprintf("%s", given);
+}
+
 static void
 as_crr(sqlite3_context *ctx, int argc, sqlite3_value **argv)
 {
 	struct engine *e = sqlite3_user_data(ctx);
-	const char *name;
+	const char *given;
+	char *name;
 	int rc;
 
 	if (argc == 0) {
@@ -472,8 +496,10 @@ as_crr(sqlite3_context *ctx, int argc, sqlite3_value **argv)
 		    "or just the table name.", -1);
 		return;
 	}
-	name = (const char *)sqlite3_value_text(argv[argc == 2 ? 1 : 0]);
-	rc = crr_make(e, name ? name : "");
+	given = (const char *)sqlite3_value_text(argv[argc == 2 ? 1 : 0]);
+	name = real_name(e, given ? given : "");
+	rc = name ? crr_make(e, name) : SQLITE_NOMEM;
+	sqlite3_free(name);
 	if (rc == SQLITE_OK)
 		sqlite3_result_text(ctx, "OK", 2, SQLITE_STATIC);
 	else
@@ -484,10 +510,12 @@ static void
 as_table(sqlite3_context *ctx, int argc, sqlite3_value **argv)
 {
 	struct engine *e = sqlite3_user_data(ctx);
-	const char *name = (const char *)sqlite3_value_text(argv[0]);
-	int rc = crr_unmake(e, name ? name : "");
+	const char *given = (const char *)sqlite3_value_text(argv[0]);
+	char *name = real_name(e, given ? given : "");
+	int rc = name ? crr_unmake(e, name) : SQLITE_NOMEM;
 
 	(void)argc;
+	sqlite3_free(name);
 	if (rc != SQLITE_OK)
 		engine_result_error(e, ctx, rc);
 }
