@@ -306,7 +306,9 @@ look_at_tables(struct hub *h)
 void
 hub_changed(struct hub *h, bool *again)
 {
-	hub_look(h, false, again);
+	/* What is heard first may well be our own merge. */
+	hub_look(h, h->look, again);
+	h->look &= *again;
 	look_at_tables(h);
 }
 

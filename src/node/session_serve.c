@@ -101,11 +101,14 @@ serve_over(struct session *s, bool complete)
 		.remote = s->remote.name, .place = s->place, .bytes = v->bytes,
 		.elapsed_ms = (int64_t)(hub_now(s->hub) - v->started_ms) };
 
-	if (v->reading != NULL)
+	if (v->reading != NULL) {
+		store_serve_counts(v->reading, &event.transactions,
+		    &event.rows);
 		store_serve_close(v->reading);
+	}
 	store_end_clear(&v->end);
 	convert_end_clear(&v->said);
-	if (complete && v->bytes > 0)
+	if (complete && event.rows > 0)
 		hub_emit(s->hub, &event);
 	memset(v, 0, sizeof *v);
 }

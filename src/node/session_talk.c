@@ -81,17 +81,6 @@ check_claims(struct session *s, const struct sync_action *a, struct talk *t)
 		talk_answer(t, SYNC_ON_CLAIMS, NULL)->fork = fork;
 }
 
-static size_t
-keep_between(struct store_entry *e, size_t n, uint64_t after, uint64_t before)
-{
-	size_t i, kept = 0;
-
-	for (i = 0; i < n; i++)
-		if (e[i].version > after && e[i].version < before)
-			e[kept++] = e[i];
-	return kept;
-}
-
 static void
 find_tokens(struct session *s, const struct sync_action *a, struct talk *t)
 {
@@ -100,12 +89,11 @@ find_tokens(struct session *s, const struct sync_action *a, struct talk *t)
 	struct err err = { .code = 0 };
 	size_t n = 0;
 
-	if (store_own_tokens(s->hub->store, own, WIRE_TOKENS_MAX, &n,
-	    &err) != 0) {
+	if (store_own_tokens(s->hub->store, a->after, a->before, own,
+	    WIRE_TOKENS_MAX, &n, &err) != 0) {
 		stop_for(t, &err);
 		return;
 	}
-	n = keep_between(own, n, a->after, a->before);
 	free(s->tokens);
 	s->tokens = convert_entries_out(own, n);
 	if (s->tokens == NULL) {

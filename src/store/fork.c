@@ -109,24 +109,42 @@ own_before(sqlite3 *db, int64_t dbv, int64_t first, struct store_entry *e,
 	return rc;
 }
 
+/* The newest of ours below that bound. */
 static int
-own_tokens(sqlite3 *db, struct store_entry *out, size_t max, size_t *n,
-    struct err *err)
+newest_own(sqlite3 *db, int64_t first, uint64_t before,
+    struct store_entry *out, bool *found, struct err *err)
+{
+	int rc = store_own_entry(db, out, err);
+
+	*found = rc == 0 && out->version >= (uint64_t)first &&
+	    out->version < before;
+	if (rc != 0 || *found || out->version < before || before == 0)
+		return rc;
+	return own_before(db, (int64_t)before - 1, first, out, found, err);
+}
+
+static int
+own_tokens(sqlite3 *db, uint64_t after, uint64_t before,
+    struct store_entry *out, size_t max, size_t *n, struct err *err)
 {
 	int64_t newest, first, back;
 	bool exists, found;
 	int rc;
 
 	*n = 0;
-	rc = store_own_entry(db, &out[0], err);
-	if (rc == 0)
-		rc = log_exists(db, &exists, err);
-	if (rc != 0 || out[0].version == 0)
+	rc = log_exists(db, &exists, err);
+	if (rc == 0 && exists)
+		rc = first_own(db, &first, err);
+	if (rc != 0 || !exists || after >= INT64_MAX)
+		return rc;
+	if (first <= (int64_t)after)
+		first = (int64_t)after + 1;
+	rc = newest_own(db, first, before, &out[0], &found, err);
+	if (rc != 0 || !found)
 		return rc;
 	newest = (int64_t)out[0].version;
 	*n = 1;
-	rc = exists ? first_own(db, &first, err) : 0;
-	for (back = 1; rc == 0 && exists && *n < max && newest - back >= first;
+	for (back = 1; rc == 0 && *n < max && newest - back >= first;
 	    back *= 2) {
 		struct store_entry *e = &out[*n];
 
@@ -139,11 +157,12 @@ own_tokens(sqlite3 *db, struct store_entry *out, size_t max, size_t *n,
 }
 
 int
-store_own_tokens(struct store *s, struct store_entry *out, size_t max,
-    size_t *n, struct err *err)
+store_own_tokens(struct store *s, uint64_t after, uint64_t before,
+    struct store_entry *out, size_t max, size_t *n, struct err *err)
 {
 	*n = 0;
-	return max == 0 ? 0 : own_tokens(s->db, out, max, n, err);
+	return max == 0 ? 0 :
+	    own_tokens(s->db, after, before, out, max, n, err);
 }
 
 /* True if that transaction of that site is here with that token. */
@@ -434,7 +453,7 @@ make_note(struct store *s, sqlite3 *db, struct note *n, struct err *err)
 	memset(n, 0, sizeof *n);
 	rc = read_head(db, &head, err);
 	if (rc == 0)
-		rc = own_tokens(db, own, NOTE_OWN_MAX, &nown, err);
+		rc = own_tokens(db, 0, UINT64_MAX, own, NOTE_OWN_MAX, &nown, err);
 	if (rc != 0)
 		return rc;
 	memcpy(n->log_id, head.cursor, sizeof n->log_id);

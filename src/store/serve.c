@@ -32,6 +32,7 @@ struct store_reading {
 	uint8_t position[STORE_CURSOR_LEN];
 	bool snapshot;          /* open */
 	bool last;              /* the last page was given */
+	uint64_t transactions, rows;    /* in the pages so far */
 };
 
 /* -- what was asked ---------------------------------------------------------- */
@@ -317,16 +318,28 @@ read_page_head(struct store_reading *r, const uint8_t *page, size_t len,
 	int rc;
 
 	rc = sql_open(r->db, &stmt, err, "SELECT crsql_page_flags(?1), "
-	    "crsql_page_end(?1)", "b", page, len);
+	    "crsql_page_end(?1), (SELECT sum(rows) FROM "
+	    "crsql_page_transactions(?1)), (SELECT sum(ends) FROM "
+	    "crsql_page_transactions(?1))", "b", page, len);
 	if (rc == 0)
 		rc = sql_next(stmt, &row, err);
 	if (row) {
 		r->last = (sqlite3_column_int(stmt, 0) & 1) != 0;
 		sql_column(stmt, 1, r->position, sizeof r->position);
 		r->begun = true;
+		r->rows += (uint64_t)sqlite3_column_int64(stmt, 2);
+		r->transactions += (uint64_t)sqlite3_column_int64(stmt, 3);
 	}
 	sqlite3_finalize(stmt);
 	return rc;
+}
+
+void
+store_serve_counts(const struct store_reading *r, uint64_t *transactions,
+    uint64_t *rows)
+{
+	*transactions = r->transactions;
+	*rows = r->rows;
 }
 
 int

@@ -183,9 +183,10 @@ int store_hello(struct store *s, const uint8_t peer[static KEY_LEN],
 int store_check_claims(struct store *s, const struct store_entry *claim,
     size_t n, bool *fork, struct err *err);
 
-/* Own headers for TOKENS: newest, then at distances 1, 2, 4 ... */
-int store_own_tokens(struct store *s, struct store_entry *out, size_t max,
-    size_t *n, struct err *err);
+/* Own headers for TOKENS, of the current incarnation, with after < version <
+ * before: the newest, then at distances 1, 2, 4 ... */
+int store_own_tokens(struct store *s, uint64_t after, uint64_t before,
+    struct store_entry *out, size_t max, size_t *n, struct err *err);
 
 /* The highest of the given versions of that site which is here with that
  * token; 0 for none. */
@@ -249,6 +250,10 @@ void store_end_clear(struct store_end *e);
 /* After the last page, in the same snapshot (R10). */
 int store_serve_end(struct store_reading *r, struct store_end *out,
     struct err *err);
+
+/* How much the pages so far hold. */
+void store_serve_counts(const struct store_reading *r,
+    uint64_t *transactions, uint64_t *rows);
 
 /* Gives up the snapshot for a while; the next page opens a new one. */
 void store_serve_pause(struct store_reading *r);
