@@ -83,7 +83,7 @@ fold_run(struct fold *f, int64_t key, int64_t n)
 {
 	struct table *t = f->table;
 	int64_t stride = t->ncol > 0 ? t->ncol : 1;
-	struct stamp at;
+	struct stamp at = { 0 };
 
 	raise_hw(t, key + n - 1);
 	return append(f, key, n, 0, take_seqs(f, n * stride), stride, &at);
@@ -98,7 +98,7 @@ fold_single(struct fold *f, int64_t key, int64_t cl)
 	struct meta *m = &f->meta;
 	bool sentinel = cl > 1 || t->ncol == 0;
 	int64_t seq = take_seqs(f, t->ncol + (sentinel ? 1 : 0));
-	struct stamp at;
+	struct stamp at = { 0 };
 	int i, rc = append(f, key, LOG_ROW, 0, seq, 0, &at);
 
 	if (rc == SQLITE_OK)
@@ -169,7 +169,7 @@ fold_columns(struct fold *f, int64_t key, const int *cols, int n)
 {
 	struct table *t = f->table;
 	struct meta *m = &f->meta;
-	struct stamp at;
+	struct stamp at = { 0 };
 	int i, rc = meta_get(f->e, t, key, m);
 
 	if (rc == SQLITE_OK)
@@ -188,7 +188,7 @@ fold_update_run(struct fold *f, const struct record *r, const int *cols,
 {
 	struct table *t = f->table;
 	struct meta *m = &f->meta;
-	struct stamp at;
+	struct stamp at = { 0 };
 	int64_t k;
 	int i, rc = append(f, r->key, r->n, r->mask, take_seqs(f, n * r->n), n,
 	    &at);
@@ -265,7 +265,7 @@ fold_replace(struct fold *f, const struct record *r)
 {
 	struct table *t = f->table;
 	struct meta *m = &f->meta, *new = &f->other;
-	struct stamp at;
+	struct stamp at = { 0 };
 	int i, rc = meta_get(f->e, t, r->n, m);
 
 	if (rc == SQLITE_OK)
