@@ -10,6 +10,9 @@ import sqlite3
 import tables
 from model import Model, Op, SENTINEL, Entry
 
+# An imported transaction's placeholder is minus its db_version at the sender
+# times this, minus a number.
+PLACES = 1000
 CHANGES = ('SELECT "table", pk, cid, val, col_version, db_version, site_id, '
            'cl, seq, sver FROM crsql_changes')
 
@@ -162,6 +165,7 @@ class Site:
         if imported is not None:
             self.adopt(found, imported)
         self.settle_seqs(found)
+        self.settle_rows(found)
         self.compare_changes(found)
         self.compare_data(db)
         head = db.execute("SELECT crsql_db_version()").fetchone()[0]
@@ -191,7 +195,10 @@ class Site:
                     raise Mismatch("one origin transaction has db_versions "
                                    "%d and %d" % (chosen[entry.dbv], dbv))
                 self.model.clock[table][pk][cid] = entry._replace(dbv=dbv)
-        numbers = [chosen[k] for k in sorted(chosen, reverse=True)]
+        # Placeholders tell the sender's db_version too; in what order the
+        # transactions of one stand, the model can't know.
+        numbers = [chosen[k] for k in sorted(
+            chosen, key=lambda k: (-k // PLACES, chosen[k]))]
         if numbers != sorted(set(numbers)):
             raise Mismatch("db_versions of imported transactions are out of "
                            "order: %s" % numbers)
@@ -208,7 +215,8 @@ class Site:
         gaps: their order is compared, then the engine's are taken."""
         for dbv in self.model.loose:
             mine = {k: e for k, (_, _, e) in self.model.changes().items()
-                    if e.site == self.id and e.sver == dbv and k in found}
+                    if e.site == self.id and e.sver == dbv and k in found
+                    and not (k[2] == SENTINEL and k[:2] in self.model.unsure)}
             order = sorted(mine, key=lambda k: mine[k].seq)
             seqs = [found[k][2].seq for k in order]
             if seqs != sorted(seqs):
@@ -220,6 +228,26 @@ class Site:
                 self.model.seq = max(self.model.seq, max(seqs) + 1)
             else:
                 self.model.loose = self.model.loose - {dbv}
+
+    def settle_rows(self, found):
+        """Rows of which the model can't know whether they were replaced or
+        deleted and inserted: what others have must give way to what is here;
+        the engine's clocks are taken."""
+        for (table, pk), before in self.model.unsure.items():
+            row = {k[2]: v for k, v in found.items() if k[:2] == (table, pk)}
+            mine = self.model.clock[table][pk]
+            if not row or row.keys() - {SENTINEL} != mine.keys() - {SENTINEL}:
+                continue                        # compare_changes reports it
+            cl = max(c for _, c, _ in row.values())
+            old = before[SENTINEL].version if SENTINEL in before else 1
+            for cid, (_, _, e) in row.items():
+                newer = cid not in before or (cl, e.version) > (
+                    old, before[cid].version)
+                if newer and (cid not in mine or e.dbv == mine[cid].dbv):
+                    mine[cid] = e
+            if SENTINEL not in row and cl == 1:
+                mine.pop(SENTINEL, None)
+        self.model.unsure = {}
 
     def compare_changes(self, found):
         expected = self.model.changes()

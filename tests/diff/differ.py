@@ -160,26 +160,52 @@ def scratch():
     return "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 
 
-def shrink(h, extension, seconds=60):
-    """Drops steps as long as it still fails; the shortest found."""
+def kind(why):
+    """What makes two failures alike: their sentence without its data."""
+    if why is None:
+        return None
+    lines = [l for l in why.splitlines() if l.strip()]
+    line = lines[-1] if lines[0].startswith("Traceback") else lines[0]
+    return "".join(c for c in line if c.isalpha() or c == " ")[:40]
+
+
+def shrink(h, extension, why, seconds=60):
+    """Drops steps as long as it still fails alike; the shortest found."""
     until = time.monotonic() + seconds
-    size = max(len(h["steps"]) // 2, 1)
+
+    def fails(fewer):
+        return (time.monotonic() < until
+                and kind(attempt(fewer, extension)) == kind(why))
+
+    h = shorter(h, "steps", fails)
+    for i, step in enumerate(h["steps"]):
+        def with_step(fewer):
+            return {**h, "steps": h["steps"][:i] + [fewer]
+                    + h["steps"][i + 1:]}
+        if step["do"] == "foreign":
+            h = with_step(shorter(step, "changes",
+                                  lambda fewer: fails(with_step(fewer))))
+    for name in h["tables"]:
+        fewer = {**h, "tables": [t for t in h["tables"] if t != name]}
+        if fewer["tables"] and json.dumps(name)[1:-1] not in json.dumps(
+                h["steps"]) and fails(fewer):
+            h = fewer
+    return h
+
+
+def shorter(thing, name, fails):
+    """thing with as short a list under that name as still fails."""
+    size = max(len(thing[name]) // 2, 1)
     while size:
         i = 0
-        while i < len(h["steps"]) and time.monotonic() < until:
-            fewer = {**h, "steps": h["steps"][:i] + h["steps"][i + size:]}
-            if attempt(fewer, extension):
-                h = fewer
+        while i < len(thing[name]):
+            fewer = {**thing, name: thing[name][:i] + thing[name][i + size:]}
+            if fails(fewer):
+                thing = fewer
             else:
                 i += size
         size //= 2
-    for name in list(h["tables"]):
-        fewer = {**h, "tables": [t for t in h["tables"] if t != name]}
-        if fewer["tables"] and not any(
-                name in s.get("sql", "") for s in h["steps"]) and attempt(
-                    fewer, extension):
-            h = fewer
-    return h
+    return thing
 
 
 def script(h):
@@ -229,7 +255,7 @@ def main():
         failed += 1
         print("seed %d: %s" % (seed, why), flush=True)
         if not args.no_shrink:
-            h = shrink(h, extension)
+            h = shrink(h, extension, why)
             print("-- shortest history:\n%s\n-- %s\n" % (
                 script(h), attempt(h, extension)), flush=True)
         if failed >= args.stop_after:

@@ -4,8 +4,8 @@ crsql_changes, and by pages of crsql_export and crsql_import; each is told to
 the receiver's model cell by cell."""
 
 import tables
-from database import CHANGES, Mismatch, settle
-from model import Cell
+from database import CHANGES, PLACES, Mismatch, settle
+from model import Cell, SENTINEL
 
 MORE_IN_TRANSACTION = 8
 LAST_PAGE = 1
@@ -134,12 +134,17 @@ def merge_model(sender, receiver, step, limit):
         rows.setdefault((e.dbv, e.site, e.sver, table, pk), []).append(
             Cell(table, pk, cid, value, e.version, cl, e.seq, e.site, e.sver))
     placeholders = {}
-    for row in sorted(rows, key=lambda r: (r[0], min(c.seq for c in rows[r]))):
+    for row in sorted(rows, key=lambda r: (r[0], min(map(sooner, rows[r])))):
         dbv, site, sver = row[:3]   # strangers of one dbv stay together: R1
         number = placeholders.setdefault((dbv, site if sver else None, sver),
-                                         -1 - len(placeholders))
-        for cell in sorted(rows[row], key=lambda c: c.seq):
+                                         -dbv * PLACES - len(placeholders))
+        for cell in sorted(rows[row], key=sooner):
             receiver.model.merge(cell, True, lambda: number)
+
+
+def sooner(cell):
+    """Order within a db_version: a life's sentinel was there before cells."""
+    return cell.cid != SENTINEL, cell.seq
 
 
 def dbv_of(cursor):

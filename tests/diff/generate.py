@@ -91,6 +91,8 @@ def foreign(r, names, site):
         column = r.randrange(len(t.cols)) if t.cols else None
         if cl % 2 == 0 or column is None or r.random() < 0.1:
             column = None
+            if cl == 1 and t.cols:
+                cl = 3          # our own kind never says that a row was born
         changes.append({
             "table": t.name, "key": [r.choice(k) for k in t.keys],
             "cid": "-1" if column is None else t.cols[column].name,

@@ -38,6 +38,7 @@ class Model:
         self.gaps = False           # ... and some of them rolled back: seqs
         self.loose = set()          # of these own versions may have gaps
         self.pending = []
+        self.unsure = {}            # rows of a fold, and their clock before
         self.merge_equal_values = False
 
     def snapshot(self):
@@ -47,7 +48,8 @@ class Model:
                 for name in ("data", "clock")}
         flat = {name: getattr(self, name)
                 for name in ("head", "current", "current_own", "seq")}
-        return {**deep, **flat, "pending": list(self.pending)}
+        return {**deep, **flat, "pending": list(self.pending),
+                "unsure": dict(self.unsure)}
 
     def restore(self, snapshot):
         self.__dict__.update(snapshot)
@@ -101,9 +103,23 @@ class Model:
             self.pending.append(op)
 
     def fold(self):
+        """A row that a plain writer deleted and inserted may also have been
+        replaced: its journal can't always tell, and either is right."""
         ops, self.pending = self.pending, []
+        gone = set()
+        for op in ops:
+            row = op.table, op.pk
+            if op.kind == "delete":
+                gone.add(row)
+            elif op.kind != "update" and (row in gone or op.kind == "replace"):
+                self.unsure.setdefault(row, None)
+        for row in self.unsure:
+            if self.unsure[row] is None:
+                self.unsure[row] = dict(self.clock[row[0]].get(row[1], {}))
         for op in ops:
             self.apply_clock(op)
+        if self.unsure and ops:
+            self.loose.add(self.current)
 
     def apply_clock(self, op):
         clock = self.clock[op.table]
