@@ -42,6 +42,7 @@ struct exchange_result {        /* of one remote */
 	const char *error, *hint, *path;
 	uint64_t transactions, rows, bytes, parked, held;
 	bool peer_merges;
+	bool lost;              /* the connection ended before its end */
 };
 
 struct exchange_progress {

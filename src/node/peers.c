@@ -172,8 +172,10 @@ on_timer(uv_timer_t *timer)
 	for (q = p->first; q != NULL; q = next) {
 		next = q->next;
 		if (q->call == NULL && q->due <= now(p)) {
+			q->due = NEVER;
 			if (is_connected(q))
-				q->due = NEVER;
+				p->events->reached(p->owner, hub_find(
+				    p->node->hub, q->remote.key));
 			else
 				call(q);
 		}

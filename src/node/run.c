@@ -9,7 +9,8 @@
 
 enum {
 	SLACK_MS = 500,         /* who reaches has the better reason to give */
-	PROGRESS_MS = 100       /* shown at most so often */
+	PROGRESS_MS = 100,      /* shown at most so often */
+	TRIES_MAX = 4           /* connections that are lost */
 };
 
 enum target_state { FRESH, REACHING, ASKED, OVER };
@@ -20,6 +21,7 @@ struct target {
 	struct store_remote remote;
 	enum target_state state;
 	uint64_t seen_ms;       /* of the last progress */
+	unsigned tries;
 };
 
 struct run {
@@ -126,10 +128,19 @@ on_job_progress(struct job *job, const struct exchange_progress *p)
 		end(r, rc, NULL);
 }
 
+static void reach(struct target *t);
+
 static void
 on_job_done(struct job *job, const struct exchange_result *result)
 {
-	finish(job->owner, result);
+	struct target *t = job->owner;
+
+	/* What has arrived stays, so another connection goes on from there;
+	 * there may be one already, if the two sides called each other. */
+	if (result->lost && ++t->tries < TRIES_MAX)
+		reach(t);
+	else
+		finish(t, result);
 }
 
 static void
@@ -195,14 +206,19 @@ merge(struct target *t)
 static void
 start_target(struct target *t)
 {
+	t->seen_ms = now(t->run);
+	if (t->run->verb == EXCHANGE_MERGE)
+		merge(t);
+	else
+		reach(t);
+}
+
+static void
+reach(struct target *t)
+{
 	struct run *r = t->run;
 	struct session *s;
 
-	t->seen_ms = now(r);
-	if (r->verb == EXCHANGE_MERGE) {
-		merge(t);
-		return;
-	}
 	t->state = REACHING;
 	s = hub_find(r->node->hub, t->remote.key);
 	if (s != NULL)

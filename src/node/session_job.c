@@ -26,8 +26,8 @@ session_do(struct session *s, struct job *job)
 		at = &(*at)->next;
 	job->session = s;
 	job->next = NULL;
-	/* One that has just begun on its own does as well. */
-	job->running = pulls && s->pulling.on && !s->pulling.shown
+	/* The one that our first message asked for is this one. */
+	job->running = pulls && s->pulling.on && !s->hub->options.follow
 	    && s->pulling.fetch_only == (job->verb == EXCHANGE_FETCH);
 	*at = job;
 	session_wake(s, hub_now(s->hub));
@@ -153,7 +153,8 @@ jobs_over(struct session *s, const struct err *why)
 {
 	struct exchange_result r = { .remote = s->remote.name,
 		.code = why->code != 0 ? why->code : E_UNREACHABLE,
-		.error = why->text, .hint = why->hint, .path = s->place };
+		.error = why->text, .hint = why->hint, .path = s->place,
+		.lost = true };
 
 	while (s->jobs != NULL)
 		finish(s->jobs, &r);

@@ -124,7 +124,6 @@ pull_take_page(struct session *s, const struct sync_action *a, struct talk *t)
 	struct err err = { .code = 0 };
 	int rc = store_pull_page(s->pulling.pull, a->data, a->len, &err);
 
-	s->pulling.shown = true;
 	s->pulling.bytes += a->transferred;
 	show(s, "Receiving changes");
 	taken(s, rc, &err, t);
@@ -142,7 +141,6 @@ pull_take_piece(struct session *s, const struct sync_action *a,
 
 	if (rc == 0 && p->last)
 		rc = store_pull_pieced(s->pulling.pull, &err);
-	s->pulling.shown = true;
 	s->pulling.bytes += p->bytes.len;
 	show(s, "Receiving changes");
 	taken(s, rc, &err, t);

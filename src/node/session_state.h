@@ -25,7 +25,6 @@ struct pulling {
 	struct wire_pull asked;         /* the same, for the wire */
 	struct store_result got;
 	uint64_t started_ms, bytes;
-	bool shown;                     /* something came of it */
 	bool ended;                     /* got is what END gave */
 	bool for_push;                  /* the peer waits to be told */
 };
