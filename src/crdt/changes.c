@@ -508,13 +508,20 @@ changes_column(sqlite3_vtab_cursor *cursor, sqlite3_context *ctx, int i)
 	return SQLITE_OK;
 }
 
+/* SQLite joins the parts of an OR by it: one number for each (table, pk, cid),
+ * by FNV-1a. */
 static int
 changes_rowid(sqlite3_vtab_cursor *cursor, sqlite3_int64 *out)
 {
-	const struct changes_cursor *c = (struct changes_cursor *)cursor;
-	const int64_t span = 10000000000000;
+	const struct change *now = &((struct changes_cursor *)cursor)->now;
+	uint64_t h = 0xCBF29CE484222325u;
+	int i;
 
-	*out = (c->now.table->id - 1) * span + c->now.key % span;
+	for (i = 0; i < now->npk; i++)
+		h = (h ^ now->pk[i]) * 0x100000001B3u;
+	h = (h ^ (uint64_t)now->table->id) * 0x100000001B3u;
+	h = (h ^ (uint64_t)(now->col + 1)) * 0x9E3779B97F4A7C15u;
+	*out = (int64_t)((h ^ h >> 29) & INT64_MAX);
 	return SQLITE_OK;
 }
 

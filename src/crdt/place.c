@@ -93,7 +93,7 @@ goes_on(const struct merge_run *run, const struct merge_origin *o,
 
 	return run->table == t && run->dbv == dbv && run->site == o->site &&
 	    run->sver == o->sver && key == run->key + run->n &&
-	    stride >= 0 && stride <= STRIDE_MAX &&
+	    stride >= (t->ncol > 0 ? t->ncol : 1) && stride <= STRIDE_MAX &&
 	    seq == run->seq + run->n * stride;
 }
 
