@@ -72,8 +72,9 @@ site_by_ordinal(struct engine *e, int64_t ordinal, uint8_t id[SITE_ID_LEN],
 	found = sqlite3_step(stmt) == SQLITE_ROW;
 	if (found) {
 		copy_blob(stmt, 0, id, SITE_ID_LEN);
-		keyed = copy_blob(stmt, 1, key, SITE_KEY_LEN) &
-		    copy_blob(stmt, 2, incarnation, INCARNATION_LEN);
+		keyed = copy_blob(stmt, 1, key, SITE_KEY_LEN);
+		if (!copy_blob(stmt, 2, incarnation, INCARNATION_LEN))
+			keyed = false;
 		if (has_key != NULL)
 			*has_key = keyed;
 	}

@@ -457,8 +457,8 @@ static int
 forget(struct store *s, const uint8_t key[static KEY_LEN], struct err *err)
 {
 	static const char *const sql[] = {
-		"DELETE FROM page WHERE run IN "
-		    "(SELECT id FROM run WHERE remote = ?1)",
+		("DELETE FROM page WHERE run IN "
+		    "(SELECT id FROM run WHERE remote = ?1)"),
 		"DELETE FROM run WHERE remote = ?1",
 		"DELETE FROM part WHERE remote = ?1",
 		"DELETE FROM piece WHERE remote = ?1" };
