@@ -508,6 +508,26 @@ capture_pk_columns(struct engine *e)
 	return e->capture->pk_columns ? e->capture->pk_columns : "";
 }
 
+int64_t
+capture_top_key(const struct capture *c, int table)
+{
+	const struct record *r;
+	int64_t top = 0, last;
+	int i;
+
+	for (i = 0; i < c->list.n; i++) {
+		r = &c->list.record[i];
+		if (r->table != table)
+			continue;
+		last = r->op == RECORD_RUN ? r->key + r->n - 1 : r->key;
+		if ((r->op == RECORD_MOVE || r->op == RECORD_REPLACE) && r->n > last)
+			last = r->n;
+		if (last > top)
+			top = last;
+	}
+	return top;
+}
+
 /* -- savepoints ----------------------------------------------------------------------- */
 
 static void
@@ -574,7 +594,9 @@ void
 capture_rollback_to(struct engine *e, int id)
 {
 	struct capture *c = e->capture;
-	struct mark m = { .id = id };
+	/* without a mark nothing is known to be folded, the journal neither */
+	struct mark m = { .id = id, .tx = { .plain_pending = true,
+	    .mended = e->tx.mended } };
 	bool found = false;
 
 	while (c->nmark > 0 && c->mark[c->nmark - 1].id >= id) {

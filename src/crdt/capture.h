@@ -64,6 +64,10 @@ enum { CAPTURE_FOLD_AT = 1 << 16 };  /* records waiting at a savepoint */
 
 void capture_free(struct engine *e);
 
+/* The highest key of that table in the records of this transaction: its row
+ * may be gone or moved by now. */
+int64_t capture_top_key(const struct capture *c, int table);
+
 /* Writes of this connection go through the journal, or the hook again. */
 int capture_choose(struct engine *e, bool by_journal);
 

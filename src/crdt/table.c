@@ -193,8 +193,9 @@ table_load_hw(struct engine *e, struct table *t)
 		rc = table_max_key(e, t, INT64_MAX, &top);
 	if (rc == SQLITE_OK) {
 		t->hw = stored > top ? stored : top;
-		if (t->hw < 0)
-			t->hw = 0;
+		top = e->capture ? capture_top_key(e->capture, t->id) : 0;
+		if (t->hw < top)
+			t->hw = top;
 	}
 	return rc;
 }
