@@ -27,7 +27,7 @@ static const char large_tables[] =
     "CREATE INDEX IF NOT EXISTS crsql_log_parked ON crsql_log(tbl, key) "
     "WHERE n = -4;"
     "CREATE TABLE IF NOT EXISTS crsql_tbl(id INTEGER PRIMARY KEY, "
-    "name TEXT UNIQUE NOT NULL, hw INTEGER, chk BLOB);"
+    "name TEXT UNIQUE NOT NULL, hw INTEGER);"
     "CREATE TABLE IF NOT EXISTS crsql_col(tbl INTEGER NOT NULL, "
     "cid INTEGER NOT NULL, name TEXT NOT NULL, born INTEGER NOT NULL, "
     "PRIMARY KEY(tbl, cid)) WITHOUT ROWID;"
