@@ -90,6 +90,10 @@ class Site:
         else:
             self.told(which)
         self.compare_tables()
+        if self.model.pending and which != "p" and not self.open_handle:
+            # The journal is folded now if the extension noticed a write,
+            # though it may have come to nothing: a read makes sure.
+            self.check(which)
         return True
 
     def told(self, which):
