@@ -369,16 +369,33 @@ due_at(const struct sync *s)
 	return s->phase == PHASE_HELLO || s->pinged || dead < ask ? dead : ask;
 }
 
+/* We were asleep or busy, so the silence may be ours: the peer gets another
+ * chance. */
+static int
+listen_again(struct sync *s)
+{
+	if (s->phase == PHASE_HELLO) {
+		s->start_ms = s->now_ms;
+		return 0;
+	}
+	s->probe_ms = s->now_ms;
+	return send_ping(s);
+}
+
 static int
 on_time(struct sync *s, const struct sync_event *ev)
 {
 	struct err why = { .code = 0 };
+	bool late = s->timer_ms != 0
+	    && s->now_ms > s->timer_ms + SYNC_LATE_MS;
 
 	if (s->phase == PHASE_NEW)
 		return 0;
 	s->cheap = 0;
 	s->timer_ms = 0;
 	if (s->now_ms >= dead_at(s)) {
+		if (late)
+			return listen_again(s);
 		err_set(&why, E_UNREACHABLE, NULL, "the peer %s",
 		    s->phase == PHASE_HELLO ? "did not answer in time"
 		    : "is silent");

@@ -49,6 +49,8 @@ enum {
 	SYNC_KEEPALIVE_MS = 30000,      /* silence after which we ask */
 	SYNC_DEAD_MS = 60000,           /* silence after which we give up */
 	SYNC_PROBE_MS = 10000,          /* the same after PROBE */
+	SYNC_LATE_MS = 5000,            /* a TIME later than that means that we
+	                                   did not listen: no fault of the peer */
 	SYNC_NEWS_MAX = 1024,           /* entries to be told of, not yet sent */
 	SYNC_CHEAP_MAX = 256,           /* small requests answered between two
 	                                   events TIME: more is an attack */

@@ -518,6 +518,24 @@ silence_is_noticed(void **state)
 	pair_close(&p);
 }
 
+/* A node that slept does not blame its peer at once. */
+static void
+own_sleep_is_no_silence(void **state)
+{
+	struct pair p;
+
+	open_both(&p, 0);
+	p.now_ms = p.a.timer_ms + SYNC_LATE_MS + SYNC_DEAD_MS;
+	peer_event(&p.a, SYNC_ON_TIME);
+	expect_trace(&p, "A event TIME\nA send PING\n");
+	assert_int_equal(p.a.timer_ms, p.now_ms + SYNC_PROBE_MS);
+	p.now_ms = p.a.timer_ms;
+	peer_event(&p.a, SYNC_ON_TIME);
+	expect_trace(&p, "A event TIME\nA send ERROR 0 code 9\n"
+	    "A do CLOSE -4\n");
+	pair_close(&p);
+}
+
 /* What the caller may not do is said, and nothing happens. */
 static void
 misuse_is_refused(void **state)
@@ -544,7 +562,11 @@ misuse_is_refused(void **state)
 
 /* ---- a hostile peer ---- */
 
-enum mood { WAITS, PULLS, SERVES };
+enum mood { WAITS, PULLS, RESUMES, SERVES };
+
+/* What is asked for in its middle, of a page of twice as many bytes. */
+static uint8_t half[] = "ten bytes";
+static uint8_t half_hash[WIRE_HASH_LEN] = "the hash of it";
 
 /* Gives m to A, which is in that mood; it has to end the connection. */
 static void
@@ -554,7 +576,11 @@ expect_end(const struct wire_msg *m, enum mood mood, int times)
 
 	open_both(&p, 0);
 	p.quiet = true;
-	if (mood == PULLS)
+	if (mood == RESUMES) {
+		buf_add(&p.a.partial, half, sizeof half);
+		memcpy(p.a.partial_hash, half_hash, WIRE_HASH_LEN);
+	}
+	if (mood == PULLS || mood == RESUMES)
 		peer_pull(&p.a, false);
 	if (mood == SERVES) {
 		peer_pull(&p.b, false);
@@ -626,11 +652,47 @@ wrong_answers_end_the_connection(void **state)
 	m.page.total = m.page.raw = sizeof bytes;
 	expect_end(&m, PULLS, 1);               /* another hash */
 
+	MESSAGE(WIRE_PAGE);                     /* in the middle of another */
+	m.page.id = 1;
+	m.page.total = m.page.raw = 2 * sizeof half;
+	m.page.offset = sizeof half;
+	m.page.last = true;
+	m.page.bytes = (struct wire_view){ half, sizeof half };
+	memcpy(m.page.hash, "another hash", 12);
+	expect_end(&m, RESUMES, 1);
+
 	MESSAGE(WIRE_PING);
 	expect_end(&m, WAITS, SYNC_CHEAP_MAX + 1);
 	MESSAGE(WIRE_PUSH);
 	expect_end(&m, WAITS, SYNC_CHEAP_MAX + 2);
 #undef MESSAGE
+}
+
+static void
+end_does_not_come_in_the_middle_of_a_page(void **state)
+{
+	struct wire_msg m = { .type = WIRE_PAGE };
+	struct wire_end_group group = { .complete = true };
+	struct pair p;
+
+	open_both(&p, 0);
+	p.quiet = true;
+	peer_pull(&p.a, false);
+	m.page.id = 1;
+	m.page.total = m.page.raw = 2 * sizeof half;
+	m.page.bytes = (struct wire_view){ half, sizeof half };
+	peer_hear(&p.a, &m);
+	memset(&m, 0, sizeof m);
+	m.type = WIRE_END;
+	m.end.id = 1;
+	m.end.group = &group;
+	m.end.ngroups = 1;
+	peer_hear(&p.a, &m);
+	while (peer_receive(&p.a, SIZE_MAX) > 0)
+		;
+	assert_true(p.a.closed);
+	assert_int_equal(p.a.pull_why.code, E_INTEGRITY);
+	pair_close(&p);
 }
 
 static void
@@ -733,8 +795,10 @@ main(void)
 		cmocka_unit_test(failed_server_says_why),
 		cmocka_unit_test(slow_reader_bounds_what_waits),
 		cmocka_unit_test(silence_is_noticed),
+		cmocka_unit_test(own_sleep_is_no_silence),
 		cmocka_unit_test(misuse_is_refused),
 		cmocka_unit_test(wrong_answers_end_the_connection),
+		cmocka_unit_test(end_does_not_come_in_the_middle_of_a_page),
 		cmocka_unit_test(stale_answers_are_passed_over),
 		cmocka_unit_test(unknown_messages_matter_from_128_on),
 		cmocka_unit_test(frames_are_bounded),
