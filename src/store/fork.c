@@ -218,6 +218,7 @@ store_check_claims(struct store *s, const struct store_entry *claim, size_t n,
 	int rc = 0;
 
 	*fork = false;
+	store_only_look(s, true);
 	for (i = 0; i < n && rc == 0 && !*fork; i++) {
 		if (memcmp(claim[i].site, s->site, STORE_SITE_LEN) != 0 ||
 		    claim[i].version == 0)
@@ -225,6 +226,7 @@ store_check_claims(struct store *s, const struct store_entry *claim, size_t n,
 		rc = is_here(s->db, &claim[i], &here, err);
 		*fork = rc == 0 && !here;
 	}
+	store_only_look(s, false);
 	return rc;
 }
 

@@ -159,6 +159,7 @@ store_hello(struct store *s, const uint8_t peer[static KEY_LEN],
 	int rc;
 
 	memset(out, 0, sizeof *out);
+	store_only_look(s, true);
 	rc = sql_bytes(s->db, out->head, sizeof out->head, &found, err,
 	    "SELECT crsql_head()", "");
 	if (rc == 0)
@@ -167,6 +168,7 @@ store_hello(struct store *s, const uint8_t peer[static KEY_LEN],
 		rc = own_sites(s, out, err);
 	if (rc == 0)
 		rc = your_sites(s, peer, out, err);
+	store_only_look(s, false);
 	return rc;
 }
 
@@ -184,6 +186,7 @@ store_covers(struct store *s, const struct store_entry *entry, size_t n,
 	int rc;
 
 	*covered = true;
+	store_only_look(s, true);
 	rc = store_own_entry(s->db, &own, err);
 	if (rc == 0)
 		rc = held_load(s->db, &h, err);
@@ -197,6 +200,7 @@ store_covers(struct store *s, const struct store_entry *entry, size_t n,
 		if (here == NULL || here->version < entry[i].version)
 			*covered = false;
 	}
+	store_only_look(s, false);
 	store_vector_clear(&all);
 	held_clear(&h);
 	return rc;

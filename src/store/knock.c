@@ -5,7 +5,10 @@
 #include "store/sql.h"
 #include "store/store_private.h"
 
-enum { KNOCKS_MAX = 64 };
+enum {
+	KNOCKS_MAX = 64,
+	KNOCK_WAIT_MS = 100     /* for the write lock: a stranger calls again */
+};
 
 static int
 write_knock(struct store *s, const uint8_t key[static KEY_LEN],
@@ -37,12 +40,15 @@ store_knock(struct store *s, const uint8_t key[static KEY_LEN],
 
 	*first = false;
 	rc = store_writable(s, err);
-	if (rc == 0)
-		rc = sql_begin(s->db, err);
 	if (rc != 0)
 		return rc;
-	return sql_end(s->db, write_knock(s, key, place != NULL ? place : "",
-	    now_ms, first, err), err);
+	sqlite3_busy_timeout(s->db, KNOCK_WAIT_MS);
+	rc = sql_begin(s->db, err);
+	if (rc == 0)
+		rc = sql_end(s->db, write_knock(s, key, place != NULL ?
+		    place : "", now_ms, first, err), err);
+	sqlite3_busy_timeout(s->db, s->busy_ms);
+	return rc;
 }
 
 int

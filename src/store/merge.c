@@ -40,9 +40,16 @@ int
 merge_parked(sqlite3 *db, uint64_t *out, struct err *err)
 {
 	int64_t n;
-	int rc = sql_int(db, &n, err, "SELECT count(*) FROM crsql_parked", "");
+	int rc;
 
-	*out = (uint64_t)n;
+	*out = 0;
+	rc = sql_int(db, &n, err, "SELECT count(*) FROM sqlite_schema "
+	    "WHERE type = 'table' AND name = 'crsql_log'", "");
+	/* By the index of what is parked: crsql_parked reads the whole log. */
+	if (rc == 0 && n > 0)
+		rc = sql_int(db, &n, err,
+		    "SELECT count(*) FROM crsql_log WHERE n = -4", "");
+	*out = rc == 0 ? (uint64_t)n : 0;
 	return rc;
 }
 

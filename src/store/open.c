@@ -291,6 +291,13 @@ store_own_entry(sqlite3 *db, struct store_entry *out, struct err *err)
 }
 
 void
+store_only_look(struct store *s, bool on)
+{
+	sqlite3_exec(s->db, on ? "PRAGMA query_only = 1" :
+	    "PRAGMA query_only = 0", NULL, NULL, NULL);
+}
+
+void
 store_fold(struct store *s)
 {
 	int64_t pending;

@@ -9,6 +9,9 @@
 
 #include <stdlib.h>
 #include <string.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 
 #include "store/durable.h"
 #include "store/fetched.h"
@@ -469,6 +472,16 @@ store_pull_end(struct store_pull *p, const struct store_end *end,
 	return rc;
 }
 
+/* The cache of a large merge is not needed while nothing goes on. */
+static void
+give_back_memory(sqlite3 *db)
+{
+	sqlite3_db_release_memory(db);
+#ifdef __GLIBC__
+	malloc_trim(0);
+#endif
+}
+
 void
 store_pull_close(struct store_pull *p, struct store_result *out)
 {
@@ -482,7 +495,7 @@ store_pull_close(struct store_pull *p, struct store_result *out)
 	drop_waiting(p, 0);
 	free(p->wait);
 	asked_clear(&p->asked);
-	/* The cache of a large merge is not needed while nothing goes on. */
-	sqlite3_db_release_memory(p->s->db);
+	if (p->result.bytes >= LARGE_PAGE)
+		give_back_memory(p->s->db);
 	free(p);
 }

@@ -11,14 +11,6 @@
 #include "store/sql.h"
 #include "store/store_private.h"
 
-/* While it is on, the engine reads things as they are. */
-static void
-only_look(struct store *s, bool on)
-{
-	sqlite3_exec(s->db, on ? "PRAGMA query_only = 1" :
-	    "PRAGMA query_only = 0", NULL, NULL, NULL);
-}
-
 static int
 read_status(struct store *s, struct store_status *out, struct err *err)
 {
@@ -48,9 +40,9 @@ store_status(struct store *s, struct store_status *out, struct err *err)
 	int rc;
 
 	memset(out, 0, sizeof *out);
-	only_look(s, true);
+	store_only_look(s, true);
 	rc = read_status(s, out, err);
-	only_look(s, false);
+	store_only_look(s, false);
 	if (stat(s->db_file, &st) == 0)
 		out->file_bytes = (uint64_t)st.st_size;
 	return rc;
@@ -116,11 +108,11 @@ store_remote_status(struct store *s, int64_t remote,
 	int rc;
 
 	memset(out, 0, sizeof *out);
-	only_look(s, true);
+	store_only_look(s, true);
 	rc = read_remote(s, remote, out, acked, err);
 	if (rc == 0)
 		rc = count_ahead(s, acked, &out->ahead, err);
-	only_look(s, false);
+	store_only_look(s, false);
 	if (rc == 0)
 		rc = inbox_held(s, out->remote.key, &out->held_transactions,
 		    &out->held_rows, err);

@@ -81,6 +81,10 @@ int store_writable(const struct store *s, struct err *err);
 /* The own vector entry, as db sees it (R15). */
 int store_own_entry(sqlite3 *db, struct store_entry *out, struct err *err);
 
+/* While it is on, the engine reads things as they are: it neither folds, nor
+ * waits for somebody who writes. */
+void store_only_look(struct store *s, bool on);
+
 /* Takes what plain programs wrote into the log; does nothing, and no error,
  * where that is not possible now. */
 void store_fold(struct store *s);

@@ -616,6 +616,81 @@ ends_that_lie(void **state)
 	site_close(&b);
 }
 
+/* -- when it can't be applied ------------------------------------------------ */
+
+static void
+the_disk_is_full(void **state)
+{
+	struct pull p = { .page = 2000 };
+	struct site a, b;
+
+	site_make(&a, "alice");
+	site_make(&b, "bob");
+	introduce(&a, &b);
+	fill(&a, "x", 30);
+	sql(&a, "WITH n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE "
+	    "i < 3000) INSERT INTO t SELECT 'big-' || i, "
+	    "hex(randomblob(50)), i FROM n");
+	exec(store_handle(b.store), "PRAGMA max_page_count = 60");
+	assert_int_equal(pull_with(&b, &a, &p), E_FATAL);
+	assert_non_null(strstr(p.err.text, "full"));
+	assert_int_equal(number(&b, "SELECT count(*) FROM t") % 3000 % 31, 0);
+	exec(store_handle(b.store), "PRAGMA max_page_count = 100000");
+	pull(&b, &a);
+	assert_same(&a, &b);
+	site_close(&a);
+	site_close(&b);
+}
+
+/* A program's open transaction on our handle is not ended for it. */
+static void
+a_transaction_is_open_on_the_handle(void **state)
+{
+	struct pull p = { .page = 0 };
+	struct site a, b;
+
+	site_make(&a, "alice");
+	site_make(&b, "bob");
+	introduce(&a, &b);
+	fill(&a, "x", 3);
+	exec(store_handle(b.store), "BEGIN; INSERT INTO t VALUES('mine', 1, 1)");
+	assert_int_equal(pull_with(&b, &a, &p), E_USAGE);
+	exec(store_handle(b.store), "COMMIT");
+	expect(&b, "SELECT id FROM t", "mine\n");
+	pull(&b, &a);
+	pull(&a, &b);
+	assert_same(&a, &b);
+	site_close(&a);
+	site_close(&b);
+}
+
+static void
+locked_while_a_page_comes(void **state)
+{
+	struct store_open how = { .busy_ms = 30 };
+	struct pull p = { .page = 0 };
+	struct site a, b;
+	struct err err;
+	sqlite3 *other;
+
+	site_make(&a, "alice");
+	site_make(&b, "bob");
+	introduce(&a, &b);
+	fill(&a, "x", 3);
+	site_close(&b);
+	how.db_file = b.file;
+	must(store_open(&how, &b.store, &err));
+	other = open_handle(b.file, false);
+	exec(other, "BEGIN IMMEDIATE");
+	assert_int_equal(pull_with(&b, &a, &p), E_UNREACHABLE);
+	exec(other, "ROLLBACK");
+	pull(&b, &a);
+	assert_same(&a, &b);
+	sqlite3_close(other);
+	site_close(&a);
+	site_close(&b);
+}
+
 /* -- several --------------------------------------------------------------------------------- */
 
 static void
@@ -798,6 +873,9 @@ main(void)
 		TEST(pieces_that_lie),
 		TEST(pages_that_lie),
 		TEST(ends_that_lie),
+		TEST(the_disk_is_full),
+		TEST(a_transaction_is_open_on_the_handle),
+		TEST(locked_while_a_page_comes),
 		TEST(a_chain),
 		TEST(random_histories),
 	};
