@@ -93,6 +93,14 @@ finish(struct job *job, const struct exchange_result *r)
 	job->done(job, r);
 }
 
+/* The connection is over, or about to be: what was asked is not answered, but
+ * lost, see jobs_over(). */
+static bool
+is_ending(const struct session *s)
+{
+	return s->dead || (s->open && !sync_is_open(s->sync));
+}
+
 void
 jobs_pulled(struct session *s, const struct err *why)
 {
@@ -104,6 +112,8 @@ jobs_pulled(struct session *s, const struct err *why)
 		.parked = got->parked, .held = got->held };
 	struct job *job;
 
+	if (is_ending(s))
+		return;
 	if (r.code == 0 && (got->parked > 0 || got->held > 0))
 		r.code = E_HELD;
 	while ((job = find_running(s, false)) != NULL)
@@ -135,6 +145,8 @@ jobs_pushed(struct session *s, const struct err *why,
 	struct job *job;
 
 	s->pushing = false;
+	if (is_ending(s))
+		return;
 	if (pushed != NULL) {
 		r.transactions = pushed->transactions;
 		r.rows = pushed->rows;
