@@ -11,9 +11,8 @@
 #include "base/rd.h"
 #include "store/sql.h"
 #include "store/store_private.h"
-#include "store/vector.h"
 
-enum { INBOX_NUMBER = 1, END_MAX = 64 << 20 };
+enum { INBOX_NUMBER = 1 };
 
 static const char file_name[] = "inbox.db";
 
@@ -152,93 +151,6 @@ inbox_handle(struct store *s)
 	return s->inbox->db;
 }
 
-/* -- END as bytes -------------------------------------------------------------- */
-
-void
-store_end_clear(struct store_end *e)
-{
-	size_t i;
-
-	for (i = 0; i < e->ngroups; i++) {
-		free(e->group[i].absent);
-		store_vector_clear(&e->group[i].vector);
-	}
-	free(e->group);
-	memset(e, 0, sizeof *e);
-}
-
-static int
-encode_end(const struct store_end *e, struct buf *b, struct err *err)
-{
-	size_t i, k;
-
-	buf_init(b, END_MAX);
-	buf_add(b, e->cursor, STORE_CURSOR_LEN);
-	buf_add_varint(b, e->ngroups);
-	for (i = 0; i < e->ngroups; i++) {
-		const struct store_end_group *g = &e->group[i];
-
-		buf_add_u8(b, g->complete);
-		buf_add_varint(b, g->nabsent);
-		for (k = 0; k < g->nabsent; k++)
-			buf_add_varint(b, g->absent[k]);
-		buf_add_varint(b, g->vector.n);
-		for (k = 0; k < g->vector.n; k++) {
-			buf_add(b, g->vector.entry[k].site, STORE_SITE_LEN);
-			buf_add_varint(b, g->vector.entry[k].version);
-			buf_add(b, g->vector.entry[k].token,
-			    STORE_TOKEN_LEN);
-		}
-	}
-	return b->failed ? err_nomem(err) : 0;
-}
-
-static int
-decode_end_group(struct rd *r, struct store_end_group *g, struct err *err)
-{
-	struct store_entry e;
-	uint64_t k, n;
-	int rc = 0;
-
-	g->complete = rd_u8(r) != 0;
-	n = rd_varint(r, rd_left(r));
-	g->absent = calloc(n + 1, sizeof *g->absent);
-	if (g->absent == NULL)
-		return err_nomem(err);
-	for (; g->nabsent < n; g->nabsent++)
-		g->absent[g->nabsent] = rd_varint(r, UINT32_MAX);
-	n = rd_varint(r, VECTOR_MAX);
-	for (k = 0; k < n && rc == 0 && !rd_failed(r); k++) {
-		rd_copy(r, sizeof e.site, e.site);
-		e.version = rd_varint(r, INT64_MAX);
-		rd_copy(r, sizeof e.token, e.token);
-		rc = vector_set(&g->vector, &e, err);
-	}
-	return rc;
-}
-
-static int
-decode_end(const uint8_t *data, size_t len, struct store_end *e,
-    struct err *err)
-{
-	struct rd r;
-	uint64_t n;
-	int rc = 0;
-
-	memset(e, 0, sizeof *e);
-	rd_init(&r, data, len);
-	rd_copy(&r, sizeof e->cursor, e->cursor);
-	n = rd_varint(&r, rd_left(&r));
-	e->group = calloc(n + 1, sizeof *e->group);
-	if (e->group == NULL)
-		return err_nomem(err);
-	while (e->ngroups < n && rc == 0)
-		rc = decode_end_group(&r, &e->group[e->ngroups++], err);
-	if (rc == 0 && !rd_done(&r))
-		rc = err_set(err, E_INTEGRITY, NULL, "the inbox is damaged");
-	return rc;
-}
-
 /* -- runs ------------------------------------------------------------------------ */
 
 void
@@ -340,7 +252,7 @@ inbox_end(struct store *s, int64_t run, const struct asked *asked,
 	struct buf b;
 	int rc;
 
-	rc = encode_end(end, &b, err);
+	rc = inbox_encode_end(end, &b, err);
 	if (rc == 0)
 		rc = write_place(s, run, asked, err);
 	if (rc == 0)
@@ -371,7 +283,7 @@ read_run(sqlite3_stmt *stmt, struct run *out, struct err *err)
 	    (size_t)sqlite3_column_bytes(stmt, 3), &out->asked, err);
 	out->ended = sqlite3_column_type(stmt, 4) != SQLITE_NULL;
 	if (rc == 0 && out->ended)
-		rc = decode_end(sqlite3_column_blob(stmt, 4),
+		rc = inbox_decode_end(sqlite3_column_blob(stmt, 4),
 		    (size_t)sqlite3_column_bytes(stmt, 4), &out->end, err);
 	return rc;
 }

@@ -72,6 +72,13 @@ int inbox_forget(struct store *s, const uint8_t key[static KEY_LEN],
 int inbox_held(struct store *s, const uint8_t key[static KEY_LEN],
     uint64_t *transactions, uint64_t *rows, struct err *err);
 
+/* What END said, as bytes, and back (inbox_end.c).  The caller clears both
+ * out, also after failure. */
+int inbox_encode_end(const struct store_end *e, struct buf *out,
+    struct err *err);
+int inbox_decode_end(const uint8_t *data, size_t len, struct store_end *out,
+    struct err *err);
+
 /* -- pieces (pieces.c) ----------------------------------------------------- */
 
 /* A page that came in part: *have = 0 if there is none. */

@@ -50,19 +50,22 @@ check_entry(struct store_reading *r, struct store_entry *e, struct err *err)
 	rc = store_own_entry(r->db, &own, err);
 	if (rc != 0)
 		return rc;
-	if (memcmp(own.site, e->site, STORE_SITE_LEN) != 0)
+	if (memcmp(own.site, e->site, STORE_SITE_LEN) != 0) {
 		rc = sql_bytes(r->db, token, sizeof token, &found, err,
 		    "SELECT token FROM ddcp_site WHERE site = ?1 AND "
 		    "version = ?2", "bi", e->site, (size_t)STORE_SITE_LEN,
 		    (int64_t)e->version);
-	else if (own.version == e->version)
-		memcpy(token, own.token, sizeof token), found = true;
-	else if (own.version > e->version)
+	} else if (e->version > own.version) {
+		e->version = 0;         /* not ours any more */
+		found = false;
+	} else if (e->version == own.version) {
+		memcpy(token, own.token, sizeof token);
+		found = true;
+	} else {
 		rc = sql_bytes(r->db, token, sizeof token, &found, err,
 		    "SELECT crsql_token(?1, ?2)", "bi", e->site,
 		    (size_t)STORE_SITE_LEN, (int64_t)e->version);
-	else
-		memset(token, 0, sizeof token), found = true;
+	}
 	if (rc == 0 && found && memcmp(token, e->token, sizeof token) != 0)
 		e->version = 0;
 	return rc;

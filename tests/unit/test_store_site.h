@@ -459,4 +459,31 @@ copy_state(const char *from, const char *to)
 	}
 }
 
+static UNUSED void
+keep(const struct site *s, char copy[SITE_PATH_MAX])
+{
+	snprintf(copy, SITE_PATH_MAX, "%s/%s-backup", scratch, s->name);
+	copy_database(s->file, copy);
+}
+
+static UNUSED void
+keep_state(const struct site *s, char copy[SITE_PATH_MAX])
+{
+	snprintf(copy, SITE_PATH_MAX, "%s/%s-backup-state", scratch, s->name);
+	copy_state(store_state_dir(s->store), copy);
+}
+
+/* Puts an old copy in place; state NULL: of the database only. */
+static UNUSED void
+restore(struct site *s, const char *copy, const char *state)
+{
+	char dir[SITE_PATH_MAX];
+
+	snprintf(dir, sizeof dir, "%s", store_state_dir(s->store));
+	site_close(s);
+	copy_database(copy, s->file);
+	if (state != NULL)
+		copy_state(state, dir);
+}
+
 #endif

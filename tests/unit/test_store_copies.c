@@ -1,0 +1,473 @@
+// SPDX-License-Identifier: MPL-2.0
+/*
+ * test_store_copies.c - copies, old backups and power cuts (R2, R15, R16): two
+ * lives of one database meet the same peer, and nothing is lost.
+ */
+#include "test_store_site.h"
+
+/* -- what two databases do when they meet ------------------------------------- */
+
+/* `to` hears what `from` says it holds of it, and continues as a new
+ * incarnation where that is not known to it (R16). */
+static bool
+hear_claims(struct site *to, struct site *from, int64_t now_ms)
+{
+	struct store_hello hello;
+	struct store_entry token[64];
+	uint64_t common;
+	struct err err;
+	bool fork;
+	size_t n;
+
+	must(store_hello(from->store, to->key, &hello, &err));
+	must(store_check_claims(to->store, hello.yours, hello.nyours, &fork,
+	    &err));
+	if (!fork)
+		return false;
+	must(store_own_tokens(to->store, 0, UINT64_MAX, token, 64, &n, &err));
+	must(store_common(from->store, token, n, &common, &err));
+	must(store_fork(to->store, remote_id(to, from), now_ms, common,
+	    &err));
+	return true;
+}
+
+static int64_t meeting_ms = 1000;
+
+/* HELLO both ways, then a pull each; the number of new incarnations. */
+static int
+meet(struct site *a, struct site *b)
+{
+	int forks;
+
+	meeting_ms += 90000000;     /* another day */
+	forks = hear_claims(a, b, meeting_ms);
+	forks += hear_claims(b, a, meeting_ms);
+	pull(a, b);
+	pull(b, a);
+	pull(a, b);
+	return forks;
+}
+
+static void
+ten_more_meetings(struct site *a, struct site *b)
+{
+	int i;
+
+	for (i = 0; i < 10; i++) {
+		sql(a, "INSERT INTO t VALUES('%s-more-%d', 1, 1)", a->name, i);
+		if (i % 3 == 0)
+			sql(b, "UPDATE t SET w = %d WHERE id LIKE '%%-more-%d'",
+			    i, i);
+		assert_int_equal(meet(a, b), 0);
+		assert_alike(a, b);
+	}
+}
+
+static int64_t
+own_sites(const struct site *s)
+{
+	return number(s, "SELECT count(*) FROM ddcp_own") + 1;
+}
+
+/* -- R2 -------------------------------------------------------------------- */
+
+/* A file copied back under a valid log id, with its note, and edited past the
+ * reader's cursor: the cursor's header has another token. */
+static void
+r02_cursor_of_another_past(void **state)
+{
+	char old[SITE_PATH_MAX], note[SITE_PATH_MAX];
+	struct site a, b;
+	int i;
+
+	site_make(&a, "alice");
+	site_make(&b, "bob");
+	introduce(&a, &b);
+	for (i = 0; i < 10; i++)
+		sql(&a, "INSERT INTO t VALUES('first-%d', 1, 1)", i);
+	pull(&b, &a);
+	keep(&a, old);
+	keep_state(&a, note);
+	for (i = 0; i < 10; i++)
+		sql(&a, "INSERT INTO t VALUES('lost-%d', 1, 1)", i);
+	pull(&b, &a);
+	restore(&a, old, note);
+	site_open(&a);
+	assert_false(store_was_forked(a.store));
+	for (i = 0; i < 25; i++)
+		sql(&a, "INSERT INTO t VALUES('again-%d', 1, 1)", i);
+	assert_int_equal(meet(&a, &b), 1);
+	assert_alike(&a, &b);
+	assert_int_equal(number(&b, "SELECT count(*) FROM t"), 45);
+	site_close(&a);
+	site_close(&b);
+}
+
+/* -- R15, R16 -------------------------------------------------------------------------- */
+
+static struct store_own_site
+own_now(struct site *s)
+{
+	static const uint8_t nobody[KEY_LEN];
+	struct store_hello hello;
+	struct err err;
+
+	must(store_hello(s->store, nobody, &hello, &err));
+	return hello.own[hello.nown - 1];
+}
+
+/* The own entry is the newest own transaction, whatever was merged since. */
+static void
+r15_own_entry_is_own(void **state)
+{
+	struct store_own_site before, after;
+	struct site a, b;
+	int i;
+
+	site_make(&a, "alice");
+	site_make(&b, "bob");
+	introduce(&a, &b);
+	sql(&b, "INSERT INTO t VALUES('b', 1, 1)");
+	before = own_now(&b);
+	for (i = 0; i < 20; i++)
+		sql(&a, "INSERT INTO t VALUES('a%d', 1, 1)", i);
+	pull(&b, &a);
+	after = own_now(&b);
+	assert_int_equal(before.version, after.version);
+	assert_memory_equal(before.token, after.token, STORE_TOKEN_LEN);
+	sql(&b, "INSERT INTO t VALUES('b2', 1, 1)");
+	assert_true(own_now(&b).version > after.version);
+	pull(&a, &b);
+	assert_same(&a, &b);
+	site_close(&a);
+	site_close(&b);
+}
+
+/* The database is copied back, its state directory is not: the note tells. */
+static void
+r16_backup_without_state(void **state)
+{
+	char old[SITE_PATH_MAX];
+	struct site a, b;
+	int i;
+
+	site_make(&a, "alice");
+	site_make(&b, "bob");
+	introduce(&a, &b);
+	for (i = 0; i < 3; i++)
+		sql(&a, "INSERT INTO t VALUES('common-%d', 1, 1)", i);
+	pull(&b, &a);
+	keep(&a, old);
+	for (i = 0; i < 4; i++)
+		sql(&a, "INSERT INTO t VALUES('lost-%d', 1, 1)", i);
+	pull(&b, &a);
+	restore(&a, old, NULL);
+	/* Edited by a program before ddcp sees it. */
+	sql(&a, "INSERT INTO t VALUES('second-life', 1, 1)");
+	site_open(&a);
+	assert_true(store_was_forked(a.store));
+	assert_int_equal(own_sites(&a), 2);
+	meet(&a, &b);
+	assert_alike(&a, &b);
+	assert_int_equal(number(&b, "SELECT count(*) FROM t"), 8);
+	ten_more_meetings(&a, &b);
+	assert_int_equal(own_sites(&a), 2);
+	site_close(&a);
+	site_open(&a);
+	assert_false(store_was_forked(a.store));
+	site_close(&a);
+	site_close(&b);
+}
+
+/* Both are copied back: only the peer can tell. */
+static void
+r16_backup_with_state(void **state)
+{
+	char old[SITE_PATH_MAX], note[SITE_PATH_MAX];
+	struct site a, b;
+	int i;
+
+	site_make(&a, "alice");
+	site_make(&b, "bob");
+	introduce(&a, &b);
+	for (i = 0; i < 3; i++)
+		sql(&a, "INSERT INTO t VALUES('common-%d', 1, 1)", i);
+	pull(&b, &a);
+	keep(&a, old);
+	keep_state(&a, note);
+	for (i = 0; i < 4; i++)
+		sql(&a, "INSERT INTO t VALUES('lost-%d', 1, 1)", i);
+	pull(&b, &a);
+	restore(&a, old, note);
+	for (i = 0; i < 9; i++)
+		sql(&a, "INSERT INTO t VALUES('second-%d', 1, 1)", i);
+	site_open(&a);
+	assert_false(store_was_forked(a.store));
+	assert_int_equal(meet(&a, &b), 1);
+	assert_alike(&a, &b);
+	assert_int_equal(number(&b, "SELECT count(*) FROM t"), 16);
+	ten_more_meetings(&a, &b);
+	assert_int_equal(own_sites(&a), 2);
+	site_close(&a);
+	site_close(&b);
+}
+
+/* Two lives of one database write past each other's head offline, and both
+ * meet the same peer. */
+static void
+r16_two_lives(void **state)
+{
+	struct site a, b, twin;
+	int i;
+
+	site_make(&a, "alice");
+	site_make(&b, "bob");
+	introduce(&a, &b);
+	for (i = 0; i < 3; i++)
+		sql(&a, "INSERT INTO t VALUES('common-%d', 1, 1)", i);
+	pull(&b, &a);
+	memset(&twin, 0, sizeof twin);
+	twin.name = "twin";
+	snprintf(twin.file, sizeof twin.file, "%s/twin.db", scratch);
+	snprintf(twin.state, sizeof twin.state, "%s/twin-state", scratch);
+	copy_database(a.file, twin.file);
+	copy_state(store_state_dir(a.store), twin.state);
+	site_open(&twin);
+	for (i = 0; i < 12; i++)
+		sql(&a, "INSERT INTO t VALUES('one-%d', 1, 1)", i);
+	for (i = 0; i < 7; i++)
+		sql(&twin, "INSERT INTO t VALUES('two-%d', 1, 1);"
+		    "UPDATE t SET v = 'two' WHERE id = 'common-1'", i);
+	assert_int_equal(meet(&a, &b), 0);
+	assert_int_equal(meet(&twin, &b), 1);
+	assert_int_equal(meet(&a, &b), 0);
+	assert_int_equal(meet(&twin, &b), 0);
+	assert_alike(&a, &b);
+	assert_alike(&twin, &b);
+	assert_int_equal(number(&b, "SELECT count(*) FROM t"), 22);
+	ten_more_meetings(&a, &b);
+	ten_more_meetings(&twin, &b);
+	assert_int_equal(meet(&a, &b), 0);
+	assert_alike(&a, &twin);
+	site_close(&a);
+	site_close(&b);
+	site_close(&twin);
+}
+
+/* One backup is restored twice, without and with its state. */
+static void
+r16_one_backup_twice(void **state)
+{
+	char old[SITE_PATH_MAX], note[SITE_PATH_MAX];
+	struct site a, b;
+	int i, life;
+
+	site_make(&a, "alice");
+	site_make(&b, "bob");
+	introduce(&a, &b);
+	for (i = 0; i < 3; i++)
+		sql(&a, "INSERT INTO t VALUES('common-%d', 1, 1)", i);
+	pull(&b, &a);
+	keep(&a, old);
+	keep_state(&a, note);
+	for (life = 0; life < 4; life++) {
+		for (i = 0; i < 3 + life; i++)
+			sql(&a, "INSERT INTO t VALUES('life-%d-%d', 1, 1)",
+			    life, i);
+		meet(&a, &b);
+		assert_alike(&a, &b);
+		restore(&a, old, life % 2 == 0 ? note : NULL);
+		sql(&a, "INSERT INTO t VALUES('offline-%d', 1, 1)", life);
+		site_open(&a);
+	}
+	meet(&a, &b);
+	assert_alike(&a, &b);
+	assert_int_equal(number(&b, "SELECT count(*) FROM t"),
+	    3 + 3 + 4 + 5 + 6 + 4);
+	ten_more_meetings(&a, &b);
+	site_close(&a);
+	site_close(&b);
+}
+
+/* The power goes after sending: what was committed last is lost, the note is
+ * not. */
+static void
+r16_power_cut_after_sending(void **state)
+{
+	char old[SITE_PATH_MAX];
+	struct site a, b;
+
+	site_make(&a, "alice");
+	site_make(&b, "bob");
+	introduce(&a, &b);
+	sql(&a, "INSERT INTO t VALUES('common', 1, 1)");
+	pull(&b, &a);
+	keep(&a, old);
+	sql(&a, "UPDATE t SET v = 'sent' WHERE id = 'common'");
+	pull(&b, &a);
+	restore(&a, old, NULL);
+	site_open(&a);
+	assert_true(store_was_forked(a.store));
+	sql(&a, "UPDATE t SET w = 'again' WHERE id = 'common'");
+	meet(&a, &b);
+	assert_alike(&a, &b);
+	expect(&a, "SELECT * FROM t", "common|sent|again\n");
+	site_close(&a);
+	site_close(&b);
+}
+
+/* Merged changes are lost by a restore, own ones are not: the head tells. */
+static void
+r16_backup_before_a_merge(void **state)
+{
+	char old[SITE_PATH_MAX];
+	struct site a, b, c;
+	int i;
+
+	site_make(&a, "alice");
+	site_make(&b, "bob");
+	site_make(&c, "carol");
+	introduce(&a, &b);
+	introduce(&a, &c);
+	sql(&a, "INSERT INTO t VALUES('a', 1, 1)");
+	pull(&b, &a);
+	keep(&a, old);
+	for (i = 0; i < 5; i++)
+		sql(&c, "INSERT INTO t VALUES('c%d', 1, 1)", i);
+	pull(&a, &c);
+	pull(&b, &a);
+	restore(&a, old, NULL);
+	site_open(&a);
+	assert_true(store_was_forked(a.store));
+	sql(&a, "INSERT INTO t VALUES('a2', 1, 1)");
+	meet(&a, &b);
+	assert_alike(&a, &b);
+	assert_int_equal(number(&a, "SELECT count(*) FROM t"), 7);
+	site_close(&a);
+	site_close(&b);
+	site_close(&c);
+}
+
+/* Copied without its state directory: refused, then a new identity; what the
+ * copy wrote under the old one is not lost. */
+static void
+r16_copy_without_state(void **state)
+{
+	struct store_init how = { .busy_ms = 2000, .new_identity = true };
+	struct store_open open = { .busy_ms = 2000 };
+	struct site a, b, copy;
+	struct store *s;
+	struct err err;
+	bool already;
+	int i;
+
+	site_make(&a, "alice");
+	site_make(&b, "bob");
+	introduce(&a, &b);
+	sql(&a, "INSERT INTO t VALUES('common', 1, 1)");
+	pull(&b, &a);
+	pull(&a, &b);
+	memset(&copy, 0, sizeof copy);
+	copy.name = "copy";
+	snprintf(copy.file, sizeof copy.file, "%s/copy.db", scratch);
+	copy_database(a.file, copy.file);
+	sql(&copy, "INSERT INTO t VALUES('by-the-copy', 1, 1)");
+	for (i = 0; i < 5; i++)
+		sql(&a, "INSERT INTO t VALUES('by-alice-%d', 1, 1)", i);
+	pull(&b, &a);
+	open.db_file = how.db_file = copy.file;
+	assert_int_equal(store_open(&open, &s, &err), E_REFUSED);
+	assert_non_null(strstr(err.text, "alice.db"));
+	assert_non_null(strstr(err.hint, "--new-identity"));
+	must(store_init(&how, &already, &err));
+	assert_false(already);
+	site_open(&copy);
+	assert_memory_not_equal(copy.key, a.key, KEY_LEN);
+	must(store_remote_add(b.store, "copy", copy.key, "", &already, &err));
+	pull(&b, &copy);
+	pull(&copy, &b);
+	pull(&a, &b);
+	assert_alike(&a, &b);
+	assert_alike(&copy, &b);
+	assert_int_equal(number(&a, "SELECT count(*) FROM t"), 7);
+	site_close(&a);
+	site_close(&b);
+	site_close(&copy);
+}
+
+/* A database with a history of its own keeps it, and its site. */
+static void
+r16_init_with_history(void **state)
+{
+	struct site a, b;
+	int64_t old;
+
+	memset(&a, 0, sizeof a);
+	a.name = "alice";
+	snprintf(a.file, sizeof a.file, "%s/alice.db", scratch);
+	sql(&a, "%s", schema);
+	sql(&a, "INSERT INTO t VALUES('before', 1, 1)");
+	old = number(&a, "SELECT count(*) FROM crsql_changes WHERE site_id = "
+	    "crsql_site_id()");
+	assert_int_equal(old, 2);
+	struct store_init how = { .db_file = a.file, .busy_ms = 2000 };
+	struct err err;
+	bool already;
+	must(store_init(&how, &already, &err));
+	site_open(&a);
+	sql(&a, "INSERT INTO t VALUES('after', 1, 1)");
+	expect(&a, "SELECT count(DISTINCT site_id) FROM crsql_changes", "2\n");
+	expect(&a, "SELECT count(*) FROM crsql_changes WHERE site_id = "
+	    "crsql_site_id()", "2\n");
+	site_make(&b, "bob");
+	introduce(&a, &b);
+	assert_int_equal(meet(&a, &b), 0);
+	assert_alike(&a, &b);
+	site_close(&a);
+	site_close(&b);
+}
+
+/* A second claim on the same day is not believed. */
+static void
+r16_one_incarnation_a_day(void **state)
+{
+	struct site a, b;
+	struct err err;
+	int64_t now = 1800000000000;
+
+	site_make(&a, "alice");
+	site_make(&b, "bob");
+	introduce(&a, &b);
+	sql(&a, "INSERT INTO t VALUES('x', 1, 1)");
+	must(store_fork(a.store, remote_id(&a, &b), now, 0, &err));
+	assert_int_equal(store_fork(a.store, remote_id(&a, &b), now + 1000, 0,
+	    &err), E_INTEGRITY);
+	must(store_fork(a.store, remote_id(&a, &b), now + 90000000, 0, &err));
+	pull(&b, &a);
+	assert_alike(&a, &b);
+	site_close(&a);
+	site_close(&b);
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, scratch_make, \
+	scratch_remove)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(r02_cursor_of_another_past),
+		TEST(r15_own_entry_is_own),
+		TEST(r16_backup_without_state),
+		TEST(r16_backup_with_state),
+		TEST(r16_two_lives),
+		TEST(r16_one_backup_twice),
+		TEST(r16_power_cut_after_sending),
+		TEST(r16_backup_before_a_merge),
+		TEST(r16_copy_without_state),
+		TEST(r16_init_with_history),
+		TEST(r16_one_incarnation_a_day),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
