@@ -254,6 +254,34 @@ senseless_values_are_malformed(void **state)
 	assert_int_equal(decode_again(&m), 0);
 }
 
+/* What no writer of ours can be made to write. */
+static void
+idle_fields_are_malformed(void **state)
+{
+	uint8_t pull[4 + 1 + 16 + 8 + 40 + 1 + 1 + 40 + 16 + 1 + 1 + 25];
+	uint8_t end[4 + 40 + 1 + 1 + 1 + 16 + 1];
+
+	/* form 0, and an entry all the same */
+	memset(pull, 0, sizeof pull);
+	pull[3] = pull[69] = pull[128] = 1;
+	assert_int_equal(decode_exactly(WIRE_PULL, pull, sizeof pull),
+	    E_INTEGRITY);
+	pull[127] = 1;
+	assert_int_equal(decode_exactly(WIRE_PULL, pull, sizeof pull), 0);
+	pull[127] = 2;
+	assert_int_equal(decode_exactly(WIRE_PULL, pull, sizeof pull),
+	    E_INTEGRITY);
+
+	/* tables are absent, but none is named */
+	memset(end, 0, sizeof end);
+	end[44] = 1;
+	end[45] = 2;
+	assert_int_equal(decode_exactly(WIRE_END, end, sizeof end),
+	    E_INTEGRITY);
+	end[45] = 0;
+	assert_int_equal(decode_exactly(WIRE_END, end, sizeof end - 1), 0);
+}
+
 static int
 decode_page(uint64_t total, uint64_t raw, uint64_t offset, bool zipped,
     bool last)
@@ -280,7 +308,7 @@ pages_are_bounded(void **state)
 	    E_INTEGRITY);
 	assert_int_equal(decode_page(n - 1, n - 1, 0, false, true),
 	    E_INTEGRITY);
-	assert_int_equal(decode_page(n, n, UINT64_MAX, false, true),
+	assert_int_equal(decode_page(n, n, UINT64_MAX, false, false),
 	    E_INTEGRITY);
 	assert_int_equal(decode_page(max, max, max - n, false, true), 0);
 	assert_int_equal(decode_page(max + 1, max + 1, 0, false, false),
@@ -593,6 +621,7 @@ main(void)
 		cmocka_unit_test(cut_or_longer_messages_are_malformed),
 		cmocka_unit_test(changed_messages_do_no_harm),
 		cmocka_unit_test(senseless_values_are_malformed),
+		cmocka_unit_test(idle_fields_are_malformed),
 		cmocka_unit_test(pages_are_bounded),
 		cmocka_unit_test(counts_are_bounded),
 		cmocka_unit_test(too_much_is_not_written),
