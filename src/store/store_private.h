@@ -15,7 +15,7 @@
  *   asked.c      what a pull asked for             arrival.c  a page's claims
  *   pull.c       pages in, as they come            pieces.c   large pages
  *   merge.c      pages into the database           inbox.c    pages that wait
- *   fetched.c    what of them may still be merged
+ *   fetched.c    what of them may still be merged  inbox_end.c  END as bytes
  *   watch.c      who committed                     status.c, track.c, lint.c
  *   sql.c        SQLite's API made short
  */
