@@ -100,33 +100,19 @@ stop() {
 
 # tail follows by file events; nothing here sleeps.
 wait_line() {
-	local tail_pid code
+	local tail_pid line n=0 code=1
 	exec 9< <(exec tail -n +1 -f "$1.log" 2>/dev/null)
 	tail_pid=$!
-	timeout "${WAIT_SECONDS:-20}" grep -q -m "${3:-1}" -e "$2" <&9
-	code=$?
+	while IFS= read -r -t "${WAIT_SECONDS:-20}" line <&9; do
+		grep -q -e "$2" <<<"$line" && n=$((n + 1))
+		if [ "$n" -ge "${3:-1}" ]; then
+			code=0
+			break
+		fi
+	done
 	kill "$tail_pid" 2>/dev/null
 	exec 9<&-
-	# grep -q stops at the first match: count what is there for N > 1
-	if [ "${3:-1}" -gt 1 ]; then
-		wait_count "$1" "$2" "$3"
-		return
-	fi
-	[ "$code" = 0 ] || echo "no line like '$2' in $1.log"
-	return "$code"
-}
-
-wait_count() {
-	local tail_pid code
-	exec 9< <(exec tail -n +1 -f "$1.log" 2>/dev/null)
-	tail_pid=$!
-	timeout "${WAIT_SECONDS:-20}" sed -n "/$2/p" -u <&9 |
-		timeout "${WAIT_SECONDS:-20}" head -n "$3" | wc -l |
-		grep -qx "$3"
-	code=$?
-	kill "$tail_pid" 2>/dev/null
-	exec 9<&-
-	[ "$code" = 0 ] || echo "not $3 lines like '$2' in $1.log"
+	[ "$code" = 0 ] || echo "not ${3:-1} lines like '$2' in $1.log"
 	return "$code"
 }
 
