@@ -3,6 +3,7 @@
 #include "cli/cli.h"
 
 #include <errno.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -36,21 +37,42 @@ missing(const char *what, const char *hint)
 	return cli_fail(&error);
 }
 
-int
-cmd_shell(struct cli *cli)
+/* Becomes the sqlite3 program; returns only if that fails. */
+static int
+become_sqlite3(const struct cli *cli, const char *load)
 {
 	/* serve folds and merges in between: wait for it, as it does for us */
 	static const char *const fixed[] = { "sqlite3", "-cmd", ".timeout 5000",
 		"-cmd" };
 	enum { NFIXED = sizeof fixed / sizeof *fixed };
-	const char *extension = cli->ext_file ? cli->ext_file
-	    : ddcp_extension_path();
-	char **argv;
-	char *load;
-	ddcp *d;
+	const char **argv = calloc((size_t)cli->nargs + NFIXED + 3, sizeof *argv);
 	int i, n = 0, rc;
 
-	rc = cli_open(cli, true, &d);   /* is it initialised at all? */
+	if (argv == NULL)
+		return missing("sqlite3", "");
+	for (i = 0; i < NFIXED; i++)
+		argv[n++] = fixed[i];
+	argv[n++] = load;
+	for (i = 0; i < cli->nargs; i++)
+		argv[n++] = cli->arg[i];
+	argv[n++] = cli->db_file;
+	/* execvp does not change the strings, whatever its type says */
+	execvp(argv[0], (char *const *)(uintptr_t)argv);
+	rc = missing("sqlite3", "install the sqlite3 program "
+	    "(apt-get install sqlite3)");
+	free(argv);
+	return rc;
+}
+
+int
+cmd_shell(struct cli *cli)
+{
+	const char *extension = cli->ext_file ? cli->ext_file
+	    : ddcp_extension_path();
+	char *load;
+	ddcp *d;
+	int rc = cli_open(cli, true, &d);       /* is it initialised at all? */
+
 	if (rc != 0)
 		return rc;
 	ddcp_close(d);
@@ -59,16 +81,7 @@ cmd_shell(struct cli *cli)
 		return missing(extension ? extension : "crsqlite.so",
 		    "name the extension with --ext-file or DDCP_EXT_FILE");
 	load = load_command(extension);
-	argv = calloc((size_t)cli->nargs + NFIXED + 3, sizeof *argv);
-	if (load == NULL || argv == NULL)
-		return missing("shell", "");
-	for (i = 0; i < NFIXED; i++)
-		argv[n++] = strdup(fixed[i]);
-	argv[n++] = load;
-	for (i = 0; i < cli->nargs; i++)
-		argv[n++] = cli->arg[i];
-	argv[n++] = strdup(cli->db_file);
-	execvp(argv[0], argv);
-	return missing("sqlite3", "install the sqlite3 program "
-	    "(apt-get install sqlite3)");
+	rc = load ? become_sqlite3(cli, load) : missing("sqlite3", "");
+	free(load);
+	return rc;
 }
