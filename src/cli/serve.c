@@ -7,12 +7,26 @@
 #include <string.h>
 
 static ddcp_server *running;
+static volatile sig_atomic_t told_to_stop;
 
 static void
 on_stop(int signal_number)
 {
 	(void)signal_number;
-	ddcp_serve_stop(running);
+	told_to_stop = 1;
+	if (running != NULL)
+		ddcp_serve_stop(running);
+}
+
+/* From before the first line that says that we serve: whoever read it may tell
+ * us to stop. */
+static void
+heed_signals(bool heed)
+{
+	struct sigaction action = { .sa_handler = heed ? on_stop : SIG_DFL };
+
+	sigaction(SIGINT, &action, NULL);
+	sigaction(SIGTERM, &action, NULL);
 }
 
 struct log {
@@ -115,7 +129,6 @@ cmd_serve(struct cli *cli)
 		.listen = cli_given(cli, "listen"),
 		.no_discovery = cli_given(cli, "no-discovery") != NULL,
 		.event = on_event, .self = &log };
-	struct sigaction action = { .sa_handler = on_stop };
 	ddcp_error error = { 0 };
 	ddcp *d;
 	int rc;
@@ -128,13 +141,12 @@ cmd_serve(struct cli *cli)
 	if (rc != 0)
 		return rc;
 	ddcp_address(d, log.address);
+	heed_signals(true);
 	rc = ddcp_serve_start(d, &options, &running, &error);
 	if (rc == 0) {
-		sigaction(SIGINT, &action, NULL);
-		sigaction(SIGTERM, &action, NULL);
-		rc = ddcp_serve_run(running, &error);
-		signal(SIGINT, SIG_DFL);
-		signal(SIGTERM, SIG_DFL);
+		if (!told_to_stop)
+			rc = ddcp_serve_run(running, &error);
+		heed_signals(false);
 		ddcp_serve_close(running);
 	}
 	ddcp_close(d);

@@ -220,7 +220,8 @@ cannot_listen(const char *place, int rc, struct err *err)
 		    "ports below 1024 are for the system administrator",
 		    "no permission to listen on %s", place);
 	if (rc == UV_EADDRNOTAVAIL)
-		return err_set(err, E_NOTFOUND, NULL,
+		return err_set(err, E_NOTFOUND,
+		    "name an address of this machine, or [::] for all",
 		    "cannot listen on %s: this machine has no such address",
 		    place);
 	return err_set(err, E_FATAL, NULL, "cannot listen on %s: %s", place,
@@ -275,7 +276,8 @@ listen_by_name(struct direct *d, const char *place, const char *host,
 	snprintf(service, sizeof service, "%u", port);
 	rc = uv_getaddrinfo(d->env.loop, &req, NULL, host, service, &hints);
 	if (rc < 0)
-		return err_set(err, E_NOTFOUND, NULL,
+		return err_set(err, E_NOTFOUND,
+		    "name an address of this machine, or [::] for all",
 		    "cannot listen on %s: no host of that name (%s)", place,
 		    uv_strerror(rc));
 	for (ai = req.addrinfo; ai != NULL; ai = ai->ai_next) {

@@ -141,10 +141,14 @@ listen_at(struct serve *s, struct err *err)
 		place = configured;
 	rc = s->node.net->backend->listen(s->node.net, place, actual, on_accept,
 	    s, err);
-	if (rc == E_EXISTS && err != NULL)
-		rc = err->code = E_FATAL;
-	if (rc != 0)
+	/* Without a place to listen there is nothing to serve. */
+	if (rc != 0 && rc != E_USAGE)
+		rc = E_FATAL;
+	if (rc != 0) {
+		if (err != NULL)
+			err->code = rc;
 		return rc;
+	}
 	event.place = actual;
 	emit(s, &event);
 	store_public_key(s->store, key);

@@ -316,7 +316,7 @@ store_key_import(const struct store_init *how, const char *file,
 		    err);
 	if (rc == 0 && found && memcmp(was, key, KEY_LEN) != 0 &&
 	    !how->new_identity)
-		rc = err_set(err, E_REFUSED, "give up the key it has with "
+		rc = err_set(err, E_EXISTS, "give up the key it has with "
 		    "--new-identity", "this database has another key");
 	/* The same key in the same place: nothing to do. */
 	if (rc == 0 && !(fits && memcmp(i.id.key, key, KEY_LEN) == 0)) {

@@ -111,7 +111,7 @@ store_key_is_gone(sqlite3 *db, const char *db_file, struct err *err)
 
 	if (rc != 0)
 		return rc;
-	rc = err_set(err, E_REFUSED, "put it back or name it with --state-dir, "
+	rc = err_set(err, E_NOTFOUND, "put it back or name it with --state-dir, "
 	    "or use \"ddcp key import FILE\" or \"ddcp init --new-identity\"",
 	    "the key of %s is not here: its state directory was %s", db_file,
 	    where);
@@ -163,7 +163,7 @@ read_identity(struct store *s, struct err *err)
 		return rc;
 	if (memcmp(key, s->id.key, KEY_LEN) != 0 ||
 	    memcmp(database, s->id.database, sizeof database) != 0)
-		return err_set(err, E_REFUSED, "name the right one with "
+		return err_set(err, E_FATAL, "name the right one with "
 		    "--state-dir, or use \"ddcp init --new-identity\"",
 		    "the state directory %s belongs to another database",
 		    s->state_dir);

@@ -19,7 +19,8 @@ sql_fail(sqlite3 *db, int rc, struct err *err)
 		    "with --timeout", "the database is locked by another "
 		    "program");
 	case SQLITE_NOTADB:
-		return err_set(err, E_FATAL, "is this the right file?",
+		return err_set(err, E_FATAL, "name the file of a database, or one "
+		    "that is still to be made",
 		    "the file is no database");
 	case SQLITE_READONLY:
 	case SQLITE_PERM:

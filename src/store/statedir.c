@@ -9,7 +9,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define PRIVATE_HINT "it must belong to you and have mode 0700"
+#define DIRECTORY_HINT "it must belong to you and have mode 0700"
+#define FILE_HINT "it must belong to you and have mode 0600"
 
 static int
 fail_errno(struct err *err, const char *what, const char *path)
@@ -19,6 +20,21 @@ fail_errno(struct err *err, const char *what, const char *path)
 }
 
 /* -- where -------------------------------------------------------------- */
+
+/* A database is a file; of anything else SQLite says little, or waits for
+ * ever. */
+static int
+check_file(const char *db_file, const char *real, struct err *err)
+{
+	struct stat st;
+
+	if (stat(real, &st) != 0 || S_ISREG(st.st_mode))
+		return 0;
+	return err_set(err, E_FATAL, "name the file of a database, or one "
+	    "that is still to be made", S_ISDIR(st.st_mode) ?
+	    "%s is a directory, not a database" :
+	    "%s is no plain file, hence no database", db_file);
+}
 
 int
 statedir_real_path(const char *db_file, char **out, struct err *err)
@@ -30,7 +46,7 @@ statedir_real_path(const char *db_file, char **out, struct err *err)
 
 	*out = realpath(db_file, NULL);
 	if (*out != NULL)
-		return 0;
+		return check_file(db_file, *out, err);
 	if (errno != ENOENT || *name == '\0' || strcmp(name, ".") == 0 ||
 	    strcmp(name, "..") == 0)
 		return err_set(err, E_NOTFOUND, "name an existing directory",
@@ -76,15 +92,17 @@ statedir_path(const char *real_db_file, const char *asked, char **out,
 static int
 check_private(int fd, const char *path, struct err *err)
 {
+	const char *hint;
 	struct stat st;
 
 	if (fstat(fd, &st) != 0)
 		return fail_errno(err, "look at", path);
+	hint = S_ISDIR(st.st_mode) ? DIRECTORY_HINT : FILE_HINT;
 	if (st.st_uid != geteuid())
-		return err_set(err, E_REFUSED, PRIVATE_HINT,
+		return err_set(err, E_FATAL, hint,
 		    "%s belongs to another user", path);
 	if ((st.st_mode & 077) != 0)
-		return err_set(err, E_REFUSED, PRIVATE_HINT,
+		return err_set(err, E_FATAL, hint,
 		    "%s is open to other users", path);
 	return 0;
 }
@@ -98,7 +116,7 @@ open_directory(const char *path, int *fd, struct err *err)
 	if (*fd < 0 && errno == ENOENT)
 		return 0;
 	if (*fd < 0 && (errno == ELOOP || errno == ENOTDIR))
-		return err_set(err, E_REFUSED, PRIVATE_HINT,
+		return err_set(err, E_FATAL, DIRECTORY_HINT,
 		    "%s is a link, or no directory", path);
 	if (*fd < 0)
 		return fail_errno(err, "open", path);
@@ -204,7 +222,7 @@ statedir_read(int dir, const char *name, uint8_t *out, size_t max, size_t *len,
 		return fail_errno(err, "open the state file", name);
 	rc = check_private(fd, name, err);
 	if (rc == 0 && (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)))
-		rc = err_set(err, E_REFUSED, NULL, "%s is no plain file",
+		rc = err_set(err, E_FATAL, FILE_HINT, "%s is no plain file",
 		    name);
 	while (rc == 0 && *len < max) {
 		n = read(fd, out + *len, max - *len);

@@ -23,7 +23,7 @@ int statedir_path(const char *real_db_file, const char *asked, char **out,
     struct err *err);
 
 /* Opens it, *fd = -1 if it is not there.  With create it is made, mode 0700,
- * with a .gitignore.  E_REFUSED if it is a link, belongs to somebody else or
+ * with a .gitignore.  E_FATAL if it is a link, belongs to somebody else or
  * others may enter it. */
 int statedir_open(const char *path, bool create, int *fd, struct err *err);
 

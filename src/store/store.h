@@ -58,7 +58,7 @@ struct store_init {
 };
 
 /* ddcp init: makes key, state directory and tables; *already is true if all
- * was there.  E_REFUSED with a hint if the database was initialised and its
+ * was there.  E_NOTFOUND with a hint if the database was initialised and its
  * key is gone. */
 int store_init(const struct store_init *how, bool *already, struct err *err);
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
 /* track.c - which tables are replicated. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -33,14 +34,40 @@ check_exists(struct store *s, const char *table, struct err *err)
 	return rc;
 }
 
-/* The engine's refusal is for people to read. */
+struct reason {
+	char text[256];
+	bool found;
+};
+
 static int
-refused(struct store *s, int rc, struct err *err)
+take_reason(void *self, const char *table, enum store_lint_grade grade,
+    const char *rule, const char *text)
 {
-	if (rc == E_FATAL && (sqlite3_errcode(s->db) & 0xFF) == SQLITE_ERROR)
-		return err_set(err, E_REFUSED, "\"ddcp check TABLE\" says more",
-		    "%s", sqlite3_errmsg(s->db));
-	return rc;
+	struct reason *r = self;
+
+	if (grade == LINT_REFUSAL && !r->found) {
+		r->found = true;
+		snprintf(r->text, sizeof r->text, "%s", text);
+	}
+	return 0;
+}
+
+/* Why the engine does not take a table: in the words of `check`, where it
+ * knows the reason, else in the engine's. */
+static int
+refused(struct store *s, const char *table, int rc, struct err *err)
+{
+	struct reason r = { "", false };
+	char hint[128];
+
+	if (rc != E_FATAL || (sqlite3_errcode(s->db) & 0xFF) != SQLITE_ERROR)
+		return rc;
+	snprintf(r.text, sizeof r.text, "%s", sqlite3_errmsg(s->db));
+	store_check(s, table, take_reason, &r, NULL);
+	snprintf(hint, sizeof hint, "\"ddcp check %.80s\" names all that is in "
+	    "the way", table);
+	return err_set(err, E_USAGE, hint, "%s can't be replicated: %s", table,
+	    r.text);
 }
 
 int
@@ -56,14 +83,14 @@ store_track(struct store *s, const char *table, bool *already,
 	if (rc == 0 && (sqlite3_strnicmp(table, "ddcp_", 5) == 0 ||
 	    sqlite3_strnicmp(table, "crsql_", 6) == 0 ||
 	    sqlite3_strnicmp(table, "sqlite_", 7) == 0))
-		rc = err_set(err, E_REFUSED, "choose another name",
+		rc = err_set(err, E_USAGE, "choose another name",
 		    "tables of that name are never replicated: %s", table);
 	if (rc == 0)
 		rc = is_tracked(s, table, already, err);
 	if (rc != 0 || *already)
 		return rc;
 	rc = sql_do(s->db, err, "SELECT crsql_as_crr(?1)", "t", table);
-	return refused(s, rc, err);
+	return refused(s, table, rc, err);
 }
 
 /* The other tables keep their vectors and cursors, though the log gets another
@@ -80,7 +107,6 @@ untrack(struct store *s, const char *table, struct err *err)
 	held_clear(&before);
 	if (rc == 0)
 		rc = sql_do(s->db, err, "SELECT crsql_as_table(?1)", "t", table);
-	rc = refused(s, rc, err);
 	if (rc == 0)
 		rc = held_load(s->db, &after, err);
 	else

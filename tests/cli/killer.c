@@ -1,9 +1,16 @@
 // SPDX-License-Identifier: MPL-2.0
 /*
- * killer.c - preloaded into a program, it ends the program by SIGKILL at the
- * n-th write that it does, to a file or to a peer: before the write, or in the
- * middle of it, or just after.  KILLER_AT is n (0: never), KILLER_COUNT a file
- * that gets the number of writes when the program ends by itself.
+ * killer.c - preloaded into a program, it ends the program by SIGKILL at a
+ * write that it does, to a file or to a peer: before the write, or in the
+ * middle of it, or just after.
+ *
+ *   KILLER_AFTER   writes are counted from when more than so many bytes came
+ *                  or went over TCP (0): those before that are the beginning
+ *                  of the conversation, not of what it is for
+ *   KILLER_AT      the number of the write in which to die (0: never)
+ *   KILLER_NOTE    a file that gets a line in the moment of death
+ *   KILLER_COUNT   a file that gets the same line when the program ends by
+ *                  itself: writes counted, bytes that came, bytes that went
  */
 /* pwrite and pwrite64 are two names here, and both are to be seen. */
 #undef _FILE_OFFSET_BITS
@@ -19,49 +26,102 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-static atomic_long writes;
-static long kill_at;
+#define REAL(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
+
+static atomic_long writes, came, went;
+static long kill_at, after;
+
+static long
+number(const char *name)
+{
+	const char *text = getenv(name);
+
+	return text ? atol(text) : 0;
+}
 
 __attribute__((constructor)) static void
 begin(void)
 {
-	const char *at = getenv("KILLER_AT");
+	kill_at = number("KILLER_AT");
+	after = number("KILLER_AFTER");
+}
 
-	kill_at = at ? atol(at) : 0;
+/* Without a write that would be counted. */
+static void
+note(const char *name)
+{
+	const char *path = getenv(name);
+	char line[80];
+	int n, fd;
+
+	if (path == NULL)
+		return;
+	n = snprintf(line, sizeof line, "%ld %ld %ld\n", atomic_load(&writes),
+	    atomic_load(&came), atomic_load(&went));
+	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return;
+	if (REAL(write)(fd, line, (size_t)n) != n)
+		abort();
+	close(fd);
 }
 
 __attribute__((destructor)) static void
 end(void)
 {
-	const char *path = getenv("KILLER_COUNT");
-	FILE *f = path ? fopen(path, "w") : NULL;
+	note("KILLER_COUNT");
+}
 
-	if (f == NULL)
-		return;
-	fprintf(f, "%ld\n", atomic_load(&writes));
-	fclose(f);
+static void
+die(void)
+{
+	note("KILLER_NOTE");
+	kill(getpid(), SIGKILL);
 }
 
 /* True if this is the write in which to die. */
 static int
 mine(void)
 {
+	if (atomic_load(&came) + atomic_load(&went) <= after)
+		return 0;
 	return atomic_fetch_add(&writes, 1) + 1 == kill_at;
 }
 
-static void
-die(void)
+static ssize_t
+traffic(atomic_long *sum, int fd, ssize_t n)
 {
-	kill(getpid(), SIGKILL);
+	struct sockaddr_storage peer;
+	socklen_t len = sizeof peer;
+
+	if (n > 0 && getpeername(fd, (struct sockaddr *)&peer, &len) == 0
+	    && (peer.ss_family == AF_INET || peer.ss_family == AF_INET6))
+		atomic_fetch_add(sum, n);
+	return n;
 }
 
-#define REAL(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
+/* ---- what comes ---- */
+
+ssize_t
+read(int fd, void *to, size_t n)
+{
+	return traffic(&came, fd, REAL(read)(fd, to, n));
+}
+
+ssize_t
+recvmsg(int fd, struct msghdr *m, int flags)
+{
+	return traffic(&came, fd, REAL(recvmsg)(fd, m, flags));
+}
+
+/* ---- writes ---- */
 
 ssize_t
 pwrite64(int fd, const void *data, size_t n, off64_t at)
 {
 	if (mine()) {
-		REAL(pwrite64)(fd, data, kill_at % 3 ? n / 2 : n, at);
+		if (REAL(pwrite64)(fd, data, kill_at % 3 ? n / 2 : n, at) < 0)
+			die();
 		die();
 	}
 	return REAL(pwrite64)(fd, data, n, at);
@@ -81,7 +141,7 @@ write(int fd, const void *data, size_t n)
 			die();
 		die();
 	}
-	return REAL(write)(fd, data, n);
+	return traffic(&went, fd, REAL(write)(fd, data, n));
 }
 
 ssize_t
@@ -89,7 +149,7 @@ writev(int fd, const struct iovec *v, int n)
 {
 	if (mine())
 		die();
-	return REAL(writev)(fd, v, n);
+	return traffic(&went, fd, REAL(writev)(fd, v, n));
 }
 
 ssize_t
@@ -97,7 +157,7 @@ sendmsg(int fd, const struct msghdr *m, int flags)
 {
 	if (mine())
 		die();
-	return REAL(sendmsg)(fd, m, flags);
+	return traffic(&went, fd, REAL(sendmsg)(fd, m, flags));
 }
 
 int

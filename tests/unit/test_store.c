@@ -275,7 +275,7 @@ key_export_and_import(void **state)
 	site_close(&c);
 	how.db_file = c.file;
 	assert_int_equal(store_key_import(&how, file, "secret", &err),
-	    E_REFUSED);
+	    E_EXISTS);
 	how.new_identity = true;
 	must(store_key_import(&how, file, "secret", &err));
 	site_open(&c);
@@ -489,11 +489,13 @@ tracking(void **state)
 	must(store_track(a.store, "odd \" name", &already, &err));
 	assert_true(already);
 	assert_int_equal(store_track(a.store, "nokey", &already, &err),
-	    E_REFUSED);
+	    E_USAGE);
+	assert_string_equal(err.text, "nokey can't be replicated: it has no "
+	    "primary key, so rows can't be told apart elsewhere");
 	assert_int_equal(store_track(a.store, "nothing", &already, &err),
 	    E_NOTFOUND);
 	assert_int_equal(store_track(a.store, "ddcp_meta", &already, &err),
-	    E_REFUSED);
+	    E_USAGE);
 	must(store_table_each(a.store, collect_tables, names, &err));
 	assert_string_equal(names, "nokey- odd \" name+ t+ ");
 	must(store_untrack(a.store, "odd \" name", &err));

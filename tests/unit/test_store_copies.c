@@ -376,7 +376,7 @@ r16_copy_without_state(void **state)
 		sql(&a, "INSERT INTO t VALUES('by-alice-%d', 1, 1)", i);
 	pull(&b, &a);
 	open.db_file = how.db_file = copy.file;
-	assert_int_equal(store_open(&open, &s, &err), E_REFUSED);
+	assert_int_equal(store_open(&open, &s, &err), E_NOTFOUND);
 	assert_non_null(strstr(err.text, "alice.db"));
 	assert_non_null(strstr(err.hint, "--new-identity"));
 	must(store_init(&how, &already, &err));

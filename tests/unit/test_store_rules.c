@@ -424,7 +424,7 @@ static void
 r30_state_directory_is_private(void **state)
 {
 	struct store_open how = { .busy_ms = 100 };
-	char dir[SITE_PATH_MAX], moved[SITE_PATH_MAX];
+	char dir[SITE_PATH_MAX], moved[SITE_PATH_MAX], key[SITE_PATH_MAX + 8];
 	struct store *s;
 	struct site a;
 	struct err err;
@@ -433,6 +433,7 @@ r30_state_directory_is_private(void **state)
 	site_make(&a, "alice");
 	umask(022);
 	snprintf(dir, sizeof dir, "%s", store_state_dir(a.store));
+	snprintf(key, sizeof key, "%s/key", dir);
 	assert_int_equal(mode_of(dir, "."), 0700);
 	assert_int_equal(mode_of(dir, ".."), 0700);
 	assert_int_equal(mode_of(dir, "key"), 0600);
@@ -440,14 +441,19 @@ r30_state_directory_is_private(void **state)
 	site_close(&a);
 	how.db_file = a.file;
 	chmod(dir, 0755);
-	assert_int_equal(store_open(&how, &s, &err), E_REFUSED);
+	assert_int_equal(store_open(&how, &s, &err), E_FATAL);
+	assert_non_null(strstr(err.hint, "0700"));
 	chmod(dir, 0700);
+	chmod(key, 0644);
+	assert_int_equal(store_open(&how, &s, &err), E_FATAL);
+	assert_non_null(strstr(err.hint, "0600"));
+	chmod(key, 0600);
 	snprintf(moved, sizeof moved, "%s/moved", scratch);
 	assert_int_equal(rename(dir, moved), 0);
 	assert_int_equal(symlink(moved, dir), 0);
-	assert_int_equal(store_open(&how, &s, &err), E_REFUSED);
+	assert_int_equal(store_open(&how, &s, &err), E_FATAL);
 	remove(dir);
-	assert_int_equal(store_open(&how, &s, &err), E_REFUSED);
+	assert_int_equal(store_open(&how, &s, &err), E_NOTFOUND);
 	assert_non_null(strstr(err.text, dir));
 	how.state_dir = moved;
 	must(store_open(&how, &s, &err));
@@ -497,7 +503,7 @@ r30_state_of_another_database(void **state)
 	site_make(&b, "bob");
 	how.db_file = a.file;
 	how.state_dir = store_state_dir(b.store);
-	assert_int_equal(store_open(&how, &s, &err), E_REFUSED);
+	assert_int_equal(store_open(&how, &s, &err), E_FATAL);
 	assert_non_null(strstr(err.text, "another database"));
 	site_close(&a);
 	site_close(&b);
