@@ -43,6 +43,26 @@ node_close(struct node *n)
 	n->db = NULL;
 }
 
+void
+nodes_open(struct node *n, int count, const char *sql)
+{
+	int i;
+
+	for (i = 0; i < count; i++) {
+		node_open(&n[i], i, NULL);
+		node_exec(&n[i], "%s", sql);
+	}
+}
+
+void
+nodes_close(struct node *n, int count)
+{
+	int i;
+
+	for (i = 0; i < count; i++)
+		node_close(&n[i]);
+}
+
 static int
 try_va(struct node *n, const char *fmt, va_list ap)
 {
@@ -76,6 +96,17 @@ node_exec(struct node *n, const char *fmt, ...)
 	va_end(ap);
 	if (rc != SQLITE_OK)
 		fail_msg("%s: %s", fmt, sqlite3_errmsg(n->db));
+}
+
+int
+node_change(struct node *n, const char *table, const char *pk,
+    const char *cid, const char *val, int version, int dbv, const char *site,
+    int cl, int seq)
+{
+	return node_try(n, "INSERT INTO crsql_changes(\"table\", pk, cid, "
+	    "val, col_version, db_version, site_id, cl, seq) VALUES(%Q, "
+	    "crsql_pack_columns(%s), %Q, %s, %d, %d, %s, %d, %d)", table, pk,
+	    cid, val, version, dbv, site, cl, seq);
 }
 
 static char *

@@ -37,6 +37,10 @@ struct node {
 void node_open(struct node *n, int index, const char *path);
 void node_close(struct node *n);
 
+/* Opens count of them in memory and runs the same statements on each. */
+void nodes_open(struct node *n, int count, const char *sql);
+void nodes_close(struct node *n, int count);
+
 /* Runs statements; they must succeed. */
 void node_exec(struct node *n, const char *fmt, ...);
 
@@ -79,6 +83,16 @@ bool node_pull(struct node *to, struct node *from, const struct mishap *m);
 
 /* The same by SELECT and INSERT of crsql_changes. */
 void node_pull_changes(struct node *to, struct node *from, bool full);
+
+/* One INSERT INTO crsql_changes; pk (a list of the key's values), val and site
+ * are SQL.  SQLite's code. */
+int node_change(struct node *n, const char *table, const char *pk,
+    const char *cid, const char *val, int version, int dbv, const char *site,
+    int cl, int seq);
+
+/* Two sites that no database has, in SQL. */
+#define S1 "x'11111111111111111111111111111111'"
+#define S2 "x'22222222222222222222222222222222'"
 
 int64_t vector_get(const struct vector *v, const uint8_t site[NODE_SITE]);
 void vector_raise(struct vector *v, const uint8_t site[NODE_SITE],

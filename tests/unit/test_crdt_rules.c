@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MPL-2.0
 /*
  * test_crdt_rules.c - the rules of replication that the engine keeps, each by
- * the history that goes wrong without it, and cr-sqlite's rules of merging.
+ * the history that goes wrong without it.  What a change of the schema does:
+ * test_crdt_schema.c; cr-sqlite's own rules: test_crdt_changes.c.
  */
 #include "crdt_nodes.h"
 
@@ -23,23 +24,15 @@ static const uint8_t nothing[NODE_CURSOR];
 static int
 open_all(void **state)
 {
-	int i;
-
-	for (i = 0; i < COUNT; i++) {
-		node_open(&n[i], i, NULL);
-		node_exec(&n[i], "CREATE TABLE r(id TEXT PRIMARY KEY, x, y, "
-		    "z DEFAULT 'dz'); SELECT crsql_as_crr('r')");
-	}
+	nodes_open(n, COUNT, "CREATE TABLE r(id TEXT PRIMARY KEY, x, y, "
+	    "z DEFAULT 'dz'); SELECT crsql_as_crr('r')");
 	return 0;
 }
 
 static int
 close_all(void **state)
 {
-	int i;
-
-	for (i = 0; i < COUNT; i++)
-		node_close(&n[i]);
+	nodes_close(n, COUNT);
 	return 0;
 }
 
@@ -54,14 +47,9 @@ static int
 change(int to, const char *pk, const char *cid, const char *val, int version,
     int dbv, const char *site, int cl, int seq)
 {
-	return node_try(&n[to], "INSERT INTO crsql_changes(\"table\", pk, cid, "
-	    "val, col_version, db_version, site_id, cl, seq) VALUES('r', "
-	    "crsql_pack_columns(%s), '%s', %s, %d, %d, %s, %d, %d)", pk, cid,
-	    val, version, dbv, site, cl, seq);
+	return node_change(&n[to], "r", pk, cid, val, version, dbv, site, cl,
+	    seq);
 }
-
-#define S1 "x'11111111111111111111111111111111'"
-#define S2 "x'22222222222222222222222222222222'"
 
 /* -- the log and its readers ----------------------------------------------------- */
 
@@ -209,29 +197,6 @@ r05_one_row_has_one_key(void **state)
 	node_expect(&n[A], "0\n", "SELECT count(*) FROM k");
 }
 
-static void
-bad_keys_are_refused(void **state)
-{
-	static const struct { const char *pk; int rc; } bad[] = {
-		{ "x''", SQLITE_ABORT }, { "NULL", SQLITE_ABORT },
-		{ "x'01'", SQLITE_ABORT }, { "x'010B05'", SQLITE_ABORT },
-		{ "x'0149010203040506070809'", SQLITE_ABORT },
-		{ "x'0100'", SQLITE_MISUSE }, { "x'0106'", SQLITE_MISUSE },
-		{ "x'0107'", SQLITE_MISUSE }, { "x'0209010901'",
-		SQLITE_RANGE }, { "x'00'", SQLITE_MISMATCH },
-		{ "x'0105'", SQLITE_CONSTRAINT } };
-	size_t i;
-
-	for (i = 0; i < sizeof bad / sizeof *bad; i++) {
-		assert_int_equal(node_try(&n[A], "INSERT INTO crsql_changes("
-		    "\"table\", pk, cid, val, col_version, db_version, "
-		    "site_id, cl, seq) VALUES('r', %s, 'x', 1, 1, 1, " S1
-		    ", 1, 0)", bad[i].pk), bad[i].rc);
-	}
-	node_expect(&n[A], "0\n", "SELECT count(*) FROM r");
-	node_expect(&n[A], "1\n", "SELECT count(*) FROM crsql_site_id");
-}
-
 /* -- local writes that are not folded yet ------------------------------------------- */
 
 /* An own write of the same transaction is compared, not overwritten. */
@@ -265,36 +230,6 @@ r07_a_merge_sees_local_writes_first(void **state)
 /* -- parking -------------------------------------------------------------------------- */
 
 static void
-r11_an_unknown_column_is_parked_and_comes_later(void **state)
-{
-	node_exec(&n[A], "ALTER TABLE r ADD COLUMN due");
-	node_exec(&n[A], "INSERT INTO r(id, x, due) VALUES('a', 1, 'mon')");
-	node_exec(&n[A], "INSERT INTO r(id, x, due) VALUES('b', 2, 'tue')");
-	pull(B, A);
-	node_expect(&n[B], "'a'|1\n'b'|2\n", "SELECT id, x FROM r ORDER BY 1");
-	node_expect(&n[B], "'r'|1|'table r has no column due here'\n"
-	    "'r'|2|'table r has no column due here'\n",
-	    "SELECT \"table\", version, reason FROM crsql_parked");
-	/* a duplicate is parked once */
-	memset(n[B].cursor[A], 0, NODE_CURSOR);
-	n[B].has.n = 0;
-	pull(B, A);
-	node_expect(&n[B], "2\n", "SELECT count(*) FROM crsql_parked");
-	/* it goes on to others, who may have the column */
-	node_exec(&n[C], "ALTER TABLE r ADD COLUMN due");
-	pull(C, B);
-	nodes_agree(&n[A], &n[C], "SELECT * FROM r ORDER BY id");
-	node_exec(&n[A], "DELETE FROM r WHERE id = 'b'");
-	pull(B, A);
-	node_exec(&n[B], "ALTER TABLE r ADD COLUMN due");
-	node_expect(&n[B], "1\n", "SELECT crsql_unpark()");
-	node_expect(&n[B], "0\n", "SELECT count(*) FROM crsql_parked");
-	nodes_agree(&n[A], &n[B], "SELECT * FROM r ORDER BY id");
-	nodes_agree(&n[A], &n[B], "SELECT \"table\", pk, cid, val, "
-	    "col_version, cl FROM crsql_changes ORDER BY 1, 2, 3");
-}
-
-static void
 r11_a_refused_row_is_parked_and_the_rest_goes_on(void **state)
 {
 	node_exec(&n[A], "CREATE TABLE c(id INTEGER PRIMARY KEY NOT NULL, v); "
@@ -315,44 +250,6 @@ r11_a_refused_row_is_parked_and_the_rest_goes_on(void **state)
 	node_expect(&n[B], "0\n", "SELECT count(*) FROM crsql_parked");
 	nodes_agree(&n[A], &n[B], "SELECT \"table\", pk, cid, val, "
 	    "col_version, cl FROM crsql_changes ORDER BY 1, 2, 3");
-}
-
-static void
-r11_a_key_of_another_type_is_parked(void **state)
-{
-	node_exec(&n[A], "CREATE TABLE c(id PRIMARY KEY NOT NULL, v); "
-	    "SELECT crsql_as_crr('c'); INSERT INTO c VALUES('one', 5), "
-	    "(2, 6)");
-	node_exec(&n[B], "CREATE TABLE c(id INTEGER PRIMARY KEY NOT NULL, v); "
-	    "SELECT crsql_as_crr('c')");
-	pull(B, A);
-	node_expect(&n[B], "2|6\n", "SELECT * FROM c");
-	node_expect(&n[B], "'datatype mismatch'\n",
-	    "SELECT reason FROM crsql_parked");
-}
-
-static void
-r12_a_table_not_replicated_here_is_passed_over(void **state)
-{
-	struct buf plan;
-	uint8_t *page;
-	int64_t changes;
-	int len;
-
-	node_exec(&n[A], "CREATE TABLE c(id INTEGER PRIMARY KEY NOT NULL, v); "
-	    "SELECT crsql_as_crr('c'); INSERT INTO c VALUES(1, 5); "
-	    "INSERT INTO r(id, x) VALUES('a', 1)");
-	/* not asked for, not sent */
-	pull(B, A);
-	node_expect(&n[B], "'a'\n", "SELECT id FROM r");
-	/* sent all the same, not taken */
-	node_plan(&n[A], nothing, NULL, &plan);
-	node_export(&n[A], &plan, NULL, 100000, &page, &len);
-	assert_int_equal(node_import(&n[C], page, len, &changes), SQLITE_OK);
-	assert_int_equal(changes, 3);
-	node_expect(&n[C], "'a'\n", "SELECT id FROM r");
-	sqlite3_free(page);
-	buf_clear(&plan);
 }
 
 /* -- who had seen what ---------------------------------------------------------------- */
@@ -520,156 +417,6 @@ a_trigger_that_ignores_a_row_parks_it(void **state)
 	nodes_agree(&n[A], &n[B], "SELECT * FROM r ORDER BY id");
 }
 
-/* -- cr-sqlite's rules, by crsql_changes --------------------------------------------- */
-
-static void
-the_example_of_the_readme(void **state)
-{
-	node_exec(&n[A], "CREATE TABLE foo(a PRIMARY KEY NOT NULL, b); "
-	    "CREATE TABLE baz(a PRIMARY KEY NOT NULL, b, c, d); "
-	    "SELECT crsql_as_crr('foo'); SELECT crsql_as_crr('baz'); "
-	    "INSERT INTO foo(a, b) VALUES(1, 2); INSERT INTO baz VALUES('a', "
-	    "'woo', 'doo', 'daa')");
-	node_exec(&n[A], "INSERT INTO crsql_changes(\"table\", pk, cid, val, "
-	    "col_version, db_version, site_id, cl, seq) VALUES('foo', "
-	    "x'010905', 'b', 'thing', 5, 5, "
-	    "x'7096E2D505314699A59C95FABA14ABB5', 1, 0)");
-	node_exec(&n[A], "INSERT INTO crsql_changes(\"table\", pk, cid, val, "
-	    "col_version, db_version, site_id, cl, seq) VALUES('baz', "
-	    "x'010b0161', 'b', 123, 101, 233, "
-	    "x'7096E2D505314699A59C95FABA14ABB5', 1, 0)");
-	node_expect(&n[A], "1|2\n5|'thing'\n", "SELECT * FROM foo");
-	node_expect(&n[A], "'a'|123|'doo'|'daa'\n", "SELECT * FROM baz");
-	node_expect(&n[A],
-	    "'foo'|010901|'b'|2|1|1|1|1|0\n"
-	    "'baz'|010b0161|'c'|'doo'|1|2|1|1|1\n"
-	    "'baz'|010b0161|'d'|'daa'|1|2|1|1|2\n"
-	    "'foo'|010905|'b'|'thing'|5|5|0|1|0\n"
-	    "'baz'|010b0161|'b'|123|101|233|0|1|0\n",
-	    "SELECT \"table\", pk, cid, val, col_version, db_version, "
-	    "site_id = crsql_site_id(), cl, seq FROM crsql_changes");
-	node_expect(&n[A], "233\n", "SELECT crsql_db_version()");
-}
-
-static void
-rows_impacted_counts_wins(void **state)
-{
-	node_exec(&n[A], "BEGIN");
-	change(A, "'a'", "x", "1", 1, 1, S1, 1, 0);
-	change(A, "'a'", "y", "1", 1, 1, S1, 1, 1);
-	node_expect(&n[A], "2\n", "SELECT crsql_rows_impacted()");
-	change(A, "'a'", "y", "1", 1, 1, S1, 1, 1);
-	node_expect(&n[A], "2\n", "SELECT crsql_rows_impacted()");
-	change(A, "'a'", "-1", "NULL", 2, 2, S1, 2, 0);
-	node_expect(&n[A], "3\n", "SELECT crsql_rows_impacted()");
-	change(A, "'a'", "x", "1", 1, 3, S1, 3, 1);
-	node_expect(&n[A], "5\n", "SELECT crsql_rows_impacted()");
-	node_exec(&n[A], "COMMIT");
-	node_expect(&n[A], "0\n", "SELECT crsql_rows_impacted()");
-}
-
-static void
-what_was_merged_is_seen_at_once(void **state)
-{
-	node_exec(&n[A], "BEGIN");
-	change(A, "'a'", "x", "1", 1, 1, S1, 1, 0);
-	node_expect(&n[A], "'a'|1\n", "SELECT id, x FROM r");
-	change(A, "'a'", "y", "2", 1, 1, S1, 1, 1);
-	node_expect(&n[A], "'a'|1|2\n", "SELECT id, x, y FROM r");
-	node_expect(&n[A], "'x'|1\n'y'|1\n",
-	    "SELECT cid, col_version FROM crsql_changes ORDER BY cid");
-	node_exec(&n[A], "SAVEPOINT s");
-	change(A, "'a'", "y", "3", 2, 2, S1, 1, 0);
-	change(A, "'b'", "y", "3", 1, 2, S1, 1, 1);
-	node_exec(&n[A], "ROLLBACK TO s; RELEASE s");
-	change(A, "'a'", "z", "4", 1, 2, S1, 1, 2);
-	node_exec(&n[A], "COMMIT");
-	node_expect(&n[A], "'a'|1|2|4\n", "SELECT * FROM r");
-	node_expect(&n[A], "'x'|1|1\n'y'|1|1\n'z'|1|2\n", "SELECT cid, "
-	    "col_version, db_version FROM crsql_changes ORDER BY cid");
-	node_exec(&n[A], "BEGIN");
-	change(A, "'a'", "z", "5", 9, 9, S1, 1, 0);
-	node_exec(&n[A], "ROLLBACK");
-	node_expect(&n[A], "'a'|1|2|4\n", "SELECT * FROM r");
-	node_expect(&n[A], "2\n", "SELECT max(db_version) FROM crsql_changes");
-}
-
-static void
-a_refused_change_leaves_nothing(void **state)
-{
-	node_exec(&n[A], "CREATE TABLE c(id INTEGER PRIMARY KEY NOT NULL, v "
-	    "CHECK(v > 0), w NOT NULL DEFAULT 1); SELECT crsql_as_crr('c')");
-	node_exec(&n[A], "BEGIN");
-	node_exec(&n[A], "INSERT INTO c VALUES(1, 1, 1)");
-	assert_int_equal(node_try(&n[A], "INSERT INTO crsql_changes(\"table\", "
-	    "pk, cid, val, col_version, db_version, site_id, cl, seq) VALUES("
-	    "'c', x'010901', 'v', -1, 3, 3, " S1 ", 3, 0)"),
-	    SQLITE_CONSTRAINT);
-	assert_int_equal(node_try(&n[A], "INSERT INTO crsql_changes(\"table\", "
-	    "pk, cid, val, col_version, db_version, site_id, cl, seq) VALUES("
-	    "'c', x'010902', 'w', NULL, 1, 3, " S1 ", 1, 0)"),
-	    SQLITE_CONSTRAINT);
-	assert_int_equal(node_try(&n[A], "INSERT INTO crsql_changes(\"table\", "
-	    "pk, cid, val, col_version, db_version, site_id, cl, seq) VALUES("
-	    "'c', x'010902', 'nope', 1, 1, 3, " S1 ", 1, 0)"), SQLITE_ERROR);
-	assert_int_equal(node_try(&n[A], "INSERT INTO crsql_changes(\"table\", "
-	    "pk, cid, val, col_version, db_version, site_id, cl, seq) VALUES("
-	    "'c', x'010B0161', 'v', 1, 1, 3, " S1 ", 1, 0)"),
-	    SQLITE_MISMATCH);
-	node_expect(&n[A], "0\n", "SELECT crsql_internal_sync_bit()");
-	node_exec(&n[A], "INSERT INTO c VALUES(5, 5, 5); COMMIT");
-	node_expect(&n[A], "1|1|1\n5|5|5\n", "SELECT * FROM c");
-	node_expect(&n[A], "4|1|1\n", "SELECT count(*), max(db_version), "
-	    "max(cl) FROM crsql_changes");
-}
-
-static void
-values_settle_before_they_are_compared(void **state)
-{
-	node_exec(&n[A], "CREATE TABLE c(id INTEGER PRIMARY KEY NOT NULL, v "
-	    "TEXT); SELECT crsql_as_crr('c')");
-	static const char *const same = "INSERT INTO crsql_changes(\"table\", "
-	    "pk, cid, val, col_version, db_version, site_id, cl, seq) VALUES("
-	    "'c', x'010901', 'v', 8, 1, 1, " S1 ", 1, 0)";
-
-	node_exec(&n[A], "%s", same);
-	node_expect(&n[A], "'8'\n", "SELECT v FROM c");
-	node_expect(&n[A], "1\n", "SELECT crsql_db_version()");
-	node_exec(&n[A], "%s", same);
-	node_expect(&n[A], "1\n", "SELECT crsql_db_version()");
-}
-
-static void
-merge_equal_values_lets_the_greater_site_win(void **state)
-{
-	node_exec(&n[A], "SELECT crsql_config_set('merge-equal-values', 1)");
-	change(A, "'a'", "x", "1", 1, 1, S1, 1, 0);
-	change(A, "'a'", "x", "1", 1, 1, S2, 1, 0);
-	node_expect(&n[A], "22222222222222222222222222222222\n",
-	    "SELECT site_id FROM crsql_changes");
-	change(A, "'a'", "x", "1", 1, 1, S1, 1, 0);
-	node_expect(&n[A], "22222222222222222222222222222222\n",
-	    "SELECT site_id FROM crsql_changes");
-}
-
-static void
-errors_have_cr_sqlites_words(void **state)
-{
-	assert_int_equal(node_try(&n[A], "INSERT INTO crsql_changes(\"table\", "
-	    "pk, cid, val, col_version, db_version, site_id, cl, seq) VALUES("
-	    "'none', x'010901', 'v', 8, 1, 1, NULL, 1, 0)"), SQLITE_ERROR);
-	assert_string_equal(sqlite3_errmsg(n[A].db), "crsql - could not find "
-	    "the schema information for table none");
-	assert_int_equal(change(A, "'a'", "x", "1", 1, 1,
-	    "zeroblob(17)", 1, 0), SQLITE_ERROR);
-	assert_string_equal(sqlite3_errmsg(n[A].db),
-	    "crsql - site id exceeded max length");
-	assert_int_equal(change(A, "'a'", "x", "1", 1, 1, "NULL", 1, 0),
-	    SQLITE_OK);
-	node_expect(&n[A], "1\n", "SELECT site_id = crsql_site_id() FROM "
-	    "crsql_changes");
-}
-
 #define T(name) cmocka_unit_test_setup_teardown(name, open_all, close_all)
 
 int
@@ -682,12 +429,8 @@ main(void)
 		T(r02_cursors_inside_a_run_go_by_key),
 		T(r12_each_group_has_its_own_cursor),
 		T(r05_one_row_has_one_key),
-		T(bad_keys_are_refused),
 		T(r07_a_merge_sees_local_writes_first),
-		T(r11_an_unknown_column_is_parked_and_comes_later),
 		T(r11_a_refused_row_is_parked_and_the_rest_goes_on),
-		T(r11_a_key_of_another_type_is_parked),
-		T(r12_a_table_not_replicated_here_is_passed_over),
 		T(r18_steps_travel_with_the_headers),
 		T(r18_steps_are_replaced_until_used),
 		T(r19_resurrection_by_import_forgets),
@@ -696,13 +439,6 @@ main(void)
 		T(r22_numbers_out_of_range_are_refused),
 		T(r24_user_triggers_fire_and_are_not_captured),
 		T(a_trigger_that_ignores_a_row_parks_it),
-		T(the_example_of_the_readme),
-		T(rows_impacted_counts_wins),
-		T(what_was_merged_is_seen_at_once),
-		T(a_refused_change_leaves_nothing),
-		T(values_settle_before_they_are_compared),
-		T(merge_equal_values_lets_the_greater_site_win),
-		T(errors_have_cr_sqlites_words),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

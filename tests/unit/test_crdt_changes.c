@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: MPL-2.0
+/*
+ * test_crdt_changes.c - cr-sqlite's rules of merging, by INSERT INTO
+ * crsql_changes.
+ */
+#include "crdt_nodes.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+enum { A, B, C, COUNT };
+
+static struct node n[COUNT];
+
+static int
+open_all(void **state)
+{
+	nodes_open(n, COUNT, "CREATE TABLE r(id TEXT PRIMARY KEY, x, y, "
+	    "z DEFAULT 'dz'); SELECT crsql_as_crr('r')");
+	return 0;
+}
+
+static int
+close_all(void **state)
+{
+	nodes_close(n, COUNT);
+	return 0;
+}
+
+/* INSERT INTO crsql_changes of table r. */
+static int
+change(int to, const char *pk, const char *cid, const char *val, int version,
+    int dbv, const char *site, int cl, int seq)
+{
+	return node_change(&n[to], "r", pk, cid, val, version, dbv, site, cl,
+	    seq);
+}
+
+static void
+bad_keys_are_refused(void **state)
+{
+	static const struct { const char *pk; int rc; } bad[] = {
+		{ "x''", SQLITE_ABORT }, { "NULL", SQLITE_ABORT },
+		{ "x'01'", SQLITE_ABORT }, { "x'010B05'", SQLITE_ABORT },
+		{ "x'0149010203040506070809'", SQLITE_ABORT },
+		{ "x'0100'", SQLITE_MISUSE }, { "x'0106'", SQLITE_MISUSE },
+		{ "x'0107'", SQLITE_MISUSE }, { "x'0209010901'",
+		SQLITE_RANGE }, { "x'00'", SQLITE_MISMATCH },
+		{ "x'0105'", SQLITE_CONSTRAINT } };
+	size_t i;
+
+	for (i = 0; i < sizeof bad / sizeof *bad; i++) {
+		assert_int_equal(node_try(&n[A], "INSERT INTO crsql_changes("
+		    "\"table\", pk, cid, val, col_version, db_version, "
+		    "site_id, cl, seq) VALUES('r', %s, 'x', 1, 1, 1, " S1
+		    ", 1, 0)", bad[i].pk), bad[i].rc);
+	}
+	node_expect(&n[A], "0\n", "SELECT count(*) FROM r");
+	node_expect(&n[A], "1\n", "SELECT count(*) FROM crsql_site_id");
+}
+
+static void
+the_example_of_the_readme(void **state)
+{
+	node_exec(&n[A], "CREATE TABLE foo(a PRIMARY KEY NOT NULL, b); "
+	    "CREATE TABLE baz(a PRIMARY KEY NOT NULL, b, c, d); "
+	    "SELECT crsql_as_crr('foo'); SELECT crsql_as_crr('baz'); "
+	    "INSERT INTO foo(a, b) VALUES(1, 2); INSERT INTO baz VALUES('a', "
+	    "'woo', 'doo', 'daa')");
+	node_exec(&n[A], "INSERT INTO crsql_changes(\"table\", pk, cid, val, "
+	    "col_version, db_version, site_id, cl, seq) VALUES('foo', "
+	    "x'010905', 'b', 'thing', 5, 5, "
+	    "x'7096E2D505314699A59C95FABA14ABB5', 1, 0)");
+	node_exec(&n[A], "INSERT INTO crsql_changes(\"table\", pk, cid, val, "
+	    "col_version, db_version, site_id, cl, seq) VALUES('baz', "
+	    "x'010b0161', 'b', 123, 101, 233, "
+	    "x'7096E2D505314699A59C95FABA14ABB5', 1, 0)");
+	node_expect(&n[A], "1|2\n5|'thing'\n", "SELECT * FROM foo");
+	node_expect(&n[A], "'a'|123|'doo'|'daa'\n", "SELECT * FROM baz");
+	node_expect(&n[A],
+	    "'foo'|010901|'b'|2|1|1|1|1|0\n"
+	    "'baz'|010b0161|'c'|'doo'|1|2|1|1|1\n"
+	    "'baz'|010b0161|'d'|'daa'|1|2|1|1|2\n"
+	    "'foo'|010905|'b'|'thing'|5|5|0|1|0\n"
+	    "'baz'|010b0161|'b'|123|101|233|0|1|0\n",
+	    "SELECT \"table\", pk, cid, val, col_version, db_version, "
+	    "site_id = crsql_site_id(), cl, seq FROM crsql_changes");
+	node_expect(&n[A], "233\n", "SELECT crsql_db_version()");
+}
+
+static void
+rows_impacted_counts_wins(void **state)
+{
+	node_exec(&n[A], "BEGIN");
+	change(A, "'a'", "x", "1", 1, 1, S1, 1, 0);
+	change(A, "'a'", "y", "1", 1, 1, S1, 1, 1);
+	node_expect(&n[A], "2\n", "SELECT crsql_rows_impacted()");
+	change(A, "'a'", "y", "1", 1, 1, S1, 1, 1);
+	node_expect(&n[A], "2\n", "SELECT crsql_rows_impacted()");
+	change(A, "'a'", "-1", "NULL", 2, 2, S1, 2, 0);
+	node_expect(&n[A], "3\n", "SELECT crsql_rows_impacted()");
+	change(A, "'a'", "x", "1", 1, 3, S1, 3, 1);
+	node_expect(&n[A], "5\n", "SELECT crsql_rows_impacted()");
+	node_exec(&n[A], "COMMIT");
+	node_expect(&n[A], "0\n", "SELECT crsql_rows_impacted()");
+}
+
+static void
+what_was_merged_is_seen_at_once(void **state)
+{
+	node_exec(&n[A], "BEGIN");
+	change(A, "'a'", "x", "1", 1, 1, S1, 1, 0);
+	node_expect(&n[A], "'a'|1\n", "SELECT id, x FROM r");
+	change(A, "'a'", "y", "2", 1, 1, S1, 1, 1);
+	node_expect(&n[A], "'a'|1|2\n", "SELECT id, x, y FROM r");
+	node_expect(&n[A], "'x'|1\n'y'|1\n",
+	    "SELECT cid, col_version FROM crsql_changes ORDER BY cid");
+	node_exec(&n[A], "SAVEPOINT s");
+	change(A, "'a'", "y", "3", 2, 2, S1, 1, 0);
+	change(A, "'b'", "y", "3", 1, 2, S1, 1, 1);
+	node_exec(&n[A], "ROLLBACK TO s; RELEASE s");
+	change(A, "'a'", "z", "4", 1, 2, S1, 1, 2);
+	node_exec(&n[A], "COMMIT");
+	node_expect(&n[A], "'a'|1|2|4\n", "SELECT * FROM r");
+	node_expect(&n[A], "'x'|1|1\n'y'|1|1\n'z'|1|2\n", "SELECT cid, "
+	    "col_version, db_version FROM crsql_changes ORDER BY cid");
+	node_exec(&n[A], "BEGIN");
+	change(A, "'a'", "z", "5", 9, 9, S1, 1, 0);
+	node_exec(&n[A], "ROLLBACK");
+	node_expect(&n[A], "'a'|1|2|4\n", "SELECT * FROM r");
+	node_expect(&n[A], "2\n", "SELECT max(db_version) FROM crsql_changes");
+}
+
+static void
+a_refused_change_leaves_nothing(void **state)
+{
+	node_exec(&n[A], "CREATE TABLE c(id INTEGER PRIMARY KEY NOT NULL, v "
+	    "CHECK(v > 0), w NOT NULL DEFAULT 1); SELECT crsql_as_crr('c')");
+	node_exec(&n[A], "BEGIN");
+	node_exec(&n[A], "INSERT INTO c VALUES(1, 1, 1)");
+	assert_int_equal(node_try(&n[A], "INSERT INTO crsql_changes(\"table\", "
+	    "pk, cid, val, col_version, db_version, site_id, cl, seq) VALUES("
+	    "'c', x'010901', 'v', -1, 3, 3, " S1 ", 3, 0)"),
+	    SQLITE_CONSTRAINT);
+	assert_int_equal(node_try(&n[A], "INSERT INTO crsql_changes(\"table\", "
+	    "pk, cid, val, col_version, db_version, site_id, cl, seq) VALUES("
+	    "'c', x'010902', 'w', NULL, 1, 3, " S1 ", 1, 0)"),
+	    SQLITE_CONSTRAINT);
+	assert_int_equal(node_try(&n[A], "INSERT INTO crsql_changes(\"table\", "
+	    "pk, cid, val, col_version, db_version, site_id, cl, seq) VALUES("
+	    "'c', x'010902', 'nope', 1, 1, 3, " S1 ", 1, 0)"), SQLITE_ERROR);
+	assert_int_equal(node_try(&n[A], "INSERT INTO crsql_changes(\"table\", "
+	    "pk, cid, val, col_version, db_version, site_id, cl, seq) VALUES("
+	    "'c', x'010B0161', 'v', 1, 1, 3, " S1 ", 1, 0)"),
+	    SQLITE_MISMATCH);
+	node_expect(&n[A], "0\n", "SELECT crsql_internal_sync_bit()");
+	node_exec(&n[A], "INSERT INTO c VALUES(5, 5, 5); COMMIT");
+	node_expect(&n[A], "1|1|1\n5|5|5\n", "SELECT * FROM c");
+	node_expect(&n[A], "4|1|1\n", "SELECT count(*), max(db_version), "
+	    "max(cl) FROM crsql_changes");
+}
+
+static void
+values_settle_before_they_are_compared(void **state)
+{
+	node_exec(&n[A], "CREATE TABLE c(id INTEGER PRIMARY KEY NOT NULL, v "
+	    "TEXT); SELECT crsql_as_crr('c')");
+	static const char *const same = "INSERT INTO crsql_changes(\"table\", "
+	    "pk, cid, val, col_version, db_version, site_id, cl, seq) VALUES("
+	    "'c', x'010901', 'v', 8, 1, 1, " S1 ", 1, 0)";
+
+	node_exec(&n[A], "%s", same);
+	node_expect(&n[A], "'8'\n", "SELECT v FROM c");
+	node_expect(&n[A], "1\n", "SELECT crsql_db_version()");
+	node_exec(&n[A], "%s", same);
+	node_expect(&n[A], "1\n", "SELECT crsql_db_version()");
+}
+
+static void
+merge_equal_values_lets_the_greater_site_win(void **state)
+{
+	node_exec(&n[A], "SELECT crsql_config_set('merge-equal-values', 1)");
+	change(A, "'a'", "x", "1", 1, 1, S1, 1, 0);
+	change(A, "'a'", "x", "1", 1, 1, S2, 1, 0);
+	node_expect(&n[A], "22222222222222222222222222222222\n",
+	    "SELECT site_id FROM crsql_changes");
+	change(A, "'a'", "x", "1", 1, 1, S1, 1, 0);
+	node_expect(&n[A], "22222222222222222222222222222222\n",
+	    "SELECT site_id FROM crsql_changes");
+}
+
+static void
+errors_have_cr_sqlites_words(void **state)
+{
+	assert_int_equal(node_try(&n[A], "INSERT INTO crsql_changes(\"table\", "
+	    "pk, cid, val, col_version, db_version, site_id, cl, seq) VALUES("
+	    "'none', x'010901', 'v', 8, 1, 1, NULL, 1, 0)"), SQLITE_ERROR);
+	assert_string_equal(sqlite3_errmsg(n[A].db), "crsql - could not find "
+	    "the schema information for table none");
+	assert_int_equal(change(A, "'a'", "x", "1", 1, 1,
+	    "zeroblob(17)", 1, 0), SQLITE_ERROR);
+	assert_string_equal(sqlite3_errmsg(n[A].db),
+	    "crsql - site id exceeded max length");
+	assert_int_equal(change(A, "'a'", "x", "1", 1, 1, "NULL", 1, 0),
+	    SQLITE_OK);
+	node_expect(&n[A], "1\n", "SELECT site_id = crsql_site_id() FROM "
+	    "crsql_changes");
+}
+
+#define T(name) cmocka_unit_test_setup_teardown(name, open_all, close_all)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(bad_keys_are_refused),
+		T(the_example_of_the_readme),
+		T(rows_impacted_counts_wins),
+		T(what_was_merged_is_seen_at_once),
+		T(a_refused_change_leaves_nothing),
+		T(values_settle_before_they_are_compared),
+		T(merge_equal_values_lets_the_greater_site_win),
+		T(errors_have_cr_sqlites_words),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
