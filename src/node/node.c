@@ -149,6 +149,14 @@ node_close(struct node *n)
 	quiet_end(&q);
 }
 
+bool
+node_still_there(struct node *n)
+{
+	if (n->gone.code == 0 && store_still_there(n->store, &n->gone) != 0)
+		uv_stop(&n->loop);
+	return n->gone.code == 0;
+}
+
 /* Only there so that the loop wakes up. */
 static void
 on_stop(uv_poll_t *poll, int status, int events)

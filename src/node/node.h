@@ -24,6 +24,7 @@ struct node {
 	struct store *store;
 	struct hub *hub;
 	bool loop_open, timer_open;
+	struct err gone;                /* what node_still_there() found */
 };
 
 struct node_options {
@@ -38,6 +39,11 @@ int node_open(struct node *n, struct store *store,
 /* Ends all and runs the loop until nothing is left on it.  What others put on
  * the loop must be closing. */
 void node_close(struct node *n);
+
+/* False, and the loop ends its turn, if the database or its state directory is
+ * not any more what was opened: n->gone says it, and all that is left to do is
+ * to end. */
+bool node_still_there(struct node *n);
 
 /* uv_run(), while writing to a stream whose other end is gone raises no
  * SIGPIPE: libuv leaves that to its program, and a library must not decide it

@@ -97,6 +97,8 @@ on_commit(void *owner)
 	struct serve *s = owner;
 	bool again = false;
 
+	if (!node_still_there(&s->node))
+		return;
 	hub_changed(s->node.hub, &again);
 	hub_remotes_changed(s->node.hub);
 	peers_reload(s->peers);
@@ -121,7 +123,8 @@ on_accept(void *owner, struct net_conn *conn)
 {
 	struct serve *s = owner;
 
-	session_answer(s->node.hub, conn, NULL);
+	if (node_still_there(&s->node))
+		session_answer(s->node.hub, conn, NULL);
 }
 
 static int
@@ -188,6 +191,8 @@ open_parts(struct serve *s, struct err *err)
 	if (rc == 0)
 		rc = watch_open(&s->node.loop, store_db_file(s->store),
 		    store_watch_file(s->store), on_commit, s, &s->watch, err);
+	if (rc == 0)
+		rc = watch_files_of(s->watch, store_state_dir(s->store), err);
 	if (rc != 0)
 		return rc;
 	s->machine = machine_open(&s->node.loop, on_machine, s);
@@ -232,19 +237,27 @@ serve_timeout(const struct serve *s)
 	return uv_backend_timeout(&s->node.loop);
 }
 
+static int
+ended(const struct serve *s, struct err *err)
+{
+	if (s->node.gone.code != 0 && err != NULL)
+		*err = s->node.gone;
+	return s->node.gone.code;
+}
+
 int
 serve_step(struct serve *s, struct err *err)
 {
 	node_turn(&s->node, UV_RUN_NOWAIT);
-	return 0;
+	return ended(s, err);
 }
 
 int
 serve_run(struct serve *s, struct err *err)
 {
-	while (!s->stopping)
+	while (!s->stopping && s->node.gone.code == 0)
 		node_turn(&s->node, UV_RUN_DEFAULT);
-	return 0;
+	return ended(s, err);
 }
 
 void

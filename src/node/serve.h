@@ -33,7 +33,8 @@ int serve_fd(const struct serve *s);
 /* Milliseconds after which serve_step() wants to be called anyway, or -1. */
 int serve_timeout(const struct serve *s);
 
-/* Does what is due, without waiting. */
+/* Does what is due, without waiting.  E_FATAL, here and below, once the database
+ * file or the state directory was removed or replaced. */
 int serve_step(struct serve *s, struct err *err);
 
 /* Until serve_stop(). */

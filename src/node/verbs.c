@@ -227,6 +227,10 @@ on_request(void *owner, struct control_client *client, const json_t *request)
 		control_end(client, &err);
 		return;
 	}
+	if (!node_still_there(v->node)) {
+		answer(w, E_FATAL, &v->node->gone);
+		return;
+	}
 	for (i = 0; i < sizeof exchange_names / sizeof *exchange_names; i++)
 		if (strcmp(name, exchange_names[i]) == 0) {
 			exchange(w, (enum exchange_verb)i, request);

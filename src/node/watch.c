@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MPL-2.0
 /*
- * watch.c - one watch on the database file, one on its WAL.  While the WAL
- * does not exist, its directory is watched instead, which also tells of other
- * files: so only then.
+ * watch.c - one watch on the database file, one on its WAL, and perhaps one on
+ * a directory.  While the WAL does not exist, its directory is watched instead,
+ * which also tells of other files: so only then.
  *
  * A commit is several writes, hence several events.  They set a flag only,
  * and a check handle, which runs once in each turn of the loop after all
@@ -22,10 +22,10 @@
 
 #include <uv.h>
 
-enum { HANDLES = 4, FIRST_MS = 1, LAST_MS = 2048 };
+enum { HANDLES = 5, FIRST_MS = 1, LAST_MS = 2048 };
 
 struct watch {
-	uv_fs_event_t db, wal;
+	uv_fs_event_t db, wal, files;
 	uv_check_t check;
 	uv_timer_t timer;
 	char *db_file, *wal_file, *directory;
@@ -103,6 +103,8 @@ on_event(uv_fs_event_t *handle, const char *name, int events, int status)
 	if (handle == &w->wal && w->on_directory && name != NULL
 	    && strcmp(name, base_name(w->wal_file)) != 0)
 		return;
+	if (handle == &w->files && (events & UV_RENAME) == 0)
+		return;
 	/* A file that is gone or replaced is not watched any more. */
 	if (handle == &w->wal && !w->on_directory && (events & UV_RENAME) != 0
 	    && access(w->wal_file, F_OK) != 0)
@@ -155,9 +157,11 @@ watch_open(uv_loop_t *loop, const char *db_file, const char *wal_file,
 	w->owner = owner;
 	uv_fs_event_init(loop, &w->db);
 	uv_fs_event_init(loop, &w->wal);
+	uv_fs_event_init(loop, &w->files);
 	uv_check_init(loop, &w->check);
 	uv_timer_init(loop, &w->timer);
-	w->db.data = w->wal.data = w->check.data = w->timer.data = w;
+	w->db.data = w->wal.data = w->files.data = w;
+	w->check.data = w->timer.data = w;
 	w->open = HANDLES;
 	rc = uv_fs_event_start(&w->db, on_event, db_file, 0);
 	if (rc != 0) {
@@ -171,6 +175,15 @@ watch_open(uv_loop_t *loop, const char *db_file, const char *wal_file,
 	return 0;
 }
 
+int
+watch_files_of(struct watch *w, const char *directory, struct err *err)
+{
+	int rc = uv_fs_event_start(&w->files, on_event, directory, 0);
+
+	return rc == 0 ? 0 : err_set(err, E_FATAL, NULL, "can't watch %s: %s",
+	    directory, uv_strerror(rc));
+}
+
 void
 watch_close(struct watch *w)
 {
@@ -179,6 +192,7 @@ watch_close(struct watch *w)
 	w->closing = true;
 	uv_close((uv_handle_t *)&w->db, handle_closed);
 	uv_close((uv_handle_t *)&w->wal, handle_closed);
+	uv_close((uv_handle_t *)&w->files, handle_closed);
 	uv_close((uv_handle_t *)&w->check, handle_closed);
 	uv_close((uv_handle_t *)&w->timer, handle_closed);
 }

@@ -21,6 +21,10 @@ int watch_open(struct uv_loop_s *loop, const char *db_file,
     const char *wal_file, void (*changed)(void *owner), void *owner,
     struct watch **out, struct err *err);
 
+/* Calls changed also when a file in that directory comes or goes, or the
+ * directory itself. */
+int watch_files_of(struct watch *w, const char *directory, struct err *err);
+
 /* Ends it; no callback from now on.  w may be NULL. */
 void watch_close(struct watch *w);
 

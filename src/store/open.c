@@ -246,6 +246,8 @@ store_close(struct store *s)
 		store_write_ack(s);
 	inbox_close(s->inbox);
 	close_connection(s->spare);
+	if (s->moved)
+		moved_leave(s);
 	close_connection(s->db);
 	lock_drop(&s->lock);
 	known_clear(&s->known);

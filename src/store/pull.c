@@ -397,7 +397,9 @@ store_pull_begin(struct store *s, int64_t remote, bool fetch_only,
 	p->s = s;
 	p->remote = remote;
 	p->fetch_only = fetch_only;
-	rc = begin(p, plan, err);
+	rc = store_still_there(s, err);
+	if (rc == 0)
+		rc = begin(p, plan, err);
 	if (rc != 0) {
 		store_plan_clear(plan);
 		store_pull_close(p, NULL);

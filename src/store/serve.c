@@ -280,6 +280,9 @@ store_serve(struct store *s, int64_t remote, const struct store_plan *p,
 
 	*out = NULL;
 	*need_whole = false;
+	rc = store_still_there(s, err);
+	if (rc != 0)
+		return rc;
 	if (s->unsafe)
 		return err_set(err, E_INTEGRITY, "make it writable, so that it "
 		    "can become a copy of its own", "this database is an older "

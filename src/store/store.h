@@ -84,6 +84,10 @@ int store_key_import(const struct store_init *how, const char *file,
 int store_serve_lock(struct store *s, struct err *err);
 void store_serve_unlock(struct store *s);
 
+/* E_FATAL if the database file or the state directory is not any more what was
+ * opened by its name: then s must only be closed. */
+int store_still_there(struct store *s, struct err *err);
+
 /* -- remotes ------------------------------------------------------------- */
 
 struct store_remote {

@@ -16,8 +16,8 @@
  *   pull.c       pages in, as they come            pieces.c   large pages
  *   merge.c      pages into the database           inbox.c    pages that wait
  *   fetched.c    what of them may still be merged  inbox_end.c  END as bytes
- *   watch.c      who committed                     status.c, track.c, lint.c
- *   sql.c        SQLite's API made short
+ *   watch.c      who committed                     moved.c  is it still there
+ *   status.c, track.c, lint.c                      sql.c    SQLite made short
  */
 #ifndef STORE_STORE_PRIVATE_H
 #define STORE_STORE_PRIVATE_H
@@ -42,6 +42,7 @@ struct store {
 	int busy_ms;
 	bool readonly;          /* asked for, or the file is */
 	bool forked;
+	bool moved;             /* the file is not the one of that name */
 	bool unsafe;            /* a copy that can't be told from another: it
 	                           is read-only, hence has no new incarnation */
 	struct identity id;
@@ -88,6 +89,11 @@ void store_only_look(struct store *s, bool on);
 /* Takes what plain programs wrote into the log; does nothing, and no error,
  * where that is not possible now. */
 void store_fold(struct store *s);
+
+/* -- moved.c ----------------------------------------------------------------- */
+
+/* Before the last connection of a database that has moved is closed. */
+void moved_leave(struct store *s);
 
 /* -- watch.c ----------------------------------------------------------------- */
 
