@@ -18,12 +18,13 @@ on_stop(int signal_number)
 		ddcp_serve_stop(running);
 }
 
-/* From before the first line that says that we serve: whoever read it may tell
- * us to stop. */
+/* From before the first line that says that we serve, since whoever read it may
+ * tell us to stop; a line that is being written is not cut. */
 static void
 heed_signals(bool heed)
 {
-	struct sigaction action = { .sa_handler = heed ? on_stop : SIG_DFL };
+	struct sigaction action = { .sa_handler = heed ? on_stop : SIG_DFL,
+		.sa_flags = SA_RESTART };
 
 	sigaction(SIGINT, &action, NULL);
 	sigaction(SIGTERM, &action, NULL);
