@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "crdt/columns.h"
 #include "crdt/page.h"
 
 int
@@ -260,6 +261,39 @@ apply_reason(const uint8_t *bytes, int nbytes, const char **text, int *len)
 	return page_text(&r, INT32_MAX, text, len);
 }
 
+/* The column that cell i names; of two names of one column the present one
+ * counts. */
+static int
+column_of(struct apply *a, const struct table *t, int i)
+{
+	const struct apply_cell *c = &a->given[i];
+	int j, col = c->nname == 0 ? -1 : columns_find(t, c->name, c->nname);
+
+	if (c->nname > 0 && col < 0)
+		return APPLY_UNKNOWN;
+	for (j = 0; j < i; j++) {
+		if (col < 0 || a->given[j].cell.col != col)
+			continue;
+		if (table_column(t, c->name, c->nname) != col)
+			return APPLY_UNKNOWN;
+		a->given[j].cell.col = APPLY_UNKNOWN;
+	}
+	return col;
+}
+
+static bool
+named_before(const struct apply *a, int i)
+{
+	const struct apply_cell *c = &a->given[i];
+	int j;
+
+	for (j = 0; j < i; j++)
+		if (a->given[j].nname == c->nname &&
+		    memcmp(a->given[j].name, c->name, (size_t)c->nname) == 0)
+			return true;
+	return false;
+}
+
 /* Reads parked bytes into a->given. */
 static int
 decode(struct apply *a, const struct table *t, const uint8_t *bytes,
@@ -267,7 +301,7 @@ decode(struct apply *a, const struct table *t, const uint8_t *bytes,
 {
 	const char *reason;
 	struct rd r;
-	int i, j, len, rc;
+	int i, len, rc;
 
 	rd_init(&r, bytes, nbytes > 0 ? (size_t)nbytes : 0);
 	page_text(&r, INT32_MAX, &reason, &len);
@@ -285,17 +319,9 @@ decode(struct apply *a, const struct table *t, const uint8_t *bytes,
 		    (uint64_t)VERSION_MAX);
 		c->cell.seq = (int64_t)rd_varint(&r, (uint64_t)VERSION_MAX);
 		val_decode(&r, &c->cell.value);
-		if (rd_failed(&r))
+		if (rd_failed(&r) || named_before(a, i))
 			return page_malformed(a->e);
-		c->cell.col = c->nname == 0 ? -1 :
-		    table_column(t, c->name, c->nname);
-		if (c->nname > 0 && c->cell.col < 0)
-			c->cell.col = APPLY_UNKNOWN;
-		for (j = 0; j < i; j++) {
-			if (c->cell.col != APPLY_UNKNOWN &&
-			    a->given[j].cell.col == c->cell.col)
-				return page_malformed(a->e);
-		}
+		c->cell.col = column_of(a, t, i);
 	}
 	if (rc == SQLITE_OK && !rd_done(&r))
 		rc = page_malformed(a->e);

@@ -226,7 +226,8 @@ forget_log(struct engine *e, int id)
 	    "DELETE FROM crsql_log WHERE tbl = %d;"
 	    "DELETE FROM crsql_j WHERE w >> 3 = %d;"
 	    "DELETE FROM crsql_col WHERE tbl = %d;"
-	    "DELETE FROM crsql_tbl WHERE id = %d", id, id, id, id, id);
+	    "DELETE FROM crsql_was WHERE tbl = %d;"
+	    "DELETE FROM crsql_tbl WHERE id = %d", id, id, id, id, id, id);
 }
 
 static int

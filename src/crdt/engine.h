@@ -4,7 +4,8 @@
  *
  *   ext.c       entry point: registers everything, load-time checks
  *   storage.c   the crsql_* tables: DDL, format number, log id, identity
- *   table.c     what is known of a replicated table; columns and birthdays
+ *   table.c     what is known of a replicated table
+ *   columns.c   numbers, birthdays and old names of its columns
  *   crr.c       crsql_as_crr, crsql_as_table and their checks
  *   tx.c        one transaction: db_versions, enlisting, savepoints, commit
  *   capture.c   the preupdate hook: writes become records

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "crdt/apply.h"
+#include "crdt/columns.h"
 #include "crdt/page.h"
 #include "crdt/seen.h"
 
@@ -33,28 +34,53 @@ struct import {
 
 /* -- tables ---------------------------------------------------------------- */
 
+/* The column that the page calls so.  Where the page has what would be one
+ * column here by two names, it is two at the sender's: an old name is another
+ * column's then, and forgotten. */
 static int
-map_columns(struct import_table *m, const struct page_table *t)
+map_column(struct engine *e, struct import_table *m, int ncol, int i)
+{
+	struct import_column *c = &m->column[i];
+	int j, rc = SQLITE_OK;
+
+	c->col = columns_find(m->here, c->name, c->nname);
+	if (c->col < 0)
+		c->col = APPLY_UNKNOWN;
+	if (c->col < 0 || m->here->nold == 0 ||
+	    table_column(m->here, c->name, c->nname) >= 0)
+		return SQLITE_OK;
+	for (j = 0; j < ncol && rc == SQLITE_OK; j++) {
+		if (j == i || c->col != columns_find(m->here,
+		    m->column[j].name, m->column[j].nname))
+			continue;
+		rc = columns_forget_name(e, m->here, c->name, c->nname);
+		c->col = APPLY_UNKNOWN;
+		break;
+	}
+	return rc;
+}
+
+static int
+map_columns(struct engine *e, struct import_table *m,
+    const struct page_table *t)
 {
 	struct rd r = t->columns;
-	int i;
+	int i, rc = SQLITE_OK;
 
 	m->column = sqlite3_malloc64(((size_t)t->ncol + 1) *
 	    sizeof *m->column);
 	if (m->column == NULL)
 		return SQLITE_NOMEM;
 	m->same = t->ncol == m->here->ncol;
-	for (i = 0; i < t->ncol; i++) {
-		struct import_column *c = &m->column[i];
-
-		page_text(&r, NAME_MAX_BYTES, &c->name, &c->nname);
-		c->col = table_column(m->here, c->name, c->nname);
-		if (c->col < 0)
-			c->col = APPLY_UNKNOWN;
-		if (c->col != i)
+	for (i = 0; i < t->ncol; i++)
+		page_text(&r, NAME_MAX_BYTES, &m->column[i].name,
+		    &m->column[i].nname);
+	for (i = 0; i < t->ncol && rc == SQLITE_OK; i++) {
+		rc = map_column(e, m, t->ncol, i);
+		if (m->column[i].col != i)
 			m->same = false;
 	}
-	return SQLITE_OK;
+	return rc;
 }
 
 static int
@@ -80,7 +106,7 @@ map_tables(struct import *im)
 		im->table[i].here = strlen(name) == (size_t)t->nname ?
 		    table_find(im->e, name) : NULL;
 		if (im->table[i].here != NULL)
-			rc = map_columns(&im->table[i], t);
+			rc = map_columns(im->e, &im->table[i], t);
 	}
 	return rc;
 }

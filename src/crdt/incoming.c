@@ -9,6 +9,8 @@
 
 #include <string.h>
 
+#include "crdt/columns.h"
+
 struct incoming *
 incoming_of(struct engine *e)
 {
@@ -232,7 +234,7 @@ find_column(struct engine *e, struct incoming *in, struct change *c)
 	}
 	if (next >= t->ncol || strcmp(t->col[next].name, c->cid ? c->cid :
 	    "") != 0)
-		next = c->cid != NULL ? table_column(t, c->cid, c->ncid) : -1;
+		next = c->cid != NULL ? columns_find(t, c->cid, c->ncid) : -1;
 	if (next < 0)
 		return engine_fail(e, SQLITE_ERROR,
 		    "table %s has no replicated column %s", t->name,

@@ -117,6 +117,39 @@ before_insert(sqlite3_str *s, const struct table *t)
 	hint(s, t, false);
 }
 
+/* ((old."a" IS NOT new."a" COLLATE BINARY)<< what the number of the column
+ * follows. */
+static void
+mask_term(sqlite3_str *s, const struct column *c)
+{
+	sqlite3_str_appendf(s, "((old.\"%w\" IS NOT new.\"%w\" COLLATE BINARY",
+	    c->name, c->name);
+	/* a change of type only: 1 to 1.0 where nothing converts */
+	if (c->affinity == 'A')
+		sqlite3_str_appendf(s, " OR typeof(old.\"%w\") <> "
+		    "typeof(new.\"%w\")", c->name, c->name);
+	sqlite3_str_appendall(s, ")<<");
+}
+
+int
+journal_trigger_cid(struct engine *e, const char *sql, const struct column *c)
+{
+	sqlite3_str *s = sqlite3_str_new(e->db);
+	const char *at = NULL;
+	char *term;
+	int cid = 0;
+
+	mask_term(s, c);
+	term = sqlite3_str_finish(s);
+	if (term != NULL)
+		at = strstr(sql, term);
+	if (at != NULL)
+		for (at += strlen(term); *at >= '0' && *at <= '9'; at++)
+			cid = cid * 10 + (*at - '0');
+	sqlite3_free(term);
+	return at != NULL && cid < MASK_COLUMNS ? cid : -1;
+}
+
 static char *
 mask_of(struct engine *e, const struct table *t)
 {
@@ -129,13 +162,9 @@ mask_of(struct engine *e, const struct table *t)
 			return sqlite3_mprintf("NULL");
 		}
 	for (i = 0; i < t->ncol; i++) {
-		sqlite3_str_appendf(s, "%s((old.\"%w\" IS NOT new.\"%w\" COLLATE BINARY",
-		    i ? "|" : "", t->col[i].name, t->col[i].name);
-		/* a change of type only: 1 to 1.0 where nothing converts */
-		if (t->col[i].affinity == 'A')
-			sqlite3_str_appendf(s, " OR typeof(old.\"%w\") <> "
-			    "typeof(new.\"%w\")", t->col[i].name, t->col[i].name);
-		sqlite3_str_appendf(s, ")<<%d)", t->col[i].cid);
+		sqlite3_str_appendall(s, i ? "|" : "");
+		mask_term(s, &t->col[i]);
+		sqlite3_str_appendf(s, "%d)", t->col[i].cid);
 	}
 	if (t->ncol == 0)
 		sqlite3_str_appendall(s, "0");

@@ -27,6 +27,11 @@ enum journal_op {       /* w = 8 * table + op */
 const char *journal_trigger_suffix(int i);
 char *journal_trigger_sql(struct engine *e, const struct table *t, int i);
 
+/* The number by which the text of the update trigger knows a column, -1 if it
+ * does not: SQLite renames columns there too. */
+int journal_trigger_cid(struct engine *e, const char *sql,
+    const struct column *c);
+
 /* Adds the pk columns to crsql_j that a key of npk columns needs. */
 int journal_ensure_columns(struct engine *e, int npk);
 

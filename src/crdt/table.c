@@ -8,22 +8,13 @@
 #include <string.h>
 
 #include "crdt/capture.h"
+#include "crdt/columns.h"
 #include "crdt/crr.h"
 #include "crdt/merge.h"
 
 SQLITE_EXTENSION_INIT3
 
 /* -- memory ------------------------------------------------------------------ */
-
-static void
-free_columns(struct column *c, int n)
-{
-	int i;
-
-	for (i = 0; i < n; i++)
-		sqlite3_free(c[i].name);
-	sqlite3_free(c);
-}
 
 static void
 free_table(struct table *t)
@@ -34,8 +25,9 @@ free_table(struct table *t)
 		sqlite3_finalize(t->stmt[i]);
 	for (i = 0; i < t->nmasked; i++)
 		sqlite3_finalize(t->masked[i].stmt);
-	free_columns(t->pk, t->npk);
-	free_columns(t->col, t->ncol);
+	columns_free(t->pk, t->npk);
+	columns_free(t->col, t->ncol);
+	columns_free_names(t);
 	sqlite3_free(t->name);
 	sqlite3_free(t->noted);
 }
@@ -343,37 +335,6 @@ table_read_shape(struct engine *e, struct table *t)
 	return rc;
 }
 
-/* Column numbers and birthdays from crsql_col; a column that is not there is
- * new: it gets the next number, born now (R3). */
-static int
-read_numbers(struct engine *e, struct table *t)
-{
-	sqlite3_stmt *stmt;
-	int64_t next = 0;
-	int i, rc = engine_prepare(e, &stmt, "SELECT cid, name, born FROM crsql_col "
-	    "WHERE tbl = %d ORDER BY cid", t->id);
-
-	while (rc == SQLITE_OK && sqlite3_step(stmt) == SQLITE_ROW) {
-		next = sqlite3_column_int64(stmt, 0) + 1;
-		i = table_column(t, (const char *)sqlite3_column_text(stmt, 1),
-		    sqlite3_column_bytes(stmt, 1));
-		if (i < 0)
-			continue;
-		t->col[i].cid = sqlite3_column_int(stmt, 0);
-		t->col[i].born = sqlite3_column_int64(stmt, 2);
-	}
-	sqlite3_finalize(stmt);
-	for (i = 0; i < t->ncol && rc == SQLITE_OK; i++) {
-		if (t->col[i].cid >= 0)
-			continue;
-		rc = table_load_hw(e, t);
-		t->col[i].cid = (int)next++;
-		t->col[i].born = t->hw;
-		t->col[i].unsaved = true;
-	}
-	return rc;
-}
-
 static int
 read_table(struct engine *e, int id, const char *name, const char *noted)
 {
@@ -399,7 +360,7 @@ read_table(struct engine *e, int id, const char *name, const char *noted)
 		rc = engine_fail(e, SQLITE_ERROR, "Table %s has columns called rowid, "
 		    "_rowid_ and oid: its rowids can't be reached", name);
 	if (rc == SQLITE_OK)
-		rc = read_numbers(e, t);
+		rc = columns_read(e, t);
 	return rc;
 }
 
@@ -428,21 +389,13 @@ read_tables(struct engine *e)
 static void
 keep_births(struct engine *e, const struct table_list *old)
 {
-	const struct table *from;
 	struct table *t;
-	int i, j, k;
+	int i;
 
 	for (i = 0; i < old->n; i++) {
-		from = &old->table[i];
-		t = table_by_id(e, from->id);
-		for (j = 0; t != NULL && j < from->ncol; j++) {
-			if (!from->col[j].unsaved)
-				continue;
-			k = table_column(t, from->col[j].name,
-			    (int)strlen(from->col[j].name));
-			if (k >= 0 && t->col[k].unsaved)
-				t->col[k].born = from->col[j].born;
-		}
+		t = table_by_id(e, old->table[i].id);
+		if (t != NULL)
+			columns_keep_births(t, &old->table[i]);
 	}
 }
 
@@ -532,25 +485,6 @@ table_refresh(struct engine *e)
 
 /* -- what follows from a change of the schema ------------------------------------------ */
 
-/* Columns that are gone are forgotten, but for their number, so that none is
- * used twice. */
-static int
-save_columns(struct engine *e, struct table *t)
-{
-	int i, rc = engine_exec(e, "UPDATE crsql_col SET name = '' WHERE tbl = %d AND "
-	    "name <> '' AND name NOT IN (SELECT name FROM "
-	    "pragma_table_xinfo(%Q, 'main'))", t->id, t->name);
-
-	for (i = 0; i < t->ncol && rc == SQLITE_OK; i++) {
-		if (!t->col[i].unsaved)
-			continue;
-		rc = engine_exec(e, "INSERT INTO crsql_col VALUES(%d, %d, %Q, %lld)",
-		    t->id, t->col[i].cid, t->col[i].name, t->col[i].born);
-		t->col[i].unsaved = false;
-	}
-	return rc;
-}
-
 int
 table_mend(struct engine *e)
 {
@@ -563,7 +497,7 @@ table_mend(struct engine *e)
 	if (rc == SQLITE_OK)
 		rc = table_refresh(e);
 	for (i = 0; i < e->tables.n && rc == SQLITE_OK; i++)
-		rc = save_columns(e, &e->tables.table[i]);
+		rc = columns_save(e, &e->tables.table[i]);
 	for (i = 0; i < e->tables.n && rc == SQLITE_OK; i++)
 		rc = crr_look_for_rebuilt(e, &e->tables.table[i]);
 	return rc;

@@ -27,8 +27,14 @@ struct column {
 	                       fresh row with key <= born has no clock for it */
 	bool unsaved;       /* found now: number and birthday are not yet in
 	                       crsql_col */
+	bool renamed;       /* crsql_col has it by another name still */
 	char affinity;      /* 'A' blob/none 'B' text 'C' numeric 'D' integer
 	                       'E' real: how values settle */
+};
+
+struct old_name {       /* a name that a column had */
+	char *name;
+	int cid;
 };
 
 enum table_stmt {       /* statements kept per table, made by table_stmt() */
@@ -49,6 +55,8 @@ struct table {
 	struct column *pk;  /* in primary key order */
 	int ncol;
 	struct column *col; /* in declaration order */
+	int nold;
+	struct old_name *old;   /* columns.h */
 	bool integer_key;   /* INTEGER PRIMARY KEY: key is the pk */
 	const char *rowid;  /* the name by which rowid can be had */
 	bool nullable_key;  /* the declaration allows a NULL key: we don't */

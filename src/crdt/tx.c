@@ -228,11 +228,14 @@ lock(struct engine *e)
 int
 tx_begin_merge(struct engine *e)
 {
-	int rc;
+	int rc = SQLITE_OK;
 
-	if (e->tx.open && !e->tx.plain_pending &&
-	    e->capture->list.n == e->capture->folded && !e->capture->by_journal)
-		return SQLITE_OK;
+	if (e->tx.open && e->capture->look_at_schema)
+		rc = table_refresh(e);
+	e->capture->look_at_schema = false;
+	if (rc != SQLITE_OK || (e->tx.open && !e->tx.plain_pending &&
+	    e->capture->list.n == e->capture->folded && !e->capture->by_journal))
+		return rc;
 	rc = lock(e);
 	if (rc == SQLITE_OK)
 		rc = tx_begin(e);

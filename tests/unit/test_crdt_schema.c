@@ -108,6 +108,265 @@ r12_a_table_not_replicated_here_is_passed_over(void **state)
 	buf_clear(&plan);
 }
 
+/* -- a column gets another name -------------------------------------------------------- */
+
+#define FACTS "SELECT \"table\", pk, cid, val, col_version, cl FROM " \
+	"crsql_changes ORDER BY 1, 2, 3"
+#define PARKED "SELECT count(*) FROM crsql_parked"
+
+static void
+agree(int a, int b)
+{
+	nodes_agree(&n[a], &n[b], "SELECT * FROM r ORDER BY id");
+	nodes_agree(&n[a], &n[b], FACTS);
+	node_expect(&n[a], "0\n", PARKED);
+	node_expect(&n[b], "0\n", PARKED);
+}
+
+static void
+rename_column(int i, const char *from, const char *to)
+{
+	node_exec(&n[i], "ALTER TABLE r RENAME COLUMN %s TO %s", from, to);
+}
+
+/* Two rows that A and B have. */
+static void
+begin_equal(void)
+{
+	node_exec(&n[A], "INSERT INTO r(id, x, y) VALUES('a', 1, 2), "
+	    "('b', 3, 4)");
+	node_exec(&n[A], "UPDATE r SET x = 5 WHERE id = 'b'");
+	pull(B, A);
+}
+
+static void
+r11_a_change_by_the_old_name_of_a_column_is_taken(void **state)
+{
+	begin_equal();
+	rename_column(A, "x", "w");
+	node_exec(&n[B], "UPDATE r SET x = 'of b' WHERE id = 'a'");
+	pull(A, B);
+	node_expect(&n[A], "'a'|'of b'\n'b'|5\n",
+	    "SELECT id, w FROM r ORDER BY id");
+	node_expect(&n[A], "0\n", PARKED);
+	/* the other way it waits for the renaming there */
+	node_exec(&n[A], "UPDATE r SET w = 'of a' WHERE id = 'b'");
+	pull(B, A);
+	node_expect(&n[B], "1\n", PARKED);
+	rename_column(B, "x", "w");
+	node_exec(&n[A], "UPDATE r SET y = 6 WHERE id = 'a'");
+	pull(B, A);
+	agree(A, B);
+	node_expect(&n[B], "'of a'\n", "SELECT w FROM r WHERE id = 'b'");
+}
+
+static void
+r11_a_change_parked_under_an_old_name_is_taken(void **state)
+{
+	begin_equal();
+	/* A does not know x any more, then again, by another name */
+	node_exec(&n[A], "SELECT crsql_config_set('plain-writers', 0); "
+	    "ALTER TABLE r DROP COLUMN x; "
+	    "SELECT crsql_config_set('plain-writers', 1)");
+	node_exec(&n[B], "UPDATE r SET x = 'of b'");
+	pull(A, B);
+	node_expect(&n[A], "2\n", PARKED);
+	node_exec(&n[A], "ALTER TABLE r ADD COLUMN x; "
+	    "ALTER TABLE r RENAME COLUMN x TO v");
+	/* nobody has seen the column by its first name: it is unknown */
+	node_expect(&n[A], "0\n", "SELECT crsql_unpark()");
+	rename_column(A, "v", "x");
+	node_exec(&n[A], "INSERT INTO r(id) VALUES('c')");
+	rename_column(A, "x", "w");
+	node_expect(&n[A], "2\n", "SELECT crsql_unpark()");
+	node_expect(&n[A], "'of b'|2\n", "SELECT w, count(*) FROM r WHERE "
+	    "id < 'c' GROUP BY w");
+}
+
+/* All of a renamed column is told, to a newcomer too. */
+static void
+r03_a_renamed_column_keeps_its_clocks(void **state)
+{
+	begin_equal();
+	rename_column(A, "x", "w");
+	rename_column(C, "x", "w");
+	node_exec(&n[A], "UPDATE r SET y = 6 WHERE id = 'b'");
+	pull(C, A);
+	agree(A, C);
+	node_expect(&n[C], "'a'|1\n'b'|5\n", "SELECT id, w FROM r ORDER BY id");
+	node_expect(&n[C], "2\n", "SELECT col_version FROM crsql_changes "
+	    "WHERE cid = 'w' AND val = 5");
+	node_expect(&n[A], "0|'w'\n1|'y'\n2|'z'\n",
+	    "SELECT cid, name FROM crsql_col");
+}
+
+static void
+r11_both_give_a_column_the_same_name(void **state)
+{
+	begin_equal();
+	rename_column(A, "x", "w");
+	node_exec(&n[A], "UPDATE r SET w = 'of a' WHERE id = 'a'");
+	node_exec(&n[B], "UPDATE r SET x = 'of b'");
+	rename_column(B, "x", "w");
+	node_exec(&n[B], "INSERT INTO r(id, w) VALUES('c', 'of b')");
+	pull(A, B);
+	pull(B, A);
+	agree(A, B);
+	node_expect(&n[A], "'of b'|3\n", "SELECT w, count(*) FROM r "
+	    "GROUP BY w");
+}
+
+/* Then the changes wait until one has borne the other's name for a while. */
+static void
+r11_both_give_a_column_different_names(void **state)
+{
+	begin_equal();
+	rename_column(A, "x", "w");
+	rename_column(B, "x", "v");
+	node_exec(&n[A], "UPDATE r SET w = 'of a' WHERE id = 'a'");
+	node_exec(&n[B], "UPDATE r SET v = 'of b' WHERE id = 'b'");
+	pull(A, B);
+	pull(B, A);
+	node_expect(&n[A], "1\n", PARKED);
+	node_expect(&n[B], "1\n", PARKED);
+	node_expect(&n[A], "'a'|'of a'\n'b'|5\n",
+	    "SELECT id, w FROM r ORDER BY id");
+	rename_column(A, "w", "v");
+	node_expect(&n[A], "1\n", "SELECT crsql_unpark()");
+	rename_column(B, "v", "w");
+	node_expect(&n[B], "1\n", "SELECT crsql_unpark()");
+	rename_column(B, "w", "v");
+	agree(A, B);
+	node_expect(&n[A], "'a'|'of a'\n'b'|'of b'\n",
+	    "SELECT id, v FROM r ORDER BY id");
+}
+
+static void
+r11_a_new_column_owns_the_name_of_an_old_one(void **state)
+{
+	begin_equal();
+	rename_column(A, "x", "w");
+	node_exec(&n[A], "ALTER TABLE r ADD COLUMN x");
+	node_exec(&n[B], "UPDATE r SET x = 'of b' WHERE id = 'a'");
+	pull(A, B);
+	node_expect(&n[A], "1|'of b'\n", "SELECT w, x FROM r WHERE id = 'a'");
+	node_expect(&n[A], "0\n", "SELECT count(*) FROM crsql_was");
+	/* gone again, the name is nobody's */
+	node_exec(&n[A], "SELECT crsql_config_set('plain-writers', 0); "
+	    "ALTER TABLE r DROP COLUMN x; "
+	    "SELECT crsql_config_set('plain-writers', 1)");
+	node_exec(&n[B], "UPDATE r SET x = 'again' WHERE id = 'b'");
+	pull(A, B);
+	node_expect(&n[A], "1\n", PARKED);
+	node_expect(&n[A], "5\n", "SELECT w FROM r WHERE id = 'b'");
+}
+
+/* A sends x and w: x is not what w was before. */
+static void
+r11_a_sender_who_has_both_names_means_two_columns(void **state)
+{
+	begin_equal();
+	rename_column(A, "x", "w");
+	rename_column(B, "x", "w");
+	node_exec(&n[A], "ALTER TABLE r ADD COLUMN x");
+	node_exec(&n[A], "UPDATE r SET x = 'new', w = 'old' WHERE id = 'a'");
+	pull(B, A);
+	node_expect(&n[B], "'old'\n", "SELECT w FROM r WHERE id = 'a'");
+	node_expect(&n[B], "1\n", PARKED);
+	node_expect(&n[B], "0\n", "SELECT crsql_unpark()");
+	node_exec(&n[B], "ALTER TABLE r ADD COLUMN x");
+	node_expect(&n[B], "1\n", "SELECT crsql_unpark()");
+	agree(A, B);
+}
+
+static void
+an_old_name_is_taken_by_crsql_changes(void **state)
+{
+	begin_equal();
+	rename_column(A, "x", "w");
+	node_exec(&n[B], "UPDATE r SET x = 'of b'");
+	node_pull_changes(&n[A], &n[B], true);
+	node_expect(&n[A], "'of b'|2\n", "SELECT w, count(*) FROM r GROUP BY w");
+	assert_int_equal(node_change(&n[A], "r", "'a'", "nope", "1", 9, 9, S1,
+	    1, 0), SQLITE_ERROR);
+}
+
+/* Names change places: the numbers of the columns go with the columns. */
+static void
+two_columns_exchange_their_names(void **state)
+{
+	begin_equal();
+	node_exec(&n[A], "UPDATE r SET y = 'y' WHERE id = 'b'");
+	rename_column(A, "x", "t");
+	rename_column(A, "y", "x");
+	rename_column(A, "t", "y");
+	node_exec(&n[A], "UPDATE r SET y = 'last' WHERE id = 'b'");
+	node_expect(&n[A], "0|'y'\n1|'x'\n2|'z'\n",
+	    "SELECT cid, name FROM crsql_col");
+	node_expect(&n[A], "0\n", "SELECT count(*) FROM crsql_was");
+	node_expect(&n[A], "'x'|'y'|2\n'y'|'last'|3\n'z'|'dz'|1\n", "SELECT cid, "
+	    "val, col_version FROM crsql_changes WHERE pk = x'010B0162' "
+	    "ORDER BY cid");
+}
+
+/* Without triggers a renaming is known by the column's place. */
+static void
+a_column_is_renamed_where_no_triggers_tell(void **state)
+{
+	node_exec(&n[A], "SELECT crsql_config_set('plain-writers', 0)");
+	begin_equal();
+	rename_column(A, "x", "w");
+	node_exec(&n[A], "UPDATE r SET y = 1");
+	node_expect(&n[A], "0|'w'\n1|'y'\n2|'z'\n",
+	    "SELECT cid, name FROM crsql_col");
+	/* one that goes and one that comes are not a renaming */
+	node_exec(&n[A], "ALTER TABLE r DROP COLUMN w; "
+	    "ALTER TABLE r ADD COLUMN v; UPDATE r SET y = 2");
+	node_expect(&n[A], "0|''\n1|'y'\n2|'z'\n3|'v'\n",
+	    "SELECT cid, name FROM crsql_col");
+	node_expect(&n[A], "0\n", "SELECT count(*) FROM crsql_changes WHERE "
+	    "cid = 'v'");
+}
+
+static void
+a_renaming_in_a_transaction_goes_with_it(void **state)
+{
+	begin_equal();
+	node_exec(&n[A], "BEGIN; UPDATE r SET x = 7 WHERE id = 'a'; ALTER TABLE r "
+	    "RENAME COLUMN x TO w; UPDATE r SET w = 8 WHERE id = 'b'; SAVEPOINT s; "
+	    "ALTER TABLE r RENAME COLUMN w TO v; UPDATE r SET v = 9; ROLLBACK TO s; "
+	    "ALTER TABLE r ADD COLUMN d; INSERT INTO r(id, w, d) VALUES('c', 1, 2); "
+	    "ALTER TABLE r RENAME COLUMN d TO e; UPDATE r SET e = 3 WHERE id = 'a'; "
+	    "COMMIT");
+	node_exec(&n[A], "BEGIN; ALTER TABLE r RENAME COLUMN w TO u; UPDATE r "
+	    "SET u = 0; ROLLBACK");
+	rename_column(B, "x", "w");
+	node_exec(&n[B], "ALTER TABLE r ADD COLUMN e");
+	pull(B, A);
+	agree(A, B);
+	node_expect(&n[B], "'a'|7|3\n'b'|8|NULL\n'c'|1|2\n",
+	    "SELECT id, w, e FROM r ORDER BY id");
+	node_expect(&n[A], "'x'|0\n", "SELECT name, cid FROM crsql_was");
+}
+
+/* What is merged in a transaction that renamed goes by the new names. */
+static void
+a_merge_sees_a_renaming_of_its_transaction(void **state)
+{
+	begin_equal();
+	node_exec(&n[A], "BEGIN");
+	assert_int_equal(node_change(&n[A], "r", "'a'", "y", "9", 9, 9, S1, 1,
+	    0), SQLITE_OK);
+	rename_column(A, "x", "w");
+	assert_int_equal(node_change(&n[A], "r", "'a'", "x", "7", 9, 9, S1, 1,
+	    1), SQLITE_OK);
+	assert_int_equal(node_change(&n[A], "r", "'b'", "w", "8", 9, 9, S1, 1,
+	    2), SQLITE_OK);
+	node_exec(&n[A], "COMMIT");
+	node_expect(&n[A], "'a'|7|9\n'b'|8|4\n",
+	    "SELECT id, w, y FROM r ORDER BY id");
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, open_all, close_all)
 
 int
@@ -117,6 +376,18 @@ main(void)
 		T(r11_an_unknown_column_is_parked_and_comes_later),
 		T(r11_a_key_of_another_type_is_parked),
 		T(r12_a_table_not_replicated_here_is_passed_over),
+		T(r11_a_change_by_the_old_name_of_a_column_is_taken),
+		T(r11_a_change_parked_under_an_old_name_is_taken),
+		T(r03_a_renamed_column_keeps_its_clocks),
+		T(r11_both_give_a_column_the_same_name),
+		T(r11_both_give_a_column_different_names),
+		T(r11_a_new_column_owns_the_name_of_an_old_one),
+		T(r11_a_sender_who_has_both_names_means_two_columns),
+		T(an_old_name_is_taken_by_crsql_changes),
+		T(two_columns_exchange_their_names),
+		T(a_column_is_renamed_where_no_triggers_tell),
+		T(a_renaming_in_a_transaction_goes_with_it),
+		T(a_merge_sees_a_renaming_of_its_transaction),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,329 @@
+// SPDX-License-Identifier: MPL-2.0
+/* columns.c - numbers, birthdays and old names of columns; see columns.h. */
+#include "crdt/columns.h"
+
+#include <string.h>
+
+#include "crdt/engine.h"
+#include "crdt/journal.h"
+
+SQLITE_EXTENSION_INIT3
+
+/* A column as crsql_col has it. */
+struct noted {
+	int cid;
+	char *name;
+	int64_t born;
+	int index;              /* the column it is now; -1: none */
+};
+
+struct noted_list {
+	struct noted *at;
+	int n;
+	int next;               /* number never used */
+};
+
+void
+columns_free(struct column *c, int n)
+{
+	int i;
+
+	for (i = 0; i < n; i++)
+		sqlite3_free(c[i].name);
+	sqlite3_free(c);
+}
+
+/* -- old names ---------------------------------------------------------------- */
+
+void
+columns_free_names(struct table *t)
+{
+	int i;
+
+	for (i = 0; i < t->nold; i++)
+		sqlite3_free(t->old[i].name);
+	sqlite3_free(t->old);
+	t->old = NULL;
+	t->nold = 0;
+}
+
+static int
+add_name(struct table *t, const char *name, int cid)
+{
+	struct old_name *list = sqlite3_realloc64(t->old,
+	    sizeof *list * (uint64_t)(t->nold + 1));
+
+	if (list == NULL)
+		return SQLITE_NOMEM;
+	t->old = list;
+	list[t->nold].cid = cid;
+	list[t->nold].name = sqlite3_mprintf("%s", name);
+	return list[t->nold++].name ? SQLITE_OK : SQLITE_NOMEM;
+}
+
+static int
+read_names(struct engine *e, struct table *t)
+{
+	sqlite3_stmt *stmt;
+	int rc = engine_prepare(e, &stmt, "SELECT name, cid FROM crsql_was "
+	    "WHERE tbl = %d", t->id);
+
+	while (rc == SQLITE_OK && sqlite3_step(stmt) == SQLITE_ROW)
+		rc = add_name(t, (const char *)sqlite3_column_text(stmt, 0),
+		    sqlite3_column_int(stmt, 1));
+	sqlite3_finalize(stmt);
+	return rc;
+}
+
+/* The last one is the newest, where two columns had a name. */
+static int
+find_name(const struct table *t, const char *name, int len)
+{
+	int i;
+
+	for (i = t->nold - 1; i >= 0; i--)
+		if ((int)strlen(t->old[i].name) == len &&
+		    memcmp(t->old[i].name, name, (size_t)len) == 0)
+			break;
+	return i;
+}
+
+int
+columns_find(const struct table *t, const char *name, int len)
+{
+	int i = table_column(t, name, len);
+
+	if (i >= 0 || t->nold == 0)
+		return i;
+	i = find_name(t, name, len);
+	return i >= 0 ? table_column_by_cid(t, t->old[i].cid) : -1;
+}
+
+int
+columns_forget_name(struct engine *e, struct table *t, const char *name,
+    int len)
+{
+	int i;
+
+	while ((i = find_name(t, name, len)) >= 0) {
+		sqlite3_free(t->old[i].name);
+		memmove(&t->old[i], &t->old[i + 1],
+		    sizeof *t->old * (size_t)(t->nold - i - 1));
+		t->nold--;
+	}
+	return engine_exec(e, "DELETE FROM crsql_was WHERE tbl = %d AND "
+	    "name = '%.*q'", t->id, len, name);
+}
+
+/* -- numbers -------------------------------------------------------------------- */
+
+static int
+read_noted(struct engine *e, const struct table *t, struct noted_list *l)
+{
+	sqlite3_stmt *stmt;
+	struct noted *p;
+	int rc = engine_prepare(e, &stmt, "SELECT cid, name, born FROM crsql_col "
+	    "WHERE tbl = %d ORDER BY cid", t->id);
+
+	while (rc == SQLITE_OK && sqlite3_step(stmt) == SQLITE_ROW) {
+		l->next = sqlite3_column_int(stmt, 0) + 1;
+		if (sqlite3_column_bytes(stmt, 1) == 0)
+			continue;       /* gone */
+		p = sqlite3_realloc64(l->at, sizeof *p * (uint64_t)(l->n + 1));
+		if (p == NULL) {
+			rc = SQLITE_NOMEM;
+			break;
+		}
+		l->at = p;
+		p += l->n++;
+		p->cid = sqlite3_column_int(stmt, 0);
+		p->name = sqlite3_mprintf("%s", sqlite3_column_text(stmt, 1));
+		p->born = sqlite3_column_int64(stmt, 2);
+		p->index = -1;
+		rc = p->name ? SQLITE_OK : SQLITE_NOMEM;
+	}
+	sqlite3_finalize(stmt);
+	return rc;
+}
+
+/* Column i is the one noted. */
+static int
+take(struct table *t, int i, struct noted *as)
+{
+	struct column *c = &t->col[i];
+
+	as->index = i;
+	c->cid = as->cid;
+	c->born = as->born;
+	c->renamed = strcmp(c->name, as->name) != 0;
+	return c->renamed ? add_name(t, as->name, as->cid) : SQLITE_OK;
+}
+
+/* By the triggers: *told if they name any column. */
+static int
+take_by_triggers(struct engine *e, struct table *t, struct noted_list *l,
+    bool *told)
+{
+	sqlite3_stmt *stmt;
+	const char *sql;
+	int i, j, cid, rc = engine_prepare(e, &stmt, "SELECT sql FROM "
+	    "main.sqlite_schema WHERE type = 'trigger' AND tbl_name = %Q AND "
+	    "name = '%q__crsql_%q'", t->name, t->noted,
+	    journal_trigger_suffix(JOURNAL_UPDATE_TRIGGER));
+
+	*told = false;
+	if (rc == SQLITE_OK && sqlite3_step(stmt) == SQLITE_ROW) {
+		sql = (const char *)sqlite3_column_text(stmt, 0);
+		for (i = 0; i < t->ncol && rc == SQLITE_OK; i++) {
+			cid = journal_trigger_cid(e, sql, &t->col[i]);
+			for (j = 0; j < l->n && l->at[j].cid != cid; j++)
+				;
+			if (j == l->n || l->at[j].index >= 0)
+				continue;
+			*told = true;
+			rc = take(t, i, &l->at[j]);
+		}
+	}
+	sqlite3_finalize(stmt);
+	return rc;
+}
+
+static int
+take_by_name(struct table *t, struct noted_list *l)
+{
+	int i, j, rc = SQLITE_OK;
+
+	for (j = 0; j < l->n && rc == SQLITE_OK; j++) {
+		if (l->at[j].index >= 0)
+			continue;
+		i = table_column(t, l->at[j].name, (int)strlen(l->at[j].name));
+		if (i >= 0 && t->col[i].cid < 0)
+			rc = take(t, i, &l->at[j]);
+	}
+	return rc;
+}
+
+/* By place, if as many are there as there were, and those that are known stand
+ * where they stood. */
+static int
+take_by_place(struct table *t, struct noted_list *l)
+{
+	int i, rc = SQLITE_OK;
+
+	if (l->n != t->ncol)
+		return SQLITE_OK;
+	for (i = 0; i < l->n; i++)
+		if (l->at[i].index >= 0 ? l->at[i].index != i :
+		    t->col[i].cid >= 0)
+			return SQLITE_OK;
+	for (i = 0; i < l->n && rc == SQLITE_OK; i++)
+		if (l->at[i].index < 0)
+			rc = take(t, i, &l->at[i]);
+	return rc;
+}
+
+static int
+number_new(struct engine *e, struct table *t, int next)
+{
+	int i, rc = SQLITE_OK;
+
+	for (i = 0; i < t->ncol && rc == SQLITE_OK; i++) {
+		if (t->col[i].cid >= 0)
+			continue;
+		rc = table_load_hw(e, t);
+		t->col[i].cid = next++;
+		t->col[i].born = t->hw;
+		t->col[i].unsaved = true;
+	}
+	return rc;
+}
+
+int
+columns_read(struct engine *e, struct table *t)
+{
+	struct noted_list l = { NULL, 0, 0 };
+	bool told = false;
+	int i, rc = read_names(e, t);
+
+	if (rc == SQLITE_OK)
+		rc = read_noted(e, t, &l);
+	if (rc == SQLITE_OK)
+		rc = take_by_triggers(e, t, &l, &told);
+	if (rc == SQLITE_OK)
+		rc = take_by_name(t, &l);
+	if (rc == SQLITE_OK && !told)
+		rc = take_by_place(t, &l);
+	if (rc == SQLITE_OK)
+		rc = number_new(e, t, l.next);
+	for (i = 0; i < l.n; i++)
+		sqlite3_free(l.at[i].name);
+	sqlite3_free(l.at);
+	return rc;
+}
+
+/* The number tells what is the same column: it may have got another name. */
+void
+columns_keep_births(struct table *t, const struct table *old)
+{
+	int i, j;
+
+	for (j = 0; j < old->ncol; j++) {
+		if (!old->col[j].unsaved)
+			continue;
+		i = table_column_by_cid(t, old->col[j].cid);
+		if (i >= 0 && t->col[i].unsaved)
+			t->col[i].born = old->col[j].born;
+	}
+}
+
+/* -- writing down ------------------------------------------------------------------- */
+
+static int
+save_column(struct engine *e, const struct table *t, struct column *c)
+{
+	int rc = SQLITE_OK;
+
+	if (c->unsaved)
+		rc = engine_exec(e, "INSERT INTO crsql_col VALUES(%d, %d, %Q, %lld)",
+		    t->id, c->cid, c->name, c->born);
+	else if (c->renamed)
+		rc = engine_exec(e, "INSERT OR REPLACE INTO crsql_was SELECT tbl, "
+		    "name, cid FROM crsql_col WHERE tbl = %d AND cid = %d; "
+		    "UPDATE crsql_col SET name = %Q WHERE tbl = %d AND cid = %d",
+		    t->id, c->cid, c->name, t->id, c->cid);
+	c->unsaved = c->renamed = false;
+	return rc;
+}
+
+/* Columns that are gone keep their number, so that none is used twice. */
+static int
+save_gone(struct engine *e, const struct table *t)
+{
+	sqlite3_str *s = sqlite3_str_new(e->db);
+	char *cids;
+	int i, rc;
+
+	for (i = 0; i < t->ncol; i++)
+		sqlite3_str_appendf(s, "%s%d", i ? ", " : "", t->col[i].cid);
+	cids = sqlite3_str_finish(s);
+	rc = engine_exec(e, "UPDATE crsql_col SET name = '' WHERE tbl = %d AND "
+	    "name <> '' AND cid NOT IN (%s)", t->id, cids ? cids : "");
+	sqlite3_free(cids);
+	return rc;
+}
+
+int
+columns_save(struct engine *e, struct table *t)
+{
+	int i, rc = SQLITE_OK;
+
+	for (i = 0; i < t->ncol && rc == SQLITE_OK; i++)
+		rc = save_column(e, t, &t->col[i]);
+	if (rc == SQLITE_OK)
+		rc = save_gone(e, t);
+	/* a name that a column has is no old one; those of a column go with it */
+	return rc != SQLITE_OK ? rc : engine_exec(e, "DELETE FROM crsql_was WHERE "
+	    "tbl = %d AND (name IN (SELECT name FROM crsql_col WHERE tbl = %d) OR "
+	    "cid IN (SELECT cid FROM crsql_col WHERE tbl = %d AND name = ''))",
+	    t->id, t->id, t->id);
+}

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: MPL-2.0
+/*
+ * columns.h - the columns of a replicated table: their numbers, which stay
+ * theirs under any name, their birthdays (R3), and the names they had.
+ *
+ * Who is behind in a change of the schema sends a column by its old name: it
+ * is the column that had it, unless one has it now.  A renaming is known by
+ * the journal's triggers, whose text SQLite changes with it; without them by
+ * the place of the column, where all others stayed at theirs.
+ */
+#ifndef CRDT_COLUMNS_H
+#define CRDT_COLUMNS_H
+
+#include "crdt/table.h"
+
+/* Numbers, birthdays and old names of t, whose shape was read; only reads.  A
+ * column that is not known gets the next number, born now. */
+int columns_read(struct engine *e, struct table *t);
+
+/* Writes down what columns_read found to be new, renamed or gone. */
+int columns_save(struct engine *e, struct table *t);
+
+/* Columns that old knew already, though not written down, keep the birthday
+ * they had there. */
+void columns_keep_births(struct table *t, const struct table *old);
+
+/* The index of a column by its name, else by a name it had; -1. */
+int columns_find(const struct table *t, const char *name, int len);
+
+/* Forgets that a column had that name. */
+int columns_forget_name(struct engine *e, struct table *t, const char *name,
+    int len);
+
+/* Frees columns, and the old names of a table. */
+void columns_free(struct column *c, int n);
+void columns_free_names(struct table *t);
+
+#endif
