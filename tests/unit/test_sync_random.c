@@ -4,7 +4,7 @@
  * stops, is answered, hears how many bytes, and when the connection breaks.
  * In the end both hold the same.
  *
- * test_sync_random [FIRST-SEED [SEEDS]]
+ * test_sync_random [FIRST-SEED [SEEDS]]; SYNC_SEEDS is their number, too.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -143,7 +143,8 @@ int
 main(int argc, char **argv)
 {
 	uint64_t first = argc > 1 ? strtoull(argv[1], NULL, 10) : 1;
-	uint64_t n = argc > 2 ? strtoull(argv[2], NULL, 10) : SEEDS, i;
+	const char *seeds = argc > 2 ? argv[2] : getenv("SYNC_SEEDS");
+	uint64_t n = seeds != NULL ? strtoull(seeds, NULL, 10) : SEEDS, i;
 
 	for (i = 0; i < n; i++) {
 		printf("# seed %" PRIu64 "\n", first + i);
