@@ -89,7 +89,7 @@ merge_begin(struct merge *m, struct store *s, int64_t remote,
 		rc = held_settle(&m->held, s->db, err);
 	if (rc == 0)
 		rc = sql_open(s->db, &m->import, err,
-		    "SELECT crsql_import(?1)", "");
+		    "SELECT crsql_import(?1, 1)", "");
 	return rc == 0 ? 0 : merge_end(m, rc, err);
 }
 
