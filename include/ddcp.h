@@ -103,8 +103,8 @@ DDCP_API void ddcp_close(ddcp *d);
 DDCP_API const char *ddcp_db_file(const ddcp *d);
 DDCP_API const char *ddcp_state_dir(const ddcp *d);
 
-/* True if opening found that the file is a copy or an old backup, and made a
- * new incarnation for what is written from now on. */
+/* True if opening, or an exchange since, found that the file is a copy or an
+ * old backup, and made a new incarnation for what is written from now on. */
 DDCP_API bool ddcp_was_forked(const ddcp *d);
 
 /* "VLD0:" and 43 characters. */

@@ -92,6 +92,9 @@ const char *cli_count(uint64_t n, const char *one, char out[48]);
 
 /* Opens the database of the command line. */
 int cli_open(const struct cli *cli, bool readonly, ddcp **out);
+
+/* Says that ddcp_was_forked(): at once where opening found it. */
+void cli_note_forked(const struct cli *cli);
 ddcp_options cli_open_options(const struct cli *cli);
 
 /* Shows a finding; self is a struct cli_findings (findings.c). */

@@ -121,6 +121,7 @@ run(struct cli *cli, exchange_function *function, const char *done)
 		.progress = cli->progress && !cli->quiet ? on_progress : NULL };
 	struct sigaction action = { .sa_handler = on_interrupt };
 	ddcp_error error = { 0 };
+	bool forked;
 	ddcp *d;
 	int rc;
 
@@ -130,10 +131,13 @@ run(struct cli *cli, exchange_function *function, const char *done)
 	if (rc != 0)
 		return rc;
 	interruptible = d;
+	forked = ddcp_was_forked(d);
 	sigaction(SIGINT, &action, NULL);
 	sigaction(SIGTERM, &action, NULL);
 	rc = function(d, &how, &error);
 	end_progress_line(&x);
+	if (!forked && ddcp_was_forked(d))
+		cli_note_forked(cli);
 	if (x.results != NULL)
 		cli_json(x.results);
 	/* What failed for one remote was said with its result. */

@@ -118,6 +118,13 @@ cli_count(uint64_t n, const char *one, char out[48])
 	return out;
 }
 
+void
+cli_note_forked(const struct cli *cli)
+{
+	cli_note(cli, "note: %s is a copy or an old state of its database; "
+	    "what is written from now on has a new site id", cli->db_file);
+}
+
 ddcp_options
 cli_open_options(const struct cli *cli)
 {
@@ -135,7 +142,6 @@ cli_open(const struct cli *cli, bool readonly, ddcp **out)
 	if (ddcp_open(&options, out, &error) != 0)
 		return cli_fail(&error);
 	if (ddcp_was_forked(*out))
-		cli_note(cli, "note: %s is a copy or an old state of its database; "
-		    "what is written from now on has a new site id", cli->db_file);
+		cli_note_forked(cli);
 	return 0;
 }

@@ -36,9 +36,12 @@ cd "$TEST_DIR" || exit 1
 
 ddcp() { "$DDCP" "$@"; }
 
+# A function of its own, so that the commands may say `return 1`.
+test_commands() { eval "$1"; }
+
 test_expect_success() {
 	test_count=$((test_count + 1))
-	if eval "$2" >"$TEST_DIR/.out" 2>&1; then
+	if test_commands "$2" >"$TEST_DIR/.out" 2>&1; then
 		echo "ok $test_count - $1"
 	else
 		test_failed=$((test_failed + 1))
