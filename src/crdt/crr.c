@@ -6,7 +6,7 @@
 #include "crdt/capture.h"
 #include "crdt/journal.h"
 #include "crdt/log.h"
-#include "crdt/meta.h"
+#include "crdt/lost.h"
 #include "crdt/resync.h"
 
 SQLITE_EXTENSION_INIT3
@@ -109,7 +109,8 @@ plain_writers(struct engine *e, bool *wanted)
 static int
 check_trigger(struct engine *e, struct table *t, int i, bool wanted)
 {
-	char *sql = wanted ? journal_trigger_sql(e, t, i) : sqlite3_mprintf("");
+	char *sql = wanted ? journal_trigger_sql(e, t, i)
+	    : journal_marker_sql(t, i);
 	const char *suffix = journal_trigger_suffix(i);
 	int64_t same = 0, there = 0;
 	int rc = sql ? SQLITE_OK : SQLITE_NOMEM;
@@ -155,6 +156,34 @@ drop_misnamed(struct engine *e, const struct table *t)
 	return rc;
 }
 
+/* The key's columns, with what else decides how rows are named. */
+static char *
+key_shape(const struct table *t)
+{
+	sqlite3_str *s = sqlite3_str_new(NULL);
+	int i;
+
+	for (i = 0; i < t->npk; i++)
+		sqlite3_str_appendf(s, "%c%d%Q", t->pk[i].affinity,
+		    t->integer_key, t->pk[i].name);
+	return sqlite3_str_finish(s);
+}
+
+static int
+note_key(struct engine *e, const struct table *t)
+{
+	char *key = key_shape(t);
+	int64_t same = 0;
+	int rc = key ? engine_int(e, &same, "SELECT value = %Q FROM "
+	    "crsql_master WHERE key = 'key.%d'", key, t->id) : SQLITE_NOMEM;
+
+	if (rc == SQLITE_OK && !same)
+		rc = engine_exec(e, "INSERT OR REPLACE INTO crsql_master "
+		    "VALUES('key.%d', %Q)", t->id, key);
+	sqlite3_free(key);
+	return rc;
+}
+
 int
 crr_make_triggers(struct engine *e, struct table *t)
 {
@@ -166,6 +195,18 @@ crr_make_triggers(struct engine *e, struct table *t)
 
 	for (i = 0; i < JOURNAL_NTRIGGERS && rc == SQLITE_OK; i++)
 		rc = check_trigger(e, t, i, wanted);
+	return rc == SQLITE_OK ? note_key(e, t) : rc;
+}
+
+static int
+has_lost_triggers(struct engine *e, const struct table *t, bool *lost)
+{
+	int64_t there = 0;
+	int rc = engine_int(e, &there, "SELECT count(*) FROM main.sqlite_schema "
+	    "WHERE type = 'trigger' AND tbl_name = %Q AND "
+	    "name LIKE '%%\\_\\_crsql\\_itrig' ESCAPE '\\'", t->name);
+
+	*lost = there == 0;
 	return rc;
 }
 
@@ -186,24 +227,6 @@ crr_look_at_triggers(struct engine *e, struct table *t)
 	return rc;
 }
 
-int
-crr_look_for_rebuilt(struct engine *e, struct table *t)
-{
-	int64_t there = 0;
-	bool wanted;
-	int rc = plain_writers(e, &wanted);
-
-	if (rc == SQLITE_OK)
-		rc = engine_int(e, &there, "SELECT count(*) FROM main.sqlite_schema "
-		    "WHERE type = 'trigger' AND tbl_name = %Q AND "
-		    "name LIKE '%%\\_\\_crsql\\_itrig' ESCAPE '\\'", t->name);
-	if (rc != SQLITE_OK || !wanted || there > 0)
-		return rc;
-	sqlite3_log(SQLITE_WARNING, "table %s had lost its triggers: rows are "
-	    "compared by key, changes of values since then are not known", t->name);
-	return resync_table(e, t);
-}
-
 static int
 drop_triggers(struct engine *e, const char *name)
 {
@@ -217,46 +240,15 @@ drop_triggers(struct engine *e, const char *name)
 
 /* -- metadata ------------------------------------------------------------------------ */
 
-/* Log rows of a table that is none any more; headers stay. */
-static int
-forget_log(struct engine *e, int id)
-{
-	return engine_exec(e, "UPDATE crsql_log SET tbl = NULL, key = NULL, n = 0, "
-	    "seq_stride = NULL, mask = NULL WHERE tbl = %d AND pos = 0;"
-	    "DELETE FROM crsql_log WHERE tbl = %d;"
-	    "DELETE FROM crsql_j WHERE w >> 3 = %d;"
-	    "DELETE FROM crsql_col WHERE tbl = %d;"
-	    "DELETE FROM crsql_was WHERE tbl = %d;"
-	    "DELETE FROM crsql_tbl WHERE id = %d", id, id, id, id, id, id);
-}
-
-static int
-drop_metadata(struct engine *e, const char *name)
-{
-	return engine_exec(e, "DROP TABLE IF EXISTS main.\"%w__crsql_meta\";"
-	    "DROP TABLE IF EXISTS main.\"%w__crsql_dead\"", name, name);
-}
-
-static int
-forget(struct engine *e, int id, const char *name)
-{
-	int rc = drop_metadata(e, name);
-
-	/* SQLite drops nothing while a statement runs, and COMMIT is one: they
-	 * stay, empty, until a table of that name is replicated again */
-	if (rc == SQLITE_LOCKED)
-		rc = engine_exec(e, "DELETE FROM main.\"%w__crsql_meta\";"
-		    "DELETE FROM main.\"%w__crsql_dead\"", name, name);
-	return rc == SQLITE_OK ? forget_log(e, id) : rc;
-}
-
 static int
 rename_metadata(struct engine *e, int id, const char *from, const char *to)
 {
-	return engine_exec(e, "ALTER TABLE main.\"%w__crsql_meta\" RENAME TO "
+	int rc = engine_exec(e, "ALTER TABLE main.\"%w__crsql_meta\" RENAME TO "
 	    "\"%w__crsql_meta\"; ALTER TABLE main.\"%w__crsql_dead\" RENAME TO "
 	    "\"%w__crsql_dead\"; UPDATE crsql_tbl SET name = %Q WHERE id = %d",
 	    from, to, from, to, to, id);
+
+	return rc == SQLITE_OK ? lost_again(e, id, to) : rc;
 }
 
 /* SQLite takes triggers along when a table is renamed, under their old
@@ -274,7 +266,8 @@ crr_follow_schema(struct engine *e)
 		    "FROM main.sqlite_schema g WHERE g.type = 'trigger' AND g.name = "
 		    "t.name || '__crsql_itrig') FROM crsql_tbl t WHERE NOT EXISTS("
 		    "SELECT 1 FROM main.sqlite_schema s WHERE s.type = 'table' AND "
-		    "s.name = t.name) LIMIT 1");
+		    "s.name = t.name AND EXISTS(SELECT 1 FROM "
+		    "pragma_table_info(s.name, 'main') WHERE pk)) LIMIT 1");
 		if (rc != SQLITE_OK)
 			return rc;
 		if (sqlite3_step(stmt) == SQLITE_ROW) {
@@ -285,7 +278,8 @@ crr_follow_schema(struct engine *e)
 		}
 		sqlite3_finalize(stmt);
 		if (name != NULL)
-			rc = to ? rename_metadata(e, id, name, to) : forget(e, id, name);
+			rc = to ? rename_metadata(e, id, name, to)
+			    : lost_forget(e, id, name);
 		sqlite3_free(to);
 		sqlite3_free(name);
 	} while (name != NULL && rc == SQLITE_OK);
@@ -344,46 +338,30 @@ check_keys(struct engine *e, struct table *t)
 	return rc;
 }
 
+/* The table becomes a replicated one; its metadata's tables are there. */
 static int
-make(struct engine *e, const char *name)
+enter(struct engine *e, const char *name)
 {
 	struct table *t;
 	int64_t id = 0;
-	int rc = table_refresh(e);
-
-	if (rc == SQLITE_OK && table_find(e, name) != NULL)
-		return SQLITE_OK;
-	if (rc == SQLITE_OK)
-		rc = check_table(e, name);
-	if (rc == SQLITE_OK)
-		rc = storage_ensure(e);
-	if (rc == SQLITE_OK)
-		rc = tx_begin_merge(e);
-	/* a table of that name that is gone, and was not yet missed */
-	if (rc == SQLITE_OK)
-		rc = crr_follow_schema(e);
-	if (rc == SQLITE_OK)
-		rc = drop_metadata(e, name);
-	if (rc == SQLITE_OK)
-		rc = engine_exec(e, "CREATE TABLE main.\"%w__crsql_meta\"("
-		    "key INTEGER PRIMARY KEY, m BLOB NOT NULL);"
-		    "CREATE TABLE main.\"%w__crsql_dead\"(pk BLOB PRIMARY KEY, "
-		    "m BLOB NOT NULL) WITHOUT ROWID;", name, name);
 	/* numbers are not used twice: a table made again is another one */
-	if (rc == SQLITE_OK)
-		rc = engine_exec(e, "INSERT INTO crsql_tbl(id, name) SELECT 1 + max("
-		    "(SELECT coalesce(max(id), 0) FROM crsql_tbl), coalesce((SELECT "
-		    "value FROM crsql_master WHERE key = 'last_table'), 0)), %Q;"
-		    "INSERT OR REPLACE INTO crsql_master SELECT 'last_table', "
-		    "max(id) FROM crsql_tbl", name);
+	int rc = engine_exec(e, "INSERT INTO crsql_tbl(id, name) SELECT 1 + max("
+	    "(SELECT coalesce(max(id), 0) FROM crsql_tbl), coalesce((SELECT "
+	    "value FROM crsql_master WHERE key = 'last_table'), 0)), %Q;"
+	    "INSERT OR REPLACE INTO crsql_master SELECT 'last_table', "
+	    "max(id) FROM crsql_tbl", name);
+
 	if (rc == SQLITE_OK)
 		rc = engine_int(e, &id, "SELECT id FROM crsql_tbl WHERE name = %Q", name);
+	if (rc == SQLITE_OK)
+		rc = lost_again(e, id, name);
 	/* columns that a table begins with have no birthday */
 	if (rc == SQLITE_OK)
 		rc = engine_exec(e, "INSERT INTO crsql_col SELECT %lld, row_number() "
 		    "OVER (ORDER BY cid) - 1, name, -9223372036854775807 - 1 FROM "
 		    "pragma_table_xinfo(%Q, 'main') WHERE hidden = 0 AND NOT pk", id,
 		    name);
+	e->tables.schema_version = -1;
 	if (rc == SQLITE_OK)
 		rc = table_refresh(e);
 	t = rc == SQLITE_OK ? table_find(e, name) : NULL;
@@ -396,6 +374,37 @@ make(struct engine *e, const char *name)
 	if (rc == SQLITE_OK)
 		rc = crr_make_triggers(e, t);
 	return rc == SQLITE_OK ? backfill(e, t) : rc;
+}
+
+static int
+make(struct engine *e, const char *name)
+{
+	bool lost;
+	int rc = table_refresh(e);
+
+	if (rc == SQLITE_OK && table_find(e, name) != NULL) {
+		rc = has_lost_triggers(e, table_find(e, name), &lost);
+		if (rc == SQLITE_OK && lost)
+			rc = tx_begin_merge(e);
+		return rc == SQLITE_OK && lost ? tx_fold(e) : rc;
+	}
+	if (rc == SQLITE_OK)
+		rc = check_table(e, name);
+	if (rc == SQLITE_OK)
+		rc = storage_ensure(e);
+	if (rc == SQLITE_OK)
+		rc = tx_begin_merge(e);
+	/* a table of that name that is gone, and was not yet missed */
+	if (rc == SQLITE_OK)
+		rc = crr_follow_schema(e);
+	if (rc == SQLITE_OK)
+		rc = lost_drop_metadata(e, name);
+	if (rc == SQLITE_OK)
+		rc = engine_exec(e, "CREATE TABLE main.\"%w__crsql_meta\"("
+		    "key INTEGER PRIMARY KEY, m BLOB NOT NULL);"
+		    "CREATE TABLE main.\"%w__crsql_dead\"(pk BLOB PRIMARY KEY, "
+		    "m BLOB NOT NULL) WITHOUT ROWID;", name, name);
+	return rc == SQLITE_OK ? enter(e, name) : rc;
 }
 
 /* Runs f in a savepoint: on failure nothing is left, and the caller's
@@ -456,13 +465,119 @@ unmake(struct engine *e, const char *name)
 	id = t->id;
 	rc = drop_triggers(e, name);
 	engine_drop_statements(e);
-	return rc == SQLITE_OK ? forget(e, id, name) : rc;
+	return rc == SQLITE_OK ? lost_forget(e, id, name) : rc;
 }
 
 int
 crr_unmake(struct engine *e, const char *name)
 {
 	return in_savepoint(e, unmake, name);
+}
+
+/* -- tables made anew unseen ----------------------------------------------------------------- */
+
+static int
+key_has_changed(struct engine *e, const struct table *t, bool *changed)
+{
+	char *key = key_shape(t);
+	int64_t n = 0;
+	int rc = key ? engine_int(e, &n, "SELECT value <> %Q FROM crsql_master "
+	    "WHERE key = 'key.%d'", key, t->id) : SQLITE_NOMEM;
+
+	*changed = n != 0;
+	sqlite3_free(key);
+	return rc;
+}
+
+/* Another table of that name took the place of t: nothing that was known holds
+ * for it.  One that can't be replicated is a plain one from now on. */
+static int
+replace(struct engine *e, struct table *t)
+{
+	char *name = sqlite3_mprintf("%s", t->name);
+	int id = t->id, fits, rc;
+
+	if (name == NULL)
+		return SQLITE_NOMEM;
+	fits = check_table(e, name);
+	if (fits == SQLITE_OK)
+		fits = check_keys(e, t);
+	sqlite3_log(SQLITE_WARNING, fits == SQLITE_OK ? "table %s was dropped and "
+	    "made anew: it is taken for another table, and its rows are new ones"
+	    : "table %s was dropped and made anew, and is not replicated any more: "
+	    "%s", name, engine_error(e));
+	rc = fits == SQLITE_OK || fits == SQLITE_ERROR ?
+	    lost_empty(e, id, t->noted) : fits;
+	e->tables.schema_version = -1;
+	if (rc == SQLITE_OK)
+		rc = fits == SQLITE_OK ? enter(e, name) : table_refresh(e);
+	sqlite3_free(name);
+	return rc;
+}
+
+/* Those whose key is another one come first: what is noted of their rows can't
+ * be read any more. */
+static int
+replace_rekeyed(struct engine *e, bool *lost)
+{
+	bool this, changed = false;
+	int i, rc = SQLITE_OK;
+
+	*lost = false;
+	for (i = 0; i < e->tables.n && rc == SQLITE_OK; i++) {
+		rc = has_lost_triggers(e, &e->tables.table[i], &this);
+		if (rc == SQLITE_OK && this)
+			rc = key_has_changed(e, &e->tables.table[i], &changed);
+		*lost |= this && !changed;
+		if (rc != SQLITE_OK || !this || !changed)
+			continue;
+		rc = replace(e, &e->tables.table[i--]);
+	}
+	return rc;
+}
+
+static int
+mend_rebuilt(struct engine *e, struct resync *r)
+{
+	struct table *t;
+	bool lost, other = false;
+	int i, rc = SQLITE_OK;
+
+	for (i = 0; i < e->tables.n && rc == SQLITE_OK; i++) {
+		t = &e->tables.table[i];
+		rc = has_lost_triggers(e, t, &lost);
+		if (rc != SQLITE_OK || !lost)
+			continue;
+		rc = resync_compare(r, t, &other);
+		if (rc == SQLITE_OK && other) {
+			rc = replace(e, &e->tables.table[i--]);
+			continue;
+		}
+		sqlite3_log(SQLITE_WARNING, "table %s had lost its triggers: rows "
+		    "are compared by key, changes of values since then are not "
+		    "known", t->name);
+		if (rc == SQLITE_OK)
+			rc = resync_table(r, t);
+	}
+	return rc;
+}
+
+int
+crr_mend_rebuilt(struct engine *e)
+{
+	struct resync *r = NULL;
+	bool lost, journal;
+	int rc = replace_rekeyed(e, &lost);
+
+	if (rc != SQLITE_OK || !lost)
+		return rc;
+	rc = journal_any(e, &journal);
+	if (rc == SQLITE_OK)
+		rc = resync_begin(e, journal, &r);
+	if (rc == SQLITE_OK)
+		rc = mend_rebuilt(e, r);
+	resync_free(r);
+	return rc;
 }
 
 /* -- SQL ------------------------------------------------------------------------------------ */

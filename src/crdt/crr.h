@@ -11,10 +11,12 @@
 /* Sets t->old_triggers; only reads. */
 int crr_look_at_triggers(struct engine *e, struct table *t);
 
-/* A table whose triggers are gone was made anew by a program without the
- * extension: rows are compared by key with what is known (CAPTURE section 8),
- * and this is said in SQLite's error log. */
-int crr_look_for_rebuilt(struct engine *e, struct table *t);
+/* Tables whose triggers are gone were made anew by a program without the
+ * extension.  One with another key, or that lacks rows which the log knows, is
+ * another table: its log is forgotten, and it is made a replicated one again.
+ * Else rows are compared by key with what is known (CAPTURE section 8).  Both
+ * are said in SQLite's error log. */
+int crr_mend_rebuilt(struct engine *e);
 
 /* Makes the triggers of t what they must be. */
 int crr_make_triggers(struct engine *e, struct table *t);

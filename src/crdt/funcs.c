@@ -10,6 +10,7 @@
 #include "crdt/crr.h"
 #include "crdt/journal.h"
 #include "crdt/log.h"
+#include "crdt/lost.h"
 #include "crdt/page.h"
 
 enum { OWN_LEN = SITE_ID_LEN + 8 + TOKEN_LEN };
@@ -397,14 +398,29 @@ pending_function(sqlite3_context *ctx, int argc, sqlite3_value **argv)
 }
 
 static void
+schema_pending_function(sqlite3_context *ctx, int argc, sqlite3_value **argv)
+{
+	struct engine *e = engine_of(ctx);
+	int64_t n;
+	int rc = lost_pending(e, &n);
+
+	if (rc == SQLITE_OK)
+		sqlite3_result_int64(ctx, n);
+	else
+		engine_result_error(e, ctx, rc);
+}
+
+static void
 fold_function(sqlite3_context *ctx, int argc, sqlite3_value **argv)
 {
 	struct engine *e = engine_of(ctx);
 	struct apply_scope scope;
-	int64_t n = 0;
+	int64_t n = 0, tables = 0;
 	int rc = count_pending(e, &n);
 
-	if (rc == SQLITE_OK && n > 0)
+	if (rc == SQLITE_OK)
+		rc = lost_pending(e, &tables);
+	if (rc == SQLITE_OK && n + tables > 0)
 		rc = apply_end(e, &scope, apply_begin(e, false, &scope));
 	if (rc == SQLITE_OK)
 		sqlite3_result_int64(ctx, n);
@@ -439,6 +455,7 @@ static const struct function {
 	{ "crsql_head", 0, SQLITE_DIRECTONLY, head_function },
 	{ "crsql_token", 2, SQLITE_DIRECTONLY, token_function },
 	{ "crsql_pending", 0, 0, pending_function },
+	{ "crsql_schema_pending", 0, 0, schema_pending_function },
 	{ "crsql_fold", 0, SQLITE_DIRECTONLY, fold_function },
 };
 

@@ -303,6 +303,24 @@ out:
 	return keys ? keys : sqlite3_mprintf("");
 }
 
+/* It costs nothing but at an UPDATE of the key. */
+char *
+journal_marker_sql(const struct table *t, int i)
+{
+	sqlite3_str *s;
+	int j;
+
+	if (i != JOURNAL_INSERT_TRIGGER)
+		return sqlite3_mprintf("");
+	s = sqlite3_str_new(NULL);
+	sqlite3_str_appendf(s, "CREATE TRIGGER \"%w__crsql_%s\" AFTER UPDATE OF ",
+	    t->name, suffixes[i]);
+	for (j = 0; j < t->npk; j++)
+		sqlite3_str_appendf(s, "%s\"%w\"", j ? ", " : "", t->pk[j].name);
+	sqlite3_str_appendf(s, " ON \"%w\" WHEN 0 BEGIN SELECT 1; END", t->name);
+	return sqlite3_str_finish(s);
+}
+
 int
 journal_ensure_columns(struct engine *e, int npk)
 {

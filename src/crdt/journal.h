@@ -11,7 +11,11 @@
 
 /* Six of the journal, two that refuse a NULL key where the declaration allows
  * one. */
-enum { JOURNAL_NTRIGGERS = 8, JOURNAL_UPDATE_TRIGGER = 2 };
+enum {
+	JOURNAL_NTRIGGERS = 8,
+	JOURNAL_INSERT_TRIGGER = 1,
+	JOURNAL_UPDATE_TRIGGER = 2
+};
 
 enum journal_op {       /* w = 8 * table + op */
 	JOURNAL_INSERT = 1,     /* key */
@@ -26,6 +30,11 @@ enum journal_op {       /* w = 8 * table + op */
  * t needs it not. */
 const char *journal_trigger_suffix(int i);
 char *journal_trigger_sql(struct engine *e, const struct table *t, int i);
+
+/* The same where plain programs may not write: in place of the trigger of
+ * inserts one that does nothing, by which a table is known again under another
+ * name, and one made anew is told. */
+char *journal_marker_sql(const struct table *t, int i);
 
 /* The number by which the text of the update trigger knows a column, -1 if it
  * does not: SQLite renames columns there too. */

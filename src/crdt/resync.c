@@ -3,37 +3,213 @@
 #include "crdt/resync.h"
 
 #include "crdt/capture.h"
+#include "crdt/fold_list.h"
+#include "crdt/keymap.h"
 #include "crdt/meta.h"
+#include "crdt/val.h"
 
 SQLITE_EXTENSION_INIT3
 
-/* Clocks of rows that are no more.  Their keys are not known any more, but
- * for integer keys: no tombstone can be made of them. */
-static int
-forget_gone(struct engine *e, struct table *t)
-{
-	struct meta m = { 0 };
-	sqlite3_stmt *stmt;
-	int rc = engine_prepare(e, &stmt, "SELECT key, m FROM "
-	    "main.\"%w__crsql_meta\" WHERE NOT EXISTS(SELECT 1 FROM main.\"%w\" x "
-	    "WHERE x.%s = key)", t->noted, t->name, t->rowid);
+enum { LEFT = 1, CAME };        /* what happened to a key first */
 
-	if (rc == SQLITE_OK)
-		rc = meta_init(&m, t);
-	while (rc == SQLITE_OK && sqlite3_step(stmt) == SQLITE_ROW) {
-		rc = meta_decode(t, sqlite3_column_blob(stmt, 1),
-		    sqlite3_column_bytes(stmt, 1), &m);
-		if (rc == SQLITE_OK)
-			rc = meta_sweep(e, &m);
+struct resync {
+	struct engine *e;
+	struct keymap first;    /* by table and key */
+	bool any;               /* something is in it */
+	struct buf pk;
+};
+
+/* -- what is noted and not folded ---------------------------------------------- */
+
+static void
+note(struct resync *r, int table, int64_t key, int what)
+{
+	r->any = true;
+	if (keymap_get(&r->first, table, key) < 0)
+		keymap_set(&r->first, table, key, what);
+}
+
+static void
+note_record(struct resync *r, const struct record *c)
+{
+	int64_t k;
+
+	switch (c->op) {
+	case RECORD_RUN:
+		for (k = c->key; k < c->key + c->n; k++)
+			note(r, c->table, k, CAME);
+		break;
+	case RECORD_INSERT:
+		note(r, c->table, c->key, CAME);
+		break;
+	case RECORD_DELETE:
+		note(r, c->table, c->key, LEFT);
+		break;
+	case RECORD_REPLACE:
+	case RECORD_MOVE:
+		note(r, c->table, c->n, LEFT);
+		note(r, c->table, c->key, CAME);
+		break;
+	case RECORD_UPDATE:
+		break;
 	}
-	sqlite3_finalize(stmt);
-	meta_free(&m);
+}
+
+static int
+count_keys(const struct fold_list *l)
+{
+	int64_t n = 0;
+	int i;
+
+	for (i = l->from; i < l->to; i++)
+		n += l->list->record[i].op == RECORD_RUN ?
+		    l->list->record[i].n : 2;
+	return n < INT32_MAX / 4 ? (int)n : -1;
+}
+
+int
+resync_begin(struct engine *e, bool journal, struct resync **out)
+{
+	struct resync *r = sqlite3_malloc64(sizeof *r);
+	struct fold_list list;
+	int i, n, rc;
+
+	*out = r;
+	if (r == NULL)
+		return SQLITE_NOMEM;
+	r->e = e;
+	r->any = false;
+	r->first.slot = NULL;
+	buf_init(&r->pk, INT32_MAX);
+	rc = fold_list_make(e, journal, &list);
+	n = count_keys(&list);
 	if (rc == SQLITE_OK)
-		rc = engine_exec(e, "DELETE FROM main.\"%w__crsql_meta\" WHERE NOT "
-		    "EXISTS(SELECT 1 FROM main.\"%w\" x WHERE x.%s = key)", t->noted,
-		    t->name, t->rowid);
+		rc = n < 0 ? SQLITE_NOMEM : keymap_init(&r->first, n);
+	for (i = list.from; i < list.to && rc == SQLITE_OK; i++)
+		note_record(r, &list.list->record[i]);
+	fold_list_clear(&list);
 	return rc;
 }
+
+void
+resync_free(struct resync *r)
+{
+	if (r == NULL)
+		return;
+	keymap_free(&r->first);
+	buf_clear(&r->pk);
+	sqlite3_free(r);
+}
+
+/* -- rows that are gone -------------------------------------------------------- */
+
+/* True if the row of an integer key is known to be deleted. */
+static int
+is_dead(struct resync *r, struct table *t, int64_t key, bool *dead)
+{
+	struct val v = { .type = SQLITE_INTEGER, .i = key };
+	struct dead d;
+	int rc;
+
+	*dead = false;
+	if (!t->integer_key)
+		return SQLITE_OK;
+	r->pk.len = 0;
+	rc = pack_key(&v, 1, &r->pk);
+	return rc != SQLITE_OK ? rc : dead_get(r->e, t, r->pk.data,
+	    (int)r->pk.len, dead, &d);
+}
+
+/* A key that the log knows, and whether a row is there. */
+static int
+check_key(struct resync *r, struct table *t, int64_t key, bool there,
+    bool *other)
+{
+	int what = keymap_get(&r->first, t->id, key);
+	bool dead;
+	int rc;
+
+	if (what == LEFT || (there && what < 0))
+		return SQLITE_OK;
+	rc = is_dead(r, t, key, &dead);
+	if (rc == SQLITE_OK && !dead)
+		*other = true;
+	return rc;
+}
+
+/* Every key of one run; rows steps through those that are there. */
+static int
+check_run(struct resync *r, struct table *t, sqlite3_stmt *rows,
+    int64_t from, int64_t to, bool *other)
+{
+	int64_t key, expected = from;
+	int rc = SQLITE_OK;
+
+	sqlite3_bind_int64(rows, 1, from);
+	sqlite3_bind_int64(rows, 2, to);
+	while (rc == SQLITE_OK && !*other && expected <= to) {
+		key = sqlite3_step(rows) == SQLITE_ROW ?
+		    sqlite3_column_int64(rows, 0) : to + 1;
+		for (; expected < key && rc == SQLITE_OK && !*other; expected++)
+			rc = check_key(r, t, expected, false, other);
+		if (rc == SQLITE_OK && !*other && key <= to) {
+			expected = key + 1;
+			rc = check_key(r, t, key, true, other);
+		}
+	}
+	sqlite3_reset(rows);
+	return rc;
+}
+
+static int
+check_runs(struct resync *r, struct table *t, bool *other)
+{
+	sqlite3_stmt *runs, *rows = NULL;
+	int64_t from;
+	int rc = engine_prepare(r->e, &runs, "SELECT key, n FROM crsql_log "
+	    "WHERE tbl = %d AND n > 0 AND mask IS NULL", t->id);
+
+	if (rc == SQLITE_OK)
+		rc = engine_prepare(r->e, &rows, "SELECT %s FROM main.\"%w\" WHERE "
+		    "%s BETWEEN ?1 AND ?2 ORDER BY 1", t->rowid, t->name, t->rowid);
+	while (rc == SQLITE_OK && !*other && sqlite3_step(runs) == SQLITE_ROW) {
+		from = sqlite3_column_int64(runs, 0);
+		rc = check_run(r, t, rows, from,
+		    from + sqlite3_column_int64(runs, 1) - 1, other);
+	}
+	sqlite3_finalize(rows);
+	sqlite3_finalize(runs);
+	return rc;
+}
+
+/* Rows with a clock row of their own. */
+static int
+check_clocks(struct resync *r, struct table *t, bool *other)
+{
+	sqlite3_stmt *stmt;
+	int rc = engine_prepare(r->e, &stmt, "SELECT key, EXISTS(SELECT 1 FROM "
+	    "main.\"%w\" x WHERE x.%s = m.key) AS there FROM "
+	    "main.\"%w__crsql_meta\" m WHERE NOT there OR %d", t->name, t->rowid,
+	    t->noted, r->any);
+
+	while (rc == SQLITE_OK && !*other && sqlite3_step(stmt) == SQLITE_ROW)
+		rc = check_key(r, t, sqlite3_column_int64(stmt, 0),
+		    sqlite3_column_int(stmt, 1) != 0, other);
+	sqlite3_finalize(stmt);
+	return rc;
+}
+
+int
+resync_compare(struct resync *r, struct table *t, bool *other)
+{
+	int rc;
+
+	*other = false;
+	rc = check_clocks(r, t, other);
+	return rc == SQLITE_OK && !*other ? check_runs(r, t, other) : rc;
+}
+
+/* -- rows that came ------------------------------------------------------------ */
 
 /* Runs of the log in order of their keys; they do not overlap. */
 struct runs {
@@ -61,35 +237,75 @@ in_run(struct runs *r, int64_t key)
 }
 
 static int
-note_new(struct engine *e, struct table *t)
+add_row(struct resync *r, const struct table *t, int64_t key)
+{
+	return record_add(&r->e->capture->list, RECORD_INSERT, t->id, key)
+	    ? SQLITE_OK : SQLITE_NOMEM;
+}
+
+static int
+note_new(struct resync *r, struct table *t)
 {
 	struct runs runs = { NULL, 0, 0 };
 	sqlite3_stmt *stmt = NULL;
 	int64_t key;
-	int rc = engine_prepare(e, &runs.stmt, "SELECT key, n FROM crsql_log WHERE "
-	    "tbl = %d AND n > 0 AND mask IS NULL ORDER BY key", t->id);
+	int rc = engine_prepare(r->e, &runs.stmt, "SELECT key, n FROM crsql_log "
+	    "WHERE tbl = %d AND n > 0 AND mask IS NULL ORDER BY key", t->id);
 
 	if (rc == SQLITE_OK)
-		rc = engine_prepare(e, &stmt, "SELECT x.%s FROM main.\"%w\" x WHERE NOT "
-		    "EXISTS(SELECT 1 FROM main.\"%w__crsql_meta\" WHERE key = x.%s) "
-		    "ORDER BY 1", t->rowid, t->name, t->noted, t->rowid);
+		rc = engine_prepare(r->e, &stmt, "SELECT x.%s FROM main.\"%w\" x "
+		    "WHERE NOT EXISTS(SELECT 1 FROM main.\"%w__crsql_meta\" WHERE "
+		    "key = x.%s) ORDER BY 1", t->rowid, t->name, t->noted, t->rowid);
 	next_run(&runs);
 	while (rc == SQLITE_OK && sqlite3_step(stmt) == SQLITE_ROW) {
 		key = sqlite3_column_int64(stmt, 0);
-		if (!in_run(&runs, key) && record_add(&e->capture->list,
-		    RECORD_INSERT, t->id, key) == NULL)
-			rc = SQLITE_NOMEM;
+		if (!in_run(&runs, key) && keymap_get(&r->first, t->id, key) < 0)
+			rc = add_row(r, t, key);
 	}
 	sqlite3_finalize(stmt);
 	sqlite3_finalize(runs.stmt);
 	return rc;
 }
 
-int
-resync_table(struct engine *e, struct table *t)
+/* True if the log knows the row there: by its clock row or a run. */
+static int
+is_known(struct resync *r, struct table *t, int64_t key, int64_t *known)
 {
-	int rc = forget_gone(e, t);
+	*known = 0;
+	return engine_int(r->e, known, "SELECT EXISTS(SELECT 1 FROM "
+	    "main.\"%w__crsql_meta\" WHERE key = %lld) OR EXISTS(SELECT 1 FROM "
+	    "crsql_log WHERE tbl = %d AND n > 0 AND mask IS NULL AND key <= %lld "
+	    "AND key + n > %lld)", t->noted, key, t->id, key, key);
+}
 
-	t->has_meta = -1;
-	return rc == SQLITE_OK ? note_new(e, t) : rc;
+/* Rows that were deleted and are there again, at a key that is known. */
+static int
+note_living_dead(struct resync *r, struct table *t)
+{
+	sqlite3_stmt *stmt;
+	int64_t key, known;
+	bool lives;
+	int rc = engine_prepare(r->e, &stmt, "SELECT pk FROM "
+	    "main.\"%w__crsql_dead\"", t->noted);
+
+	while (rc == SQLITE_OK && sqlite3_step(stmt) == SQLITE_ROW) {
+		rc = table_find_key(r->e, t, sqlite3_column_blob(stmt, 0),
+		    sqlite3_column_bytes(stmt, 0), &lives, &key);
+		if (rc != SQLITE_OK || !lives ||
+		    keymap_get(&r->first, t->id, key) >= 0)
+			continue;
+		rc = is_known(r, t, key, &known);
+		if (rc == SQLITE_OK && known)
+			rc = add_row(r, t, key);
+	}
+	sqlite3_finalize(stmt);
+	return rc;
+}
+
+int
+resync_table(struct resync *r, struct table *t)
+{
+	int rc = note_new(r, t);
+
+	return rc == SQLITE_OK ? note_living_dead(r, t) : rc;
 }

@@ -281,6 +281,7 @@ add_column(struct column **list, int *n, int at, sqlite3_stmt *stmt)
 	c[at].position = sqlite3_column_int(stmt, 0);
 	c[at].name = sqlite3_mprintf("%s", sqlite3_column_text(stmt, 1));
 	c[at].affinity = affinity_of((const char *)sqlite3_column_text(stmt, 2));
+	c[at].has_default = sqlite3_column_type(stmt, 6) != SQLITE_NULL;
 	c[at].cid = -1;
 	return c[at].name != NULL ? SQLITE_OK : SQLITE_NOMEM;
 }
@@ -309,7 +310,7 @@ table_read_shape(struct engine *e, struct table *t)
 	bool integer = false;
 	sqlite3_stmt *stmt;
 	int i, pk, rc = engine_prepare(e, &stmt, "SELECT cid, name, type, pk, hidden, "
-	    "\"notnull\" FROM pragma_table_xinfo(%Q, 'main') WHERE hidden <> 1 ORDER BY cid",
+	    "\"notnull\", dflt_value FROM pragma_table_xinfo(%Q, 'main') WHERE hidden <> 1 ORDER BY cid",
 	    t->name);
 
 	while (rc == SQLITE_OK && sqlite3_step(stmt) == SQLITE_ROW) {
@@ -353,9 +354,12 @@ read_table(struct engine *e, int id, const char *name, const char *noted)
 	t->name = sqlite3_mprintf("%s", name);
 	t->noted = sqlite3_mprintf("%s", noted);
 	rc = t->name && t->noted ? table_read_shape(e, t) : SQLITE_NOMEM;
-	if (rc == SQLITE_OK && t->npk == 0)
-		rc = engine_fail(e, SQLITE_ERROR, "Table %s has lost its primary key",
-		    name);
+	/* another table in its place, which mending forgets */
+	if (rc == SQLITE_OK && t->npk == 0) {
+		free_table(t);
+		e->tables.n--;
+		return SQLITE_OK;
+	}
 	if (rc == SQLITE_OK && t->rowid == NULL)
 		rc = engine_fail(e, SQLITE_ERROR, "Table %s has columns called rowid, "
 		    "_rowid_ and oid: its rowids can't be reached", name);
@@ -498,9 +502,7 @@ table_mend(struct engine *e)
 		rc = table_refresh(e);
 	for (i = 0; i < e->tables.n && rc == SQLITE_OK; i++)
 		rc = columns_save(e, &e->tables.table[i]);
-	for (i = 0; i < e->tables.n && rc == SQLITE_OK; i++)
-		rc = crr_look_for_rebuilt(e, &e->tables.table[i]);
-	return rc;
+	return rc == SQLITE_OK ? crr_mend_rebuilt(e) : rc;
 }
 
 int

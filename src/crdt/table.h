@@ -27,6 +27,7 @@ struct column {
 	                       fresh row with key <= born has no clock for it */
 	bool unsaved;       /* found now: number and birthday are not yet in
 	                       crsql_col */
+	bool has_default;
 	bool renamed;       /* crsql_col has it by another name still */
 	char affinity;      /* 'A' blob/none 'B' text 'C' numeric 'D' integer
 	                       'E' real: how values settle */

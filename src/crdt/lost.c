@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: MPL-2.0
+/* lost.c - see lost.h. */
+#include "crdt/lost.h"
+
+SQLITE_EXTENSION_INIT3
+
+/* Log rows of a table that is none any more; headers stay. */
+static int
+forget_log(struct engine *e, int id, const char *name)
+{
+	int rc = engine_exec(e, "UPDATE crsql_log SET tbl = NULL, key = NULL, "
+	    "n = 0, seq_stride = NULL, mask = NULL WHERE tbl = %d AND pos = 0;"
+	    "DELETE FROM crsql_log WHERE tbl = %d;"
+	    "DELETE FROM crsql_j WHERE w >> 3 = %d;"
+	    "DELETE FROM crsql_col WHERE tbl = %d;"
+	    "DELETE FROM crsql_was WHERE tbl = %d;"
+	    "DELETE FROM crsql_tbl WHERE id = %d", id, id, id, id, id, id);
+
+	return rc != SQLITE_OK ? rc : engine_exec(e, "DELETE FROM crsql_master "
+	    "WHERE key IN ('again.%d', 'key.%d');"
+	    "INSERT OR IGNORE INTO crsql_master VALUES('gone.%q', 1)", id, id,
+	    name);
+}
+
+int
+lost_drop_metadata(struct engine *e, const char *name)
+{
+	return engine_exec(e, "DROP TABLE IF EXISTS main.\"%w__crsql_meta\";"
+	    "DROP TABLE IF EXISTS main.\"%w__crsql_dead\"", name, name);
+}
+
+int
+lost_empty(struct engine *e, int id, const char *name)
+{
+	int rc = engine_exec(e, "DELETE FROM main.\"%w__crsql_meta\";"
+	    "DELETE FROM main.\"%w__crsql_dead\"", name, name);
+
+	return rc == SQLITE_OK ? forget_log(e, id, name) : rc;
+}
+
+int
+lost_forget(struct engine *e, int id, const char *name)
+{
+	int rc = lost_drop_metadata(e, name);
+
+	/* SQLite drops nothing while a statement runs, and COMMIT is one: they
+	 * stay, empty, until a table of that name is replicated again */
+	if (rc == SQLITE_LOCKED)
+		return lost_empty(e, id, name);
+	return rc == SQLITE_OK ? forget_log(e, id, name) : rc;
+}
+
+int
+lost_again(struct engine *e, int64_t id, const char *name)
+{
+	int64_t head;
+	int rc = tx_head(e, &head);
+
+	/* what this transaction has logged so far nobody has seen */
+	return rc != SQLITE_OK ? rc : engine_exec(e, "INSERT OR REPLACE INTO "
+	    "crsql_master SELECT 'again.%lld', %lld FROM crsql_master WHERE "
+	    "key = 'gone.%q';"
+	    "DELETE FROM crsql_master WHERE key = 'gone.%q'", id, head, name,
+	    name);
+}
+
+int
+lost_pending(struct engine *e, int64_t *n)
+{
+	*n = 0;
+	return e->has_storage ? engine_int(e, n, "SELECT count(*) FROM crsql_tbl "
+	    "WHERE name NOT IN (SELECT tbl_name FROM main.sqlite_schema WHERE "
+	    "type = 'trigger' AND name = tbl_name || '__crsql_itrig')") :
+	    SQLITE_OK;
+}

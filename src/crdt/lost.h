@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: MPL-2.0
+/*
+ * lost.h - tables whose log is lost: dropped, made plain ones, or replaced by
+ * another of the same name.
+ *
+ * What a database says it holds of its own changes holds for every table.  It
+ * is no longer true of a table that lost its log and is replicated again, so
+ * two notes are kept in crsql_master:
+ *   gone.NAME   a table of that name lost its log
+ *   again.ID    table ID is replicated under such a name; the value is the
+ *               last db_version from before: of those up to it, this table's
+ *               own changes are not known any more
+ * Whoever synchronises begins a new incarnation (R16) and removes `again`.
+ */
+#ifndef CRDT_LOST_H
+#define CRDT_LOST_H
+
+#include "crdt/engine.h"
+
+/* Forgets log, clocks and columns of table id. */
+int lost_forget(struct engine *e, int id, const char *name);
+
+/* The same, but its metadata's tables stay, empty. */
+int lost_empty(struct engine *e, int id, const char *name);
+
+/* The tables of a table's metadata go. */
+int lost_drop_metadata(struct engine *e, const char *name);
+
+/* Table id bears that name from now on: notes it if it is one that was lost.
+ * To be called before a change of it is logged. */
+int lost_again(struct engine *e, int64_t id, const char *name);
+
+/* How many replicated tables were dropped, renamed or made anew, which the
+ * next fold takes note of. */
+int lost_pending(struct engine *e, int64_t *n);
+
+#endif

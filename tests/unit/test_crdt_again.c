@@ -1,0 +1,376 @@
+// SPDX-License-Identifier: MPL-2.0
+/*
+ * test_crdt_again.c - tables that lose their log, and tables replaced by
+ * another of their name while nobody was looking: what the engine notices.
+ * What two databases make of it is in test_store_again.c.
+ */
+#include "crdt_nodes.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+enum { A, B, COUNT };
+
+static struct node n[COUNT];
+static char path[] = "/tmp/ddcp-again-XXXXXX";
+static const struct mishap plain = { .max_bytes = 100000 };
+
+#define TEXT_KEY "CREATE TABLE r(id TEXT PRIMARY KEY, x, y)"
+#define INTEGER_KEY "CREATE TABLE r(id INTEGER PRIMARY KEY, x, y)"
+
+/* A is a file, so that programs without the extension may write it. */
+static int
+open_all(void **state)
+{
+	int fd;
+
+	memcpy(path + sizeof path - 7, "XXXXXX", 6);
+	fd = mkstemp(path);
+	assert_true(fd >= 0);
+	close(fd);
+	node_open(&n[A], A, path);
+	node_open(&n[B], B, NULL);
+	return 0;
+}
+
+static int
+close_all(void **state)
+{
+	int i;
+
+	for (i = 0; i < COUNT; i++)
+		node_close(&n[i]);
+	unlink(path);
+	return 0;
+}
+
+static void
+both(const char *sql)
+{
+	int i;
+
+	for (i = 0; i < COUNT; i++)
+		node_exec(&n[i], "%s", sql);
+}
+
+/* As a program that loads nothing. */
+static void
+plainly(const char *sql)
+{
+	char *message = NULL;
+	sqlite3 *db;
+
+	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+	if (sqlite3_exec(db, sql, NULL, NULL, &message) != SQLITE_OK)
+		fail_msg("%s: %s", sql, message);
+	sqlite3_close(db);
+}
+
+static void
+pull(int to, int from)
+{
+	assert_true(node_pull(&n[to], &n[from], &plain));
+}
+
+/* What is noted for whoever synchronises: tables made again. */
+#define MARKS "SELECT key, value FROM crsql_master WHERE key >= 'again.' " \
+	"AND key < 'again/' ORDER BY key"
+#define TRACKED "SELECT id, name FROM crsql_tbl"
+#define CELLS "SELECT pk, cid, val, col_version, cl FROM crsql_changes " \
+	"ORDER BY pk, cid"
+
+/* -- the log is lost, and a table of that name is replicated again ------------- */
+
+static void
+r16_made_plain_and_again(void **state)
+{
+	both(TEXT_KEY "; SELECT crsql_as_crr('r')");
+	node_expect(&n[A], "", MARKS);
+	node_exec(&n[A], "INSERT INTO r VALUES('a', 1, 1), ('b', 1, 1)");
+	node_exec(&n[A], "SELECT crsql_as_table('r')");
+	node_expect(&n[A], "", MARKS);
+	node_exec(&n[A], "DELETE FROM r WHERE id = 'a'");
+	node_exec(&n[A], "SELECT crsql_as_crr('r')");
+	node_expect(&n[A], "'again.2'|1\n", MARKS);
+	node_expect(&n[A], "2\n", "SELECT crsql_db_version()");
+	/* Twice: the later one counts. */
+	node_exec(&n[A], "SELECT crsql_as_table('r'); SELECT crsql_as_crr('r')");
+	node_expect(&n[A], "'again.3'|2\n", MARKS);
+	node_expect(&n[A], "3|'r'\n", TRACKED);
+}
+
+static void
+r16_all_in_one_transaction(void **state)
+{
+	both(TEXT_KEY "; SELECT crsql_as_crr('r')");
+	node_exec(&n[A], "INSERT INTO r VALUES('a', 1, 1), ('b', 1, 1)");
+	node_exec(&n[A], "BEGIN; INSERT INTO r VALUES('c', 1, 1); "
+	    "SELECT crsql_as_table('r'); DELETE FROM r WHERE id = 'a'; "
+	    "SELECT crsql_as_crr('r'); COMMIT");
+	/* 2 was begun by c, and is not of before. */
+	node_expect(&n[A], "'again.2'|1\n", MARKS);
+	node_expect(&n[A], "'b'|2\n'c'|2\n", "SELECT "
+	    "(SELECT cell FROM crsql_unpack_columns(pk)), db_version FROM "
+	    "crsql_changes WHERE cid = 'x' ORDER BY 1");
+}
+
+static void
+r16_dropped_and_made_again(void **state)
+{
+	both(TEXT_KEY "; SELECT crsql_as_crr('r')");
+	node_exec(&n[A], "INSERT INTO r VALUES('a', 1, 1)");
+	node_exec(&n[A], "DROP TABLE r");
+	node_exec(&n[A], TEXT_KEY "; SELECT crsql_as_crr('r')");
+	node_expect(&n[A], "'again.2'|1\n", MARKS);
+	/* And by another's name. */
+	node_exec(&n[A], "DROP TABLE r; CREATE TABLE s(id TEXT PRIMARY KEY, x); "
+	    "SELECT crsql_as_crr('s')");
+	node_expect(&n[A], "", MARKS);
+	node_exec(&n[A], "ALTER TABLE s RENAME TO r; INSERT INTO r VALUES('a', 1)");
+	node_expect(&n[A], "'again.3'|1\n", MARKS);
+}
+
+/* A cursor from before stays good: only rows of that table left the log, and
+ * what it makes anew comes behind (R2). */
+static void
+r02_cursors_outlive_as_table(void **state)
+{
+	both(TEXT_KEY "; SELECT crsql_as_crr('r'); "
+	    "CREATE TABLE s(id TEXT PRIMARY KEY, x); SELECT crsql_as_crr('s')");
+	node_exec(&n[A], "INSERT INTO r VALUES('a', 1, 1)");
+	node_exec(&n[A], "INSERT INTO s VALUES('a', 1)");
+	pull(B, A);
+	node_exec(&n[A], "INSERT INTO s VALUES('b', 1)");
+	node_exec(&n[A], "SELECT crsql_as_table('r')");
+	node_exec(&n[A], "UPDATE r SET x = 2");
+	node_exec(&n[A], "SELECT crsql_as_crr('r')");
+	node_exec(&n[A], "INSERT INTO s VALUES('c', 1)");
+	node_exec(&n[A], "INSERT INTO r VALUES('b', 1, 1)");
+	pull(B, A);
+	node_expect(&n[B], "'a'|2\n'b'|1\n", "SELECT id, x FROM r ORDER BY 1");
+	node_expect(&n[B], "'a'\n'b'\n'c'\n", "SELECT id FROM s ORDER BY 1");
+}
+
+/* -- another table of the same name --------------------------------------------- */
+
+static void
+replaced(const char *ddl, const char *then, const char *tracked,
+    const char *rows)
+{
+	char *sql = sqlite3_mprintf("DROP TABLE r; %s; %s", ddl, then);
+
+	plainly(sql);
+	sqlite3_free(sql);
+	node_expect(&n[A], "1\n", "SELECT crsql_schema_pending()");
+	node_exec(&n[A], "SELECT crsql_fold()");
+	node_expect(&n[A], "0\n", "SELECT crsql_schema_pending()");
+	node_expect(&n[A], tracked, TRACKED);
+	node_expect(&n[A], rows, "SELECT id, x FROM r ORDER BY 1");
+	node_exec(&n[A], "INSERT INTO r(id, x, y) VALUES(77, 77, 77)");
+	node_expect(&n[A], "1\n", "SELECT count(*) FROM crsql_changes WHERE "
+	    "cid = 'y' AND val = 77");
+}
+
+static void
+r12_replaced_by_an_empty_table(void **state)
+{
+	both(TEXT_KEY "; SELECT crsql_as_crr('r')");
+	node_exec(&n[A], "INSERT INTO r VALUES('a', 1, 1), ('b', 1, 1)");
+	replaced(TEXT_KEY, "", "2|'r'\n", "");
+	node_expect(&n[A], "'again.2'|1\n", MARKS);
+	node_expect(&n[A], "1\n", "SELECT count(DISTINCT pk) FROM crsql_changes");
+}
+
+static void
+r12_replaced_with_fewer_rows(void **state)
+{
+	both(INTEGER_KEY "; SELECT crsql_as_crr('r')");
+	node_exec(&n[A], "INSERT INTO r VALUES(1, 1, 1), (2, 1, 1), (3, 1, 1)");
+	replaced(INTEGER_KEY, "INSERT INTO r VALUES(1, 5, 1), (3, 1, 1)",
+	    "2|'r'\n", "1|5\n3|1\n");
+	node_expect(&n[A], "'again.2'|1\n", MARKS);
+}
+
+/* The one row with a clock row of its own is the one that is gone. */
+static void
+r12_replaced_without_an_edited_row(void **state)
+{
+	both(INTEGER_KEY "; SELECT crsql_as_crr('r')");
+	node_exec(&n[A], "INSERT INTO r VALUES(5, 1, 1)");
+	node_exec(&n[A], "INSERT INTO r VALUES(2, 1, 1)");
+	replaced(INTEGER_KEY, "INSERT INTO r VALUES(5, 1, 1)", "2|'r'\n",
+	    "5|1\n");
+}
+
+static void
+r12_replaced_with_another_key(void **state)
+{
+	both(TEXT_KEY "; SELECT crsql_as_crr('r')");
+	node_exec(&n[A], "INSERT INTO r VALUES('a', 1, 1)");
+	plainly("INSERT INTO r VALUES('b', 1, 1); DELETE FROM r WHERE id = 'a'");
+	replaced("CREATE TABLE r(id TEXT, x, y, PRIMARY KEY(id, x))",
+	    "INSERT INTO r VALUES('a', 1, 1), ('b', 1, 1)", "2|'r'\n",
+	    "'a'|1\n'b'|1\n");
+	node_expect(&n[A], "'again.2'|1\n", MARKS);
+}
+
+/* What can't be replicated isn't any more. */
+static void
+r12_replaced_by_what_does_not_merge(void **state)
+{
+	static const char *const bad[] = {
+		"CREATE TABLE r(id TEXT PRIMARY KEY, x UNIQUE, y)",
+		"CREATE TABLE r(id, x, y)",
+		"CREATE TABLE r(id PRIMARY KEY, x, y); INSERT INTO r(x) VALUES(1)",
+		"CREATE VIEW r AS SELECT 1 AS id, 2 AS x, 3 AS y",
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof bad / sizeof *bad; i++) {
+		node_exec(&n[A], TEXT_KEY "; SELECT crsql_as_crr('r'); "
+		    "INSERT INTO r VALUES('a', 1, 1), ('b', 2, 2)");
+		plainly("DROP TABLE r");
+		plainly(bad[i]);
+		node_exec(&n[A], "SELECT crsql_fold()");
+		node_expect(&n[A], "", TRACKED);
+		node_expect(&n[A], "0\n", "SELECT crsql_schema_pending()");
+		plainly(i == 3 ? "DROP VIEW r" : "DROP TABLE r");
+	}
+	node_exec(&n[A], TEXT_KEY "; SELECT crsql_as_crr('r'); "
+	    "INSERT INTO r VALUES('c', 1, 1)");
+	node_expect(&n[A], "1\n", "SELECT count(DISTINCT pk) FROM crsql_changes");
+}
+
+/* By a program that has the extension, with its explicit word for it. */
+static void
+r12_replaced_and_said_so(void **state)
+{
+	both(TEXT_KEY "; SELECT crsql_as_crr('r')");
+	node_exec(&n[A], "INSERT INTO r VALUES('a', 1, 1), ('b', 1, 1)");
+	node_exec(&n[A], "BEGIN; DROP TABLE r; " TEXT_KEY "; "
+	    "INSERT INTO r VALUES('b', 2, 2); SELECT crsql_as_crr('r'); "
+	    "INSERT INTO r VALUES('c', 3, 3); COMMIT");
+	node_expect(&n[A], "2|'r'\n", TRACKED);
+	node_expect(&n[A], "'again.2'|1\n", MARKS);
+	node_expect(&n[A], "'b'|'x'|2|1|1\n'b'|'y'|2|1|1\n'c'|'x'|3|1|1\n"
+	    "'c'|'y'|3|1|1\n", "SELECT (SELECT cell FROM "
+	    "crsql_unpack_columns(pk)), cid, val, col_version, cl FROM "
+	    "crsql_changes ORDER BY 1, 2");
+	/* Once more, told by nothing but the commit. */
+	node_exec(&n[A], "BEGIN; DROP TABLE r; " TEXT_KEY "; "
+	    "INSERT INTO r VALUES('b', 5, 5); COMMIT");
+	node_expect(&n[A], "3|'r'\n", TRACKED);
+	node_expect(&n[A], "'again.3'|2\n", MARKS);
+}
+
+/* The same keys filled anew in one transaction: no row is missing, but each is
+ * another one. */
+static void
+r12_replaced_row_for_row(void **state)
+{
+	both(INTEGER_KEY "; SELECT crsql_as_crr('r')");
+	node_exec(&n[A], "INSERT INTO r VALUES(1, 1, 1), (2, 1, 1)");
+	node_exec(&n[A], "UPDATE r SET x = 3 WHERE id = 2");
+	node_exec(&n[A], "BEGIN; DROP TABLE r; " INTEGER_KEY "; "
+	    "INSERT INTO r VALUES(1, 7, 1), (2, 7, 1); COMMIT");
+	node_expect(&n[A], "2|'r'\n", TRACKED);
+}
+
+/* While plain programs may not write, a marker tells. */
+static void
+r12_replaced_without_journal(void **state)
+{
+	both(TEXT_KEY "; SELECT crsql_as_crr('r'); "
+	    "SELECT crsql_config_set('plain-writers', 0)");
+	node_exec(&n[A], "INSERT INTO r VALUES('a', 1, 1), ('b', 1, 1)");
+	node_exec(&n[A], "UPDATE r SET id = 'c' WHERE id = 'b'");
+	node_expect(&n[A], "0\n", "SELECT crsql_schema_pending()");
+	node_exec(&n[A], "ALTER TABLE r RENAME TO s; "
+	    "INSERT INTO s VALUES('d', 1, 1)");
+	node_expect(&n[A], "1|'s'\n", TRACKED);
+	node_exec(&n[A], "ALTER TABLE s RENAME TO r; "
+	    "INSERT INTO r VALUES('e', 1, 1)");
+	node_expect(&n[A], "1|'r'\n", TRACKED);
+	node_exec(&n[A], "ALTER TABLE r DROP COLUMN y");
+	replaced(TEXT_KEY, "INSERT INTO r VALUES('a', 1, 1)", "2|'r'\n",
+	    "'a'|1\n");
+	node_exec(&n[A], "SELECT crsql_config_set('plain-writers', 1)");
+	node_expect(&n[A], "6\n", "SELECT count(*) FROM sqlite_schema WHERE "
+	    "type = 'trigger' AND name NOT LIKE '%%ntrig' AND "
+	    "name NOT LIKE '%%mtrig'");
+	node_expect(&n[A], "2|'r'\n", TRACKED);
+}
+
+/* -- the same table, rebuilt ------------------------------------------------------ */
+
+#define REBUILD "CREATE TABLE new_r(id INTEGER PRIMARY KEY, x, y, z); " \
+	"INSERT INTO new_r(id, x, y) SELECT * FROM r; DROP TABLE r; " \
+	"ALTER TABLE new_r RENAME TO r;"
+
+/* What was journalled before, deletes too, is told; nothing is forgotten. */
+static void
+r12_rebuilt_is_the_same_table(void **state)
+{
+	both(INTEGER_KEY "; SELECT crsql_as_crr('r')");
+	node_exec(&n[A], "INSERT INTO r VALUES(1, 1, 1), (2, 1, 1), (3, 1, 1), "
+	    "(4, 1, 1), (5, 1, 1)");
+	node_exec(&n[A], "UPDATE r SET x = 2; UPDATE r SET x = 3 WHERE id = 4");
+	node_exec(&n[A], "DELETE FROM r WHERE id = 2");
+	node_exec(&n[A], "DELETE FROM r WHERE id = 5");
+	pull(B, A);
+	plainly("DELETE FROM r WHERE id = 3; INSERT INTO r VALUES(6, 1, 1); "
+	    "UPDATE r SET y = 9 WHERE id = 4;"
+	    REBUILD "INSERT INTO r VALUES(7, 1, 1, 1), (5, 5, 5, 5)");
+	node_exec(&n[A], "SELECT crsql_fold()");
+	node_expect(&n[A], "1|'r'\n", TRACKED);
+	node_expect(&n[A], "", MARKS);
+	node_exec(&n[B], "ALTER TABLE r ADD COLUMN z");
+	pull(B, A);
+	node_expect(&n[B], "1|2|1|NULL\n4|3|9|NULL\n5|5|5|5\n6|1|1|NULL\n"
+	    "7|1|1|1\n", "SELECT * FROM r ORDER BY id");
+	nodes_agree(&n[A], &n[B], CELLS);
+}
+
+/* Only the triggers went. */
+static void
+r12_triggers_dropped(void **state)
+{
+	both(TEXT_KEY "; SELECT crsql_as_crr('r')");
+	node_exec(&n[A], "INSERT INTO r VALUES('a', 1, 1), ('b', 1, 1)");
+	plainly("DROP TRIGGER r__crsql_itrig; INSERT INTO r VALUES('c', 1, 1)");
+	node_exec(&n[A], "SELECT crsql_fold()");
+	node_expect(&n[A], "1|'r'\n", TRACKED);
+	node_expect(&n[A], "'a'\n'b'\n'c'\n", "SELECT (SELECT cell FROM "
+	    "crsql_unpack_columns(pk)) FROM crsql_changes WHERE cid = 'x'");
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, open_all, close_all)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(r16_made_plain_and_again),
+		TEST(r16_all_in_one_transaction),
+		TEST(r16_dropped_and_made_again),
+		TEST(r02_cursors_outlive_as_table),
+		TEST(r12_replaced_by_an_empty_table),
+		TEST(r12_replaced_with_fewer_rows),
+		TEST(r12_replaced_without_an_edited_row),
+		TEST(r12_replaced_with_another_key),
+		TEST(r12_replaced_by_what_does_not_merge),
+		TEST(r12_replaced_and_said_so),
+		TEST(r12_replaced_row_for_row),
+		TEST(r12_replaced_without_journal),
+		TEST(r12_rebuilt_is_the_same_table),
+		TEST(r12_triggers_dropped),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
