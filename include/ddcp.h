@@ -141,7 +141,7 @@ typedef struct ddcp_remote {
 	const char *last_error;   /* or "" */
 	int64_t last_error_ms;
 	bool pulled;              /* ever completely */
-	uint64_t ahead;           /* own transactions it has not acknowledged */
+	uint64_t ahead;           /* own transactions it did not say it has */
 	uint64_t behind;          /* its transactions known of and not here */
 	bool behind_known;
 	uint64_t held_transactions, held_rows;   /* fetched, not merged */
@@ -286,6 +286,17 @@ typedef struct ddcp_state {
 } ddcp_state;
 
 DDCP_API int ddcp_status(ddcp *d, ddcp_state *out, ddcp_error *error);
+
+typedef struct ddcp_parked {
+	const char *table;
+	const char *reason;       /* sentence */
+	uint64_t changes;
+} ddcp_parked;
+
+/* What of others' changes can't be applied here yet, by table and reason. */
+DDCP_API int ddcp_parked_each(ddcp *d,
+    int (*each)(void *self, const ddcp_parked *parked), void *self,
+    ddcp_error *error);
 
 enum ddcp_finding_grade {
 	DDCP_FINE, DDCP_NOTE, DDCP_WARNING, DDCP_REFUSAL

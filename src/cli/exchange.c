@@ -81,8 +81,8 @@ say_done(struct exchange *x, const ddcp_result *r)
 		cli_note(x->cli, "hint: use \"ddcp merge %s\" to apply what was "
 		    "fetched", r->remote);
 	if (r->parked > 0)
-		cli_note(x->cli, "note: %llu changes can't be applied here yet; "
-		    "see \"ddcp status\"", (unsigned long long)r->parked);
+		cli_note(x->cli, "note: %s can't be applied here yet; see \"ddcp "
+		    "status\"", cli_count(r->parked, "change", rows));
 }
 
 static int

@@ -53,9 +53,10 @@ become_sqlite3(const struct cli *cli, const char *load)
 	for (i = 0; i < NFIXED; i++)
 		argv[n++] = fixed[i];
 	argv[n++] = load;
+	/* the first word that is no option is a database, the next ones SQL */
+	argv[n++] = cli->db_file;
 	for (i = 0; i < cli->nargs; i++)
 		argv[n++] = cli->arg[i];
-	argv[n++] = cli->db_file;
 	/* execvp does not change the strings, whatever its type says */
 	execvp(argv[0], (char *const *)(uintptr_t)argv);
 	rc = missing("sqlite3", "install the sqlite3 program "

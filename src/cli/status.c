@@ -22,32 +22,44 @@ cli_remote_json(const ddcp_remote *r)
 
 struct view {
 	struct cli *cli;
-	json_t *remotes, *knocks;
+	json_t *remotes, *knocks, *parked;
 	bool different;         /* for --exit-code */
 };
+
+/* "ahead 12, behind 4", "never pulled, ahead 1", "up to date". */
+static void
+stand(const ddcp_remote *r, char *out, size_t max)
+{
+	bool behind = r->behind_known && r->behind > 0;
+	size_t n = 0;
+
+	out[0] = '\0';
+	if (!r->pulled)
+		n = (size_t)snprintf(out, max, "never pulled");
+	if (r->ahead > 0)
+		n += (size_t)snprintf(out + n, max - n, "%sahead %llu",
+		    n > 0 ? ", " : "", (unsigned long long)r->ahead);
+	if (behind)
+		n += (size_t)snprintf(out + n, max - n, "%sbehind %llu",
+		    n > 0 ? ", " : "", (unsigned long long)r->behind);
+	if (n == 0)
+		snprintf(out, max, "up to date");
+}
 
 static void
 remote_line(const struct cli *cli, const ddcp_remote *r)
 {
-	char where[96], ago[32];
+	char where[96], ago[32], a[48], b[48];
 	char *error;
 
-	if (!r->pulled)
-		strcpy(where, "never pulled");
-	else if (r->ahead == 0 && (!r->behind_known || r->behind == 0))
-		strcpy(where, "up to date");
-	else
-		snprintf(where, sizeof where, "ahead %llu, behind %llu",
-		    (unsigned long long)r->ahead,
-		    (unsigned long long)(r->behind_known ? r->behind : 0));
+	stand(r, where, sizeof where);
 	printf("  %-10s %-24s %-28s seen %s\n", r->name, where,
 	    r->last_path[0] ? r->last_path : "-",
 	    cli_ago(r->last_contact_ms, ago));
 	if (r->held_transactions > 0)
-		printf("             %llu transactions, %llu rows fetched, not "
-		    "merged: use \"ddcp merge %s\"\n",
-		    (unsigned long long)r->held_transactions,
-		    (unsigned long long)r->held_rows, r->name);
+		printf("             %s, %s fetched, not merged: use \"ddcp merge "
+		    "%s\"\n", cli_count(r->held_transactions, "transaction", a),
+		    cli_count(r->held_rows, "row", b), r->name);
 	if (r->last_error[0] != '\0' && (cli->verbose ||
 	    r->last_error_ms > r->last_contact_ms)) {
 		error = cli_safe(r->last_error);
@@ -97,10 +109,37 @@ on_knock(void *self, const ddcp_knock *k)
 	return 0;
 }
 
+static int
+on_parked(void *self, const ddcp_parked *p)
+{
+	struct view *v = self;
+	char changes[48];
+	char *table, *reason;
+
+	v->different = true;
+	if (v->parked != NULL) {
+		json_array_append_new(v->parked, json_pack("{s:s, s:s, s:I}",
+		    "table", p->table, "reason", p->reason, "changes",
+		    (json_int_t)p->changes));
+		return 0;
+	}
+	table = cli_safe(p->table);
+	reason = cli_safe(p->reason);
+	if (v->cli->porcelain)
+		printf("parked_by\t%s\t%llu\t%s\n", table,
+		    (unsigned long long)p->changes, reason);
+	else
+		printf("Parked: %s of %s can't be applied here yet: %s\n",
+		    cli_count(p->changes, "change", changes), table, reason);
+	free(table);
+	free(reason);
+	return 0;
+}
+
 static void
 print_head(struct cli *cli, const ddcp_state *state, const char *address)
 {
-	char unfolded[64];
+	char unfolded[64], tables[48];
 
 	if (cli->porcelain) {
 		printf("version\t%llu\ntables\t%llu\npending\t%llu\nparked\t%llu\n"
@@ -111,17 +150,14 @@ print_head(struct cli *cli, const ddcp_state *state, const char *address)
 		return;
 	}
 	if (state->pending > 0)
-		snprintf(unfolded, sizeof unfolded, "%llu writes unfolded",
-		    (unsigned long long)state->pending);
+		snprintf(unfolded, sizeof unfolded, "%s unfolded",
+		    cli_count(state->pending, "write", tables));
 	else
 		strcpy(unfolded, "nothing unfolded");
-	printf("On %s as %s, version %llu, %llu tables, %s%s\n", cli->db_file,
+	printf("On %s as %s, version %llu, %s, %s%s\n", cli->db_file,
 	    address, (unsigned long long)state->version,
-	    (unsigned long long)state->tables, unfolded,
+	    cli_count(state->tables, "table", tables), unfolded,
 	    state->serving ? ", serving" : "");
-	if (state->parked > 0)
-		printf("Parked: %llu changes can't be applied here yet\n",
-		    (unsigned long long)state->parked);
 }
 
 int
@@ -143,23 +179,28 @@ cmd_status(struct cli *cli)
 	if (cli->json) {
 		v.remotes = json_array();
 		v.knocks = json_array();
+		v.parked = json_array();
 	} else {
 		print_head(cli, &state, address);
 	}
 	rc = ddcp_remote_each(d, NULL, on_remote, &v, &error);
+	if (rc == 0 && state.parked > 0)
+		rc = ddcp_parked_each(d, on_parked, &v, &error);
 	if (rc == 0)
 		rc = ddcp_knock_each(d, on_knock, &v, &error);
 	if (rc == 0 && cli->json)
 		cli_json(json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:b, s:O, "
-		    "s:O}", "db_file", ddcp_db_file(d), "address", address,
+		    "s:O, s:O}", "db_file", ddcp_db_file(d), "address", address,
 		    "version", (json_int_t)state.version, "tables",
 		    (json_int_t)state.tables, "pending", (json_int_t)state.pending,
 		    "parked", (json_int_t)state.parked, "file_bytes",
 		    (json_int_t)state.file_bytes, "serving", state.serving,
-		    "remotes", v.remotes, "knocks", v.knocks));
+		    "remotes", v.remotes, "knocks", v.knocks, "parked_by",
+		    v.parked));
 out:
 	json_decref(v.remotes);
 	json_decref(v.knocks);
+	json_decref(v.parked);
 	ddcp_close(d);
 	if (rc != 0)
 		return cli_fail(&error);

@@ -31,7 +31,7 @@ static const struct cli_option addr_options[] = {
 };
 
 static const struct cli_option status_options[] = {
-	{ "exit-code", 0, NULL, "exit 1 if something is ahead, behind or held" },
+	{ "exit-code", 0, NULL, "exit 1 if something is ahead, behind, held or parked" },
 	{ NULL, 0, NULL, NULL }
 };
 
@@ -102,7 +102,7 @@ const struct cli_verb cli_verbs[] = {
 	    NULL, NULL, remote_verbs, true },
 	{ "serve", "", "let remotes pull, and pull what they have", 0, 0,
 	    cmd_serve, serve_options, NULL, true },
-	{ "shell", "[-- ARGUMENTS]", "sqlite3 with the extension loaded", 0, -1,
+	{ "shell", "[SQL] [-- OPTIONS]", "sqlite3 with the extension loaded", 0, -1,
 	    cmd_shell, NULL, NULL, false },
 	{ "status", "", "where this database stands with everyone", 0, 0,
 	    cmd_status, status_options, NULL, true },

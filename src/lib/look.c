@@ -37,6 +37,31 @@ ddcp_status(ddcp *d, ddcp_state *out, ddcp_error *error)
 	return lib_error(rc, &err, error);
 }
 
+struct parked_walk {
+	int (*each)(void *self, const ddcp_parked *parked);
+	void *self;
+};
+
+static int
+give_parked(void *self, const char *table, const char *reason, uint64_t n)
+{
+	const struct parked_walk *w = self;
+	ddcp_parked out = { .table = table, .reason = reason, .changes = n };
+
+	return w->each(w->self, &out);
+}
+
+int
+ddcp_parked_each(ddcp *d, int (*each)(void *self, const ddcp_parked *parked),
+    void *self, ddcp_error *error)
+{
+	struct parked_walk w = { each, self };
+	struct err err = { .code = 0 };
+
+	return lib_error(store_parked_each(d->store, give_parked, &w, &err),
+	    &err, error);
+}
+
 struct address_walk {
 	int (*each)(void *self, const char *address);
 	void *self;

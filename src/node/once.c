@@ -130,6 +130,8 @@ once_run(struct store *store, const struct exchange *x, struct stop *stop,
 		rc = node_run_until(&o.node, &o.done, stop, err);
 	if (o.run != NULL)
 		run_stop(o.run);
+	/* Whoever gave us something hears that we have it. */
+	hub_tick(o.node.hub);
 	while ((a = o.attempts) != NULL) {
 		call_stop(a->call);
 		drop(a);

@@ -237,16 +237,14 @@ pull_notified(struct session *s, const struct wire_entry *entry, size_t n)
 	bool covered = false;
 	int rc;
 
-	if (!s->hub->options.follow)
-		return;
 	news = convert_entries_in(entry, n);
 	if (news == NULL)
 		return;
+	store_heard(s->hub->store, s->remote.id, news, n);
 	rc = store_covers(s->hub->store, news, n, &covered, NULL);
 	free(news);
-	if (rc == 0 && covered)
-		return;
-	session_follow(s);
+	if (s->hub->options.follow && (rc != 0 || !covered))
+		session_follow(s);
 }
 
 void

@@ -74,6 +74,8 @@ check_claims(struct session *s, const struct sync_action *a, struct talk *t)
 	else
 		rc = store_check_claims(s->hub->store, claim, a->nentries, &fork,
 		    &err);
+	if (rc == 0 && !fork)
+		store_heard(s->hub->store, s->remote.id, claim, a->nentries);
 	free(claim);
 	if (rc != 0)
 		stop_for(t, &err);

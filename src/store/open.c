@@ -242,8 +242,10 @@ store_close(struct store *s)
 {
 	if (s == NULL)
 		return;
-	if (s->db != NULL)
+	if (s->db != NULL) {
 		store_write_ack(s);
+		heard_write(s);
+	}
 	inbox_close(s->inbox);
 	close_connection(s->spare);
 	if (s->moved)

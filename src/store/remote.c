@@ -221,6 +221,8 @@ store_remote_remove(struct store *s, const char *name, struct err *err)
 		inbox_forget(s, r.key, NULL);
 	if (rc == 0 && s->ack.remote == r.id)
 		s->ack.remote = 0;
+	if (rc == 0 && s->heard.remote == r.id)
+		s->heard.remote = 0;
 	return rc;
 }
 

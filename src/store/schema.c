@@ -19,7 +19,7 @@ static const char tables[] =
     " contact_ms INTEGER NOT NULL DEFAULT 0, path TEXT NOT NULL DEFAULT '',"
     " error TEXT NOT NULL DEFAULT '', error_ms INTEGER NOT NULL DEFAULT 0,"
     " pulled INTEGER NOT NULL DEFAULT 0,"
-    " fork_ms INTEGER NOT NULL DEFAULT 0, acked BLOB);"
+    " fork_ms INTEGER NOT NULL DEFAULT 0, acked BLOB, holds BLOB);"
     "CREATE TABLE ddcp_knock(key BLOB PRIMARY KEY, place TEXT NOT NULL,"
     " first_ms INTEGER NOT NULL, last_ms INTEGER NOT NULL,"
     " count INTEGER NOT NULL) WITHOUT ROWID;"

@@ -48,38 +48,79 @@ store_status(struct store *s, struct store_status *out, struct err *err)
 	return rc;
 }
 
+int
+store_parked_each(struct store *s, int (*each)(void *self, const char *table,
+    const char *reason, uint64_t n), void *self, struct err *err)
+{
+	sqlite3_stmt *stmt = NULL;
+	const char *reason;
+	bool row = true;
+	int rc;
+
+	store_only_look(s, true);
+	rc = sql_open(s->db, &stmt, err, "SELECT \"table\", reason, count(*) "
+	    "FROM crsql_parked GROUP BY 1, 2 ORDER BY 1, 3 DESC", "");
+	while (rc == 0 && row) {
+		rc = sql_next(stmt, &row, err);
+		if (rc != 0 || !row)
+			break;
+		reason = (const char *)sqlite3_column_text(stmt, 1);
+		rc = each(self, (const char *)sqlite3_column_text(stmt, 0),
+		    reason != NULL ? reason : "",
+		    (uint64_t)sqlite3_column_int64(stmt, 2));
+	}
+	sqlite3_finalize(stmt);
+	store_only_look(s, false);
+	return rc;
+}
+
 /* -- towards a remote ------------------------------------------------------------ */
+
+/* How far the peer got with us, by what it said. */
+struct reached {
+	uint8_t acked[STORE_CURSOR_LEN];        /* merged, in our log */
+	uint8_t holds[HOLDS_LEN];               /* of our own changes */
+};
 
 static int
 read_remote(struct store *s, int64_t id, struct store_remote_status *out,
-    uint8_t acked[STORE_CURSOR_LEN], struct err *err)
+    struct reached *reached, struct err *err)
 {
 	sqlite3_stmt *stmt;
 	char name[STORE_NAME_MAX] = "";
 	bool row = false;
 	int rc;
 
-	rc = sql_open(s->db, &stmt, err, "SELECT name, pulled, acked FROM "
+	rc = sql_open(s->db, &stmt, err, "SELECT name, pulled, acked, holds FROM "
 	    "ddcp_remote WHERE id = ?1", "i", id);
 	if (rc == 0)
 		rc = sql_next(stmt, &row, err);
 	if (row) {
 		sql_column_text(stmt, 0, name, sizeof name);
 		out->ever_pulled = sqlite3_column_int(stmt, 1) != 0;
-		sql_column(stmt, 2, acked, STORE_CURSOR_LEN);
+		sql_column(stmt, 2, reached->acked, STORE_CURSOR_LEN);
+		sql_column(stmt, 3, reached->holds, HOLDS_LEN);
 	}
 	sqlite3_finalize(stmt);
 	return rc == 0 ? store_remote_by_name(s, name, &out->remote, err) : rc;
 }
 
-/* Own transactions behind the acknowledged place. */
+static int64_t
+number_at(const uint8_t *bytes)
+{
+	struct rd r;
+
+	rd_init(&r, bytes, 8);
+	return (int64_t)rd_u64(&r);
+}
+
+/* Own transactions behind the place that the peer has reached. */
 static int
-count_ahead(struct store *s, const uint8_t acked[STORE_CURSOR_LEN],
-    uint64_t *ahead, struct err *err)
+count_ahead(struct store *s, const struct reached *reached, uint64_t *ahead,
+    struct err *err)
 {
 	uint8_t head[STORE_CURSOR_LEN];
-	struct rd r;
-	int64_t n, from = 0;
+	int64_t n, held, from = 0;
 	bool found;
 	int rc;
 
@@ -90,10 +131,11 @@ count_ahead(struct store *s, const uint8_t acked[STORE_CURSOR_LEN],
 		    "WHERE type = 'table' AND name = 'crsql_log'", "");
 	if (rc != 0 || n == 0)
 		return rc;
-	if (memcmp(head, acked, 8) == 0) {
-		rd_init(&r, acked + 8, 8);
-		from = (int64_t)rd_u64(&r);
-	}
+	if (memcmp(head, reached->acked, 8) == 0)
+		from = number_at(reached->acked + 8);
+	held = number_at(reached->holds + STORE_SITE_LEN);
+	if (memcmp(s->site, reached->holds, STORE_SITE_LEN) == 0 && held > from)
+		from = held;
 	rc = sql_int(s->db, &n, err, "SELECT count(*) FROM crsql_log WHERE "
 	    "dbv > ?1 AND pos = 0 AND site IS NULL", "i", from);
 	*ahead = (uint64_t)n;
@@ -104,14 +146,14 @@ int
 store_remote_status(struct store *s, int64_t remote,
     struct store_remote_status *out, struct err *err)
 {
-	uint8_t acked[STORE_CURSOR_LEN] = { 0 };
+	struct reached reached = { 0 };
 	int rc;
 
 	memset(out, 0, sizeof *out);
 	store_only_look(s, true);
-	rc = read_remote(s, remote, out, acked, err);
+	rc = read_remote(s, remote, out, &reached, err);
 	if (rc == 0)
-		rc = count_ahead(s, acked, &out->ahead, err);
+		rc = count_ahead(s, &reached, &out->ahead, err);
 	store_only_look(s, false);
 	if (rc == 0)
 		rc = inbox_held(s, out->remote.key, &out->held_transactions,

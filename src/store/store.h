@@ -202,6 +202,11 @@ int store_common(struct store *s, const struct store_entry *in, size_t n,
 int store_fork(struct store *s, int64_t remote, int64_t now_ms,
     uint64_t common, struct err *err);
 
+/* A peer says by HELLO or NOTIFY what it holds: of what is ours among it status
+ * takes note. */
+void store_heard(struct store *s, int64_t remote,
+    const struct store_entry *entry, size_t n);
+
 /* True if every entry is covered by the vectors of all tables: nothing to
  * pull. */
 int store_covers(struct store *s, const struct store_entry *entry, size_t n,
@@ -337,10 +342,16 @@ struct store_status {
 };
 int store_status(struct store *s, struct store_status *out, struct err *err);
 
+/* What can't be applied here yet: per table and reason, how many changes. */
+int store_parked_each(struct store *s, int (*each)(void *self,
+    const char *table, const char *reason, uint64_t n), void *self,
+    struct err *err);
+
 struct store_remote_status {
 	struct store_remote remote;
 	uint64_t held_transactions, held_rows;
-	uint64_t ahead;             /* own transactions not acknowledged */
+	uint64_t ahead;             /* own transactions that it did not say it
+				     * has */
 	uint64_t behind;            /* fetched and not merged */
 	bool behind_known;
 	bool ever_pulled;

@@ -16,7 +16,9 @@
  *   pull.c       pages in, as they come            pieces.c   large pages
  *   merge.c      pages into the database           inbox.c    pages that wait
  *   fetched.c    what of them may still be merged  inbox_end.c  END as bytes
+ *   spool.c      their bytes
  *   watch.c      who committed                     moved.c  is it still there
+ *   heard.c      what peers say they hold of ours
  *   status.c, track.c, lint.c                      sql.c    SQLite made short
  */
 #ifndef STORE_STORE_PRIVATE_H
@@ -29,7 +31,10 @@
 #include "store/lock.h"
 #include "store/store.h"
 
-enum { OWN_LEN = STORE_SITE_LEN + 8 + STORE_TOKEN_LEN };
+enum {
+	OWN_LEN = STORE_SITE_LEN + 8 + STORE_TOKEN_LEN,
+	HOLDS_LEN = STORE_SITE_LEN + 8
+};
 
 struct inbox;
 
@@ -64,6 +69,10 @@ struct store {
 		int64_t remote;
 		uint8_t cursor[STORE_CURSOR_LEN];
 	} ack;
+	struct {                /* what a peer holds of ours, not yet written */
+		int64_t remote;
+		uint8_t holds[HOLDS_LEN];
+	} heard;
 };
 
 /* -- open.c ------------------------------------------------------------------ */
@@ -89,6 +98,11 @@ void store_only_look(struct store *s, bool on);
 /* Takes what plain programs wrote into the log; does nothing, and no error,
  * where that is not possible now. */
 void store_fold(struct store *s);
+
+/* -- heard.c ----------------------------------------------------------------- */
+
+/* Tries to write down what was heard last. */
+void heard_write(struct store *s);
 
 /* -- moved.c ----------------------------------------------------------------- */
 

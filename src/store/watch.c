@@ -127,5 +127,6 @@ store_changed(struct store *s, bool *changed, struct store_entry *out,
 	rc = look(s, changed, out, max, n, err);
 	sqlite3_busy_timeout(s->db, s->busy_ms);
 	store_write_ack(s);
+	heard_write(s);
 	return rc;
 }
