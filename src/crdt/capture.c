@@ -257,12 +257,35 @@ note_columns(struct capture *c, struct table *t, int64_t key, uint64_t mask)
 	return SQLITE_OK;
 }
 
+/* Of a row that was there before ALTER TABLE ADD COLUMN the hook is given NULL
+ * for that column, not its default, by most SQLites: the row itself, still as it
+ * was, is asked. */
+static int
+true_old_value(struct engine *e, struct table *t, int64_t key, int i,
+    sqlite3_stmt **row, struct val *out)
+{
+	int rc;
+
+	if (*row == NULL) {
+		rc = table_stmt(e, t, TS_ROW, row);
+		if (rc != SQLITE_OK)
+			return rc;
+		sqlite3_bind_int64(*row, 1, key);
+		rc = sqlite3_step(*row);
+		if (rc != SQLITE_ROW)
+			return rc == SQLITE_DONE ? SQLITE_CORRUPT : rc;
+	}
+	*out = val_of_column(*row, t->npk + i);
+	return SQLITE_OK;
+}
+
 /* Columns that changed: bit = cid; all bits where a number is too high. */
 static int
-changed_columns(struct engine *e, const struct table *t, uint64_t *mask,
-    bool *any)
+changed_columns(struct engine *e, struct table *t, int64_t old_key,
+    uint64_t *mask, bool *any)
 {
 	sqlite3_value *old, *new;
+	sqlite3_stmt *row = NULL;
 	struct val a, b;
 	bool high = false;
 	int i, rc = SQLITE_OK;
@@ -277,6 +300,9 @@ changed_columns(struct engine *e, const struct table *t, uint64_t *mask,
 			break;
 		a = val_of(old);
 		b = val_of(new);
+		if (a.type == SQLITE_NULL && t->col[i].has_default &&
+		    old_key <= t->col[i].born)
+			rc = true_old_value(e, t, old_key, i, &row, &a);
 		if (val_compare(&a, &b) == 0)
 			continue;
 		*any = true;
@@ -285,6 +311,8 @@ changed_columns(struct engine *e, const struct table *t, uint64_t *mask,
 		else
 			*mask |= (uint64_t)1 << t->col[i].cid;
 	}
+	if (row != NULL)
+		sqlite3_reset(row);
 	if (high)
 		*mask = 0;
 	return rc;
@@ -333,7 +361,7 @@ note_update(struct engine *e, struct capture *c, struct table *t,
 			t->hw = key;
 		c->deleted = true;
 	}
-	rc = changed_columns(e, t, &mask, &any);
+	rc = changed_columns(e, t, old_key, &mask, &any);
 	return rc == SQLITE_OK && any ? note_columns(c, t, key, mask) : rc;
 }
 

@@ -213,7 +213,9 @@ set_clocks(struct engine *e, struct merge_row *row, int64_t dbv, int64_t pos)
 		at.seq = row->sentinel_seq;
 		rc = meta_set_sentinel(e, m, row->cl, &at);
 	}
-	if (row->room > 0 && is_fresh(row)) {
+	/* not below a birthday: the base says nothing of that column (R3) */
+	if (row->room > 0 && row->key > row->table->youngest &&
+	    is_fresh(row)) {
 		m->base = BASE_AT;
 		m->base_at = (struct stamp){ .version = 1, .dbv = dbv,
 		    .pos = pos, .seq = row->win[0].seq };

@@ -310,7 +310,8 @@ table_read_shape(struct engine *e, struct table *t)
 	bool integer = false;
 	sqlite3_stmt *stmt;
 	int i, pk, rc = engine_prepare(e, &stmt, "SELECT cid, name, type, pk, hidden, "
-	    "\"notnull\", dflt_value FROM pragma_table_xinfo(%Q, 'main') WHERE hidden <> 1 ORDER BY cid",
+	    "\"notnull\", dflt_value FROM pragma_table_xinfo(%Q, 'main') WHERE "
+	    "hidden <> 1 ORDER BY cid",
 	    t->name);
 
 	while (rc == SQLITE_OK && sqlite3_step(stmt) == SQLITE_ROW) {

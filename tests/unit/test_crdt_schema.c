@@ -129,6 +129,14 @@ rename_column(int i, const char *from, const char *to)
 	node_exec(&n[i], "ALTER TABLE r RENAME COLUMN %s TO %s", from, to);
 }
 
+static void
+drop_column(int i, const char *table, const char *column)
+{
+	node_exec(&n[i], "SELECT crsql_config_set('plain-writers', 0); "
+	    "ALTER TABLE %s DROP COLUMN %s; "
+	    "SELECT crsql_config_set('plain-writers', 1)", table, column);
+}
+
 /* Two rows that A and B have. */
 static void
 begin_equal(void)
@@ -165,9 +173,7 @@ r11_a_change_parked_under_an_old_name_is_taken(void **state)
 {
 	begin_equal();
 	/* A does not know x any more, then again, by another name */
-	node_exec(&n[A], "SELECT crsql_config_set('plain-writers', 0); "
-	    "ALTER TABLE r DROP COLUMN x; "
-	    "SELECT crsql_config_set('plain-writers', 1)");
+	drop_column(A, "r", "x");
 	node_exec(&n[B], "UPDATE r SET x = 'of b'");
 	pull(A, B);
 	node_expect(&n[A], "2\n", PARKED);
@@ -252,9 +258,7 @@ r11_a_new_column_owns_the_name_of_an_old_one(void **state)
 	node_expect(&n[A], "1|'of b'\n", "SELECT w, x FROM r WHERE id = 'a'");
 	node_expect(&n[A], "0\n", "SELECT count(*) FROM crsql_was");
 	/* gone again, the name is nobody's */
-	node_exec(&n[A], "SELECT crsql_config_set('plain-writers', 0); "
-	    "ALTER TABLE r DROP COLUMN x; "
-	    "SELECT crsql_config_set('plain-writers', 1)");
+	drop_column(A, "r", "x");
 	node_exec(&n[B], "UPDATE r SET x = 'again' WHERE id = 'b'");
 	pull(A, B);
 	node_expect(&n[A], "1\n", PARKED);
@@ -367,6 +371,171 @@ a_merge_sees_a_renaming_of_its_transaction(void **state)
 	    "SELECT id, w, y FROM r ORDER BY id");
 }
 
+/* -- a column comes ------------------------------------------------------------------- */
+
+/* The default of a row that was there is no edit: it must not win from one. */
+static void
+r03_old_rows_have_no_version_of_a_new_column(void **state)
+{
+	int i;
+
+	node_exec(&n[A], "INSERT INTO r(id) VALUES('a'), ('b')");
+	pull(B, A);
+	for (i = A; i <= B; i++)
+		node_exec(&n[i], "ALTER TABLE r ADD COLUMN d DEFAULT 10");
+	node_exec(&n[B], "UPDATE r SET d = 5 WHERE id = 'a'");
+	node_exec(&n[A], "UPDATE r SET x = 1");
+	node_expect(&n[A], "0\n",
+	    "SELECT count(*) FROM crsql_changes WHERE cid = 'd'");
+	pull(B, A);
+	pull(A, B);
+	agree(A, B);
+	node_expect(&n[A], "'a'|5\n'b'|10\n", "SELECT id, d FROM r ORDER BY id");
+	node_expect(&n[A], "1\n",
+	    "SELECT col_version FROM crsql_changes WHERE cid = 'd'");
+}
+
+/* Where one that was deleted comes back, and where a lower key is taken later,
+ * all columns are told. */
+static void
+r03_a_row_inserted_later_below_the_birthday_tells_the_column(void **state)
+{
+	static const char *const table = "CREATE TABLE k(k INTEGER PRIMARY KEY "
+	    "NOT NULL, v); SELECT crsql_as_crr('k')";
+	int i;
+
+	for (i = A; i <= B; i++)
+		node_exec(&n[i], "%s", table);
+	node_exec(&n[A], "INSERT INTO k VALUES(10, 1), (11, 1), (20, 1)");
+	pull(B, A);
+	for (i = A; i <= B; i++)
+		node_exec(&n[i], "ALTER TABLE k ADD COLUMN d DEFAULT 'dd'");
+	node_exec(&n[A], "DELETE FROM k WHERE k = 20");
+	node_exec(&n[A], "INSERT INTO k VALUES(5, 1, 'low'), (20, 1, 'again'), "
+	    "(15, 1, NULL), (30, 1, 'high')");
+	pull(B, A);
+	nodes_agree(&n[A], &n[B], "SELECT * FROM k ORDER BY k");
+	nodes_agree(&n[A], &n[B], FACTS);
+	node_expect(&n[B], "5|'low'\n10|'dd'\n11|'dd'\n15|NULL\n20|'again'\n"
+	    "30|'high'\n", "SELECT k, d FROM k ORDER BY k");
+	node_expect(&n[B], "0\n", "SELECT count(*) FROM crsql_changes WHERE "
+	    "cid = 'd' AND pk IN (crsql_pack_columns(10), "
+	    "crsql_pack_columns(11))");
+}
+
+/* What doc/EXTENSION.md says of different defaults. */
+static void
+r03_each_database_shows_its_own_default_in_old_rows(void **state)
+{
+	node_exec(&n[A], "INSERT INTO r(id) VALUES('a'), ('b')");
+	pull(B, A);
+	node_exec(&n[A], "ALTER TABLE r ADD COLUMN d DEFAULT 10");
+	node_exec(&n[B], "ALTER TABLE r ADD COLUMN d DEFAULT 20");
+	node_exec(&n[A], "INSERT INTO r(id) VALUES('new')");
+	node_exec(&n[B], "UPDATE r SET d = d WHERE id = 'a'");
+	pull(A, B);
+	pull(B, A);
+	nodes_agree(&n[A], &n[B], FACTS);
+	node_expect(&n[A], "'a'|10\n'b'|10\n'new'|10\n",
+	    "SELECT id, d FROM r ORDER BY id");
+	node_expect(&n[B], "'a'|20\n'b'|20\n'new'|10\n",
+	    "SELECT id, d FROM r ORDER BY id");
+	/* one who writes it makes them equal */
+	node_exec(&n[A], "UPDATE r SET d = 11");
+	pull(B, A);
+	agree(A, B);
+}
+
+/* Pages of one pull are read from three schemas. */
+static void
+r03_a_column_comes_goes_and_comes_between_pages(void **state)
+{
+	const struct mishap cut = { .max_bytes = 400, .cut_after = 8 };
+	int i;
+
+	for (i = A; i <= C; i++)
+		node_exec(&n[i], "CREATE TABLE k(k INTEGER PRIMARY KEY NOT NULL, "
+		    "v); SELECT crsql_as_crr('k')");
+	for (i = 0; i < 300; i += 30)
+		node_exec(&n[A], "INSERT INTO k SELECT value, 'v' || value FROM "
+		    "(WITH RECURSIVE s(value) AS (SELECT %d UNION ALL SELECT "
+		    "value + 1 FROM s LIMIT 30) SELECT * FROM s)", i + 1);
+	assert_false(node_pull(&n[B], &n[A], &cut));
+	for (i = A; i <= B; i++)
+		node_exec(&n[i], "ALTER TABLE k ADD COLUMN d DEFAULT 10");
+	node_exec(&n[A], "UPDATE k SET d = 11 WHERE k IN (100, 290)");
+	assert_false(node_pull(&n[B], &n[A], &cut));
+	for (i = A; i <= B; i++)
+		drop_column(i, "k", "d");
+	assert_false(node_pull(&n[B], &n[A], &cut));
+	for (i = A; i <= C; i++)
+		node_exec(&n[i], "ALTER TABLE k ADD COLUMN d DEFAULT 20");
+	node_expect(&n[B], "1\n", "SELECT count(*) BETWEEN 100 AND 280 FROM k");
+	node_exec(&n[A], "INSERT INTO k VALUES(400, 'v400', 21)");
+	node_exec(&n[B], "UPDATE k SET d = 5 WHERE k IN (1, 2)");
+	pull(B, A);
+	pull(A, B);
+	pull(C, B);
+	for (i = B; i <= C; i++) {
+		nodes_agree(&n[A], &n[i], "SELECT * FROM k ORDER BY k");
+		nodes_agree(&n[A], &n[i], FACTS);
+		node_expect(&n[i], "0\n", PARKED);
+	}
+	node_expect(&n[C], "301|5|20\n", "SELECT count(*), min(d), "
+	    "(SELECT d FROM k WHERE k = 100) FROM k");
+}
+
+/* A renaming between pages: later ones have the new name. */
+static void
+r03_a_column_is_renamed_between_pages(void **state)
+{
+	const struct mishap cut = { .max_bytes = 300, .cut_after = 2 };
+
+	node_exec(&n[A], "INSERT INTO r(id, x) SELECT 'k' || value, value FROM "
+	    "(WITH RECURSIVE s(value) AS (SELECT 1 UNION ALL SELECT value + 1 "
+	    "FROM s LIMIT 100) SELECT * FROM s)");
+	assert_false(node_pull(&n[B], &n[A], &cut));
+	rename_column(A, "x", "w");
+	assert_false(node_pull(&n[B], &n[A], &cut));
+	node_exec(&n[A], "UPDATE r SET w = 'new' WHERE id = 'k1'");
+	rename_column(B, "x", "w");
+	pull(B, A);
+	agree(A, B);
+}
+
+/* -- alters ------------------------------------------------------------------------------ */
+
+/* A peer that has all must be told of what an alter logs, and need not come for
+ * one that logs nothing. */
+static void
+r04_an_alter_that_logs_takes_a_new_version(void **state)
+{
+	node_exec(&n[A], "INSERT INTO r(id, x) VALUES('a', 1), ('b', 2)");
+	pull(B, A);
+	node_exec(&n[A], "ALTER TABLE r ADD COLUMN d DEFAULT 7");
+	node_exec(&n[A], "ALTER TABLE r RENAME COLUMN y TO yy");
+	node_expect(&n[A], "1|1\n", "SELECT crsql_db_version(), "
+	    "max(db_version) FROM crsql_changes");
+	node_exec(&n[A], "ALTER TABLE r RENAME COLUMN yy TO y; "
+	    "SELECT crsql_config_set('plain-writers', 0); "
+	    "ALTER TABLE r DROP COLUMN d; "
+	    "SELECT crsql_config_set('plain-writers', 1)");
+	node_expect(&n[A], "1\n", "SELECT crsql_db_version()");
+	/* made anew, as tools do, with a row that was not there */
+	node_exec(&n[A], "BEGIN; CREATE TABLE other(id TEXT PRIMARY KEY, x, y, "
+	    "z DEFAULT 'dz'); INSERT INTO other(rowid, id, x, y, z) SELECT "
+	    "rowid, id, x, y, z FROM r; INSERT INTO other(id, x) "
+	    "VALUES('c', 3); DROP TABLE r; ALTER TABLE other RENAME TO r; "
+	    "COMMIT");
+	node_exec(&n[A], "SELECT crsql_fold()");
+	node_exec(&n[A], "UPDATE r SET y = 1 WHERE id = 'a'");
+	node_expect(&n[A], "1\n", "SELECT min(db_version) > 1 FROM "
+	    "crsql_changes WHERE pk = crsql_pack_columns('c')");
+	pull(B, A);
+	nodes_agree(&n[A], &n[B], "SELECT * FROM r ORDER BY id");
+	nodes_agree(&n[A], &n[B], FACTS);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, open_all, close_all)
 
 int
@@ -388,6 +557,12 @@ main(void)
 		T(a_column_is_renamed_where_no_triggers_tell),
 		T(a_renaming_in_a_transaction_goes_with_it),
 		T(a_merge_sees_a_renaming_of_its_transaction),
+		T(r03_old_rows_have_no_version_of_a_new_column),
+		T(r03_a_row_inserted_later_below_the_birthday_tells_the_column),
+		T(r03_each_database_shows_its_own_default_in_old_rows),
+		T(r03_a_column_comes_goes_and_comes_between_pages),
+		T(r03_a_column_is_renamed_between_pages),
+		T(r04_an_alter_that_logs_takes_a_new_version),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
