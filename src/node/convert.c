@@ -70,27 +70,75 @@ convert_hello(const struct store_hello *in, struct convert_hello *out)
 	out->hello.nyours = in->nyours;
 }
 
+/* ---- groups ---- */
+
+/* Vectors stand in plans and in ends, with other things around them. */
+static int
+vector_out(const struct store_vector *in, struct wire_entry **entry,
+    size_t *n, uint8_t hash[static WIRE_HASH_LEN])
+{
+	*entry = convert_entries_out(in->entry, in->n);
+	if (*entry == NULL)
+		return -1;
+	*n = in->n;
+	memcpy(hash, in->hash, WIRE_HASH_LEN);
+	return 0;
+}
+
+static int
+vector_in(const struct wire_entry *entry, size_t n,
+    const uint8_t hash[static WIRE_HASH_LEN], struct store_vector *out)
+{
+	out->entry = convert_entries_in(entry, n);
+	if (out->entry == NULL)
+		return -1;
+	out->n = n;
+	memcpy(out->hash, hash, WIRE_HASH_LEN);
+	return 0;
+}
+
+/* One group, of a plan or of an end, in or out; -1 without memory. */
+typedef int group_fn(const void *in, void *out);
+
+/* Converts n groups into an array of as many, which the caller owns; *done
+ * counts those that are to be cleared, also where one failed. */
+static void *
+groups(group_fn *convert, const void *in, size_t in_size, size_t n,
+    size_t out_size, size_t *done, bool *failed)
+{
+	void *out = calloc(n > 0 ? n : 1, out_size);
+	const char *from = in;
+	char *to = out;
+
+	*failed = out == NULL;
+	for (; *done < n && !*failed; from += in_size, to += out_size) {
+		++*done;
+		*failed = convert(from, to) != 0;
+	}
+	return out;
+}
+
 /* ---- plans ---- */
 
 static int
-group_out(const struct store_group *in, struct wire_group *out)
+group_out(const void *from, void *to)
 {
+	const struct store_group *in = from;
+	struct wire_group *out = to;
 	size_t i;
 
 	out->table = calloc(in->ntables > 0 ? in->ntables : 1,
 	    sizeof *out->table);
-	out->entry = convert_entries_out(in->vector.entry, in->vector.n);
-	if (out->table == NULL || out->entry == NULL)
+	if (out->table == NULL || vector_out(&in->vector, &out->entry,
+	    &out->nentries, out->vector_hash) != 0)
 		return -1;
 	for (i = 0; i < in->ntables; i++) {
 		out->table[i].data = (const uint8_t *)in->table[i];
 		out->table[i].len = strlen(in->table[i]);
 	}
 	out->ntables = in->ntables;
-	out->nentries = in->vector.n;
 	out->whole = true;
 	memcpy(out->cursor, in->cursor, sizeof out->cursor);
-	memcpy(out->vector_hash, in->vector.hash, sizeof out->vector_hash);
 	return 0;
 }
 
@@ -98,22 +146,16 @@ int
 convert_plan_out(const struct store_plan *in, struct wire_pull *out,
     struct err *err)
 {
-	size_t i;
+	bool failed;
 
 	memset(out, 0, sizeof *out);
 	memcpy(out->merged, in->merged, sizeof out->merged);
-	out->group = calloc(in->ngroups > 0 ? in->ngroups : 1,
-	    sizeof *out->group);
-	if (out->group == NULL)
-		return err_nomem(err);
-	for (i = 0; i < in->ngroups; i++) {
-		out->ngroups++;
-		if (group_out(&in->group[i], &out->group[i]) != 0) {
-			convert_pull_clear(out);
-			return err_nomem(err);
-		}
-	}
-	return 0;
+	out->group = groups(group_out, in->group, sizeof *in->group,
+	    in->ngroups, sizeof *out->group, &out->ngroups, &failed);
+	if (!failed)
+		return 0;
+	convert_pull_clear(out);
+	return err_nomem(err);
 }
 
 void
@@ -130,19 +172,17 @@ convert_pull_clear(struct wire_pull *p)
 }
 
 static int
-group_in(const struct wire_group *in, struct store_group *out)
+group_in(const void *from, void *to)
 {
+	const struct wire_group *in = from;
+	struct store_group *out = to;
 	size_t i;
 
 	memcpy(out->cursor, in->cursor, sizeof out->cursor);
-	memcpy(out->vector.hash, in->vector_hash, sizeof out->vector.hash);
 	out->vector_known = in->whole;
-	if (in->whole) {
-		out->vector.entry = convert_entries_in(in->entry, in->nentries);
-		if (out->vector.entry == NULL)
-			return -1;
-		out->vector.n = in->nentries;
-	}
+	if (vector_in(in->entry, in->whole ? in->nentries : 0, in->vector_hash,
+	    &out->vector) != 0)
+		return -1;
 	out->table = calloc(in->ntables > 0 ? in->ntables : 1,
 	    sizeof *out->table);
 	if (out->table == NULL)
@@ -161,42 +201,36 @@ int
 convert_plan_in(const struct wire_pull *in, struct store_plan *out,
     struct err *err)
 {
-	size_t i;
+	bool failed;
 
 	memset(out, 0, sizeof *out);
 	memcpy(out->merged, in->merged, sizeof out->merged);
-	out->group = calloc(in->ngroups > 0 ? in->ngroups : 1,
-	    sizeof *out->group);
-	if (out->group == NULL)
-		return err_nomem(err);
-	for (i = 0; i < in->ngroups; i++) {
-		out->ngroups++;
-		if (group_in(&in->group[i], &out->group[i]) != 0) {
-			store_plan_clear(out);
-			return err_nomem(err);
-		}
-	}
-	return 0;
+	out->group = groups(group_in, in->group, sizeof *in->group,
+	    in->ngroups, sizeof *out->group, &out->ngroups, &failed);
+	if (!failed)
+		return 0;
+	store_plan_clear(out);
+	return err_nomem(err);
 }
 
 /* ---- ends ---- */
 
 static int
-end_group_out(const struct store_end_group *in, struct wire_end_group *out)
+end_group_out(const void *from, void *to)
 {
+	const struct store_end_group *in = from;
+	struct wire_end_group *out = to;
 	size_t i;
 
 	out->absent = calloc(in->nabsent > 0 ? in->nabsent : 1,
 	    sizeof *out->absent);
-	out->entry = convert_entries_out(in->vector.entry, in->vector.n);
-	if (out->absent == NULL || out->entry == NULL)
+	if (out->absent == NULL || vector_out(&in->vector, &out->entry,
+	    &out->nentries, out->vector_hash) != 0)
 		return -1;
 	for (i = 0; i < in->nabsent; i++)
 		out->absent[i] = (uint32_t)in->absent[i];
 	out->nabsent = in->nabsent;
-	out->nentries = in->vector.n;
 	out->complete = in->complete;
-	memcpy(out->vector_hash, in->vector.hash, sizeof out->vector_hash);
 	return 0;
 }
 
@@ -204,22 +238,16 @@ int
 convert_end_out(const struct store_end *in, struct wire_end *out,
     struct err *err)
 {
-	size_t i;
+	bool failed;
 
 	memset(out, 0, sizeof *out);
 	memcpy(out->cursor, in->cursor, sizeof out->cursor);
-	out->group = calloc(in->ngroups > 0 ? in->ngroups : 1,
-	    sizeof *out->group);
-	if (out->group == NULL)
-		return err_nomem(err);
-	for (i = 0; i < in->ngroups; i++) {
-		out->ngroups++;
-		if (end_group_out(&in->group[i], &out->group[i]) != 0) {
-			convert_end_clear(out);
-			return err_nomem(err);
-		}
-	}
-	return 0;
+	out->group = groups(end_group_out, in->group, sizeof *in->group,
+	    in->ngroups, sizeof *out->group, &out->ngroups, &failed);
+	if (!failed)
+		return 0;
+	convert_end_clear(out);
+	return err_nomem(err);
 }
 
 void
@@ -236,18 +264,18 @@ convert_end_clear(struct wire_end *e)
 }
 
 static int
-end_group_in(const struct wire_end_group *in, struct store_end_group *out)
+end_group_in(const void *from, void *to)
 {
+	const struct wire_end_group *in = from;
+	struct store_end_group *out = to;
 	size_t i;
 
 	out->complete = in->complete;
-	memcpy(out->vector.hash, in->vector_hash, sizeof out->vector.hash);
-	out->vector.entry = convert_entries_in(in->entry, in->nentries);
 	out->absent = calloc(in->nabsent > 0 ? in->nabsent : 1,
 	    sizeof *out->absent);
-	if (out->vector.entry == NULL || out->absent == NULL)
+	if (out->absent == NULL || vector_in(in->entry, in->nentries,
+	    in->vector_hash, &out->vector) != 0)
 		return -1;
-	out->vector.n = in->nentries;
 	for (i = 0; i < in->nabsent; i++)
 		out->absent[i] = in->absent[i];
 	out->nabsent = in->nabsent;
@@ -258,20 +286,14 @@ int
 convert_end_in(const struct wire_end *in, struct store_end *out,
     struct err *err)
 {
-	size_t i;
+	bool failed;
 
 	memset(out, 0, sizeof *out);
 	memcpy(out->cursor, in->cursor, sizeof out->cursor);
-	out->group = calloc(in->ngroups > 0 ? in->ngroups : 1,
-	    sizeof *out->group);
-	if (out->group == NULL)
-		return err_nomem(err);
-	for (i = 0; i < in->ngroups; i++) {
-		out->ngroups++;
-		if (end_group_in(&in->group[i], &out->group[i]) != 0) {
-			store_end_clear(out);
-			return err_nomem(err);
-		}
-	}
-	return 0;
+	out->group = groups(end_group_in, in->group, sizeof *in->group,
+	    in->ngroups, sizeof *out->group, &out->ngroups, &failed);
+	if (!failed)
+		return 0;
+	store_end_clear(out);
+	return err_nomem(err);
 }
