@@ -86,11 +86,13 @@ check_format(struct engine *e)
 		return engine_fail(e, SQLITE_ERROR, "this database was made by "
 		    "cr-sqlite %lld; its metadata can't be taken over yet",
 		    number);
-	if (number > FORMAT_NUMBER)
-		return engine_fail(e, SQLITE_ERROR, "this database has format %lld, "
-		    "this program knows up to %d: a newer one is needed", number,
-		    FORMAT_NUMBER);
-	return SQLITE_OK;
+	if (number <= FORMAT_NUMBER)
+		return SQLITE_OK;
+	/* the connection goes on without the engine: it shall do no harm */
+	sqlite3_exec(e->db, "PRAGMA query_only = 1", NULL, NULL, NULL);
+	return engine_fail(e, SQLITE_ERROR, "this database has format %lld, this "
+	    "program knows up to %d: it can only be read here, a newer program is "
+	    "needed to write it", number, FORMAT_NUMBER);
 }
 
 static int
