@@ -20,6 +20,9 @@ cmd_cleanup(struct cli *cli)
 	if (cli->json)
 		cli_json(json_pack("{s:I, s:I}", "pages", (json_int_t)cleaned.pages,
 		    "bytes", (json_int_t)cleaned.bytes));
+	else if (cli->porcelain)
+		printf("%llu\t%llu\n", (unsigned long long)cleaned.pages,
+		    (unsigned long long)cleaned.bytes);
 	else if (cleaned.pages == 0)
 		cli_say(cli, "Nothing to clean up");
 	else

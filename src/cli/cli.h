@@ -40,8 +40,9 @@ struct cli {
 	const char *db_file;    /* never NULL after main's set-up */
 	const char *state_dir;  /* or NULL */
 	const char *ext_file;   /* or NULL */
-	bool json, porcelain, quiet, verbose, progress, color, dry_run;
+	bool json, porcelain, quiet, verbose, progress, color;
 	int timeout_ms;         /* 0: default */
+	const struct cli_verb *group;   /* of which verb is a subverb, or NULL */
 	const struct cli_verb *verb;
 	char **arg;             /* what stands after verb and subverb */
 	int nargs;
@@ -81,6 +82,12 @@ char *cli_safe(const char *text);
 
 /* Prints a JSON document and a newline on stdout, and frees it. */
 void cli_json(json_t *document);
+
+/* The text as it is, or in that colour where --color wants it; to be freed;
+ * never NULL. */
+enum cli_colour { CLI_RED = 31, CLI_GREEN = 32, CLI_YELLOW = 33 };
+char *cli_paint(const struct cli *cli, enum cli_colour colour,
+    const char *text);
 
 /* "8 s ago", "3 min ago", "never" into out. */
 const char *cli_ago(int64_t then_ms, char out[32]);
@@ -136,8 +143,9 @@ int cmd_track(struct cli *cli);
 int cmd_untrack(struct cli *cli);
 int cmd_version(struct cli *cli);
 
-/* help.c: usage of a verb, or of all, on the stream. */
-void cli_print_usage(const struct cli_verb *verb, FILE *to);
+/* help.c: usage of a verb (of a group, or NULL), or of all, on the stream. */
+void cli_print_usage(const struct cli_verb *group, const struct cli_verb *verb,
+    FILE *to);
 void cli_print_verbs(FILE *to);
 
 #endif

@@ -125,8 +125,6 @@ run(struct cli *cli, exchange_function *function, const char *done)
 	ddcp *d;
 	int rc;
 
-	if (cli->dry_run)
-		return cli_usage(cli, "%s has no --dry-run", cli->verb->name);
 	rc = cli_open(cli, false, &d);
 	if (rc != 0)
 		return rc;

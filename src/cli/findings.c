@@ -14,19 +14,27 @@ static const char *const grades[] = {
 int
 cli_on_finding(void *self, const ddcp_finding *f)
 {
+	static const enum cli_colour colours[] = { CLI_GREEN, CLI_GREEN,
+		CLI_YELLOW, CLI_RED };
 	struct cli_findings *v = self;
+	char grade[16];
 	char *text = cli_safe(f->text), *hint = cli_safe(f->hint);
+	char *subject = cli_safe(f->subject), *painted;
 
+	snprintf(grade, sizeof grade, "%-8s", grades[f->grade]);
+	painted = cli_paint(v->cli, colours[f->grade], grade);
 	if (v->array != NULL)
 		json_array_append_new(v->array, json_pack("{s:s, s:s, s:s, s:s, s:s}",
 		    "grade", grades[f->grade], "subject", f->subject, "rule",
 		    f->rule, "text", f->text, "hint", f->hint));
 	else if (v->cli->porcelain)
-		printf("%s\t%s\t%s\n", grades[f->grade], f->subject, f->rule);
+		printf("%s\t%s\t%s\n", grades[f->grade], subject, f->rule);
 	else
-		printf("%-8s %s: %s\n", grades[f->grade], f->subject, text);
+		printf("%s %s: %s\n", painted, subject, text);
 	if (v->array == NULL && !v->cli->porcelain && hint[0] != '\0')
 		printf("         hint: %s\n", hint);
+	free(painted);
+	free(subject);
 	free(text);
 	free(hint);
 	return 0;

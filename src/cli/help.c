@@ -28,7 +28,7 @@ int
 cmd_help(struct cli *cli)
 {
 	const struct cli_verb *v = cli_verbs;
-	const struct cli_verb *found = NULL;
+	const struct cli_verb *found = NULL, *group = NULL;
 	int i;
 
 	if (isatty(STDOUT_FILENO) && show_manual())
@@ -40,11 +40,12 @@ cmd_help(struct cli *cli)
 		if (v->name == NULL)
 			return cli_usage(cli, "'%s' is not a verb of ddcp",
 			    cli->arg[i]);
+		group = found;
 		found = v;
 		v = v->sub;
 	}
 	if (found != NULL)
-		cli_print_usage(found, stdout);
+		cli_print_usage(group, found, stdout);
 	else
 		cli_print_verbs(stdout);
 	return 0;
@@ -60,6 +61,10 @@ cmd_version(struct cli *cli)
 		cli_json(json_pack("{s:s, s:i, s:i, s:i, s:i, s:s}", "ddcp",
 		    v.library, "abi", v.abi, "wire_min", v.wire_min, "wire_max",
 		    v.wire_max, "format", v.format, "sqlite", v.sqlite));
+	else if (cli->porcelain)
+		printf("ddcp\t%s\nabi\t%d\nwire\t%d\t%d\nformat\t%d\n"
+		    "sqlite\t%s\n", v.library, v.abi, v.wire_min, v.wire_max,
+		    v.format, v.sqlite);
 	else
 		printf("ddcp %s (ABI %d, wire %d to %d, format %d, SQLite %s)\n",
 		    v.library, v.abi, v.wire_min, v.wire_max, v.format, v.sqlite);

@@ -18,6 +18,8 @@ report(struct cli *cli, bool already)
 		cli_json(json_pack("{s:s, s:s, s:s, s:b}", "db_file",
 		    ddcp_db_file(d), "state_dir", ddcp_state_dir(d), "address",
 		    address, "already", already));
+	else if (cli->porcelain)
+		printf("%s\t%d\n", address, already);
 	else
 		cli_say(cli, "%s ddcp for %s\naddress %s",
 		    already ? "Already initialized" : "Initialized", cli->db_file,
@@ -62,6 +64,8 @@ cmd_deinit(struct cli *cli)
 	if (rc != 0)
 		return cli_fail(&error);
 	cli_say(cli, "%s is an ordinary SQLite database again", cli->db_file);
+	cli_note(cli, "Initialised again, its rows begin at version 1: edits made "
+	    "until then may lose against older ones of others.");
 	if (!purge)
 		cli_note(cli, "The key is kept; --purge removes it too.");
 	return 0;

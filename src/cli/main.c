@@ -65,7 +65,7 @@ main(int argc, char **argv)
 	if (rc != 0)
 		return -rc;
 	if (help && cli.verb != NULL) {
-		cli_print_usage(cli.verb, stdout);
+		cli_print_usage(cli.group, cli.verb, stdout);
 		return 0;
 	}
 	if (cli.verb == NULL) {

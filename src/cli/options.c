@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { GLOBALS = 12, FIRST_LONG = 256 };
+enum { GLOBALS = 11, FIRST_LONG = 256 };
 
 static const struct cli_option globals[GLOBALS + 1] = {
 	{ "db-file", 'f', "FILE", "the database (DDCP_DB_FILE)" },
@@ -23,7 +23,6 @@ static const struct cli_option globals[GLOBALS + 1] = {
 	{ "quiet", 'q', NULL, "say nothing that was not asked" },
 	{ "verbose", 'v', NULL, "say more" },
 	{ "progress", 0, NULL, "show progress though stderr is no terminal" },
-	{ "dry-run", 0, NULL, "only tell what would be done" },
 	{ "color", 0, "WHEN", "auto, always or never" },
 	{ "help", 'h', NULL, "show usage" },
 	{ NULL, 0, NULL, NULL }
@@ -38,7 +37,8 @@ cli_usage(const struct cli *cli, const char *fmt, ...)
 	va_start(ap, fmt);
 	vfprintf(stderr, fmt, ap);
 	va_end(ap);
-	fprintf(stderr, "\nhint: see \"ddcp help%s%s\"\n",
+	fprintf(stderr, "\nhint: see \"ddcp help%s%s%s%s\"\n",
+	    cli->group ? " " : "", cli->group ? cli->group->name : "",
 	    cli->verb ? " " : "", cli->verb ? cli->verb->name : "");
 	return DDCP_EUSAGE;
 }
@@ -124,10 +124,13 @@ distance(const char *a, const char *b)
 }
 
 static int
-unknown_verb(const struct cli_verb *verbs, const char *word)
+unknown_verb(const struct cli *cli, const struct cli_verb *verbs,
+    const char *word)
 {
+	const char *group = cli->verb != NULL ? cli->verb->name : "";
+	const char *blank = cli->verb != NULL ? " " : "";
 	const struct cli_verb *v, *best = NULL;
-	int d, least = 4;
+	int d, least = (int)strlen(word) < 6 ? 3 : 4;
 
 	for (v = verbs; v->name != NULL; v++) {
 		d = distance(word, v->name);
@@ -136,12 +139,13 @@ unknown_verb(const struct cli_verb *verbs, const char *word)
 			best = v;
 		}
 	}
-	fprintf(stderr, "error: '%s' is not a verb of ddcp\n", word);
+	fprintf(stderr, "error: '%s' is not a verb of ddcp%s%s\n", word, blank,
+	    group);
 	if (best != NULL)
 		fprintf(stderr, "hint: the most similar one is \"%s\"\n",
 		    best->name);
 	else
-		fprintf(stderr, "hint: see \"ddcp help\"\n");
+		fprintf(stderr, "hint: see \"ddcp help%s%s\"\n", blank, group);
 	return DDCP_EUSAGE;
 }
 
@@ -161,8 +165,9 @@ take_verb(struct cli *cli, int *argc, char **argv)
 			if (strcmp(v->name, argv[at]) == 0)
 				break;
 		if (v->name == NULL)
-			return unknown_verb(verbs, argv[at]);
+			return unknown_verb(cli, verbs, argv[at]);
 		drop_word(at, argc, argv);
+		cli->group = cli->verb;
 		cli->verb = v;
 		verbs = v->sub;
 	}
@@ -208,9 +213,8 @@ take_global(struct cli *cli, int index, const char *value, bool *help)
 	case 6: cli->quiet = true; break;
 	case 7: cli->verbose = true; break;
 	case 8: cli->progress = true; break;
-	case 9: cli->dry_run = true; break;
-	case 10: return take_color(cli, value);
-	case 11: *help = true; break;
+	case 9: return take_color(cli, value);
+	case 10: *help = true; break;
 	}
 	return 0;
 }
@@ -333,13 +337,14 @@ cli_parse(struct cli *cli, int argc, char **argv, bool *help)
 	if (rc != 0 || *help || cli->verb == NULL)
 		return rc;
 	if (cli->verb->sub != NULL && cli->verb->run == NULL) {
-		fprintf(stderr, "usage: ddcp %s %s\n", cli->verb->name,
-		    cli->verb->usage);
+		cli_print_usage(NULL, cli->verb, stderr);
 		return DDCP_EUSAGE;
 	}
 	if (cli->nargs < cli->verb->min_args ||
 	    (cli->verb->max_args >= 0 && cli->nargs > cli->verb->max_args))
-		return cli_usage(cli, "%s wants: %s", cli->verb->name,
+		return cli_usage(cli, "%s%s%s wants: %s",
+		    cli->group ? cli->group->name : "", cli->group ? " " : "",
+		    cli->verb->name,
 		    cli->verb->usage[0] ? cli->verb->usage : "no arguments");
 	if ((cli->json || cli->porcelain) && !cli->verb->answers)
 		return cli_usage(cli, "%s has no answer to show as %s",
@@ -374,11 +379,13 @@ print_options(const struct cli_option *o, FILE *to)
 }
 
 void
-cli_print_usage(const struct cli_verb *verb, FILE *to)
+cli_print_usage(const struct cli_verb *group, const struct cli_verb *verb,
+    FILE *to)
 {
 	const struct cli_verb *v;
 
-	fprintf(to, "usage: ddcp %s %s\n%s\n", verb->name, verb->usage,
+	fprintf(to, "usage: ddcp %s%s%s%s%s\n%s\n", group ? group->name : "",
+	    group ? " " : "", verb->name, verb->usage[0] ? " " : "", verb->usage,
 	    verb->about);
 	for (v = verb->sub; v != NULL && v->name != NULL; v++)
 		fprintf(to, "  %-8s %-22s %s\n", v->name, v->usage, v->about);

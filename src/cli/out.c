@@ -36,6 +36,22 @@ cli_safe(const char *text)
 	return out;
 }
 
+char *
+cli_paint(const struct cli *cli, enum cli_colour colour, const char *text)
+{
+	char *out;
+
+	if (!cli->color)
+		out = strdup(text);
+	else if (asprintf(&out, "\x1b[%dm%s\x1b[0m", (int)colour, text) < 0)
+		out = NULL;
+	if (out == NULL) {
+		fputs("error: out of memory\n", stderr);
+		exit(-DDCP_EFATAL);
+	}
+	return out;
+}
+
 int
 cli_fail(const ddcp_error *error)
 {

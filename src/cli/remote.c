@@ -22,6 +22,8 @@ name_a_key(struct cli *cli, name_function *function)
 	else if (cli->json)
 		cli_json(json_pack("{s:s, s:b}", "name", cli->arg[0], "already",
 		    already));
+	else if (cli->porcelain)
+		printf("%s\t%d\n", cli->arg[0], already);
 	else
 		cli_say(cli, "%s%s: may pull from this database, and its changes and "
 		    "those it hands on are accepted", already ? "already " : "",
@@ -137,23 +139,28 @@ static int
 show_one(void *self, const ddcp_remote *r)
 {
 	struct cli *cli = self;
-	char ago[32];
+	char ago[32], count[48];
 	char *error;
 
 	if (cli->json) {
 		cli_json(cli_remote_json(r));
 		return 0;
 	}
+	if (cli->porcelain) {
+		printf("%s\t%s\t%s\n", r->name, r->address, r->place);
+		return 0;
+	}
 	printf("%s\n  address     %s\n", r->name, r->address);
 	if (r->place[0])
 		printf("  place       %s\n", r->place);
+	printf("  pulled      %s\n", r->pulled ? "yes" : "never");
 	printf("  automerge   %s\n", r->automerge ? "yes" : "no");
 	printf("  ahead       %llu\n", (unsigned long long)r->ahead);
 	if (r->behind_known)
 		printf("  behind      %llu\n", (unsigned long long)r->behind);
 	if (r->held_transactions)
-		printf("  fetched     %llu transactions, not merged\n",
-		    (unsigned long long)r->held_transactions);
+		printf("  fetched     %s, not merged\n",
+		    cli_count(r->held_transactions, "transaction", count));
 	printf("  seen        %s%s%s\n", cli_ago(r->last_contact_ms, ago),
 	    r->last_path[0] ? " at " : "", r->last_path);
 	if (r->last_error[0]) {

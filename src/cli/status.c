@@ -49,13 +49,17 @@ stand(const ddcp_remote *r, char *out, size_t max)
 static void
 remote_line(const struct cli *cli, const ddcp_remote *r)
 {
-	char where[96], ago[32], a[48], b[48];
-	char *error;
+	char where[96], padded[96], ago[32], a[48], b[48];
+	char *error, *painted;
 
 	stand(r, where, sizeof where);
-	printf("  %-10s %-24s %-28s seen %s\n", r->name, where,
+	snprintf(padded, sizeof padded, "%-24s", where);
+	painted = cli_paint(cli, strcmp(where, "up to date") == 0 ? CLI_GREEN :
+	    CLI_YELLOW, padded);
+	printf("  %-10s %s %-28s seen %s\n", r->name, painted,
 	    r->last_path[0] ? r->last_path : "-",
 	    cli_ago(r->last_contact_ms, ago));
+	free(painted);
 	if (r->held_transactions > 0)
 		printf("             %s, %s fetched, not merged: use \"ddcp merge "
 		    "%s\"\n", cli_count(r->held_transactions, "transaction", a),

@@ -57,9 +57,26 @@ list_tables(struct cli *cli, ddcp *d)
 	return rc;
 }
 
+static void
+say_tracked(struct cli_findings *v, const char *table, bool already)
+{
+	char *name = cli_safe(table);
+
+	if (v->array != NULL)
+		json_array_append_new(v->array, json_pack("{s:s, s:b, s:b}",
+		    "table", table, "tracked", true, "already", already));
+	else if (v->cli->porcelain)
+		list_table(v, table, true);
+	else
+		cli_say(v->cli, "%s%s is replicated", already ? "already: " : "",
+		    name);
+	free(name);
+}
+
 int
 cmd_track(struct cli *cli)
 {
+	struct cli_findings said = { cli, NULL };
 	struct cli_findings v = { cli, NULL };
 	ddcp_error error = { 0 };
 	bool already;
@@ -70,17 +87,20 @@ cmd_track(struct cli *cli)
 		return rc;
 	if (cli->nargs == 0)
 		rc = list_tables(cli, d);
+	else if (cli->json)
+		said.array = json_array();
 	for (i = 0; i < cli->nargs && rc == 0; i++) {
 		rc = ddcp_track(d, cli->arg[i], &already, &error);
 		if (rc != 0) {
 			cli_fail(&error);
 			break;
 		}
-		cli_say(cli, "%s%s is replicated", already ? "already: " : "",
-		    cli->arg[i]);
-		if (!already && !cli->quiet)
+		say_tracked(&said, cli->arg[i], already);
+		if (!already && !cli->quiet && !cli->json && !cli->porcelain)
 			ddcp_check(d, cli->arg[i], cli_on_finding, &v, &error);
 	}
+	if (said.array != NULL)
+		cli_json(said.array);
 	ddcp_close(d);
 	return rc;
 }
@@ -89,19 +109,25 @@ int
 cmd_untrack(struct cli *cli)
 {
 	ddcp_error error = { 0 };
+	char *name;
 	ddcp *d;
 	int i, rc = cli_open(cli, false, &d);
 
 	if (rc != 0)
 		return rc;
 	for (i = 0; i < cli->nargs && rc == 0; i++) {
+		name = cli_safe(cli->arg[i]);
 		rc = ddcp_untrack(d, cli->arg[i], &error);
 		if (rc != 0)
 			cli_fail(&error);
 		else
 			cli_say(cli, "%s is not replicated any more; its rows stay",
-			    cli->arg[i]);
+			    name);
+		free(name);
 	}
+	if (rc == 0)
+		cli_note(cli, "Replicated again, its rows begin at version 1: "
+		    "edits made until then may lose against older ones of others.");
 	ddcp_close(d);
 	return rc;
 }
