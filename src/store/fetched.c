@@ -9,7 +9,8 @@
 
 /* -- may it be merged? ---------------------------------------------------------- */
 
-/* The database is the one that asked, and not an older copy of it. */
+/* The database is the one that asked, and not an older copy of it; and the
+ * pages are there. */
 static int
 same_database(struct store *s, const struct run *r, bool *same,
     struct err *err)
@@ -18,7 +19,7 @@ same_database(struct store *s, const struct run *r, bool *same,
 	uint64_t common;
 	int rc;
 
-	*same = memcmp(r->database, s->id.database,
+	*same = !r->lost && memcmp(r->database, s->id.database,
 	    sizeof r->database) == 0;
 	if (!*same || e.version == 0)
 		return 0;
@@ -143,7 +144,6 @@ struct step {
 	struct run *run;
 	const struct merge_limits *limits;
 	struct store_result *result;
-	sqlite3_stmt *pages;
 	struct merge merge;
 	bool open;              /* a transaction is */
 	uint64_t transactions, rows;    /* in it */
@@ -175,9 +175,6 @@ step_end(struct step *t, int64_t seq, int rc, struct err *err)
 		return rc;
 	t->result->transactions += t->transactions;
 	t->result->rows += t->rows;
-	/* The statement must let go of the page before it can be deleted. */
-	if (t->pages != NULL)
-		sqlite3_reset(t->pages);
 	return seq > 0 ? inbox_remove_pages(t->s, t->run->id, seq, err) : 0;
 }
 
@@ -247,8 +244,7 @@ merge_run(struct store *s, int64_t remote, struct run *r,
 	int rc = 0;
 
 	while (rc == 0 && done < r->whole) {
-		rc = inbox_page(s, r->id, done, &t.pages, &seq, &page, &len,
-		    err);
+		rc = inbox_page(s, r->id, done, &seq, &page, &len, err);
 		if (rc != 0 || seq == 0 || seq > r->whole)
 			break;
 		rc = step_page(&t, seq, page, len, err);
@@ -258,7 +254,6 @@ merge_run(struct store *s, int64_t remote, struct run *r,
 	if (rc == 0)
 		rc = step_complete(&t, err);
 	rc = step_end(&t, done, rc, err);
-	sqlite3_finalize(t.pages);
 	/* Pages that were merged in an earlier life. */
 	if (rc == 0 && done > 0)
 		rc = inbox_remove_pages(s, r->id, done, err);
@@ -309,6 +304,7 @@ fetched_merge(struct store *s, int64_t remote,
 		rc = take_place(s, remote, &r, &fits, err);
 		if (rc == 0 && !fits) {
 			rc = drop_from(s, key, r.id, err);
+			left->dropped = true;
 			break;
 		}
 		if (rc == 0)

@@ -9,16 +9,18 @@
 #include <unistd.h>
 
 #include "base/rd.h"
+#include "store/spool.h"
 #include "store/sql.h"
 #include "store/store_private.h"
 
-enum { INBOX_NUMBER = 1 };
+enum { INBOX_NUMBER = 2 };
 
 static const char file_name[] = "inbox.db";
 
 struct inbox {
 	sqlite3 *db;
 	sqlite3_stmt *add;
+	struct spool spool;
 };
 
 static const char tables[] =
@@ -29,16 +31,16 @@ static const char tables[] =
     "CREATE INDEX run_remote ON run(remote);"
     "CREATE TABLE page(run INTEGER NOT NULL, seq INTEGER NOT NULL,"
     " inside INTEGER NOT NULL, transactions INTEGER NOT NULL,"
-    " rows INTEGER NOT NULL, bytes INTEGER NOT NULL, data BLOB NOT NULL);"
-    "CREATE UNIQUE INDEX page_run ON page(run, seq, inside, transactions,"
-    " rows, bytes);"
+    " rows INTEGER NOT NULL, bytes INTEGER NOT NULL, upto INTEGER NOT NULL,"
+    " hash BLOB NOT NULL, PRIMARY KEY(run, seq)) WITHOUT ROWID;"
+    "CREATE INDEX page_upto ON page(upto);"
     "CREATE TABLE part(remote BLOB PRIMARY KEY, hash BLOB NOT NULL,"
     " total INTEGER NOT NULL, raw INTEGER NOT NULL,"
     " zipped INTEGER NOT NULL, have INTEGER NOT NULL) WITHOUT ROWID;"
     "CREATE TABLE piece(id INTEGER PRIMARY KEY, remote BLOB NOT NULL,"
     " at INTEGER NOT NULL, data BLOB NOT NULL);"
     "CREATE UNIQUE INDEX piece_at ON piece(remote, at);"
-    "PRAGMA user_version = 1;"
+    "PRAGMA user_version = 2;"
     "COMMIT;";
 
 /* -- opening ---------------------------------------------------------------- */
@@ -99,6 +101,7 @@ remove_file(struct store *s)
 	unlinkat(s->dir, "inbox.db", 0);
 	unlinkat(s->dir, "inbox.db-wal", 0);
 	unlinkat(s->dir, "inbox.db-shm", 0);
+	spool_remove(s->dir);
 }
 
 int
@@ -112,6 +115,7 @@ inbox_open(struct store *s, struct err *err)
 	i = calloc(1, sizeof *i);
 	if (i == NULL)
 		return err_nomem(err);
+	spool_init(&i->spool, s->dir);
 	rc = open_file(s, &i->db, err);
 	if (rc == E_FATAL) {
 		sqlite3_close(i->db);
@@ -133,12 +137,12 @@ inbox_close(struct inbox *i)
 		return;
 	sqlite3_finalize(i->add);
 	sqlite3_close(i->db);
+	spool_clear(&i->spool);
 	free(i);
 }
 
-/* Opens it if the file is there: reading makes none. */
-static int
-open_if_there(struct store *s, bool *there, struct err *err)
+int
+inbox_open_if_there(struct store *s, bool *there, struct err *err)
 {
 	*there = s->inbox != NULL ||
 	    faccessat(s->dir, file_name, F_OK, 0) == 0;
@@ -189,18 +193,31 @@ inbox_begin(struct store *s, const uint8_t key[static KEY_LEN],
 	return rc;
 }
 
+/* Behind all pages that wait, of any run. */
+static int
+spool_end(struct inbox *i, int64_t *at, struct err *err)
+{
+	return sql_int(i->db, at, err,
+	    "SELECT coalesce(max(upto), 0) FROM page", "");
+}
+
 static int
 insert_page(struct store *s, int64_t run, const uint8_t *page, size_t len,
     const struct arrival *a, struct err *err)
 {
+	uint8_t hash[SPOOL_HASH_LEN];
 	struct inbox *i = s->inbox;
+	int64_t at = 0;
 	bool row;
-	int rc = 0;
+	int rc;
 
-	if (i->add == NULL)
+	rc = spool_end(i, &at, err);
+	if (rc == 0)
+		rc = spool_write(&i->spool, at, page, len, hash, err);
+	if (rc == 0 && i->add == NULL)
 		rc = sql_open(i->db, &i->add, err, "INSERT INTO page VALUES(?1, "
 		    "coalesce((SELECT max(seq) FROM page WHERE run = ?1), 0) + 1, "
-		    "?2, ?3, ?4, ?5, ?6)", "");
+		    "?2, ?3, ?4, ?5, ?6, ?7)", "");
 	if (rc != 0)
 		return rc;
 	sqlite3_bind_int64(i->add, 1, run);
@@ -208,7 +225,8 @@ insert_page(struct store *s, int64_t run, const uint8_t *page, size_t len,
 	sqlite3_bind_int64(i->add, 3, (int64_t)a->transactions);
 	sqlite3_bind_int64(i->add, 4, (int64_t)a->rows);
 	sqlite3_bind_int64(i->add, 5, (int64_t)len);
-	sqlite3_bind_blob64(i->add, 6, page, len, SQLITE_STATIC);
+	sqlite3_bind_int64(i->add, 6, at + (int64_t)len);
+	sqlite3_bind_blob(i->add, 7, hash, sizeof hash, SQLITE_STATIC);
 	rc = sql_next(i->add, &row, err);
 	sqlite3_reset(i->add);
 	sqlite3_clear_bindings(i->add);
@@ -264,10 +282,12 @@ inbox_end(struct store *s, int64_t run, const struct asked *asked,
 }
 
 static int
-read_run(sqlite3_stmt *stmt, struct run *out, struct err *err)
+read_run(struct inbox *i, sqlite3_stmt *stmt, struct run *out,
+    struct err *err)
 {
 	uint8_t own[OWN_LEN];
 	struct rd r;
+	int64_t size;
 	int rc;
 
 	out->id = sqlite3_column_int64(stmt, 0);
@@ -285,6 +305,9 @@ read_run(sqlite3_stmt *stmt, struct run *out, struct err *err)
 	if (rc == 0 && out->ended)
 		rc = inbox_decode_end(sqlite3_column_blob(stmt, 4),
 		    (size_t)sqlite3_column_bytes(stmt, 4), &out->end, err);
+	if (rc == 0)
+		rc = spool_size(&i->spool, &size, err);
+	out->lost = rc == 0 && sqlite3_column_int64(stmt, 7) > size;
 	return rc;
 }
 
@@ -297,52 +320,77 @@ inbox_run(struct store *s, const uint8_t key[static KEY_LEN], int64_t after,
 	int rc;
 
 	memset(out, 0, sizeof *out);
-	rc = open_if_there(s, &there, err);
+	rc = inbox_open_if_there(s, &there, err);
 	if (rc != 0 || !there)
 		return rc;
 	rc = sql_open(s->inbox->db, &stmt, err, "SELECT id, database, own, "
 	    "asked, ended, (SELECT max(seq) FROM page WHERE run = id), "
-	    "(SELECT max(seq) FROM page WHERE run = id AND NOT inside) "
-	    "FROM run WHERE remote = ?1 AND id > ?2 ORDER BY id LIMIT 1", "bi",
+	    "(SELECT max(seq) FROM page WHERE run = id AND NOT inside), "
+	    "(SELECT max(upto) FROM page WHERE run = id) FROM run WHERE remote = ?1 AND id > ?2 ORDER BY id LIMIT 1", "bi",
 	    key, (size_t)KEY_LEN, after);
 	if (rc == 0)
 		rc = sql_next(stmt, &row, err);
 	if (rc == 0 && row)
-		rc = read_run(stmt, out, err);
+		rc = read_run(s->inbox, stmt, out, err);
 	sqlite3_finalize(stmt);
 	return rc;
 }
 
 int
-inbox_page(struct store *s, int64_t run, int64_t after, sqlite3_stmt **stmt,
-    int64_t *seq, const uint8_t **page, size_t *len, struct err *err)
+inbox_page(struct store *s, int64_t run, int64_t after, int64_t *seq,
+    const uint8_t **page, size_t *len, struct err *err)
 {
+	uint8_t hash[SPOOL_HASH_LEN];
+	sqlite3_stmt *stmt;
+	int64_t upto = 0;
 	bool row = false;
-	int rc = 0;
+	int rc;
 
 	*seq = 0;
-	if (*stmt == NULL)
-		rc = sql_open(s->inbox->db, stmt, err, "SELECT seq, data FROM "
-		    "page WHERE run = ?1 AND seq > ?2 ORDER BY seq LIMIT 1", "");
-	if (rc != 0)
-		return rc;
-	sqlite3_reset(*stmt);
-	sqlite3_bind_int64(*stmt, 1, run);
-	sqlite3_bind_int64(*stmt, 2, after);
-	rc = sql_next(*stmt, &row, err);
+	rc = sql_open(s->inbox->db, &stmt, err, "SELECT seq, bytes, upto, hash "
+	    "FROM page WHERE run = ?1 AND seq > ?2 ORDER BY seq LIMIT 1", "ii",
+	    run, after);
+	if (rc == 0)
+		rc = sql_next(stmt, &row, err);
 	if (rc == 0 && row) {
-		*seq = sqlite3_column_int64(*stmt, 0);
-		*page = sqlite3_column_blob(*stmt, 1);
-		*len = (size_t)sqlite3_column_bytes(*stmt, 1);
+		*seq = sqlite3_column_int64(stmt, 0);
+		*len = (size_t)sqlite3_column_int64(stmt, 1);
+		upto = sqlite3_column_int64(stmt, 2);
+		sql_column(stmt, 3, hash, sizeof hash);
 	}
+	sqlite3_finalize(stmt);
+	if (rc == 0 && row)
+		rc = spool_read(&s->inbox->spool, upto - (int64_t)*len, *len,
+		    hash, page, err);
 	return rc;
+}
+
+/* -- removing ----------------------------------------------------------------- */
+
+/* Ends a transaction that removes pages: their space goes before others, who
+ * wait for it, can add any. */
+static int
+end_removal(struct inbox *i, int rc, struct err *err)
+{
+	int64_t at = 0;
+
+	if (rc == 0)
+		rc = spool_end(i, &at, err);
+	if (rc == 0)
+		spool_cut(&i->spool, at);
+	return sql_end(i->db, rc, err);
 }
 
 int
 inbox_remove_pages(struct store *s, int64_t run, int64_t seq, struct err *err)
 {
-	return sql_do(s->inbox->db, err,
+	int rc = sql_begin(s->inbox->db, err);
+
+	if (rc != 0)
+		return rc;
+	rc = sql_do(s->inbox->db, err,
 	    "DELETE FROM page WHERE run = ?1 AND seq <= ?2", "ii", run, seq);
+	return end_removal(s->inbox, rc, err);
 }
 
 static int
@@ -361,7 +409,7 @@ inbox_remove_run(struct store *s, int64_t run, struct err *err)
 {
 	int rc = sql_begin(s->inbox->db, err);
 
-	return rc != 0 ? rc : sql_end(s->inbox->db, remove_run(s, run, err),
+	return rc != 0 ? rc : end_removal(s->inbox, remove_run(s, run, err),
 	    err);
 }
 
@@ -388,12 +436,12 @@ inbox_forget(struct store *s, const uint8_t key[static KEY_LEN],
     struct err *err)
 {
 	bool there;
-	int rc = open_if_there(s, &there, err);
+	int rc = inbox_open_if_there(s, &there, err);
 
 	if (rc != 0 || !there)
 		return rc;
 	rc = sql_begin(s->inbox->db, err);
-	return rc != 0 ? rc : sql_end(s->inbox->db, forget(s, key, err), err);
+	return rc != 0 ? rc : end_removal(s->inbox, forget(s, key, err), err);
 }
 
 int
@@ -405,7 +453,7 @@ inbox_held(struct store *s, const uint8_t key[static KEY_LEN],
 	int rc;
 
 	*transactions = *rows = 0;
-	rc = open_if_there(s, &there, err);
+	rc = inbox_open_if_there(s, &there, err);
 	if (rc != 0 || !there)
 		return rc;
 	rc = sql_open(s->inbox->db, &stmt, err, "SELECT sum(transactions), "
@@ -420,8 +468,6 @@ inbox_held(struct store *s, const uint8_t key[static KEY_LEN],
 	sqlite3_finalize(stmt);
 	return rc;
 }
-
-/* -- cleaning up ----------------------------------------------------------------- */
 
 static int
 remove_all(struct store *s, struct err *err)
@@ -445,7 +491,7 @@ inbox_count(struct store *s, bool remove, uint64_t *pages, uint64_t *bytes,
 	int rc;
 
 	*pages = *bytes = 0;
-	rc = open_if_there(s, &there, err);
+	rc = inbox_open_if_there(s, &there, err);
 	if (rc != 0 || !there)
 		return rc;
 	rc = sql_open(s->inbox->db, &stmt, err, "SELECT "
@@ -463,7 +509,7 @@ inbox_count(struct store *s, bool remove, uint64_t *pages, uint64_t *bytes,
 		return rc;
 	rc = sql_begin(s->inbox->db, err);
 	if (rc == 0)
-		rc = sql_end(s->inbox->db, remove_all(s, err), err);
+		rc = end_removal(s->inbox, remove_all(s, err), err);
 	/* Gives the space back to the disk. */
 	if (rc == 0)
 		rc = sql_do(s->inbox->db, err, "VACUUM", "");

@@ -2,7 +2,8 @@
 /*
  * inbox.h - pages that wait: fetched and not merged, or parts of a
  * transaction that is too large for memory; and pieces of large pages.  They
- * lie in inbox.db in the state directory, which may be lost at any time (R23).
+ * lie in the state directory, in inbox.db and (bytes of pages, see spool.h)
+ * inbox.pages, which may be lost at any time (R23).
  *
  * A *run* is what one pull asked for and the pages it got, in order.  Whether
  * it still fits the database is fetched.c's business.
@@ -23,6 +24,8 @@ struct run {
 	struct store_entry own; /* own entry when it began */
 	int64_t last;           /* number of its last page; 0: none */
 	int64_t whole;          /* of the last that ends a transaction */
+	bool lost;              /* pages of it are gone from the disk */
+	bool dropped;           /* see fetched_merge */
 	bool ended;             /* END came */
 	struct store_end end;
 };
@@ -31,6 +34,9 @@ void run_clear(struct run *r);
 /* Opens or makes it.  One that is damaged is replaced by an empty one. */
 int inbox_open(struct store *s, struct err *err);
 void inbox_close(struct inbox *i);
+
+/* Opens it if the file is there: reading makes none. */
+int inbox_open_if_there(struct store *s, bool *there, struct err *err);
 
 /* Its connection, once it is open. */
 sqlite3 *inbox_handle(struct store *s);
@@ -53,11 +59,9 @@ int inbox_run(struct store *s, const uint8_t key[static KEY_LEN],
     int64_t after, struct run *out, struct err *err);
 
 /* The first page after number `after` (0: the first); *seq = 0 if there is
- * none.  *page is valid until *stmt, which is made if NULL, is used again
- * or finalised. */
-int inbox_page(struct store *s, int64_t run, int64_t after,
-    sqlite3_stmt **stmt, int64_t *seq, const uint8_t **page, size_t *len,
-    struct err *err);
+ * none.  *page is valid until the next call.  E_INTEGRITY: it is damaged. */
+int inbox_page(struct store *s, int64_t run, int64_t after, int64_t *seq,
+    const uint8_t **page, size_t *len, struct err *err);
 
 /* Removes pages up to that number. */
 int inbox_remove_pages(struct store *s, int64_t run, int64_t seq,

@@ -25,12 +25,12 @@ inbox_part(struct store *s, const uint8_t key[static KEY_LEN],
     struct part *out, struct err *err)
 {
 	sqlite3_stmt *stmt;
-	bool row = false;
+	bool there, row = false;
 	int rc;
 
 	memset(out, 0, sizeof *out);
-	rc = inbox_open(s, err);
-	if (rc != 0)
+	rc = inbox_open_if_there(s, &there, err);
+	if (rc != 0 || !there)
 		return rc;
 	rc = sql_open(inbox_handle(s), &stmt, err, "SELECT hash, total, raw, "
 	    "zipped, have FROM part WHERE remote = ?1", "b", key,
@@ -63,9 +63,13 @@ int
 inbox_part_begin(struct store *s, const uint8_t key[static KEY_LEN],
     const struct part *p, struct err *err)
 {
-	sqlite3 *db = inbox_handle(s);
-	int rc = sql_begin(db, err);
+	sqlite3 *db;
+	int rc = inbox_open(s, err);
 
+	if (rc != 0)
+		return rc;
+	db = inbox_handle(s);
+	rc = sql_begin(db, err);
 	if (rc != 0)
 		return rc;
 	rc = remove_part(db, key, err);

@@ -184,7 +184,12 @@ merge_staged(struct store_pull *p, struct err *err)
 
 	rc = fetched_merge(p->s, p->remote, p->key, &p->limits, &left,
 	    &p->result, err);
+	if (rc == 0 && left.dropped)
+		rc = err_set(err, E_INTEGRITY, "pull again", "the changes that "
+		    "waited in the inbox don't fit the database any more");
 	run_clear(&left);
+	/* Then nothing that follows may move the cursor. */
+	p->failed = rc != 0;
 	if (rc == 0)
 		p->run = 0;
 	return rc;

@@ -279,7 +279,7 @@ void
 statedir_remove(const char *path, int dir, bool key_too)
 {
 	static const char *const names[] = { "note", "inbox.db",
-		"inbox.db-wal", "inbox.db-shm", "inbox.db-journal",
+		"inbox.db-wal", "inbox.db-shm", "inbox.db-journal", "inbox.pages",
 		"control" };
 	size_t i;
 

@@ -447,7 +447,7 @@ static UNUSED void
 copy_state(const char *from, const char *to)
 {
 	static const char *const names[] = { "key", "note", "inbox.db",
-		"inbox.db-wal" };
+		"inbox.db-wal", "inbox.pages" };
 	char a[SITE_PATH_MAX + 32], b[SITE_PATH_MAX + 32];
 	size_t i;
 
