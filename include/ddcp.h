@@ -76,6 +76,8 @@ DDCP_API const char *ddcp_extension_path(void);
 typedef struct ddcp_options {
 	const char *db_file;
 	const char *state_dir;    /* NULL: .ddcp/<file name>/ beside the file */
+	const char *config_file;  /* settings for all of a user's databases:
+	                             lines KEY = VALUE; NULL: none */
 	bool readonly;
 	int timeout_ms;           /* for locks and peers; 0: 10,000 */
 } ddcp_options;
@@ -336,6 +338,7 @@ typedef struct ddcp_setting {
 	const char *value;
 	const char *about;        /* one line */
 	bool is_default;
+	const char *origin;       /* "database", "user" (config_file), "default" */
 } ddcp_setting;
 
 DDCP_API int ddcp_config_each(ddcp *d, const char *key,

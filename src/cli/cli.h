@@ -40,6 +40,7 @@ struct cli {
 	const char *db_file;    /* never NULL after main's set-up */
 	const char *state_dir;  /* or NULL */
 	const char *ext_file;   /* or NULL */
+	const char *config_file;        /* of the user, or NULL */
 	bool json, porcelain, quiet, verbose, progress, color;
 	int timeout_ms;         /* 0: default */
 	const struct cli_verb *group;   /* of which verb is a subverb, or NULL */

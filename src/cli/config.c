@@ -5,23 +5,28 @@
 struct shown {
 	struct cli *cli;
 	json_t *object;
-	bool value_only;
+	bool value_only, origin;
 };
 
 static int
 show(void *self, const ddcp_setting *s)
 {
 	struct shown *v = self;
+	const char *origin = v->origin ? s->origin : "";
+	const char *tab = v->origin ? "\t" : "";
 
-	if (v->object != NULL)
+	if (v->object != NULL && v->origin)
+		json_object_set_new(v->object, s->key, json_pack("{s:s, s:s}",
+		    "value", s->value, "origin", s->origin));
+	else if (v->object != NULL)
 		json_object_set_new(v->object, s->key, json_string(s->value));
 	else if (v->value_only)
-		puts(s->value);
+		printf("%s%s%s\n", origin, tab, s->value);
 	else if (v->cli->porcelain)
-		printf("%s\t%s\n", s->key, s->value);
+		printf("%s%s%s\t%s\n", origin, tab, s->key, s->value);
 	else
-		printf("%-20s %-16s %s%s\n", s->key, s->value, s->about,
-		    s->is_default ? " (default)" : "");
+		printf("%-9s %-18s %-10s %s\n", s->origin, s->key, s->value,
+		    s->about);
 	return 0;
 }
 
@@ -29,7 +34,8 @@ int
 cmd_config(struct cli *cli)
 {
 	bool unset = cli_given(cli, "unset") != NULL;
-	struct shown v = { cli, NULL, cli->nargs == 1 };
+	struct shown v = { cli, NULL, cli->nargs == 1,
+		cli_given(cli, "show-origin") != NULL };
 	ddcp_error error = { 0 };
 	ddcp *d;
 	int rc;

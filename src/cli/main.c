@@ -25,6 +25,22 @@ from_environment(const char *prefixed)
 	return value != NULL && *value != '\0' ? value : NULL;
 }
 
+/* $XDG_CONFIG_HOME/ddcp/config, which is ~/.config/ddcp/config by default. */
+static const char *
+user_config(void)
+{
+	static char file[PATH_MAX];
+	const char *dir = getenv("XDG_CONFIG_HOME"), *home = getenv("HOME");
+	int n = 0;
+
+	/* by the rules of that variable, what is no full path does not count */
+	if (dir != NULL && dir[0] == '/')
+		n = snprintf(file, sizeof file, "%s/ddcp/config", dir);
+	else if (home != NULL && home[0] == '/')
+		n = snprintf(file, sizeof file, "%s/.config/ddcp/config", home);
+	return n > 0 && n < (int)sizeof file ? file : NULL;
+}
+
 /* The database whose state directory is the only one in ./.ddcp, else
  * ddcp.db. */
 static const char *
@@ -53,6 +69,7 @@ main(int argc, char **argv)
 		.db_file = from_environment("DDCP_DB_FILE"),
 		.state_dir = from_environment("DDCP_STATE_DIR"),
 		.ext_file = from_environment("DDCP_EXT_FILE"),
+		.config_file = user_config(),
 		.progress = isatty(STDERR_FILENO),
 		.color = isatty(STDOUT_FILENO) && getenv("NO_COLOR") == NULL,
 	};

@@ -145,7 +145,8 @@ ddcp_options
 cli_open_options(const struct cli *cli)
 {
 	return (ddcp_options){ .db_file = cli->db_file,
-		.state_dir = cli->state_dir, .timeout_ms = cli->timeout_ms };
+		.state_dir = cli->state_dir, .config_file = cli->config_file,
+		.timeout_ms = cli->timeout_ms };
 }
 
 int

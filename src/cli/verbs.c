@@ -36,8 +36,9 @@ static const struct cli_option status_options[] = {
 };
 
 static const struct cli_option config_options[] = {
-	{ "unset", 0, NULL, "back to the default" },
+	{ "unset", 0, NULL, "take it out of the database" },
 	{ "list", 0, NULL, "show every setting" },
+	{ "show-origin", 0, NULL, "and where it stands: database, user, default" },
 	{ NULL, 0, NULL, NULL }
 };
 

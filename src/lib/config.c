@@ -13,10 +13,17 @@ struct config_walk {
 
 static int
 show_setting(void *self, const char *key, const char *value,
-    const char *about, bool is_default)
+    const char *about, enum store_origin origin)
 {
+	static const char *const origins[] = {
+		[STORE_DEFAULT] = "default",
+		[STORE_USER] = "user",
+		[STORE_DATABASE] = "database",
+	};
 	struct config_walk *w = self;
-	ddcp_setting s = { key, value, about, is_default };
+	ddcp_setting s = { .key = key, .value = value, .about = about,
+		.is_default = origin == STORE_DEFAULT,
+		.origin = origins[origin] };
 
 	if (w->key != NULL && strcmp(w->key, key) != 0)
 		return 0;

@@ -61,7 +61,8 @@ static struct store_open
 open_how(const ddcp_options *o)
 {
 	return (struct store_open){ .db_file = o->db_file,
-		.state_dir = o->state_dir, .readonly = o->readonly,
+		.state_dir = o->state_dir, .config_file = o->config_file,
+		.readonly = o->readonly,
 		.busy_ms = or_default(o->timeout_ms) };
 }
 

@@ -90,10 +90,9 @@ static bool
 is_discovery_on(struct store *store)
 {
 	char value[8];
-	bool is_default;
 
 	return store_config_get(store, "network.discovery", value, sizeof value,
-	    &is_default, NULL) != 0 || strcmp(value, "no") != 0;
+	    NULL) != 0 || strcmp(value, "no") != 0;
 }
 
 int

@@ -135,11 +135,10 @@ listen_at(struct serve *s, struct err *err)
 	char configured[PLACE_MAX] = "", actual[PLACE_MAX];
 	const char *place = s->options.listen;
 	uint8_t key[KEY_LEN];
-	bool is_default;
 	int rc;
 
 	if (place == NULL && store_config_get(s->store, "network.listen",
-	    configured, sizeof configured, &is_default, NULL) == 0
+	    configured, sizeof configured, NULL) == 0
 	    && configured[0] != '\0')
 		place = configured;
 	rc = s->node.net->backend->listen(s->node.net, place, actual, on_accept,

@@ -1,7 +1,13 @@
 // SPDX-License-Identifier: MPL-2.0
-/* config.c - settings: one table says which there are. */
+/*
+ * config.c - settings: one table says which there are.  A value stands in the
+ * database, else in the user's file, which concerns all of his databases, else
+ * here.
+ */
 #include "store/config.h"
 
+#include <ctype.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,7 +15,7 @@
 #include "store/sql.h"
 #include "store/store_private.h"
 
-enum { VALUE_MAX = 512 };
+enum { VALUE_MAX = 512, LINE_MAX_LEN = 1024 };
 
 static bool
 is_place(const char *value)
@@ -70,10 +76,114 @@ find(const char *key, struct err *err)
 	return NULL;
 }
 
+static bool
+fits(const struct setting *c, const char *value)
+{
+	return strlen(value) < VALUE_MAX && c->check(value);
+}
+
+/* -- the user's file ------------------------------------------------------- */
+
+struct config {
+	char *value[SETTINGS];  /* NULL: not there */
+};
+
+/* The text without blanks around it. */
+static char *
+trim(char *text)
+{
+	size_t n;
+
+	while (isspace((unsigned char)*text))
+		text++;
+	n = strlen(text);
+	while (n > 0 && isspace((unsigned char)text[n - 1]))
+		text[--n] = '\0';
+	return text;
+}
+
+static int
+take_line(struct config *c, char *line, const char *file, unsigned number,
+    struct err *err)
+{
+	const struct setting *s;
+	char *key = trim(line), *value = strchr(key, '=');
+	char **at;
+
+	if (*key == '\0' || *key == '#')
+		return 0;
+	if (value == NULL)
+		return err_set(err, E_USAGE, "write KEY = VALUE",
+		    "line %u of %s is no setting", number, file);
+	*value++ = '\0';
+	key = trim(key);
+	value = trim(value);
+	s = find(key, NULL);
+	if (s == NULL)
+		return err_set(err, E_USAGE, "take it out; \"ddcp help config\" "
+		    "tells how to see those there are", "line %u of %s: there is "
+		    "no setting \"%s\"", number, file, key);
+	if (!fits(s, value))
+		return err_set(err, E_USAGE, s->form, "line %u of %s: %s can't be "
+		    "\"%s\"", number, file, key, value);
+	at = &c->value[s - settings];
+	free(*at);
+	*at = strdup(value);
+	return *at != NULL ? 0 : err_nomem(err);
+}
+
+int
+config_read(const char *file, struct config **out, struct err *err)
+{
+	FILE *f = file != NULL ? fopen(file, "re") : NULL;
+	char line[LINE_MAX_LEN];
+	unsigned number = 0;
+	int rc = 0;
+
+	*out = NULL;
+	if (f == NULL && file != NULL && errno != ENOENT && errno != ENOTDIR)
+		return err_set(err, E_FATAL, "check its permissions",
+		    "can't read %s: %s", file, strerror(errno));
+	if (f == NULL)
+		return 0;
+	*out = calloc(1, sizeof **out);
+	if (*out == NULL)
+		rc = err_nomem(err);
+	while (rc == 0 && fgets(line, sizeof line, f) != NULL) {
+		number++;
+		if (strlen(line) == sizeof line - 1)
+			rc = err_set(err, E_USAGE, "make it shorter",
+			    "line %u of %s is too long", number, file);
+		else
+			rc = take_line(*out, line, file, number, err);
+	}
+	if (rc == 0 && ferror(f))
+		rc = err_set(err, E_FATAL, "name a file, or remove it",
+		    "can't read %s: %s", file, strerror(errno));
+	fclose(f);
+	return rc;
+}
+
+void
+config_free(struct config *c)
+{
+	size_t i;
+
+	if (c == NULL)
+		return;
+	for (i = 0; i < SETTINGS; i++)
+		free(c->value[i]);
+	free(c);
+}
+
+/* -- one value ------------------------------------------------------------- */
+
 static int
 get(struct store *s, const struct setting *c, char *out, size_t max,
-    bool *is_default, struct err *err)
+    enum store_origin *origin, struct err *err)
 {
+	const char *user = s->config != NULL ? s->config->value[c - settings] :
+	    NULL;
 	sqlite3_stmt *stmt;
 	bool row = false;
 	int rc;
@@ -85,20 +195,21 @@ get(struct store *s, const struct setting *c, char *out, size_t max,
 	if (row)
 		sql_column_text(stmt, 0, out, max);
 	else
-		snprintf(out, max, "%s", c->fallback);
-	if (is_default != NULL)
-		*is_default = !row;
+		snprintf(out, max, "%s", user != NULL ? user : c->fallback);
+	*origin = row ? STORE_DATABASE : user != NULL ? STORE_USER :
+	    STORE_DEFAULT;
 	sqlite3_finalize(stmt);
 	return rc;
 }
 
 int
 store_config_get(struct store *s, const char *key, char *out, size_t max,
-    bool *is_default, struct err *err)
+    struct err *err)
 {
 	const struct setting *c = find(key, err);
+	enum store_origin origin;
 
-	return c != NULL ? get(s, c, out, max, is_default, err) : E_USAGE;
+	return c != NULL ? get(s, c, out, max, &origin, err) : E_USAGE;
 }
 
 int
@@ -116,7 +227,7 @@ store_config_set(struct store *s, const char *key, const char *value,
 	if (value == NULL)
 		return sql_do(s->db, err, "DELETE FROM ddcp_config "
 		    "WHERE key = ?1", "t", key);
-	if (strlen(value) >= VALUE_MAX || !c->check(value))
+	if (!fits(c, value))
 		return err_set(err, E_USAGE, c->form, "%s can't be \"%s\"", key,
 		    value);
 	return sql_do(s->db, err, "INSERT INTO ddcp_config VALUES(?1, ?2) "
@@ -126,20 +237,19 @@ store_config_set(struct store *s, const char *key, const char *value,
 
 int
 store_config_each(struct store *s, int (*each)(void *self, const char *key,
-    const char *value, const char *about, bool is_default), void *self,
-    struct err *err)
+    const char *value, const char *about, enum store_origin origin),
+    void *self, struct err *err)
 {
 	char value[VALUE_MAX];
-	bool is_default;
+	enum store_origin origin;
 	size_t i;
 	int rc = 0;
 
 	for (i = 0; i < SETTINGS && rc == 0; i++) {
-		rc = get(s, &settings[i], value, sizeof value, &is_default,
-		    err);
+		rc = get(s, &settings[i], value, sizeof value, &origin, err);
 		if (rc == 0)
 			rc = each(self, settings[i].key, value,
-			    settings[i].about, is_default);
+			    settings[i].about, origin);
 	}
 	return rc;
 }
@@ -149,7 +259,7 @@ config_number(struct store *s, const char *key, uint64_t *out,
     struct err *err)
 {
 	char value[VALUE_MAX];
-	int rc = store_config_get(s, key, value, sizeof value, NULL, err);
+	int rc = store_config_get(s, key, value, sizeof value, err);
 
 	if (rc == 0)
 		*out = strtoull(value, NULL, 10);

@@ -8,6 +8,7 @@
 
 #include "base/rd.h"
 #include "crdt/crdt.h"
+#include "store/config.h"
 #include "store/inbox.h"
 #include "store/schema.h"
 #include "store/sql.h"
@@ -207,6 +208,8 @@ store_open(const struct store_open *how, struct store **out, struct err *err)
 		rc = err_nomem(err);
 	}
 	if (rc == 0)
+		rc = config_read(how->config_file, &s->config, err);
+	if (rc == 0)
 		rc = open_database(s, how, err);
 	if (rc == 0)
 		rc = open_state(s, how->state_dir, err);
@@ -252,6 +255,7 @@ store_close(struct store *s)
 		moved_leave(s);
 	close_connection(s->db);
 	lock_drop(&s->lock);
+	config_free(s->config);
 	known_clear(&s->known);
 	store_vector_clear(&s->told.entries);
 	identity_wipe(&s->id);

@@ -37,6 +37,7 @@ struct sqlite3;
 struct store_open {
 	const char *db_file;
 	const char *state_dir;  /* NULL: .ddcp/<file name>/ beside the file */
+	const char *config_file;        /* the user's settings, or NULL */
 	bool readonly;
 	int busy_ms;            /* how long to wait for locks */
 };
@@ -137,15 +138,19 @@ int store_knock_each(struct store *s,
 int store_knock_forget(struct store *s, const uint8_t key[static KEY_LEN],
     struct err *err);
 
-/* -- configuration: ddcp_config; unknown key: E_USAGE ---------------------- */
+/* -- configuration: ddcp_config, else the user's file, else a default ------ */
+
+enum store_origin { STORE_DEFAULT, STORE_USER, STORE_DATABASE };
+
+/* An unknown key is E_USAGE, in each of these. */
 
 int store_config_get(struct store *s, const char *key, char *out, size_t max,
-    bool *is_default, struct err *err);
+    struct err *err);
 int store_config_set(struct store *s, const char *key, const char *value,
     struct err *err);       /* value NULL: unset */
 int store_config_each(struct store *s, int (*each)(void *self,
-    const char *key, const char *value, const char *about, bool is_default),
-    void *self, struct err *err);
+    const char *key, const char *value, const char *about,
+    enum store_origin origin), void *self, struct err *err);
 
 /* -- vectors, hello -------------------------------------------------------- */
 

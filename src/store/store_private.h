@@ -36,6 +36,7 @@ enum {
 	HOLDS_LEN = STORE_SITE_LEN + 8
 };
 
+struct config;
 struct inbox;
 
 struct store {
@@ -53,6 +54,7 @@ struct store {
 	struct identity id;
 	uint8_t site[STORE_SITE_LEN];   /* of the current incarnation */
 	struct lock lock;
+	struct config *config;  /* of the user's file, or NULL */
 	struct inbox *inbox;    /* opened at first use */
 	sqlite3 *spare;         /* a connection for the next reading */
 	bool directory_synced;

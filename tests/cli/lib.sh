@@ -14,11 +14,12 @@
 #   rows DB SQL                 what sqlite3 answers
 set -u
 export LC_ALL=C.UTF-8
-unset DDCP_DB_FILE DB_FILE DDCP_STATE_DIR STATE_DIR DDCP_EXT_FILE EXT_FILE XDG_CONFIG_HOME
+unset DDCP_DB_FILE DB_FILE DDCP_STATE_DIR STATE_DIR DDCP_EXT_FILE EXT_FILE
 
 : "${DDCP:?the program under test}" "${FIXTURES:?the fixtures}"
 TEST_LIB=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 TEST_DIR=$(mktemp -d "${TMPDIR:-/tmp}/ddcp-test.XXXXXX")
+export XDG_CONFIG_HOME=$TEST_DIR/.config
 test_count=0
 test_failed=0
 declare -A test_pid=()

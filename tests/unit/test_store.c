@@ -429,23 +429,33 @@ knocks_are_bounded(void **state)
 
 /* -- settings --------------------------------------------------------------------------- */
 
+static int
+note_rows_origin(void *self, const char *key, const char *value,
+    const char *about, enum store_origin origin)
+{
+	char *out = self;
+
+	if (strcmp(key, "merge.max-rows") == 0)
+		sprintf(out, "%s from %d", value, (int)origin);
+	return 0;
+}
+
 static void
 settings(void **state)
 {
 	char value[64];
 	struct site a;
 	struct err err;
-	bool is_default;
 
 	site_make(&a, "alice");
-	must(store_config_get(a.store, "merge.max-rows", value, sizeof value,
-	    &is_default, &err));
-	assert_true(is_default);
+	must(store_config_each(a.store, note_rows_origin, value, &err));
+	assert_string_equal(value, "500000 from 0");
 	must(store_config_set(a.store, "merge.max-rows", "17", &err));
 	must(store_config_get(a.store, "merge.max-rows", value, sizeof value,
-	    &is_default, &err));
+	    &err));
 	assert_string_equal(value, "17");
-	assert_false(is_default);
+	must(store_config_each(a.store, note_rows_origin, value, &err));
+	assert_string_equal(value, "17 from 2");
 	assert_int_equal(store_config_set(a.store, "merge.max-rows", "x",
 	    &err), E_USAGE);
 	assert_int_equal(store_config_set(a.store, "merge.max-rows", "0",
@@ -453,12 +463,71 @@ settings(void **state)
 	assert_int_equal(store_config_set(a.store, "no.such", "1", &err),
 	    E_USAGE);
 	assert_int_equal(store_config_get(a.store, "no.such", value,
-	    sizeof value, NULL, &err), E_USAGE);
+	    sizeof value, &err), E_USAGE);
 	must(store_config_set(a.store, "merge.max-rows", NULL, &err));
-	must(store_config_get(a.store, "merge.max-rows", value, sizeof value,
-	    &is_default, &err));
-	assert_true(is_default);
+	must(store_config_each(a.store, note_rows_origin, value, &err));
+	assert_string_equal(value, "500000 from 0");
 	site_close(&a);
+}
+
+static void
+write_file(const char *file, const char *text)
+{
+	FILE *f = fopen(file, "w");
+
+	assert_non_null(f);
+	fputs(text, f);
+	fclose(f);
+}
+
+static void
+settings_of_the_user(void **state)
+{
+	static const char *const wrong[] = { "no.such = 1\n", "merge.max-rows\n",
+		"merge.max-rows = many\n" };
+	char file[SITE_PATH_MAX], value[1200];
+	struct store_open how = { .busy_ms = 100 };
+	struct store *s;
+	struct site a;
+	struct err err;
+	size_t i;
+
+	site_make(&a, "alice");
+	site_close(&a);
+	snprintf(file, sizeof file, "%s/config", scratch);
+	how.db_file = a.file;
+	how.config_file = file;
+	/* That there is none is no error. */
+	must(store_open(&how, &s, &err));
+	store_close(s);
+	write_file(file, "# mine\n\n  merge.max-rows=17 \nnetwork.listen =\n"
+	    "merge.max-ms = 3");
+	must(store_open(&how, &s, &err));
+	must(store_config_each(s, note_rows_origin, value, &err));
+	assert_string_equal(value, "17 from 1");
+	must(store_config_get(s, "merge.max-ms", value, sizeof value, &err));
+	assert_string_equal(value, "3");
+	/* What stands in the database wins. */
+	must(store_config_set(s, "merge.max-rows", "18", &err));
+	must(store_config_each(s, note_rows_origin, value, &err));
+	assert_string_equal(value, "18 from 2");
+	must(store_config_set(s, "merge.max-rows", NULL, &err));
+	must(store_config_each(s, note_rows_origin, value, &err));
+	assert_string_equal(value, "17 from 1");
+	store_close(s);
+	for (i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+		write_file(file, wrong[i]);
+		assert_int_equal(store_open(&how, &s, &err), E_USAGE);
+		assert_non_null(strstr(err.text, "line 1 of"));
+		assert_string_not_equal(err.hint, "");
+	}
+	memset(value, 'x', sizeof value);
+	value[sizeof value - 1] = '\0';
+	write_file(file, value);
+	assert_int_equal(store_open(&how, &s, &err), E_USAGE);
+	assert_int_equal(remove(file), 0);
+	assert_int_equal(mkdir(file, 0700), 0);
+	assert_int_equal(store_open(&how, &s, &err), E_FATAL);
 }
 
 /* -- tables ------------------------------------------------------------------------------- */
@@ -661,6 +730,7 @@ main(void)
 		TEST(a_removed_remote_leaves_nothing),
 		TEST(knocks_are_bounded),
 		TEST(settings),
+		TEST(settings_of_the_user),
 		TEST(tracking),
 		TEST(lint),
 		TEST(changes_are_noticed),
