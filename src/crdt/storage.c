@@ -283,6 +283,10 @@ set_identity(struct engine *e, const struct identity *id)
 			rc = engine_exec(e, "INSERT OR REPLACE INTO crsql_me(first_dbv, "
 			    "ordinal) VALUES(%lld, %lld)",
 			    (id->after >= 0 ? id->after : head) + 1, ordinal);
+		/* what was noted of the old one may be the new one's now */
+		if (rc == SQLITE_OK && id->after >= 0)
+			rc = engine_exec(e, "UPDATE crsql_me SET sver = NULL, "
+			    "token = NULL WHERE sver > %lld", id->after);
 		/* its newest transaction, if some are its already (R15) */
 		if (rc == SQLITE_OK && id->after >= 0)
 			rc = engine_exec(e, "UPDATE crsql_me SET (sver, token) = (SELECT "

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/rd.h"
+#include "store/again.h"
 #include "store/held.h"
 #include "store/note.h"
 #include "store/schema.h"
@@ -17,7 +18,8 @@
 
 enum {
 	FORK_PAUSE_MS = 86400000,       /* one a day and remote */
-	STEP_LOOK = 1000        /* log rows searched for an own transaction */
+	NEAR = 1000,            /* log rows searched for an own transaction */
+	ANYWHERE = -1
 };
 
 struct head {
@@ -85,10 +87,10 @@ first_own(sqlite3 *db, int64_t *out, struct err *err)
 
 /* -- own tokens -------------------------------------------------------------- */
 
-/* The newest own transaction at or before dbv, if it is near. */
+/* The newest own transaction at or before dbv, if one is so near. */
 static int
-own_before(sqlite3 *db, int64_t dbv, int64_t first, struct store_entry *e,
-    bool *found, struct err *err)
+own_before(sqlite3 *db, int64_t dbv, int64_t first, int64_t near,
+    struct store_entry *e, bool *found, struct err *err)
 {
 	sqlite3_stmt *stmt;
 	int rc;
@@ -98,7 +100,7 @@ own_before(sqlite3 *db, int64_t dbv, int64_t first, struct store_entry *e,
 	    "(SELECT dbv, pos, site, hdr FROM crsql_log WHERE dbv <= ?1 AND "
 	    "dbv >= ?2 ORDER BY dbv DESC, pos DESC LIMIT ?3) "
 	    "WHERE pos = 0 AND site IS NULL AND hdr IS NOT NULL LIMIT 1",
-	    "iii", dbv, first, (int64_t)STEP_LOOK);
+	    "iii", dbv, first, near);
 	if (rc == 0)
 		rc = sql_next(stmt, found, err);
 	if (rc == 0 && *found) {
@@ -120,7 +122,8 @@ newest_own(sqlite3 *db, int64_t first, uint64_t before,
 	    out->version < before;
 	if (rc != 0 || *found || out->version < before || before == 0)
 		return rc;
-	return own_before(db, (int64_t)before - 1, first, out, found, err);
+	return own_before(db, (int64_t)before - 1, first, ANYWHERE, out, found,
+	    err);
 }
 
 static int
@@ -149,7 +152,9 @@ own_tokens(sqlite3 *db, uint64_t after, uint64_t before,
 		struct store_entry *e = &out[*n];
 
 		memcpy(e->site, out[0].site, STORE_SITE_LEN);
-		rc = own_before(db, newest - back, first, e, &found, err);
+		/* one that is far costs a step, no more: who asks for those
+		 * between two gets the newest of them, wherever it is */
+		rc = own_before(db, newest - back, first, NEAR, e, &found, err);
 		if (rc == 0 && found && e->version < out[*n - 1].version)
 			(*n)++;
 	}
@@ -240,13 +245,15 @@ struct new_life {
 };
 
 /* The old incarnation becomes a site like others: held up to where it is
- * common. */
+ * common, but of no table that lost its log. */
 static int
-hold_old(struct store *s, const struct new_life *l, struct err *err)
+hold_old(struct store *s, const struct new_life *l, const struct again *again,
+    struct err *err)
 {
 	struct store_vector v = { 0 };
 	struct held h;
 	bool *take = NULL;
+	size_t i;
 	int rc;
 
 	rc = held_load(s->db, &h, err);
@@ -259,7 +266,8 @@ hold_old(struct store *s, const struct new_life *l, struct err *err)
 		if (take == NULL)
 			rc = err_nomem(err);
 		else {
-			memset(take, true, h.ntables * sizeof *take);
+			for (i = 0; i < h.ntables; i++)
+				take[i] = !again_has(again, h.table[i].tbl);
 			rc = held_join(&h, s->db, take, &v, err);
 		}
 	}
@@ -275,38 +283,44 @@ hold_old(struct store *s, const struct new_life *l, struct err *err)
 	return rc;
 }
 
-/* In the caller's transaction. */
+/* Where the old incarnation ends: at the common version, or where the first
+ * table that was made again was. */
 static int
-begin_life(struct store *s, struct new_life *l, uint64_t common,
+end_old(struct store *s, struct new_life *l, const struct again *again,
+    uint64_t *common, struct err *err)
+{
+	int64_t first;
+	bool found = false;
+	int rc;
+
+	rc = first_own(s->db, &first, err);
+	if (rc == 0 && again->n > 0 && *common > (uint64_t)again->since) {
+		rc = newest_own(s->db, first, (uint64_t)again->since + 1,
+		    &l->old, &found, err);
+		*common = found ? l->old.version : 0;
+	} else if (rc == 0 && *common >= (uint64_t)first) {
+		rc = sql_bytes(s->db, l->old.token, STORE_TOKEN_LEN, &found,
+		    err, "SELECT crsql_token(?1, ?2)", "bi", s->site,
+		    (size_t)STORE_SITE_LEN, (int64_t)*common);
+	}
+	memcpy(l->old.site, s->site, STORE_SITE_LEN);
+	l->old.version = *common >= (uint64_t)first ? *common : 0;
+	if (l->old.version == 0)
+		*common = (uint64_t)first - 1;
+	return rc;
+}
+
+static int
+start_new(struct store *s, struct new_life *l, uint64_t common,
     struct err *err)
 {
 	struct head head;
-	int64_t first;
-	bool found;
 	int rc;
 
-	rc = schema_get(s->db, "incarnation", l->old_incarnation,
-	    INCARNATION_LEN, &found, err);
-	if (rc == 0)
-		rc = first_own(s->db, &first, err);
-	if (rc != 0)
-		return rc;
-	memcpy(l->old.site, s->site, STORE_SITE_LEN);
-	if (common >= (uint64_t)first) {
-		l->old.version = common;
-		rc = sql_bytes(s->db, l->old.token, STORE_TOKEN_LEN, &found,
-		    err, "SELECT crsql_token(?1, ?2)", "bi", s->site,
-		    (size_t)STORE_SITE_LEN, (int64_t)common);
-	} else {
-		common = (uint64_t)first - 1;
-	}
-	if (rc == 0)
-		rc = hold_old(s, l, err);
-	if (rc == 0)
-		rc = sql_do(s->db, err, "SELECT crsql_identity(?1, ?2, ?3, ?4)",
-		    "bbbi", l->site, (size_t)STORE_SITE_LEN, s->id.key,
-		    (size_t)KEY_LEN, l->incarnation, (size_t)INCARNATION_LEN,
-		    (int64_t)common);
+	rc = sql_do(s->db, err, "SELECT crsql_identity(?1, ?2, ?3, ?4)",
+	    "bbbi", l->site, (size_t)STORE_SITE_LEN, s->id.key,
+	    (size_t)KEY_LEN, l->incarnation, (size_t)INCARNATION_LEN,
+	    (int64_t)common);
 	if (rc == 0)
 		rc = schema_set(s->db, "incarnation", l->incarnation,
 		    INCARNATION_LEN, err);
@@ -315,10 +329,50 @@ begin_life(struct store *s, struct new_life *l, uint64_t common,
 	return rc != 0 ? rc : schema_set(s->db, "log_id", head.cursor, 8, err);
 }
 
+/* In the caller's transaction.  *begun is false if tables made again are the
+ * only reason (common is UINT64_MAX) and there is no old life to end. */
+static int
+begin_life(struct store *s, struct new_life *l, uint64_t common, bool *begun,
+    struct err *err)
+{
+	struct again again;
+	bool found;
+	int rc;
+
+	*begun = common != UINT64_MAX;
+	rc = again_load(s->db, &again, err);
+	if (rc == 0)
+		rc = schema_get(s->db, "incarnation", l->old_incarnation,
+		    INCARNATION_LEN, &found, err);
+	if (rc == 0 && (*begun || again.n > 0))
+		rc = end_old(s, l, &again, &common, err);
+	*begun = *begun || l->old.version > 0;
+	if (rc == 0 && *begun)
+		rc = hold_old(s, l, &again, err);
+	if (rc == 0 && *begun)
+		rc = start_new(s, l, common, err);
+	if (rc == 0 && again.n > 0)
+		rc = again_forget(s->db, err);
+	again_clear(&again);
+	return rc;
+}
+
+/* What is said from now on is said by that incarnation. */
+static void
+become(struct store *s, const uint8_t site[static STORE_SITE_LEN])
+{
+	memcpy(s->site, site, STORE_SITE_LEN);
+	s->merges++;
+	/* It knows the old identity. */
+	sqlite3_close_v2(s->spare);
+	s->spare = NULL;
+}
+
 static int
 fork_now(struct store *s, uint64_t common, struct err *err)
 {
 	struct new_life l = { .old.version = 0 };
+	bool begun;
 	int rc;
 
 	rc = store_writable(s, err);
@@ -329,16 +383,50 @@ fork_now(struct store *s, uint64_t common, struct err *err)
 	if (rc != 0)
 		return rc;
 	identity_site(s->id.key, l.incarnation, l.site);
-	rc = sql_end(s->db, begin_life(s, &l, common, err), err);
-	if (rc == 0) {
-		memcpy(s->site, l.site, STORE_SITE_LEN);
-		s->forked = true;
-		s->merges++;
-		/* It knows the old identity. */
-		sqlite3_close_v2(s->spare);
-		s->spare = NULL;
-	}
+	rc = sql_end(s->db, begin_life(s, &l, common, &begun, err), err);
+	if (rc == 0 && begun)
+		become(s, l.site);
+	if (rc == 0)
+		s->forked = s->forked || common != UINT64_MAX;
 	return rc;
+}
+
+/* -- the look before anything is told ------------------------------------------ */
+
+/* Another process may have begun a new incarnation. */
+static int
+follow_identity(struct store *s, struct err *err)
+{
+	uint8_t incarnation[INCARNATION_LEN], site[STORE_SITE_LEN];
+	bool found;
+	int rc;
+
+	rc = schema_get(s->db, "incarnation", incarnation, sizeof incarnation,
+	    &found, err);
+	if (rc != 0 || !found)
+		return rc;
+	identity_site(s->id.key, incarnation, site);
+	if (memcmp(site, s->site, sizeof site) != 0)
+		become(s, site);
+	return 0;
+}
+
+int
+fork_look(struct store *s, struct err *err)
+{
+	int64_t tables;
+	bool settled = true;
+	int rc;
+
+	rc = follow_identity(s, err);
+	if (rc != 0 || s->readonly || !sqlite3_get_autocommit(s->db))
+		return rc;
+	rc = sql_int(s->db, &tables, err, "SELECT crsql_schema_pending()", "");
+	if (rc == 0 && tables > 0)
+		rc = sql_do(s->db, err, "SELECT crsql_fold()", "");
+	if (rc == 0)
+		rc = again_is_settled(s->db, &settled, err);
+	return rc == 0 && !settled ? fork_now(s, UINT64_MAX, err) : rc;
 }
 
 int
@@ -459,7 +547,7 @@ make_note(struct store *s, sqlite3 *db, struct note *n, struct err *err)
 	if (rc != 0)
 		return rc;
 	memcpy(n->log_id, head.cursor, sizeof n->log_id);
-	memcpy(n->site, s->site, STORE_SITE_LEN);
+	memcpy(n->site, nown > 0 ? own[0].site : s->site, STORE_SITE_LEN);
 	n->head = head.dbv;
 	memcpy(n->head_token, head.token, STORE_TOKEN_LEN);
 	for (i = 0; i < nown; i++) {

@@ -159,6 +159,10 @@ store_hello(struct store *s, const uint8_t peer[static KEY_LEN],
 	int rc;
 
 	memset(out, 0, sizeof *out);
+	/* HELLO claims nothing: no reason to fail while somebody writes. */
+	rc = fork_look(s, err);
+	if (rc != 0 && rc != E_UNREACHABLE)
+		return rc;
 	store_only_look(s, true);
 	rc = sql_bytes(s->db, out->head, sizeof out->head, &found, err,
 	    "SELECT crsql_head()", "");

@@ -6,13 +6,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "store/again.h"
 #include "store/durable.h"
 #include "store/held.h"
 #include "store/sql.h"
 #include "store/store_private.h"
 #include "store/vector.h"
 
-enum { PLAN_MAX = 64 << 20 };
+enum { PLAN_MAX = 64 << 20, LOOKS_MAX = 5 };
 
 struct serving_group {
 	char **table;
@@ -197,17 +198,43 @@ connect_reading(struct store *s, sqlite3 **out, struct err *err)
 	return rc;
 }
 
+/* A snapshot in which what is held of our own changes is true of all tables. */
 static int
-open_snapshot(struct store_reading *r, struct err *err)
+begin_snapshot(struct store_reading *r, bool *settled, struct err *err)
 {
 	int64_t version;
 	int rc;
 
+	*settled = false;
 	store_fold(r->s);
-	rc = sql_do(r->db, err, "BEGIN", "");
+	rc = fork_look(r->s, err);
+	if (rc == 0)
+		rc = sql_do(r->db, err, "BEGIN", "");
 	if (rc == 0)
 		rc = sql_int(r->db, &version, err, "SELECT crsql_db_version()",
 		    "");
+	if (rc == 0)
+		rc = again_is_settled(r->db, settled, err);
+	if (!*settled && !sqlite3_get_autocommit(r->db))
+		sqlite3_exec(r->db, "ROLLBACK", NULL, NULL, NULL);
+	return rc;
+}
+
+static int
+open_snapshot(struct store_reading *r, struct err *err)
+{
+	bool settled = false;
+	int looks, rc = 0;
+
+	for (looks = 0; rc == 0 && !settled && looks < LOOKS_MAX; looks++)
+		rc = begin_snapshot(r, &settled, err);
+	if (rc == 0 && !settled && r->s->readonly)
+		rc = err_set(err, E_INTEGRITY, "make it writable, or let one who "
+		    "can write it use it once", "a table of this database was "
+		    "replaced or is replicated again, which must be noted first");
+	else if (rc == 0 && !settled)
+		rc = err_set(err, E_UNREACHABLE, "try again", "the tables of "
+		    "this database are being changed");
 	/* What is sent must not be made again after a power cut. */
 	if (rc == 0)
 		rc = durable_sync(r->s, r->db, err);

@@ -6,6 +6,7 @@
  *   statedir.c   the state directory               lock.c   lock of `serve`
  *   identity.c   key and site ids                  keyfile.c  key export
  *   note.c       what was sent, to notice copies   fork.c   and what follows
+ *   again.c      tables that lost their log and are replicated again
  *   schema.c     the ddcp_* tables                 config.c settings
  *   remote.c     remotes                           knock.c  strangers' calls
  *   vector.c     vectors in memory                 held.c   vectors per table
@@ -126,6 +127,11 @@ void store_write_ack(struct store *s);
 /* Compares the note with the database, and continues as a new incarnation if
  * they don't fit (R16). */
 int fork_check_note(struct store *s, struct err *err);
+
+/* Before anything is told or asked: takes note of what happened to tables and
+ * of another process's new incarnation, and begins one where a table that lost
+ * its log is replicated again (R16). */
+int fork_look(struct store *s, struct err *err);
 
 /* Writes down in the state directory what a reader of db is going to send. */
 int fork_write_note(struct store *s, sqlite3 *db, struct err *err);

@@ -407,6 +407,49 @@ assert_same(const struct site *a, const struct site *b)
 	    "FROM crsql_changes ORDER BY 1, 2");
 }
 
+/* -- what two databases do when they meet ------------------------------------- */
+
+/* `to` hears what `from` says it holds of it, and continues as a new
+ * incarnation where that is not known to it (R16). */
+static UNUSED bool
+hear_claims(struct site *to, struct site *from, int64_t now_ms)
+{
+	struct store_hello hello;
+	struct store_entry token[64];
+	uint64_t common;
+	struct err err;
+	bool fork;
+	size_t n;
+
+	must(store_hello(from->store, to->key, &hello, &err));
+	must(store_check_claims(to->store, hello.yours, hello.nyours, &fork,
+	    &err));
+	if (!fork)
+		return false;
+	must(store_own_tokens(to->store, 0, UINT64_MAX, token, 64, &n, &err));
+	must(store_common(from->store, token, n, &common, &err));
+	must(store_fork(to->store, remote_id(to, from), now_ms, common,
+	    &err));
+	return true;
+}
+
+static UNUSED int64_t meeting_ms = 1000;
+
+/* HELLO both ways, then a pull each; the number of new incarnations. */
+static UNUSED int
+meet(struct site *a, struct site *b)
+{
+	int forks;
+
+	meeting_ms += 90000000;     /* another day */
+	forks = hear_claims(a, b, meeting_ms);
+	forks += hear_claims(b, a, meeting_ms);
+	pull(a, b);
+	pull(b, a);
+	pull(a, b);
+	return forks;
+}
+
 /* -- files ------------------------------------------------------------------------------ */
 
 static UNUSED void
