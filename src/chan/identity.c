@@ -36,8 +36,12 @@ chan_identity_new(const uint8_t seed[static CHAN_SEED_LEN],
 	size_t len = sizeof id->public_key;
 
 	*out = NULL;
-	if (id == NULL)
+	if (id != NULL)
+		id->seen = calloc(1, sizeof *id->seen);
+	if (id == NULL || id->seen == NULL) {
+		free(id);
 		return err_nomem(err);
+	}
 	id->key = EVP_PKEY_new_raw_private_key(EVP_PKEY_ED25519, NULL, seed,
 	    CHAN_SEED_LEN);
 	if (id->key != NULL && EVP_PKEY_get_raw_public_key(id->key,
@@ -57,6 +61,7 @@ chan_identity_free(struct chan_identity *id)
 {
 	if (id == NULL)
 		return;
+	free(id->seen);
 	tls_clear(&id->tls);
 	X509_free(id->certificate);
 	EVP_PKEY_free(id->key);         /* wipes the private half */

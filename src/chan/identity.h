@@ -7,6 +7,7 @@
 #include <openssl/x509.h>
 
 #include "chan/chan.h"
+#include "chan/proof.h"
 #include "chan/tls.h"
 
 struct chan_identity {
@@ -14,6 +15,7 @@ struct chan_identity {
 	X509 *certificate;
 	uint8_t public_key[KEY_LEN];
 	struct tls tls;         /* shared by its channels */
+	struct proof_seen *seen;        /* by those that were called */
 };
 
 #endif

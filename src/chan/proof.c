@@ -94,3 +94,19 @@ proof_check(const uint8_t address[static KEY_LEN], const char *name,
 	    mac_of(address, nonce, mac) &&
 	    CRYPTO_memcmp(got, mac, PROOF_MAC_LEN) == 0;
 }
+
+bool
+proof_first_use(struct proof_seen *seen,
+    const char name[static PROOF_NAME_LEN])
+{
+	size_t i, n = seen->n < PROOF_SEEN_MAX ? seen->n : PROOF_SEEN_MAX;
+	uint8_t nonce[PROOF_NONCE_LEN];
+
+	if (!get_hex(name, PROOF_NONCE_LEN, nonce))
+		return false;
+	for (i = 0; i < n; i++)
+		if (memcmp(seen->nonce[i], nonce, PROOF_NONCE_LEN) == 0)
+			return false;
+	memcpy(seen->nonce[seen->n++ % PROOF_SEEN_MAX], nonce, PROOF_NONCE_LEN);
+	return true;
+}

@@ -15,7 +15,15 @@
 enum {
 	PROOF_NONCE_LEN = 16,
 	PROOF_MAC_LEN = 16,
-	PROOF_NAME_LEN = 2 * (PROOF_NONCE_LEN + PROOF_MAC_LEN) + 1
+	PROOF_NAME_LEN = 2 * (PROOF_NONCE_LEN + PROOF_MAC_LEN) + 1,
+	PROOF_SEEN_MAX = 1024   /* nonces remembered: the newest */
+};
+
+/* Names that were used; zero is none.  Only who knows the address can make one
+ * that gets here, so nobody else can have older ones forgotten. */
+struct proof_seen {
+	uint8_t nonce[PROOF_SEEN_MAX][PROOF_NONCE_LEN];
+	size_t n;               /* ever */
 };
 
 /* Makes a name for the address with a fresh nonce; false without randomness. */
@@ -25,5 +33,10 @@ bool proof_make(const uint8_t address[static KEY_LEN],
 /* True if the name (not ended by NUL) is one for that address. */
 bool proof_check(const uint8_t address[static KEY_LEN], const char *name,
     size_t len);
+
+/* True if that name, which passed proof_check(), was not used before; from now
+ * on it was. */
+bool proof_first_use(struct proof_seen *seen,
+    const char name[static PROOF_NAME_LEN]);
 
 #endif

@@ -83,6 +83,15 @@ offers_ddcp(SSL *ssl)
 	    n == 2 + TLS_ALPN_LEN && memcmp(p + 2, tls_alpn, TLS_ALPN_LEN) == 0;
 }
 
+/* A name is good for one connection, so that who recorded one learns nothing by
+ * it.  In that one it comes again if the caller is asked for another hello. */
+static bool
+is_fresh(const struct chan *c, size_t i, const char *name)
+{
+	return c->proven ? i == c->called :
+	    proof_first_use(c->id[i]->seen, name);
+}
+
 /* Before anything is signed or sent: does the caller know an address here? */
 static int
 on_client_hello(SSL *ssl, int *alert, void *arg)
@@ -97,7 +106,7 @@ on_client_hello(SSL *ssl, int *alert, void *arg)
 	for (i = 0; i < c->nids; i++)
 		if (proof_check(c->id[i]->public_key, name, len))
 			break;
-	if (i == c->nids)
+	if (i == c->nids || !is_fresh(c, i, name))
 		return SSL_CLIENT_HELLO_ERROR;
 	c->called = i;
 	c->proven = true;

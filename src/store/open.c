@@ -15,6 +15,9 @@
 #include "store/statedir.h"
 #include "store/store_private.h"
 
+/* Statements are ours, and the schema the user's: neither is longer. */
+enum { SQL_LENGTH_MAX = 16 << 20 };
+
 /* The cache bounds what a large merge keeps in memory; the WAL is cut back
  * after one. */
 static const char settings[] =
@@ -54,6 +57,8 @@ store_connect(const char *db_file, int flags, int busy_ms, sqlite3 **out,
 		rc = sqlite3_db_config(db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
 	if (rc == SQLITE_OK)
 		rc = sqlite3_exec(db, settings, NULL, NULL, NULL);
+	if (rc == SQLITE_OK)
+		sqlite3_limit(db, SQLITE_LIMIT_SQL_LENGTH, SQL_LENGTH_MAX);
 	if (rc != SQLITE_OK)
 		rc = sql_fail(db, rc, err);
 	else

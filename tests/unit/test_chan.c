@@ -175,7 +175,7 @@ both_sides_know_each_other(void **state)
 }
 
 static void
-a_certificate_tells_a_key_and_nothing_else(void **state)
+r29_a_certificate_tells_a_key_and_nothing_else(void **state)
 {
 	struct chan_identity *a = identity(1), *same = identity(1);
 	unsigned char *one = NULL, *two = NULL;
@@ -223,7 +223,7 @@ two_databases_share_a_port(void **state)
 /* A server that proves knowledge of alice's address but shows another key: the
  * identity that answers is made of alice's public half and carol's pair. */
 static void
-another_key_than_wanted_is_noticed(void **state)
+r28_another_key_than_wanted_is_noticed(void **state)
 {
 	struct pair p;
 	uint8_t key[KEY_LEN];
@@ -249,7 +249,7 @@ another_key_than_wanted_is_noticed(void **state)
 
 /* What an honest server of another key does: it hangs up without a word. */
 static void
-a_key_that_nobody_has_here_is_noticed(void **state)
+r28_a_key_that_nobody_has_here_is_noticed(void **state)
 {
 	struct chan_identity *carol = identity(3);
 	struct pair p;
@@ -463,10 +463,10 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(both_sides_know_each_other),
-		cmocka_unit_test(a_certificate_tells_a_key_and_nothing_else),
+		cmocka_unit_test(r29_a_certificate_tells_a_key_and_nothing_else),
 		cmocka_unit_test(two_databases_share_a_port),
-		cmocka_unit_test(another_key_than_wanted_is_noticed),
-		cmocka_unit_test(a_key_that_nobody_has_here_is_noticed),
+		cmocka_unit_test(r28_another_key_than_wanted_is_noticed),
+		cmocka_unit_test(r28_a_key_that_nobody_has_here_is_noticed),
 		cmocka_unit_test(bytes_survive_any_split),
 		cmocka_unit_test(damaged_bytes_end_the_channel),
 		cmocka_unit_test(an_end_is_told_from_a_cut),

@@ -193,7 +193,7 @@ hears_nothing(char *name)
 }
 
 static void
-who_does_not_know_the_address_hears_nothing(void **state)
+r28_who_does_not_know_the_address_hears_nothing(void **state)
 {
 	char name[PROOF_NAME_LEN + 1], other[PROOF_NAME_LEN + 1];
 	char usual[] = "example.org";
@@ -215,7 +215,7 @@ who_does_not_know_the_address_hears_nothing(void **state)
 }
 
 static void
-a_proof_is_fresh_and_a_proper_name(void **state)
+r28_a_proof_is_fresh_and_a_proper_name(void **state)
 {
 	char one[PROOF_NAME_LEN + 1], two[PROOF_NAME_LEN + 1];
 
@@ -229,6 +229,94 @@ a_proof_is_fresh_and_a_proper_name(void **state)
 	assert_true(proof_check(alice->public_key, one, PROOF_NAME_LEN));
 	one[0] = 'A';
 	assert_false(proof_check(alice->public_key, one, PROOF_NAME_LEN));
+}
+
+/* What a client says first, and says again to a server with that identity: how
+ * many bytes it hears. */
+static size_t
+hears(const struct chan_identity *id, const uint8_t *hello, size_t len)
+{
+	struct err err = { .code = 0 };
+	struct chan *server;
+	size_t heard;
+	int rc;
+
+	assert_int_equal(chan_new_server(&id, 1, &server, &err), 0);
+	rc = chan_feed(server, hello, len, &err);
+	chan_output(server, &heard);
+	assert_int_equal(rc, heard > 0 ? 0 : E_NOTFOUND);
+	chan_free(server);
+	return heard;
+}
+
+static void
+r28_a_recorded_hello_is_not_answered_again(void **state)
+{
+	uint8_t seed[CHAN_SEED_LEN] = { 1 };
+	struct chan_identity *elsewhere;
+	struct chan *client, *other;
+	const uint8_t *hello, *second;
+	struct err err;
+	size_t len, n;
+
+	assert_int_equal(chan_new_client(alice, alice->public_key, &client,
+	    &err), 0);
+	hello = chan_output(client, &len);
+	assert_true(hears(alice, hello, len) > 0);
+	assert_int_equal(hears(alice, hello, len), 0);
+	/* Another caller is answered, and the first one still is not. */
+	assert_int_equal(chan_new_client(alice, alice->public_key, &other,
+	    &err), 0);
+	second = chan_output(other, &n);
+	assert_true(hears(alice, second, n) > 0);
+	assert_int_equal(hears(alice, hello, len), 0);
+	/* It was no bad hello. */
+	assert_int_equal(chan_identity_new(seed, &elsewhere, &err), 0);
+	assert_true(hears(elsewhere, hello, len) > 0);
+	chan_identity_free(elsewhere);
+	chan_free(client);
+	chan_free(other);
+}
+
+static void
+r28_the_newest_proofs_are_remembered(void **state)
+{
+	static char names[PROOF_SEEN_MAX + 1][PROOF_NAME_LEN + 1];
+	struct proof_seen *seen = calloc(1, sizeof *seen);
+	size_t i;
+
+	for (i = 0; i <= PROOF_SEEN_MAX; i++) {
+		alice_proof(names[i]);
+		assert_true(proof_first_use(seen, names[i]));
+		assert_false(proof_first_use(seen, names[i]));
+		assert_false(proof_first_use(seen, names[i < PROOF_SEEN_MAX ?
+		    0 : 1]));
+	}
+	/* The oldest gave way, and no other. */
+	for (i = 1; i <= PROOF_SEEN_MAX; i++)
+		assert_false(proof_first_use(seen, names[i]));
+	assert_true(proof_first_use(seen, names[0]));
+	free(seen);
+}
+
+/* Who begins with a kind of key that we don't take is asked for another hello:
+ * the same name comes a second time in one connection. */
+static void
+a_second_hello_is_no_replay(void **state)
+{
+	char name[PROOF_NAME_LEN + 1];
+	EVP_PKEY *key = ed25519(9);
+	struct raw r;
+
+	alice_proof(name);
+	raw_client(&r, name, DDCP, TLS1_3_VERSION);
+	assert_int_equal(SSL_set1_groups_list(r.ssl, "P-256:X25519"), 1);
+	show(&r, key, NULL);
+	shake_hands(&r);
+	assert_int_equal(r.err.code, 0);
+	assert_int_equal(chan_state(r.chan), CHAN_OPEN);
+	raw_free(&r);
+	EVP_PKEY_free(key);
 }
 
 /* The state in which a server ends with that caller. */
@@ -251,7 +339,7 @@ calls(const char *alpn, int version, EVP_PKEY *key, EVP_PKEY *signer)
 }
 
 static void
-callers_of_another_kind_are_refused(void **state)
+r29_callers_of_another_kind_are_refused(void **state)
 {
 	EVP_PKEY *key = ed25519(9), *other = ed25519(8);
 	EVP_PKEY *ec = EVP_EC_gen("P-256"), *rsa = EVP_RSA_gen(2048);
@@ -277,7 +365,7 @@ callers_of_another_kind_are_refused(void **state)
 }
 
 static void
-a_certificate_that_is_too_long_is_refused(void **state)
+r29_a_certificate_that_is_too_long_is_refused(void **state)
 {
 	char name[PROOF_NAME_LEN + 1], text[3000];
 	EVP_PKEY *key = ed25519(9);
@@ -322,7 +410,7 @@ called(bool alpn, int version, EVP_PKEY *key)
 }
 
 static void
-places_of_another_kind_are_refused(void **state)
+r29_places_of_another_kind_are_refused(void **state)
 {
 	EVP_PKEY *other = ed25519(9), *ec = EVP_EC_gen("P-256");
 
@@ -338,7 +426,7 @@ places_of_another_kind_are_refused(void **state)
 /* -- after the handshake -------------------------------------------------------------------- */
 
 static void
-a_peer_may_change_its_keys_but_not_for_ever(void **state)
+r29_a_peer_may_change_its_keys_but_not_for_ever(void **state)
 {
 	char name[PROOF_NAME_LEN + 1];
 	EVP_PKEY *key = ed25519(9);
@@ -373,7 +461,7 @@ a_peer_may_change_its_keys_but_not_for_ever(void **state)
 /* -- rubbish ------------------------------------------------------------------------------ */
 
 static void
-a_hello_that_is_too_long_costs_nothing(void **state)
+r29_a_hello_that_is_too_long_costs_nothing(void **state)
 {
 	/* a ClientHello of 0x1fff0 bytes; one byte too many; one split over
 	 * records; an old one */
@@ -439,13 +527,16 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(who_does_not_know_the_address_hears_nothing),
-		cmocka_unit_test(a_proof_is_fresh_and_a_proper_name),
-		cmocka_unit_test(callers_of_another_kind_are_refused),
-		cmocka_unit_test(a_certificate_that_is_too_long_is_refused),
-		cmocka_unit_test(places_of_another_kind_are_refused),
-		cmocka_unit_test(a_peer_may_change_its_keys_but_not_for_ever),
-		cmocka_unit_test(a_hello_that_is_too_long_costs_nothing),
+		cmocka_unit_test(r28_who_does_not_know_the_address_hears_nothing),
+		cmocka_unit_test(r28_a_proof_is_fresh_and_a_proper_name),
+		cmocka_unit_test(r28_a_recorded_hello_is_not_answered_again),
+		cmocka_unit_test(r28_the_newest_proofs_are_remembered),
+		cmocka_unit_test(a_second_hello_is_no_replay),
+		cmocka_unit_test(r29_callers_of_another_kind_are_refused),
+		cmocka_unit_test(r29_a_certificate_that_is_too_long_is_refused),
+		cmocka_unit_test(r29_places_of_another_kind_are_refused),
+		cmocka_unit_test(r29_a_peer_may_change_its_keys_but_not_for_ever),
+		cmocka_unit_test(r29_a_hello_that_is_too_long_costs_nothing),
 		cmocka_unit_test(random_bytes_are_refused),
 	};
 

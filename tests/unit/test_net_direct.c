@@ -11,6 +11,7 @@
 
 #include <arpa/inet.h>
 #include <dirent.h>
+#include <errno.h>
 #include <netinet/in.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -512,7 +513,7 @@ raw_client(uint16_t port)
 }
 
 static void
-idle_connections_keep_nobody_out(void **state)
+r29_idle_connections_keep_nobody_out(void **state)
 {
 	static int idle[IDLE];
 	struct net_status status;
@@ -555,6 +556,63 @@ idle_connections_keep_nobody_out(void **state)
 	assert_true(after.ru_maxrss - before.ru_maxrss < 32 << 10);
 #endif
 	for (i = 0; i < IDLE; i++)
+		close(idle[i]);
+}
+
+/* Another of loopback's addresses, each of which is one IP to the limits. */
+static int
+raw_client_from(unsigned host, uint16_t port)
+{
+	struct sockaddr_in from = { .sin_family = AF_INET };
+	struct sockaddr_in to = { .sin_family = AF_INET,
+		.sin_port = htons(port) };
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+
+	assert_true(fd >= 0);
+	from.sin_addr.s_addr = htonl(INADDR_LOOPBACK + host);
+	to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	assert_int_equal(bind(fd, (struct sockaddr *)&from, sizeof from), 0);
+	(void)!connect(fd, (struct sockaddr *)&to, sizeof to);
+	return fd;
+}
+
+static bool
+is_cut(int fd)
+{
+	char byte;
+	ssize_t n = recv(fd, &byte, 1, MSG_DONTWAIT);
+
+	return n == 0 || (n < 0 && errno != EAGAIN);
+}
+
+static void
+r29_the_oldest_stranger_of_all_goes_first(void **state)
+{
+	enum { EACH = NET_UNKNOWN_PER_IP, HOSTS = NET_UNKNOWN_MAX / EACH + 1 };
+	static int idle[HOSTS * EACH];
+	struct net_status status;
+	char place[PLACE_MAX];
+	size_t i, seen;
+
+	assert_int_equal(listen_at(at("127.0.0.1", 1)), 0);
+	connect_to(own_port("127.0.0.1", place));
+	run_until(w.n == 2);
+	net_conn_mark(w.sides[w.sides[0].accepted ? 0 : 1].conn);
+	w.keep_silent = true;
+	for (i = 0; i < HOSTS * EACH; i++) {
+		idle[i] = raw_client_from(1 + (unsigned)(i / EACH), port_of(1));
+		seen = w.accepted;
+		run_until(w.accepted > seen);
+	}
+	w.net->backend->status(w.net, &status);
+	assert_int_equal(status.unknown, NET_UNKNOWN_MAX);
+	assert_int_equal(status.dropped, EACH);
+	/* Those that came first were cut, no later one, and who is known not. */
+	for (i = 0; i < HOSTS * EACH; i++)
+		assert_int_equal(is_cut(idle[i]), i < EACH);
+	assert_false(w.sides[0].closed);
+	assert_false(w.sides[1].closed);
+	for (i = 0; i < HOSTS * EACH; i++)
 		close(idle[i]);
 }
 
@@ -637,7 +695,8 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		/* First, since it measures the largest size ever reached. */
-		world_test(idle_connections_keep_nobody_out),
+		world_test(r29_idle_connections_keep_nobody_out),
+		world_test(r29_the_oldest_stranger_of_all_goes_first),
 		world_test(both_families_reach_the_default),
 		world_test(a_taken_port_means_the_next),
 		world_test(a_named_port_is_that_or_an_error),

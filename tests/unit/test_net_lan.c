@@ -221,7 +221,7 @@ who_starts_later_is_heard(void **state)
 }
 
 static void
-another_address_finds_nothing(void **state)
+r28_another_address_finds_nothing(void **state)
 {
 	struct search wrong, right;
 
@@ -244,7 +244,7 @@ another_address_finds_nothing(void **state)
 }
 
 static void
-clocks_may_be_off_by_a_day(void **state)
+r28_clocks_may_be_off_by_a_day(void **state)
 {
 	struct search s;
 
@@ -382,7 +382,7 @@ garbage_does_nothing(void **state)
 }
 
 static void
-a_recorded_query_is_not_answered_again(void **state)
+r28_a_recorded_query_is_not_answered_again(void **state)
 {
 	uint8_t query[LAN_PACKET_LEN], other[LAN_PACKET_LEN];
 	uint8_t nonce[LAN_NONCE_LEN] = "a nonce";
@@ -416,7 +416,7 @@ a_recorded_query_is_not_answered_again(void **state)
 }
 
 static void
-every_bit_of_a_packet_counts(void **state)
+r28_every_bit_of_a_packet_counts(void **state)
 {
 	static const uint8_t nonce[LAN_NONCE_LEN] = "nonce";
 	struct lan_secret a, b;
@@ -449,7 +449,7 @@ every_bit_of_a_packet_counts(void **state)
 }
 
 static void
-public_addresses_are_known(void **state)
+r28_public_addresses_are_known(void **state)
 {
 	static const struct {
 		const char *host;
@@ -567,15 +567,15 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(every_bit_of_a_packet_counts),
-		cmocka_unit_test(public_addresses_are_known),
+		cmocka_unit_test(r28_every_bit_of_a_packet_counts),
+		cmocka_unit_test(r28_public_addresses_are_known),
 		world_test(who_asks_is_answered_at_once),
 		world_test(who_starts_later_is_heard),
-		world_test(another_address_finds_nothing),
-		world_test(clocks_may_be_off_by_a_day),
+		world_test(r28_another_address_finds_nothing),
+		world_test(r28_clocks_may_be_off_by_a_day),
 		world_test(processes_share_the_port),
 		world_test(garbage_does_nothing),
-		world_test(a_recorded_query_is_not_answered_again),
+		world_test(r28_a_recorded_query_is_not_answered_again),
 		world_test(the_status_names_interfaces),
 		world_test(a_dial_finds_a_key),
 	};

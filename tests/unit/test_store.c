@@ -403,7 +403,7 @@ count_knock(void *self, const struct store_knock *k)
 }
 
 static void
-knocks_are_bounded(void **state)
+r29_knocks_are_bounded(void **state)
 {
 	uint8_t key[KEY_LEN] = { 0 };
 	struct site a;
@@ -528,6 +528,31 @@ settings_of_the_user(void **state)
 	assert_int_equal(remove(file), 0);
 	assert_int_equal(mkdir(file, 0700), 0);
 	assert_int_equal(store_open(&how, &s, &err), E_FATAL);
+}
+
+/* -- R26 ------------------------------------------------------------------------------------- */
+
+static void
+r26_connections_are_defended(void **state)
+{
+	struct site a;
+	sqlite3 *db;
+	int on = 0;
+
+	site_make(&a, "alice");
+	db = store_handle(a.store);
+	/* Not even who has our handle can write where SQLite trusts. */
+	assert_int_equal(sqlite3_exec(db, "PRAGMA writable_schema = 1; "
+	    "UPDATE sqlite_schema SET sql = 'x' WHERE name = 't'", NULL, NULL,
+	    NULL), SQLITE_ERROR);
+	assert_int_equal(sqlite3_db_config(db, SQLITE_DBCONFIG_DEFENSIVE, -1,
+	    &on), SQLITE_OK);
+	assert_true(on);
+	assert_int_equal(sqlite3_limit(db, SQLITE_LIMIT_SQL_LENGTH, -1),
+	    16 << 20);
+	site_close(&a);
+	expect(&a, "SELECT sql FROM sqlite_schema WHERE name = 't' AND "
+	    "sql = 'x'", "");
 }
 
 /* -- tables ------------------------------------------------------------------------------- */
@@ -728,7 +753,8 @@ main(void)
 		TEST(key_export_and_import),
 		TEST(remotes),
 		TEST(a_removed_remote_leaves_nothing),
-		TEST(knocks_are_bounded),
+		TEST(r29_knocks_are_bounded),
+		TEST(r26_connections_are_defended),
 		TEST(settings),
 		TEST(settings_of_the_user),
 		TEST(tracking),
