@@ -74,7 +74,7 @@ encode(struct apply *a, int64_t cl, int n, bool unknown_only,
 
 	for (i = 0; i < n; i++)
 		count += !unknown_only ||
-		    a->given[i].cell.col == APPLY_UNKNOWN;
+		    a->given[i].cell.col == COLUMN_UNKNOWN;
 	b->len = 0;
 	put_text(b, reason, strlen(reason));
 	buf_add_varint(b, (uint64_t)cl);
@@ -82,7 +82,7 @@ encode(struct apply *a, int64_t cl, int n, bool unknown_only,
 	for (i = 0; i < n; i++) {
 		const struct apply_cell *c = &a->given[i];
 
-		if (unknown_only && c->cell.col != APPLY_UNKNOWN)
+		if (unknown_only && c->cell.col != COLUMN_UNKNOWN)
 			continue;
 		put_text(b, c->name, (size_t)c->nname);
 		buf_add_varint(b, (uint64_t)c->cell.version);
@@ -156,7 +156,7 @@ park_rest(struct apply *a, struct merge_origin *o, struct table *t, int64_t cl,
 	char *reason;
 	int i, rc;
 
-	for (i = 0; i < n && a->given[i].cell.col != APPLY_UNKNOWN; i++)
+	for (i = 0; i < n && a->given[i].cell.col != COLUMN_UNKNOWN; i++)
 		;
 	reason = sqlite3_mprintf("table %s has no column %.*s here", t->name,
 	    a->given[i].nname, a->given[i].name);
@@ -192,7 +192,7 @@ merge_given(struct apply *a, struct merge_row *row, int64_t cl, int n,
 		return merge_delete(a->e, row, cl, n > 0 ?
 		    a->given[0].cell.seq : 0);
 	for (i = 0; i < n; i++) {
-		if (a->given[i].cell.col == APPLY_UNKNOWN)
+		if (a->given[i].cell.col == COLUMN_UNKNOWN)
 			*rest = true;
 		else
 			a->known[nknown++] = a->given[i].cell;
@@ -270,13 +270,13 @@ column_of(struct apply *a, const struct table *t, int i)
 	int j, col = c->nname == 0 ? -1 : columns_find(t, c->name, c->nname);
 
 	if (c->nname > 0 && col < 0)
-		return APPLY_UNKNOWN;
+		return COLUMN_UNKNOWN;
 	for (j = 0; j < i; j++) {
 		if (col < 0 || a->given[j].cell.col != col)
 			continue;
 		if (table_column(t, c->name, c->nname) != col)
-			return APPLY_UNKNOWN;
-		a->given[j].cell.col = APPLY_UNKNOWN;
+			return COLUMN_UNKNOWN;
+		a->given[j].cell.col = COLUMN_UNKNOWN;
 	}
 	return col;
 }

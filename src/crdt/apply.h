@@ -13,8 +13,6 @@
 
 #include "crdt/merge.h"
 
-enum { APPLY_UNKNOWN = -2 };    /* column that is not here */
-
 struct apply_cell {
 	const char *name;       /* not terminated; "" for the sentinel */
 	int nname;

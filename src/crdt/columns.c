@@ -9,6 +9,9 @@
 
 SQLITE_EXTENSION_INIT3
 
+enum { OTHERS = -1 };           /* instead of a number in crsql_was: the name is
+                                   a column's that is not here */
+
 /* A column as crsql_col has it. */
 struct noted {
 	int cid;
@@ -48,7 +51,7 @@ columns_free_names(struct table *t)
 }
 
 static int
-add_name(struct table *t, const char *name, int cid)
+add_name(struct table *t, const char *name, int len, int cid)
 {
 	struct old_name *list = sqlite3_realloc64(t->old,
 	    sizeof *list * (uint64_t)(t->nold + 1));
@@ -57,7 +60,7 @@ add_name(struct table *t, const char *name, int cid)
 		return SQLITE_NOMEM;
 	t->old = list;
 	list[t->nold].cid = cid;
-	list[t->nold].name = sqlite3_mprintf("%s", name);
+	list[t->nold].name = sqlite3_mprintf("%.*s", len, name);
 	return list[t->nold++].name ? SQLITE_OK : SQLITE_NOMEM;
 }
 
@@ -70,7 +73,7 @@ read_names(struct engine *e, struct table *t)
 
 	while (rc == SQLITE_OK && sqlite3_step(stmt) == SQLITE_ROW)
 		rc = add_name(t, (const char *)sqlite3_column_text(stmt, 0),
-		    sqlite3_column_int(stmt, 1));
+		    sqlite3_column_bytes(stmt, 0), sqlite3_column_int(stmt, 1));
 	sqlite3_finalize(stmt);
 	return rc;
 }
@@ -99,20 +102,45 @@ columns_find(const struct table *t, const char *name, int len)
 	return i >= 0 ? table_column_by_cid(t, t->old[i].cid) : -1;
 }
 
+bool
+columns_knows(const struct table *t, const char *name, int len)
+{
+	return table_column(t, name, len) >= 0 || find_name(t, name, len) >= 0;
+}
+
+bool
+columns_is_old(const struct table *t, int i)
+{
+	const struct old_name *o = &t->old[i];
+	int len = (int)strlen(o->name);
+
+	return find_name(t, o->name, len) == i &&
+	    table_column(t, o->name, len) < 0 &&
+	    table_column_by_cid(t, o->cid) >= 0;
+}
+
+int
+columns_add_name(struct engine *e, struct table *t, const char *name, int len,
+    int col)
+{
+	int cid = t->col[col].cid, rc = add_name(t, name, len, cid);
+
+	return rc != SQLITE_OK ? rc : engine_exec(e, "INSERT OR REPLACE INTO "
+	    "crsql_was VALUES(%d, '%.*q', %d)", t->id, len, name, cid);
+}
+
 int
 columns_forget_name(struct engine *e, struct table *t, const char *name,
     int len)
 {
 	int i;
 
-	while ((i = find_name(t, name, len)) >= 0) {
-		sqlite3_free(t->old[i].name);
-		memmove(&t->old[i], &t->old[i + 1],
-		    sizeof *t->old * (size_t)(t->nold - i - 1));
-		t->nold--;
-	}
-	return engine_exec(e, "DELETE FROM crsql_was WHERE tbl = %d AND "
-	    "name = '%.*q'", t->id, len, name);
+	for (i = 0; i < t->nold; i++)
+		if ((int)strlen(t->old[i].name) == len &&
+		    memcmp(t->old[i].name, name, (size_t)len) == 0)
+			t->old[i].cid = OTHERS;
+	return engine_exec(e, "UPDATE crsql_was SET cid = %d WHERE tbl = %d AND "
+	    "name = '%.*q'", OTHERS, t->id, len, name);
 }
 
 /* -- numbers -------------------------------------------------------------------- */
@@ -156,7 +184,8 @@ take(struct table *t, int i, struct noted *as)
 	c->cid = as->cid;
 	c->born = as->born;
 	c->renamed = strcmp(c->name, as->name) != 0;
-	return c->renamed ? add_name(t, as->name, as->cid) : SQLITE_OK;
+	return c->renamed ? add_name(t, as->name, (int)strlen(as->name), as->cid)
+	    : SQLITE_OK;
 }
 
 /* By the triggers: *told if they name any column. */

@@ -3,8 +3,8 @@
  * columns.h - the columns of a replicated table: their numbers, which stay
  * theirs under any name, their birthdays (R3), and the names they had.
  *
- * Who is behind in a change of the schema sends a column by its old name: it
- * is the column that had it, unless one has it now.  A renaming is known by
+ * Databases know by these names what is one column (match.h): who is behind in
+ * a renaming, or ahead, sends it by another name.  A renaming is known by
  * the journal's triggers, whose text SQLite changes with it; without them by
  * the place of the column, where all others stayed at theirs.
  */
@@ -12,6 +12,11 @@
 #define CRDT_COLUMNS_H
 
 #include "crdt/table.h"
+
+enum {
+	COLUMN_UNKNOWN = -2,    /* instead of an index: it is not here */
+	OLD_NAMES_MAX = 256     /* of a table, that are sent or learned */
+};
 
 /* Numbers, birthdays and old names of t, whose shape was read; only reads.  A
  * column that is not known gets the next number, born now. */
@@ -27,7 +32,18 @@ void columns_keep_births(struct table *t, const struct table *old);
 /* The index of a column by its name, else by a name it had; -1. */
 int columns_find(const struct table *t, const char *name, int len);
 
-/* Forgets that a column had that name. */
+/* True if t->old[i] is of a column that is there, and no column's name now. */
+bool columns_is_old(const struct table *t, int i);
+
+/* True if a column has that name, had it, or it is known not to be one of
+ * these. */
+bool columns_knows(const struct table *t, const char *name, int len);
+
+/* Notes that a column had, or has elsewhere, a name that is not known. */
+int columns_add_name(struct engine *e, struct table *t, const char *name,
+    int len, int col);
+
+/* Notes that a name a column had is another column's elsewhere. */
 int columns_forget_name(struct engine *e, struct table *t, const char *name,
     int len);
 

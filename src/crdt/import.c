@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "crdt/apply.h"
-#include "crdt/columns.h"
+#include "crdt/match.h"
 #include "crdt/page.h"
 #include "crdt/seen.h"
 
@@ -14,14 +14,9 @@ enum { QUIET_FROM = 16384 };    /* bytes of a page worth quiet.c's switch */
 
 struct import_table {           /* a table of the page, and here */
 	struct table *here;     /* NULL: not replicated here, rows skipped */
-	bool same;              /* the same columns in the same order */
+	struct match columns;
 	bool known;             /* the row before was here already: look first,
 	                           as a failing INSERT costs more */
-	struct import_column {
-		const char *name;
-		int nname;
-		int col;        /* index here, or APPLY_UNKNOWN */
-	} *column;
 };
 
 struct import {
@@ -34,59 +29,11 @@ struct import {
 
 /* -- tables ---------------------------------------------------------------- */
 
-/* The column that the page calls so.  Where the page has what would be one
- * column here by two names, it is two at the sender's: an old name is another
- * column's then, and forgotten. */
-static int
-map_column(struct engine *e, struct import_table *m, int ncol, int i)
-{
-	struct import_column *c = &m->column[i];
-	int j, rc = SQLITE_OK;
-
-	c->col = columns_find(m->here, c->name, c->nname);
-	if (c->col < 0)
-		c->col = APPLY_UNKNOWN;
-	if (c->col < 0 || m->here->nold == 0 ||
-	    table_column(m->here, c->name, c->nname) >= 0)
-		return SQLITE_OK;
-	for (j = 0; j < ncol && rc == SQLITE_OK; j++) {
-		if (j == i || c->col != columns_find(m->here,
-		    m->column[j].name, m->column[j].nname))
-			continue;
-		rc = columns_forget_name(e, m->here, c->name, c->nname);
-		c->col = APPLY_UNKNOWN;
-		break;
-	}
-	return rc;
-}
-
-static int
-map_columns(struct engine *e, struct import_table *m,
-    const struct page_table *t)
-{
-	struct rd r = t->columns;
-	int i, rc = SQLITE_OK;
-
-	m->column = sqlite3_malloc64(((size_t)t->ncol + 1) *
-	    sizeof *m->column);
-	if (m->column == NULL)
-		return SQLITE_NOMEM;
-	m->same = t->ncol == m->here->ncol;
-	for (i = 0; i < t->ncol; i++)
-		page_text(&r, NAME_MAX_BYTES, &m->column[i].name,
-		    &m->column[i].nname);
-	for (i = 0; i < t->ncol && rc == SQLITE_OK; i++) {
-		rc = map_column(e, m, t->ncol, i);
-		if (m->column[i].col != i)
-			m->same = false;
-	}
-	return rc;
-}
-
 static int
 map_tables(struct import *im)
 {
 	char name[NAME_MAX_BYTES + 1];
+	bool learned = false;
 	int i, rc = SQLITE_OK;
 
 	im->table = sqlite3_malloc64(((size_t)im->page.ntable + 1) *
@@ -106,8 +53,13 @@ map_tables(struct import *im)
 		im->table[i].here = strlen(name) == (size_t)t->nname ?
 		    table_find(im->e, name) : NULL;
 		if (im->table[i].here != NULL)
-			rc = map_columns(im->e, &im->table[i], t);
+			rc = match_table(im->e, im->table[i].here, t,
+			    &im->table[i].columns);
+		learned = learned || im->table[i].columns.learned;
 	}
+	/* what is parked waits for that */
+	if (learned)
+		im->e->incoming->parked_schema = -1;
 	return rc;
 }
 
@@ -117,7 +69,7 @@ import_clear(struct import *im)
 	int i;
 
 	for (i = 0; im->table != NULL && i < im->page.ntable; i++)
-		sqlite3_free(im->table[i].column);
+		match_clear(&im->table[i].columns);
 	sqlite3_free(im->table);
 	sqlite3_free(im->site);
 	apply_clear(&im->apply);
@@ -130,7 +82,8 @@ import_clear(struct import *im)
 static int
 give_cells(struct import *im, const struct page_row *row)
 {
-	const struct import_table *m = &im->table[row->table];
+	const struct match_column *columns =
+	    im->table[row->table].columns.column;
 	int ncol = im->page.table[row->table].ncol;
 	int i, n = row->kind == PAGE_FRESH ? ncol : row->ncell;
 	struct apply_cell *c;
@@ -160,9 +113,9 @@ give_cells(struct import *im, const struct page_row *row)
 			c->cell.seq = row->cell[i].seq;
 			c->cell.value = row->cell[i].value;
 		}
-		c->name = col < 0 ? "" : m->column[col].name;
-		c->nname = col < 0 ? 0 : m->column[col].nname;
-		c->cell.col = col < 0 ? -1 : m->column[col].col;
+		c->name = col < 0 ? "" : columns[col].name;
+		c->nname = col < 0 ? 0 : columns[col].nname;
+		c->cell.col = col < 0 ? -1 : columns[col].col;
 	}
 	return n;
 }
@@ -197,7 +150,7 @@ import_fresh(struct import *im, struct merge_origin *o,
 	int rc = SQLITE_OK;
 
 	*done = false;
-	if (row->kind != PAGE_FRESH || !m->same)
+	if (row->kind != PAGE_FRESH || !m->columns.same)
 		return SQLITE_OK;
 	if (m->known)
 		rc = table_find_key(im->e, m->here, pk->data, (int)pk->len,
@@ -345,7 +298,8 @@ import_tx(struct import *im, struct page_tx *tx)
 
 /* -- the functions ---------------------------------------------------------------- */
 
-/* What is parked is tried when the schema is another than it was. */
+/* What is parked is tried when the schema is another than it was, and when a
+ * name was learned. */
 static int
 retry_on_schema_change(struct apply *a)
 {
@@ -366,9 +320,9 @@ import_page(struct import *im)
 
 	rc = apply_init(im->e, &im->apply);
 	if (rc == SQLITE_OK)
-		rc = retry_on_schema_change(&im->apply);
-	if (rc == SQLITE_OK)
 		rc = map_tables(im);
+	if (rc == SQLITE_OK)
+		rc = retry_on_schema_change(&im->apply);
 	while (rc == SQLITE_OK && (more = page_read_tx(&im->page, &tx)) != 0)
 		rc = more > 0 ? import_tx(im, &tx) : page_malformed(im->e);
 	return rc;

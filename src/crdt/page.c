@@ -4,7 +4,9 @@
 
 #include <string.h>
 
-enum { MIN_TABLE_BYTES = 3, MIN_SITE_BYTES = 17 };
+#include "crdt/columns.h"
+
+enum { MIN_TABLE_BYTES = 4, MIN_SITE_BYTES = 17 };
 
 /* -- the head ---------------------------------------------------------------- */
 
@@ -36,11 +38,29 @@ read_count(struct rd *r, uint64_t max, size_t min_bytes)
 	return rd_failed(r) ? 0 : (int)n;
 }
 
+static int
+read_index(struct rd *r, int n)
+{
+	if (n == 0) {
+		rd_fail(r);
+		return 0;
+	}
+	return (int)rd_varint(r, (uint64_t)n - 1);
+}
+
+void
+page_read_old(struct rd *r, const struct page_table *t, int *column,
+    const char **name, int *len)
+{
+	*column = read_index(r, t->ncol);
+	page_text(r, NAME_MAX_BYTES, name, len);
+}
+
 static void
 read_table(struct rd *r, struct page_table *t)
 {
 	const char *name;
-	int i, len;
+	int i, column, len;
 
 	page_text(r, NAME_MAX_BYTES, &t->name, &t->nname);
 	t->npk = (int)rd_varint(r, PACK_MAX_COLUMNS);
@@ -50,6 +70,10 @@ read_table(struct rd *r, struct page_table *t)
 	t->columns = *r;
 	for (i = 0; i < t->ncol && !rd_failed(r); i++)
 		page_text(r, NAME_MAX_BYTES, &name, &len);
+	t->nold = read_count(r, OLD_NAMES_MAX, 2);
+	t->old = *r;
+	for (i = 0; i < t->nold && !rd_failed(r); i++)
+		page_read_old(r, t, &column, &name, &len);
 }
 
 static void
@@ -156,16 +180,6 @@ page_close(struct page *p)
 }
 
 /* -- transactions ---------------------------------------------------------------- */
-
-static int
-read_index(struct rd *r, int n)
-{
-	if (n == 0) {
-		rd_fail(r);
-		return 0;
-	}
-	return (int)rd_varint(r, (uint64_t)n - 1);
-}
 
 static void
 read_one_step(const struct page *p, struct rd *r, struct page_step *step)

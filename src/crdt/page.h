@@ -10,7 +10,8 @@
  *   page   = 'D' 'P' version[1]=1 flags[1] cursor[40]
  *            ntables table*  nsites site*  length transaction*
  *            length: the bytes of all transactions, to the end of the page
- *   table  = text npk ncols text*             its replicated columns by name
+ *   table  = text npk ncols text* nold (column text)*
+ *            its replicated columns by name; names they had: column is an index
  *   site   = site_id[16] known[1] (key[32] incarnation[8])?    if known = 1
  *   transaction = site sver flags[1] header[14] nsteps step*
  *                 nrows:u32 length:u32 row*              length bytes of rows
@@ -92,6 +93,8 @@ struct page_table {
 	int npk;
 	int ncol;
 	struct rd columns;      /* their names: page_text() each */
+	int nold;
+	struct rd old;          /* names they had: page_read_old() each */
 };
 
 struct page_site {
@@ -164,6 +167,10 @@ void page_close(struct page *p);
 
 /* A text of the page; false if it is malformed or longer than max. */
 bool page_text(struct rd *r, size_t max, const char **text, int *len);
+
+/* The next old name of a table and the column that had it. */
+void page_read_old(struct rd *r, const struct page_table *t, int *column,
+    const char **name, int *len);
 
 /* The next transaction, or step, or row: 1, or 0 at the end, or -1 if the
  * bytes are malformed. */

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "crdt/columns.h"
 #include "crdt/page.h"
 
 enum { HEAD_LEN = 4 + CURSOR_LEN + 3 * 10 };
@@ -89,6 +90,26 @@ page_put_site(struct engine *e, struct page_writer *w, int64_t ordinal,
 	return SQLITE_OK;
 }
 
+/* Names that columns had; of very many the newest. */
+static void
+put_old_names(struct page_writer *w, const struct table *t)
+{
+	int i, n = 0;
+
+	for (i = 0; i < t->nold; i++)
+		n += columns_is_old(t, i);
+	n = n < OLD_NAMES_MAX ? n : OLD_NAMES_MAX;
+	buf_add_varint(&w->tables, (uint64_t)n);
+	for (i = t->nold - 1; n > 0; i--) {
+		if (!columns_is_old(t, i))
+			continue;
+		buf_add_varint(&w->tables, (uint64_t)table_column_by_cid(t,
+		    t->old[i].cid));
+		put_text(&w->tables, t->old[i].name);
+		n--;
+	}
+}
+
 static int
 table_index(struct page_writer *w, const struct table *t)
 {
@@ -109,6 +130,7 @@ table_index(struct page_writer *w, const struct table *t)
 	buf_add_varint(&w->tables, (uint64_t)t->ncol);
 	for (i = 0; i < t->ncol; i++)
 		put_text(&w->tables, t->col[i].name);
+	put_old_names(w, t);
 	w->table_id[w->ntable] = t->id;
 	return w->ntable++;
 }

@@ -93,9 +93,9 @@ table_column_by_cid(const struct table *t, int cid)
 {
 	int i;
 
-	if (cid < t->ncol && t->col[cid].cid == cid)
+	if (cid >= 0 && cid < t->ncol && t->col[cid].cid == cid)
 		return cid;
-	for (i = 0; i < t->ncol; i++)
+	for (i = 0; i < t->ncol && cid >= 0; i++)
 		if (t->col[i].cid == cid)
 			return i;
 	return -1;

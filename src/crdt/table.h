@@ -35,7 +35,7 @@ struct column {
 
 struct old_name {       /* a name that a column had */
 	char *name;
-	int cid;
+	int cid;            /* -1: it is no column's here, but one's elsewhere */
 };
 
 enum table_stmt {       /* statements kept per table, made by table_stmt() */

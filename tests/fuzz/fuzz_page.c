@@ -50,7 +50,8 @@ put_text(struct buf *b, const char *text)
 	buf_add(b, text, strlen(text));
 }
 
-/* The head of a page of both tables and two sites; one column is not here. */
+/* The head of a page of both tables and two sites; one column is not
+ * here, one has another name. */
 static void
 add_head(struct buf *b, size_t body)
 {
@@ -66,12 +67,17 @@ add_head(struct buf *b, size_t body)
 	put_text(b, "a");
 	put_text(b, "b");
 	put_text(b, "new");
+	buf_add_varint(b, 0);
 	put_text(b, "n");
 	buf_add_varint(b, 1);
 	buf_add_varint(b, 1);
+	put_text(b, "w");
+	buf_add_varint(b, 1);
+	buf_add_varint(b, 0);
 	put_text(b, "v");
 	put_text(b, "none");
 	buf_add_varint(b, 2);
+	buf_add_varint(b, 0);
 	buf_add_varint(b, 0);
 	buf_add_varint(b, 2);
 	for (i = 0; i < 2; i++) {

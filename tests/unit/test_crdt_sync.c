@@ -420,6 +420,27 @@ a_truncated_page_is_refused(void **state)
 }
 
 static void
+a_page_that_names_two_columns_alike_is_refused(void **state)
+{
+	struct node n[2];
+	uint8_t *page, *at;
+	int64_t changes;
+	int len;
+
+	open_two(n);
+	fill(&n[0]);
+	page = whole_page(&n[0], &n[1], &len);
+	at = memmem(page, (size_t)len, "\1a\1b\1c", 6);
+	assert_non_null(at);
+	at[3] = 'a';
+	assert_int_equal(node_import(&n[1], page, len, &changes),
+	    SQLITE_ERROR);
+	node_expect(&n[1], "0\n", "SELECT count(*) FROM t");
+	sqlite3_free(page);
+	close_two(n);
+}
+
+static void
 a_failing_import_leaves_nothing(void **state)
 {
 	struct node n[2];
@@ -595,6 +616,7 @@ main(void)
 		cmocka_unit_test(runs_stay_runs),
 		cmocka_unit_test(seqs_stay_what_they_were),
 		cmocka_unit_test(a_truncated_page_is_refused),
+		cmocka_unit_test(a_page_that_names_two_columns_alike_is_refused),
 		cmocka_unit_test(a_failing_import_leaves_nothing),
 		cmocka_unit_test(a_failed_batch_can_only_be_rolled_back),
 		cmocka_unit_test(random_damage_does_no_harm),
