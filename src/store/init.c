@@ -22,11 +22,22 @@ struct init {
 	bool initialised;
 	bool has_key;           /* in the state directory: id */
 	struct identity id;
+	struct lock lock;
 };
+
+static void
+init_begin(struct init *i, const struct store_init *how)
+{
+	memset(i, 0, sizeof *i);
+	i->how = how;
+	i->dir = -1;
+	lock_init(&i->lock);
+}
 
 static void
 init_clear(struct init *i)
 {
+	lock_drop(&i->lock);
 	identity_wipe(&i->id);
 	sqlite3_close_v2(i->db);
 	if (i->dir >= 0)
@@ -42,9 +53,7 @@ look(struct init *i, const struct store_init *how, struct err *err)
 {
 	int number = 0, rc;
 
-	memset(i, 0, sizeof *i);
-	i->how = how;
-	i->dir = -1;
+	init_begin(i, how);
 	rc = statedir_real_path(how->db_file, &i->db_file, err);
 	if (rc == 0)
 		rc = statedir_path(i->db_file, how->state_dir, &i->asked_dir,
@@ -82,6 +91,21 @@ make_state_dir(struct init *i, struct err *err)
 	if (i->state_dir == NULL)
 		rc = err_set(err, E_FATAL, NULL, "can't look at %s: %s",
 		    i->asked_dir, strerror(errno));
+	return rc;
+}
+
+/* A serve would go on under the key it began with. */
+static int
+nobody_serves(struct init *i, struct err *err)
+{
+	int rc = 0;
+
+	if (i->existed)
+		rc = lock_take(&i->lock, i->dir, i->db_file, err);
+	if (rc == E_EXISTS)
+		rc = E_FATAL;
+	if (rc != 0 && err != NULL)
+		err->code = rc;
 	return rc;
 }
 
@@ -207,6 +231,8 @@ become(struct init *i, bool same_key, struct err *err)
 	if (rc == 0)
 		rc = make_state_dir(i, err);
 	if (rc == 0)
+		rc = nobody_serves(i, err);
+	if (rc == 0)
 		rc = turn_on_wal(i, err);
 	if (rc == 0)
 		rc = store_load_engine(i->db, err);
@@ -308,7 +334,7 @@ store_key_import(const struct store_init *how, const char *file,
 	if (rc == 0)
 		rc = look(&i, how, err);
 	else
-		memset(&i, 0, sizeof i);
+		init_begin(&i, how);
 	if (rc == 0 && i.initialised)
 		rc = key_fits(&i, &fits, err);
 	if (rc == 0 && i.initialised)
