@@ -257,48 +257,29 @@ hub_look(struct hub *h, bool ours, bool *again)
 		hub_emit(h, &event);
 }
 
-struct tables {
-	uint64_t hash;
-	size_t n;
-};
-
-/* FNV-1a of the names of replicated tables. */
-static int
-add_table(void *self, const char *table, bool tracked)
-{
-	struct tables *t = self;
-
-	if (!tracked)
-		return 0;
-	t->n++;
-	do
-		t->hash = (t->hash ^ (uint8_t)*table) * 1099511628211u;
-	while (*table++ != '\0');
-	return 0;
-}
-
 /* A table that is replicated from now on begins empty, so all peers are asked
  * again (R12). */
 static void
 look_at_tables(struct hub *h)
 {
-	struct tables t = { 14695981039346656037u, 0 };
+	uint64_t which;
+	size_t n;
 	char text[64];
 	struct node_event event = { .kind = NODE_TABLES, .text = text };
 	struct session *s;
 
-	if (store_table_each(h->store, add_table, &t, NULL) != 0
-	    || (h->tables_known && t.hash == h->tables))
+	if (store_tables(h->store, &n, &which, NULL) != 0
+	    || (h->tables_known && which == h->tables))
 		return;
 	if (h->tables_known) {
-		snprintf(text, sizeof text, "%zu %s replicated now", t.n,
-		    t.n == 1 ? "table is" : "tables are");
+		snprintf(text, sizeof text, "%zu %s replicated now", n,
+		    n == 1 ? "table is" : "tables are");
 		hub_emit(h, &event);
 	}
 	for (s = hub_next(h, NULL); s != NULL && h->options.follow;
 	    s = hub_next(h, s))
 		session_follow(s);
-	h->tables = t.hash;
+	h->tables = which;
 	h->tables_known = true;
 	hub_wake(h, hub_now(h));
 }

@@ -262,7 +262,8 @@ store_close(struct store *s)
 	lock_drop(&s->lock);
 	config_free(s->config);
 	known_clear(&s->known);
-	store_vector_clear(&s->told.entries);
+	store_vector_clear(&s->told.any);
+	store_vector_clear(&s->told.all);
 	identity_wipe(&s->id);
 	if (s->dir >= 0)
 		close(s->dir);

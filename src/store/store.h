@@ -372,6 +372,10 @@ int store_untrack(struct store *s, const char *table, struct err *err);
 /* Every table of the user's, by name. */
 int store_table_each(struct store *s, int (*each)(void *self,
     const char *table, bool tracked), void *self, struct err *err);
+/* How many tables are replicated, and a number that is another one when others
+ * are: also when one was replaced by another of its name. */
+int store_tables(struct store *s, size_t *n, uint64_t *which,
+    struct err *err);
 /* Lint of one table (or all tracked): each finding with a rule name, how grave
  * and the sentence. */
 enum store_lint_grade { LINT_NOTE, LINT_WARNING, LINT_REFUSAL };

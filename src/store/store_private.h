@@ -65,7 +65,7 @@ struct store {
 		int64_t data_version;
 		uint64_t merges;
 		bool more;      /* than fitted */
-		struct store_vector entries;
+		struct store_vector any, all;   /* of any table, of all */
 	} told;
 	uint64_t merges;        /* committed by this handle */
 	struct {                /* acknowledgement not yet written */

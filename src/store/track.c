@@ -143,6 +143,36 @@ store_untrack(struct store *s, const char *table, struct err *err)
 	return rc != 0 ? rc : sql_end(s->db, untrack(s, table, err), err);
 }
 
+/* FNV-1a. */
+static uint64_t
+add_bytes(uint64_t hash, const void *data, size_t len)
+{
+	const uint8_t *p = data;
+
+	for (; len > 0; len--)
+		hash = (hash ^ *p++) * 1099511628211u;
+	return hash;
+}
+
+int
+store_tables(struct store *s, size_t *n, uint64_t *which, struct err *err)
+{
+	struct held h;
+	size_t i;
+	int rc = held_load(s->db, &h, err);
+
+	*n = rc == 0 ? h.ntables : 0;
+	*which = 14695981039346656037u;
+	for (i = 0; i < *n; i++) {
+		*which = add_bytes(*which, h.table[i].name,
+		    strlen(h.table[i].name) + 1);
+		*which = add_bytes(*which, &h.table[i].tbl,
+		    sizeof h.table[i].tbl);
+	}
+	held_clear(&h);
+	return rc;
+}
+
 int
 store_table_each(struct store *s, int (*each)(void *self, const char *table,
     bool tracked), void *self, struct err *err)

@@ -35,43 +35,80 @@ fold(struct store *s, struct err *err)
 	return rc;
 }
 
-/* The newest of each site, our own included. */
+/* The newest of each site, our own included: of any table, and of all. */
 static int
-newest(struct store *s, struct store_vector *out, struct err *err)
+newest(struct store *s, struct store_vector *any, struct store_vector *all,
+    struct err *err)
 {
 	struct store_entry own;
 	struct held h;
 	int rc;
 
-	memset(out, 0, sizeof *out);
+	memset(any, 0, sizeof *any);
+	memset(all, 0, sizeof *all);
 	rc = held_load(s->db, &h, err);
 	if (rc == 0)
-		rc = held_by_any(&h, out, err);
+		rc = held_by_any(&h, any, err);
+	if (rc == 0)
+		rc = held_by_all(&h, all, err);
 	if (rc == 0)
 		rc = store_own_entry(s->db, &own, err);
 	if (rc == 0)
-		rc = vector_set(out, &own, err);
+		rc = vector_set(any, &own, err);
 	held_clear(&h);
 	return rc;
+}
+
+static bool
+is_among(const struct store_entry *list, size_t n,
+    const struct store_entry *e)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		if (memcmp(&list[i], e, sizeof *e) == 0)
+			return true;
+	return false;
 }
 
 /* What rose since the last call, as much as fits; the rest comes with the
  * next one, because only what was told is noted. */
 static int
-tell(struct store *s, const struct store_vector *now, struct store_entry *out,
-    size_t max, size_t *n, struct err *err)
+tell(struct store_vector *told, const struct store_vector *now,
+    struct store_entry *out, size_t max, size_t *n, struct err *err)
 {
 	const struct store_entry *was;
 	size_t i;
 	int rc = 0;
 
 	for (i = 0; i < now->n && rc == 0 && *n < max; i++) {
-		was = vector_find(&s->told.entries, now->entry[i].site);
+		was = vector_find(told, now->entry[i].site);
 		if (was != NULL && was->version >= now->entry[i].version)
 			continue;
-		out[(*n)++] = now->entry[i];
-		rc = vector_set(&s->told.entries, &now->entry[i], err);
+		if (!is_among(out, *n, &now->entry[i]))
+			out[(*n)++] = now->entry[i];
+		rc = vector_set(told, &now->entry[i], err);
 	}
+	return rc;
+}
+
+static int
+tell_news(struct store *s, struct store_entry *out, size_t max, size_t *n,
+    struct err *err)
+{
+	struct store_vector any, all;
+	int rc = newest(s, &any, &all, err);
+
+	if (rc == 0)
+		rc = tell(&s->told.any, &any, out, max, n, err);
+	/* A table that began empty has by now what the others had: news for
+	 * who asked us for it before. */
+	if (rc == 0) {
+		vector_meet(&s->told.all, &all);
+		rc = tell(&s->told.all, &all, out, max, n, err);
+	}
+	store_vector_clear(&any);
+	store_vector_clear(&all);
 	return rc;
 }
 
@@ -79,7 +116,6 @@ static int
 look(struct store *s, bool *changed, struct store_entry *out, size_t max,
     size_t *n, struct err *err)
 {
-	struct store_vector now = { .n = 0 };
 	int64_t version;
 	int rc;
 
@@ -94,10 +130,7 @@ look(struct store *s, bool *changed, struct store_entry *out, size_t max,
 	    s->merges != s->told.merges;
 	if (!*changed && !s->told.more)
 		return 0;
-	rc = newest(s, &now, err);
-	if (rc == 0)
-		rc = tell(s, &now, out, max, n, err);
-	store_vector_clear(&now);
+	rc = tell_news(s, out, max, n, err);
 	if (rc != 0)
 		return rc;
 	s->told.more = *n == max;
@@ -113,7 +146,7 @@ store_watch_begin(struct store *s, struct err *err)
 
 	rc = sql_int(s->db, &s->told.data_version, err,
 	    "PRAGMA data_version", "");
-	return rc == 0 ? newest(s, &s->told.entries, err) : rc;
+	return rc == 0 ? newest(s, &s->told.any, &s->told.all, err) : rc;
 }
 
 int

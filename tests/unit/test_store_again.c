@@ -424,6 +424,83 @@ r16_again_is_told(void **state)
 	site_close(&b);
 }
 
+static size_t
+news(struct site *s, struct store_entry entry[static 8])
+{
+	struct err err;
+	bool changed;
+	size_t n;
+
+	must(store_changed(s->store, &changed, entry, 8, &n, &err));
+	return n;
+}
+
+/* He who asked us while the table was empty hears when it is not any more,
+ * though no site's newest change is another one. */
+static void
+r13_a_table_that_caught_up_is_news(void **state)
+{
+	struct store_entry entry[8];
+	struct site a, b, c;
+	struct err err;
+	bool covered;
+	size_t n;
+
+	two_sites(&a, &b);
+	site_make(&c, "carol");
+	make_second(&c);
+	introduce(&a, &c);
+	sql(&b, "INSERT INTO t VALUES('1', 1, 1); INSERT INTO u VALUES('1', 1)");
+	pull(&a, &b);
+	assert_true(news(&a, entry) > 0);
+	untrack(&a, "t");
+	sql(&a, "DELETE FROM t");
+	track(&a, "t");
+	news(&a, entry);
+	pull(&c, &a);
+	expect(&c, "SELECT count(*) FROM t", "0\n");
+	pull(&a, &b);
+	n = news(&a, entry);
+	assert_int_equal(n, 1);
+	must(store_covers(c.store, entry, n, &covered, &err));
+	assert_false(covered);
+	pull(&c, &a);
+	must(store_covers(c.store, entry, n, &covered, &err));
+	assert_true(covered);
+	assert_int_equal(news(&a, entry), 0);
+	site_close(&a);
+	site_close(&b);
+	site_close(&c);
+}
+
+/* Who serves asks all again when one of his tables is another one. */
+static void
+r12_tables_are_told_apart(void **state)
+{
+	uint64_t first, second, third;
+	struct store_entry entry[8];
+	struct site a, b;
+	struct err err;
+	size_t n;
+
+	two_sites(&a, &b);
+	sql(&a, "INSERT INTO t VALUES('1', 1, 1)");
+	must(store_tables(a.store, &n, &first, &err));
+	assert_int_equal(n, 2);
+	sql(&a, "SELECT crsql_as_table('t'); SELECT crsql_as_crr('t');");
+	must(store_tables(a.store, &n, &second, &err));
+	assert_int_equal(n, 2);
+	assert_true(first != second);
+	plain_sql(&a, "DROP TABLE t;"
+	    "CREATE TABLE t(id TEXT PRIMARY KEY NOT NULL, v, w);");
+	news(&a, entry);
+	must(store_tables(a.store, &n, &third, &err));
+	assert_int_equal(n, 2);
+	assert_true(second != third);
+	site_close(&a);
+	site_close(&b);
+}
+
 /* With an old copy restored at the same time. */
 static void
 r16_again_in_an_old_copy(void **state)
@@ -562,6 +639,8 @@ main(void)
 		TEST(r16_again_seen_by_another_process),
 		TEST(r16_again_read_only),
 		TEST(r16_again_is_told),
+		TEST(r13_a_table_that_caught_up_is_news),
+		TEST(r12_tables_are_told_apart),
 		TEST(r16_again_in_an_old_copy),
 		TEST(r12_replaced_by_a_plain_program),
 		TEST(r12_replaced_where_plain_programs_may_not_write),
