@@ -109,6 +109,7 @@ ddcp_options cli_open_options(const struct cli *cli);
 struct cli_findings {
 	struct cli *cli;
 	json_t *array;          /* --json: collected here, else NULL */
+	size_t n;               /* so far */
 };
 int cli_on_finding(void *self, const ddcp_finding *finding);
 

@@ -5,7 +5,7 @@
 int
 cmd_doctor(struct cli *cli)
 {
-	struct cli_findings v = { cli, cli->json ? json_array() : NULL };
+	struct cli_findings v = { cli, cli->json ? json_array() : NULL, 0 };
 	ddcp_error error = { 0 };
 	ddcp *d;
 	int rc = cli_open(cli, false, &d);

@@ -21,6 +21,7 @@ cli_on_finding(void *self, const ddcp_finding *f)
 	char *text = cli_safe(f->text), *hint = cli_safe(f->hint);
 	char *subject = cli_safe(f->subject), *painted;
 
+	v->n++;
 	snprintf(grade, sizeof grade, "%-8s", grades[f->grade]);
 	painted = cli_paint(v->cli, colours[f->grade], grade);
 	if (v->array != NULL)

@@ -25,13 +25,15 @@ static int
 read_line(FILE *from, char out[PASSPHRASE_MAX])
 {
 	if (from == NULL)
-		return fail(DDCP_EFATAL, "can't open the passphrase file",
-		    strerror(errno));
+		return fail(errno == ENOENT ? DDCP_ENOTFOUND : DDCP_EFATAL,
+		    "can't open the passphrase file", "name one that you may "
+		    "read, or - for stdin");
 	if (fgets(out, PASSPHRASE_MAX, from) == NULL)
 		out[0] = '\0';
 	out[strcspn(out, "\r\n")] = '\0';
 	if (out[0] == '\0')
-		return fail(DDCP_EUSAGE, "the passphrase is empty", "");
+		return fail(DDCP_EUSAGE, "the passphrase is empty",
+		    "it is the first line of what is typed, or of the file");
 	return 0;
 }
 
@@ -77,7 +79,8 @@ get_passphrase(struct cli *cli, bool twice, char out[PASSPHRASE_MAX])
 	if (rc == 0 && twice) {
 		rc = ask("The same again", again);
 		if (rc == 0 && strcmp(out, again) != 0)
-			rc = fail(DDCP_EUSAGE, "the two are not the same", "");
+			rc = fail(DDCP_EUSAGE, "the two are not the same",
+			    "type the same one twice");
 		explicit_bzero(again, sizeof again);
 	}
 	return rc;

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { GLOBALS = 11, FIRST_LONG = 256 };
+enum { GLOBALS = 12, FIRST_LONG = 256 };
 
 static const struct cli_option globals[GLOBALS + 1] = {
 	{ "db-file", 'f', "FILE", "the database (DDCP_DB_FILE)" },
@@ -25,6 +25,7 @@ static const struct cli_option globals[GLOBALS + 1] = {
 	{ "progress", 0, NULL, "show progress though stderr is no terminal" },
 	{ "color", 0, "WHEN", "auto, always or never" },
 	{ "help", 'h', NULL, "show usage" },
+	{ "version", 0, NULL, "what the verb of that name tells" },
 	{ NULL, 0, NULL, NULL }
 };
 
@@ -149,6 +150,16 @@ unknown_verb(const struct cli *cli, const struct cli_verb *verbs,
 	return DDCP_EUSAGE;
 }
 
+static const struct cli_verb *
+find_verb(const char *name)
+{
+	const struct cli_verb *v = cli_verbs;
+
+	while (v->name != NULL && strcmp(v->name, name) != 0)
+		v++;
+	return v;
+}
+
 /* Takes verb and subverb out of argv. */
 static int
 take_verb(struct cli *cli, int *argc, char **argv)
@@ -215,6 +226,7 @@ take_global(struct cli *cli, int index, const char *value, bool *help)
 	case 8: cli->progress = true; break;
 	case 9: return take_color(cli, value);
 	case 10: *help = true; break;
+	case 11: cli->verb = find_verb("version"); break;
 	}
 	return 0;
 }

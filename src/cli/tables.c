@@ -7,7 +7,7 @@
 int
 cmd_check(struct cli *cli)
 {
-	struct cli_findings v = { cli, cli->json ? json_array() : NULL };
+	struct cli_findings v = { cli, cli->json ? json_array() : NULL, 0 };
 	ddcp_error error = { 0 };
 	ddcp *d;
 	int rc = cli_open(cli, true, &d);
@@ -19,6 +19,8 @@ cmd_check(struct cli *cli)
 			cli_fail(&error);
 		else if (v.array != NULL)
 			cli_json(json_incref(v.array));
+		else if (v.n == 0 && !cli->porcelain)
+			cli_say(cli, "Nothing will merge badly");
 		ddcp_close(d);
 	}
 	json_decref(v.array);
@@ -45,7 +47,7 @@ list_table(void *self, const char *table, bool tracked)
 static int
 list_tables(struct cli *cli, ddcp *d)
 {
-	struct cli_findings v = { cli, cli->json ? json_array() : NULL };
+	struct cli_findings v = { cli, cli->json ? json_array() : NULL, 0 };
 	ddcp_error error = { 0 };
 	int rc = ddcp_table_each(d, list_table, &v, &error);
 
@@ -76,8 +78,8 @@ say_tracked(struct cli_findings *v, const char *table, bool already)
 int
 cmd_track(struct cli *cli)
 {
-	struct cli_findings said = { cli, NULL };
-	struct cli_findings v = { cli, NULL };
+	struct cli_findings said = { cli, NULL, 0 };
+	struct cli_findings v = { cli, NULL, 0 };
 	ddcp_error error = { 0 };
 	bool already;
 	ddcp *d;
