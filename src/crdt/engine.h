@@ -7,6 +7,8 @@
  *   table.c     what is known of a replicated table
  *   columns.c   numbers, birthdays and old names of its columns
  *   crr.c       crsql_as_crr, crsql_as_table and their checks
+ *   triggers.c  the triggers that stand on them
+ *   lost.c      tables dropped, renamed, or without their log
  *   tx.c        one transaction: db_versions, enlisting, savepoints, commit
  *   capture.c   the preupdate hook: writes become records
  *   journal.c   writes of plain programs: triggers, and reading the journal

@@ -73,3 +73,51 @@ lost_pending(struct engine *e, int64_t *n)
 	    "type = 'trigger' AND name = tbl_name || '__crsql_itrig')") :
 	    SQLITE_OK;
 }
+
+/* -- dropped and renamed ------------------------------------------------------- */
+
+static int
+rename_metadata(struct engine *e, int id, const char *from, const char *to)
+{
+	int rc = engine_exec(e, "ALTER TABLE main.\"%w__crsql_meta\" RENAME TO "
+	    "\"%w__crsql_meta\"; ALTER TABLE main.\"%w__crsql_dead\" RENAME TO "
+	    "\"%w__crsql_dead\"; UPDATE crsql_tbl SET name = %Q WHERE id = %d",
+	    from, to, from, to, to, id);
+
+	return rc == SQLITE_OK ? lost_again(e, id, to) : rc;
+}
+
+/* SQLite takes triggers along when a table is renamed, under their old
+ * names: by that the new name is known. */
+int
+lost_follow(struct engine *e)
+{
+	sqlite3_stmt *stmt;
+	char *name, *to;
+	int id, rc;
+
+	do {
+		name = to = NULL;
+		rc = engine_prepare(e, &stmt, "SELECT t.id, t.name, (SELECT g.tbl_name "
+		    "FROM main.sqlite_schema g WHERE g.type = 'trigger' AND g.name = "
+		    "t.name || '__crsql_itrig') FROM crsql_tbl t WHERE NOT EXISTS("
+		    "SELECT 1 FROM main.sqlite_schema s WHERE s.type = 'table' AND "
+		    "s.name = t.name AND EXISTS(SELECT 1 FROM "
+		    "pragma_table_info(s.name, 'main') WHERE pk)) LIMIT 1");
+		if (rc != SQLITE_OK)
+			return rc;
+		if (sqlite3_step(stmt) == SQLITE_ROW) {
+			id = sqlite3_column_int(stmt, 0);
+			name = sqlite3_mprintf("%s", sqlite3_column_text(stmt, 1));
+			if (sqlite3_column_type(stmt, 2) != SQLITE_NULL)
+				to = sqlite3_mprintf("%s", sqlite3_column_text(stmt, 2));
+		}
+		sqlite3_finalize(stmt);
+		if (name != NULL)
+			rc = to ? rename_metadata(e, id, name, to)
+			    : lost_forget(e, id, name);
+		sqlite3_free(to);
+		sqlite3_free(name);
+	} while (name != NULL && rc == SQLITE_OK);
+	return rc;
+}

@@ -30,6 +30,9 @@ int lost_drop_metadata(struct engine *e, const char *name);
  * To be called before a change of it is logged. */
 int lost_again(struct engine *e, int64_t id, const char *name);
 
+/* Tables that were renamed or dropped: renames or forgets their metadata. */
+int lost_follow(struct engine *e);
+
 /* How many replicated tables were dropped, renamed or made anew, which the
  * next fold takes note of. */
 int lost_pending(struct engine *e, int64_t *n);

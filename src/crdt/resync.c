@@ -3,15 +3,20 @@
 #include "crdt/resync.h"
 
 #include "crdt/capture.h"
+#include "crdt/crr.h"
 #include "crdt/fold_list.h"
+#include "crdt/journal.h"
 #include "crdt/keymap.h"
+#include "crdt/lost.h"
 #include "crdt/meta.h"
+#include "crdt/triggers.h"
 #include "crdt/val.h"
 
 SQLITE_EXTENSION_INIT3
 
 enum { LEFT = 1, CAME };        /* what happened to a key first */
 
+/* What was noted of rows and is not folded yet. */
 struct resync {
 	struct engine *e;
 	struct keymap first;    /* by table and key */
@@ -67,8 +72,8 @@ count_keys(const struct fold_list *l)
 	return n < INT32_MAX / 4 ? (int)n : -1;
 }
 
-int
-resync_begin(struct engine *e, bool journal, struct resync **out)
+static int
+begin(struct engine *e, bool journal, struct resync **out)
 {
 	struct resync *r = sqlite3_malloc64(sizeof *r);
 	struct fold_list list;
@@ -91,8 +96,8 @@ resync_begin(struct engine *e, bool journal, struct resync **out)
 	return rc;
 }
 
-void
-resync_free(struct resync *r)
+static void
+free_resync(struct resync *r)
 {
 	if (r == NULL)
 		return;
@@ -199,8 +204,11 @@ check_clocks(struct resync *r, struct table *t, bool *other)
 	return rc;
 }
 
-int
-resync_compare(struct resync *r, struct table *t, bool *other)
+/* *other if t can't be the table that the log knows: a row is gone, or is
+ * another one, and no deletion of it is known.  Where the rowid is not the
+ * key, the rowid of a row that was deleted looks like one that is gone. */
+static int
+compare(struct resync *r, struct table *t, bool *other)
 {
 	int rc;
 
@@ -302,10 +310,145 @@ note_living_dead(struct resync *r, struct table *t)
 	return rc;
 }
 
-int
-resync_table(struct resync *r, struct table *t)
+/* Rows of t that are not known are noted as new. */
+static int
+add_new(struct resync *r, struct table *t)
 {
 	int rc = note_new(r, t);
 
 	return rc == SQLITE_OK ? note_living_dead(r, t) : rc;
+}
+
+/* -- the key ------------------------------------------------------------------- */
+
+/* The key's columns, with what else decides how rows are named. */
+static char *
+key_shape(const struct table *t)
+{
+	sqlite3_str *s = sqlite3_str_new(NULL);
+	int i;
+
+	for (i = 0; i < t->npk; i++)
+		sqlite3_str_appendf(s, "%c%d%Q", t->pk[i].affinity,
+		    t->integer_key, t->pk[i].name);
+	return sqlite3_str_finish(s);
+}
+
+int
+resync_note_key(struct engine *e, const struct table *t)
+{
+	char *key = key_shape(t);
+	int64_t same = 0;
+	int rc = key ? engine_int(e, &same, "SELECT value = %Q FROM "
+	    "crsql_master WHERE key = 'key.%d'", key, t->id) : SQLITE_NOMEM;
+
+	if (rc == SQLITE_OK && !same)
+		rc = engine_exec(e, "INSERT OR REPLACE INTO crsql_master "
+		    "VALUES('key.%d', %Q)", t->id, key);
+	sqlite3_free(key);
+	return rc;
+}
+
+static int
+key_has_changed(struct engine *e, const struct table *t, bool *changed)
+{
+	char *key = key_shape(t);
+	int64_t n = 0;
+	int rc = key ? engine_int(e, &n, "SELECT value <> %Q FROM crsql_master "
+	    "WHERE key = 'key.%d'", key, t->id) : SQLITE_NOMEM;
+
+	*changed = n != 0;
+	sqlite3_free(key);
+	return rc;
+}
+
+/* -- tables without their triggers ----------------------------------------------- */
+
+/* Another table of that name took the place of t: nothing that was known holds
+ * for it.  One that can't be replicated is a plain one from now on. */
+static int
+replace(struct engine *e, struct table *t)
+{
+	char *name = sqlite3_mprintf("%s", t->name);
+	int id = t->id, fits, rc;
+
+	if (name == NULL)
+		return SQLITE_NOMEM;
+	fits = crr_check(e, t);
+	sqlite3_log(SQLITE_WARNING, fits == SQLITE_OK ? "table %s was dropped and "
+	    "made anew: it is taken for another table, and its rows are new ones"
+	    : "table %s was dropped and made anew, and is not replicated any more: "
+	    "%s", name, engine_error(e));
+	rc = fits == SQLITE_OK || fits == SQLITE_ERROR ?
+	    lost_empty(e, id, t->noted) : fits;
+	e->tables.schema_version = -1;
+	if (rc == SQLITE_OK)
+		rc = fits == SQLITE_OK ? crr_enter(e, name) : table_refresh(e);
+	sqlite3_free(name);
+	return rc;
+}
+
+/* Those whose key is another one come first: what is noted of their rows can't
+ * be read any more. */
+static int
+replace_rekeyed(struct engine *e, bool *lost)
+{
+	bool this, changed = false;
+	int i, rc = SQLITE_OK;
+
+	*lost = false;
+	for (i = 0; i < e->tables.n && rc == SQLITE_OK; i++) {
+		rc = triggers_lost(e, &e->tables.table[i], &this);
+		if (rc == SQLITE_OK && this)
+			rc = key_has_changed(e, &e->tables.table[i], &changed);
+		*lost |= this && !changed;
+		if (rc != SQLITE_OK || !this || !changed)
+			continue;
+		rc = replace(e, &e->tables.table[i--]);
+	}
+	return rc;
+}
+
+static int
+mend_rebuilt(struct engine *e, struct resync *r)
+{
+	struct table *t;
+	bool lost, other = false;
+	int i, rc = SQLITE_OK;
+
+	for (i = 0; i < e->tables.n && rc == SQLITE_OK; i++) {
+		t = &e->tables.table[i];
+		rc = triggers_lost(e, t, &lost);
+		if (rc != SQLITE_OK || !lost)
+			continue;
+		rc = compare(r, t, &other);
+		if (rc == SQLITE_OK && other) {
+			rc = replace(e, &e->tables.table[i--]);
+			continue;
+		}
+		sqlite3_log(SQLITE_WARNING, "table %s had lost its triggers: rows "
+		    "are compared by key, changes of values since then are not "
+		    "known", t->name);
+		if (rc == SQLITE_OK)
+			rc = add_new(r, t);
+	}
+	return rc;
+}
+
+int
+resync_tables(struct engine *e)
+{
+	struct resync *r = NULL;
+	bool lost, journal;
+	int rc = replace_rekeyed(e, &lost);
+
+	if (rc != SQLITE_OK || !lost)
+		return rc;
+	rc = journal_any(e, &journal);
+	if (rc == SQLITE_OK)
+		rc = begin(e, journal, &r);
+	if (rc == SQLITE_OK)
+		rc = mend_rebuilt(e, r);
+	free_resync(r);
+	return rc;
 }

@@ -1,27 +1,21 @@
 // SPDX-License-Identifier: MPL-2.0
 /*
- * resync.h - rows of a table that came or went while nobody was looking: a
- * table made anew by a program that does not know of its triggers.
+ * resync.h - tables made anew by a program that does not know of their
+ * triggers: rows came or went while nobody was looking, or it is another table.
  */
 #ifndef CRDT_RESYNC_H
 #define CRDT_RESYNC_H
 
 #include "crdt/engine.h"
 
-/* What was noted of its rows and is not folded yet. */
-struct resync;
+/* Looks for tables whose triggers are gone.  One with another key, or that
+ * lacks rows which the log knows, is another table: its log is forgotten, and
+ * it is made a replicated one again, or a plain one if it can't be that.  Else
+ * rows are compared by key with what is known; new ones are noted.  All of it
+ * is said in SQLite's error log. */
+int resync_tables(struct engine *e);
 
-/* Reads it, before t's rows are compared; journal: and what is journalled.
- * resync_free frees it, after failure too. */
-int resync_begin(struct engine *e, bool journal, struct resync **out);
-void resync_free(struct resync *r);
-
-/* *other if t can't be the table that the log knows: a row is gone, or is
- * another one, and no deletion of it is known.  Where the rowid is not the
- * key, the rowid of a row that was deleted looks like one that is gone. */
-int resync_compare(struct resync *r, struct table *t, bool *other);
-
-/* Rows of t that are not known are noted as new. */
-int resync_table(struct resync *r, struct table *t);
+/* Notes the key of t, which another one is told from. */
+int resync_note_key(struct engine *e, const struct table *t);
 
 #endif

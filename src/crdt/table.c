@@ -9,8 +9,10 @@
 
 #include "crdt/capture.h"
 #include "crdt/columns.h"
-#include "crdt/crr.h"
+#include "crdt/lost.h"
 #include "crdt/merge.h"
+#include "crdt/resync.h"
+#include "crdt/triggers.h"
 
 SQLITE_EXTENSION_INIT3
 
@@ -459,7 +461,7 @@ read_all(struct engine *e, const struct table_list *old)
 	keep_births(e, old);
 	find_youngest(e);
 	for (i = 0; i < e->tables.n && rc == SQLITE_OK; i++)
-		rc = crr_look_at_triggers(e, &e->tables.table[i]);
+		rc = triggers_look(e, &e->tables.table[i]);
 	return rc;
 }
 
@@ -498,12 +500,12 @@ table_mend(struct engine *e)
 	if (rc != SQLITE_OK || !e->has_storage ||
 	    e->tables.mended == e->tables.schema_version)
 		return rc;
-	rc = crr_follow_schema(e);
+	rc = lost_follow(e);
 	if (rc == SQLITE_OK)
 		rc = table_refresh(e);
 	for (i = 0; i < e->tables.n && rc == SQLITE_OK; i++)
 		rc = columns_save(e, &e->tables.table[i]);
-	return rc == SQLITE_OK ? crr_mend_rebuilt(e) : rc;
+	return rc == SQLITE_OK ? resync_tables(e) : rc;
 }
 
 int
@@ -514,7 +516,7 @@ table_mend_triggers(struct engine *e)
 	if (!e->has_storage || e->tables.mended == e->tables.schema_version)
 		return SQLITE_OK;
 	for (i = 0; i < e->tables.n && rc == SQLITE_OK; i++)
-		rc = crr_make_triggers(e, &e->tables.table[i]);
+		rc = triggers_make(e, &e->tables.table[i]);
 	if (rc == SQLITE_OK)
 		rc = table_refresh(e);
 	e->tables.mended = rc == SQLITE_OK ? e->tables.schema_version : -1;

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: MPL-2.0
+/* triggers.c - see triggers.h; their text is in journal.c. */
+#include "crdt/triggers.h"
+
+#include "crdt/journal.h"
+#include "crdt/resync.h"
+
+SQLITE_EXTENSION_INIT3
+
+/* True if plain programs may write: their triggers are wanted. */
+static int
+plain_writers(struct engine *e, bool *wanted)
+{
+	int64_t on = 1;
+	int rc = engine_int(e, &on, "SELECT value FROM crsql_master WHERE "
+	    "key = 'config.plain-writers'");
+
+	*wanted = on != 0;
+	return rc;
+}
+
+static int
+check_trigger(struct engine *e, struct table *t, int i, bool wanted)
+{
+	char *sql = wanted ? journal_trigger_sql(e, t, i)
+	    : journal_marker_sql(t, i);
+	const char *suffix = journal_trigger_suffix(i);
+	int64_t same = 0, there = 0;
+	int rc = sql ? SQLITE_OK : SQLITE_NOMEM;
+
+	if (rc == SQLITE_OK)
+		rc = engine_int(e, &there, "SELECT 1 FROM main.sqlite_schema WHERE "
+		    "type = 'trigger' AND name = '%q__crsql_%q'", t->name, suffix);
+	if (rc == SQLITE_OK && there)
+		rc = engine_int(e, &same, "SELECT sql = %Q FROM main.sqlite_schema "
+		    "WHERE type = 'trigger' AND name = '%q__crsql_%q'", sql, t->name,
+		    suffix);
+	if (rc == SQLITE_OK && there && !same)
+		rc = engine_exec(e, "DROP TRIGGER main.\"%w__crsql_%w\"", t->name,
+		    suffix);
+	if (rc == SQLITE_OK && !same && *sql != '\0')
+		rc = engine_exec(e, "%s", sql);
+	sqlite3_free(sql);
+	return rc;
+}
+
+/* After a renaming triggers of ours go by the old name. */
+static int
+drop_misnamed(struct engine *e, const struct table *t)
+{
+	sqlite3_stmt *stmt;
+	char *name;
+	int rc;
+
+	do {
+		name = NULL;
+		rc = engine_prepare(e, &stmt, "SELECT name FROM main.sqlite_schema "
+		    "WHERE type = 'trigger' AND tbl_name = %Q AND "
+		    "name LIKE '%%\\_\\_crsql\\__trig' ESCAPE '\\' AND "
+		    "substr(name, 1, length(name) - 5) <> '%q__crsql_'", t->name,
+		    t->name);
+		if (rc == SQLITE_OK && sqlite3_step(stmt) == SQLITE_ROW)
+			name = sqlite3_mprintf("%s", sqlite3_column_text(stmt, 0));
+		sqlite3_finalize(stmt);
+		if (name != NULL)
+			rc = engine_exec(e, "DROP TRIGGER main.\"%w\"", name);
+		sqlite3_free(name);
+	} while (name != NULL && rc == SQLITE_OK);
+	return rc;
+}
+
+int
+triggers_make(struct engine *e, struct table *t)
+{
+	bool wanted;
+	int i, rc = plain_writers(e, &wanted);
+
+	if (rc == SQLITE_OK)
+		rc = drop_misnamed(e, t);
+	for (i = 0; i < JOURNAL_NTRIGGERS && rc == SQLITE_OK; i++)
+		rc = check_trigger(e, t, i, wanted);
+	return rc == SQLITE_OK ? resync_note_key(e, t) : rc;
+}
+
+int
+triggers_lost(struct engine *e, const struct table *t, bool *lost)
+{
+	int64_t there = 0;
+	int rc = engine_int(e, &there, "SELECT count(*) FROM main.sqlite_schema "
+	    "WHERE type = 'trigger' AND tbl_name = %Q AND "
+	    "name LIKE '%%\\_\\_crsql\\_itrig' ESCAPE '\\'", t->name);
+
+	*lost = there == 0;
+	return rc;
+}
+
+int
+triggers_look(struct engine *e, struct table *t)
+{
+	char *sql = journal_trigger_sql(e, t, JOURNAL_UPDATE_TRIGGER);
+	int64_t old = 0;
+	int i, rc = sql ? engine_int(e, &old, "SELECT sql <> %Q FROM "
+	    "main.sqlite_schema WHERE type = 'trigger' AND name = '%q__crsql_%q'",
+	    sql, t->noted, journal_trigger_suffix(JOURNAL_UPDATE_TRIGGER))
+	    : SQLITE_NOMEM;
+
+	for (i = 0; i < t->ncol; i++)
+		old |= t->col[i].unsaved;
+	t->old_triggers = old != 0;
+	sqlite3_free(sql);
+	return rc;
+}
+
+int
+triggers_drop(struct engine *e, const char *name)
+{
+	int i, rc = SQLITE_OK;
+
+	for (i = 0; i < JOURNAL_NTRIGGERS && rc == SQLITE_OK; i++)
+		rc = engine_exec(e, "DROP TRIGGER IF EXISTS main.\"%w__crsql_%w\"", name,
+		    journal_trigger_suffix(i));
+	return rc;
+}

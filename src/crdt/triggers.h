@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: MPL-2.0
+/*
+ * triggers.h - the triggers that stand on a replicated table, kept as the
+ * setting plain-writers and the table's columns want them.
+ */
+#ifndef CRDT_TRIGGERS_H
+#define CRDT_TRIGGERS_H
+
+#include "crdt/engine.h"
+
+/* Makes the triggers of t what they must be, and notes its key. */
+int triggers_make(struct engine *e, struct table *t);
+
+/* Drops those of the table of that name. */
+int triggers_drop(struct engine *e, const char *name);
+
+/* Sets t->old_triggers; only reads. */
+int triggers_look(struct engine *e, struct table *t);
+
+/* *lost if t has none: it was made anew by a program without the extension. */
+int triggers_lost(struct engine *e, const struct table *t, bool *lost);
+
+#endif
