@@ -58,6 +58,8 @@ int apply_retry(struct apply *a, struct table *t);
 bool apply_reason(const uint8_t *bytes, int nbytes, const char **text,
     int *len);
 
+/* -- apply_scope.c ------------------------------------------------------------ */
+
 /* A savepoint around what merges many rows: begin, then end with the code so
  * far; a failure leaves nothing behind.  In batch there is none, where the
  * caller has a transaction: after a failure that one can't be committed. */

@@ -13,6 +13,7 @@
 
 #include "crdt/merge.h"
 #include "crdt/val.h"
+#include "crdt/vtab.h"
 #include "crdt/walk.h"
 
 enum { SORT_MAX = 4096 };       /* changes of one transaction put in order */
@@ -22,11 +23,6 @@ enum { COL_TABLE, COL_PK, COL_CID, COL_VAL, COL_VERSION, COL_DBV, COL_SITE,
 
 enum {                          /* constraints used, in order of arguments */
 	BY_TABLE = 1, BY_EQ = 2, BY_GT = 4, BY_GE = 8, BY_LT = 16, BY_LE = 32
-};
-
-struct changes_table {
-	sqlite3_vtab base;
-	struct engine *e;
 };
 
 /* One change; pointers are the walk's, or copies where it was kept. */
@@ -65,40 +61,11 @@ static int
 changes_connect(sqlite3 *db, void *aux, int argc, const char *const *argv,
     sqlite3_vtab **out, char **error)
 {
-	struct changes_table *t;
-	int rc;
-
-	rc = sqlite3_declare_vtab(db, "CREATE TABLE x(\"table\" TEXT NOT NULL, "
+	return vtab_connect(db, aux, "CREATE TABLE x(\"table\" TEXT NOT NULL, "
 	    "pk BLOB NOT NULL, cid TEXT NOT NULL, val ANY, col_version INTEGER "
 	    "NOT NULL, db_version INTEGER NOT NULL, site_id BLOB NOT NULL, "
 	    "cl INTEGER NOT NULL, seq INTEGER NOT NULL, "
-	    "sver INTEGER HIDDEN)");
-	if (rc != SQLITE_OK)
-		return rc;
-	t = sqlite3_malloc(sizeof *t);
-	if (t == NULL)
-		return SQLITE_NOMEM;
-	memset(t, 0, sizeof *t);
-	t->e = aux;
-	*out = &t->base;
-	return SQLITE_OK;
-}
-
-static int
-changes_disconnect(sqlite3_vtab *vtab)
-{
-	sqlite3_free(vtab);
-	return SQLITE_OK;
-}
-
-static int
-changes_fail(sqlite3_vtab *vtab, int rc)
-{
-	struct engine *e = ((struct changes_table *)vtab)->e;
-
-	sqlite3_free(vtab->zErrMsg);
-	vtab->zErrMsg = sqlite3_mprintf("%s", engine_error(e));
-	return rc;
+	    "sver INTEGER HIDDEN)", sizeof(struct vtab), out);
 }
 
 /* -- planning ---------------------------------------------------------------- */
@@ -153,14 +120,11 @@ changes_best_index(sqlite3_vtab *vtab, sqlite3_index_info *info)
 static int
 changes_open(sqlite3_vtab *vtab, sqlite3_vtab_cursor **out)
 {
-	struct changes_cursor *c = sqlite3_malloc64(sizeof *c);
+	int rc = vtab_open(sizeof(struct changes_cursor), out);
 
-	if (c == NULL)
-		return SQLITE_NOMEM;
-	memset(c, 0, sizeof *c);
-	c->e = ((struct changes_table *)vtab)->e;
-	*out = &c->base;
-	return SQLITE_OK;
+	if (rc == SQLITE_OK)
+		((struct changes_cursor *)*out)->e = ((struct vtab *)vtab)->e;
+	return rc;
 }
 
 static void
@@ -401,7 +365,7 @@ changes_filter(sqlite3_vtab_cursor *cursor, int used, const char *str,
 	c->id_of = -1;
 	rc = tx_begin_read(c->e);
 	if (rc != SQLITE_OK)
-		return changes_fail(cursor->pVtab, rc);
+		return vtab_fail(cursor->pVtab, rc);
 	if (!c->e->has_storage)
 		return SQLITE_OK;
 	for (bit = BY_TABLE; bit <= BY_LE; bit <<= 1) {
@@ -414,7 +378,7 @@ changes_filter(sqlite3_vtab_cursor *cursor, int used, const char *str,
 		rc = next_row(c);
 	if (rc == SQLITE_OK)
 		rc = advance(c);
-	return rc == SQLITE_OK ? rc : changes_fail(cursor->pVtab, rc);
+	return rc == SQLITE_OK ? rc : vtab_fail(cursor->pVtab, rc);
 }
 
 static int
@@ -422,7 +386,7 @@ changes_next(sqlite3_vtab_cursor *cursor)
 {
 	int rc = advance((struct changes_cursor *)cursor);
 
-	return rc == SQLITE_OK ? rc : changes_fail(cursor->pVtab, rc);
+	return rc == SQLITE_OK ? rc : vtab_fail(cursor->pVtab, rc);
 }
 
 static int
@@ -531,23 +495,23 @@ static int
 changes_update(sqlite3_vtab *vtab, int argc, sqlite3_value **argv,
     sqlite3_int64 *rowid)
 {
-	struct engine *e = ((struct changes_table *)vtab)->e;
+	struct engine *e = ((struct vtab *)vtab)->e;
 	int rc;
 
 	if (argc == 1 || sqlite3_value_type(argv[0]) != SQLITE_NULL) {
 		engine_fail(e, SQLITE_MISUSE, "Only INSERT and SELECT statements "
 		    "are allowed against the crsql changes table");
-		return changes_fail(vtab, SQLITE_MISUSE);
+		return vtab_fail(vtab, SQLITE_MISUSE);
 	}
 	*rowid = -1;
 	rc = incoming_add(e, argc - 2, argv + 2);
-	return rc == SQLITE_OK ? rc : changes_fail(vtab, rc);
+	return rc == SQLITE_OK ? rc : vtab_fail(vtab, rc);
 }
 
 static const sqlite3_module changes_module = {
 	.xConnect = changes_connect,
 	.xBestIndex = changes_best_index,
-	.xDisconnect = changes_disconnect,
+	.xDisconnect = vtab_disconnect,
 	.xOpen = changes_open,
 	.xClose = changes_close,
 	.xFilter = changes_filter,

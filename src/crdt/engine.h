@@ -10,7 +10,9 @@
  *   triggers.c  the triggers that stand on them
  *   lost.c      tables dropped, renamed, or without their log
  *   tx.c        one transaction: db_versions, enlisting, savepoints, commit
+ *   enlist.c    how SQLite tells of commits and savepoints
  *   capture.c   the preupdate hook: writes become records
+ *   record.c    the records that wait for a fold; savepoints
  *   journal.c   writes of plain programs: triggers, and reading the journal
  *   fold.c      records become clocks, tombstones and log rows
  *   fold_list.c the records of a fold         fold_hw.c  highest keys before
@@ -18,15 +20,17 @@
  *   move.c      rows that get another rowid
  *   meta.c      clock rows: codec, get, put       dead.c  tombstones
  *   log.c       the log: append, sweep, headers   site.c  site ordinals
- *   walk.c      reads the log in order, row by row
+ *   walk.c      reads the log in order, row by row; source.c one table
  *   changes.c   crsql_changes, reading            pack.c  packed columns
  *   merge.c     the merge rule, one row at a time
  *   incoming.c  crsql_changes, writing: collects cells into rows
+ *   match.c     columns of a page and of this database
  *   page.c      the bytes of a page               export.c, import.c
  *   park.c      changes that can't be applied here yet
  *   resync.c    tables made anew behind the engine's back
  *   seen.c      which versions of others a site had seen when
  *   funcs.c     the small SQL functions
+ *   vtab.c      what virtual tables have in common
  *
  * Everything is reached by SQL only; this header is for files of this
  * directory.  Functions return SQLite's result codes and leave the sentence
@@ -173,7 +177,7 @@ int site_by_ordinal(struct engine *e, int64_t ordinal,
 int site_of_local(struct engine *e, int64_t dbv, int64_t *ordinal);
 
 /* -- registration, one per file that adds to the SQL surface -------------- */
-int tx_register(struct engine *e);
+int enlist_register(struct engine *e);
 int capture_register(struct engine *e);
 int crr_register(struct engine *e);
 int changes_register(struct engine *e);

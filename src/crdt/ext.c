@@ -101,7 +101,7 @@ static int
 register_all(struct engine *e)
 {
 	static int (*const registers[])(struct engine *) = {
-		tx_register, capture_register, storage_register, crr_register,
+		enlist_register, capture_register, storage_register, crr_register,
 		changes_register, pack_register, export_register, import_register,
 		park_register, seen_register, funcs_register,
 	};
@@ -163,6 +163,7 @@ sqlite3_crsqlite_init(sqlite3 *db, char **why,
 	memset(e, 0, sizeof *e);
 	e->db = db;
 	e->tables.schema_version = e->tables.mended = -1;
+	e->tx.head = -1;
 	buf_init(&e->scratch, INT32_MAX);
 	rc = storage_load(e);
 	if (rc != SQLITE_OK) {

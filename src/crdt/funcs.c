@@ -21,6 +21,25 @@ engine_of(sqlite3_context *ctx)
 	return sqlite3_user_data(ctx);
 }
 
+/* The result of a function: NULL for a blob of no length. */
+static void
+give_blob(sqlite3_context *ctx, int rc, const uint8_t *data, int len)
+{
+	if (rc != SQLITE_OK)
+		engine_result_error(engine_of(ctx), ctx, rc);
+	else if (len > 0)
+		sqlite3_result_blob(ctx, data, len, SQLITE_TRANSIENT);
+}
+
+static void
+give_int(sqlite3_context *ctx, int rc, int64_t value)
+{
+	if (rc != SQLITE_OK)
+		engine_result_error(engine_of(ctx), ctx, rc);
+	else
+		sqlite3_result_int64(ctx, value);
+}
+
 /* -- cr-sqlite's ---------------------------------------------------------------- */
 
 static void
@@ -189,10 +208,7 @@ config_set_function(sqlite3_context *ctx, int argc, sqlite3_value **argv)
 	    "VALUES('config.%q', %lld)", s->name, (long long)value);
 	if (rc == SQLITE_OK)
 		rc = s->apply(e, value);
-	if (rc == SQLITE_OK)
-		sqlite3_result_int64(ctx, value);
-	else
-		engine_result_error(e, ctx, rc);
+	give_int(ctx, rc, value);
 }
 
 static void
@@ -210,10 +226,7 @@ config_get_function(sqlite3_context *ctx, int argc, sqlite3_value **argv)
 	value = s->preset;
 	rc = engine_int(e, &value, "SELECT value FROM crsql_master WHERE "
 	    "key = 'config.%q'", s->name);
-	if (rc == SQLITE_OK)
-		sqlite3_result_int64(ctx, value);
-	else
-		engine_result_error(e, ctx, rc);
+	give_int(ctx, rc, value);
 }
 
 /* -- where this database stands ---------------------------------------------------- */
@@ -276,10 +289,7 @@ own_function(sqlite3_context *ctx, int argc, sqlite3_value **argv)
 		rc = newest_own(e, &sver, out + SITE_ID_LEN + 8);
 	memcpy(out, e->site_id, SITE_ID_LEN);
 	put64(out + SITE_ID_LEN, sver);
-	if (rc == SQLITE_OK)
-		sqlite3_result_blob(ctx, out, OWN_LEN, SQLITE_TRANSIENT);
-	else
-		engine_result_error(e, ctx, rc);
+	give_blob(ctx, rc, out, OWN_LEN);
 }
 
 static void
@@ -293,10 +303,7 @@ head_function(sqlite3_context *ctx, int argc, sqlite3_value **argv)
 	if (rc == SQLITE_OK)
 		rc = cursor_head(e, &c);
 	cursor_write(&c, out);
-	if (rc == SQLITE_OK)
-		sqlite3_result_blob(ctx, out, CURSOR_LEN, SQLITE_TRANSIENT);
-	else
-		engine_result_error(e, ctx, rc);
+	give_blob(ctx, rc, out, CURSOR_LEN);
 }
 
 /* The dbv at which a transaction stands here, 0 if it is not here: that of an
@@ -370,10 +377,7 @@ token_function(sqlite3_context *ctx, int argc, sqlite3_value **argv)
 	if (rc == SQLITE_OK && e->has_storage)
 		rc = find_token(e, argv[0], sqlite3_value_int64(argv[1]),
 		    &found, token);
-	if (rc != SQLITE_OK)
-		engine_result_error(e, ctx, rc);
-	else if (found)
-		sqlite3_result_blob(ctx, token, TOKEN_LEN, SQLITE_TRANSIENT);
+	give_blob(ctx, rc, token, found ? TOKEN_LEN : 0);
 }
 
 static int
@@ -391,10 +395,7 @@ pending_function(sqlite3_context *ctx, int argc, sqlite3_value **argv)
 	int64_t n;
 	int rc = count_pending(e, &n);
 
-	if (rc == SQLITE_OK)
-		sqlite3_result_int64(ctx, n);
-	else
-		engine_result_error(e, ctx, rc);
+	give_int(ctx, rc, n);
 }
 
 static void
@@ -404,10 +405,7 @@ schema_pending_function(sqlite3_context *ctx, int argc, sqlite3_value **argv)
 	int64_t n;
 	int rc = lost_pending(e, &n);
 
-	if (rc == SQLITE_OK)
-		sqlite3_result_int64(ctx, n);
-	else
-		engine_result_error(e, ctx, rc);
+	give_int(ctx, rc, n);
 }
 
 static void
@@ -422,10 +420,7 @@ fold_function(sqlite3_context *ctx, int argc, sqlite3_value **argv)
 		rc = lost_pending(e, &tables);
 	if (rc == SQLITE_OK && n + tables > 0)
 		rc = apply_end(e, &scope, apply_begin(e, false, &scope));
-	if (rc == SQLITE_OK)
-		sqlite3_result_int64(ctx, n);
-	else
-		engine_result_error(e, ctx, rc);
+	give_int(ctx, rc, n);
 }
 
 /* -- registration ------------------------------------------------------------------- */

@@ -11,6 +11,7 @@
 
 #include "crdt/engine.h"
 #include "crdt/val.h"
+#include "crdt/vtab.h"
 
 int
 pack_values(const struct val *v, int n, struct buf *out)
@@ -152,25 +153,12 @@ static int
 unpack_connect(sqlite3 *db, void *aux, int argc, const char *const *argv,
     sqlite3_vtab **out, char **error)
 {
-	int rc;
+	int rc = vtab_connect(db, aux, "CREATE TABLE x(cell ANY, "
+	    "package BLOB hidden)", sizeof(struct vtab), out);
 
-	rc = sqlite3_declare_vtab(db,
-	    "CREATE TABLE x(cell ANY, package BLOB hidden)");
-	if (rc != SQLITE_OK)
-		return rc;
-	*out = sqlite3_malloc(sizeof **out);
-	if (*out == NULL)
-		return SQLITE_NOMEM;
-	memset(*out, 0, sizeof **out);
-	sqlite3_vtab_config(db, SQLITE_VTAB_INNOCUOUS);
-	return SQLITE_OK;
-}
-
-static int
-unpack_disconnect(sqlite3_vtab *vtab)
-{
-	sqlite3_free(vtab);
-	return SQLITE_OK;
+	if (rc == SQLITE_OK)
+		sqlite3_vtab_config(db, SQLITE_VTAB_INNOCUOUS);
+	return rc;
 }
 
 static int
@@ -206,13 +194,7 @@ unpack_best_index(sqlite3_vtab *vtab, sqlite3_index_info *info)
 static int
 unpack_open(sqlite3_vtab *vtab, sqlite3_vtab_cursor **out)
 {
-	struct unpack_cursor *c = sqlite3_malloc(sizeof *c);
-
-	if (c == NULL)
-		return SQLITE_NOMEM;
-	memset(c, 0, sizeof *c);
-	*out = &c->base;
-	return SQLITE_OK;
+	return vtab_open(sizeof(struct unpack_cursor), out);
 }
 
 static int
@@ -317,7 +299,7 @@ unpack_rowid(sqlite3_vtab_cursor *cursor, sqlite3_int64 *out)
 static const sqlite3_module unpack_module = {
 	.xConnect = unpack_connect,
 	.xBestIndex = unpack_best_index,
-	.xDisconnect = unpack_disconnect,
+	.xDisconnect = vtab_disconnect,
 	.xOpen = unpack_open,
 	.xClose = unpack_close,
 	.xFilter = unpack_filter,
@@ -336,6 +318,6 @@ pack_register(struct engine *e)
 	    SQLITE_UTF8, NULL, pack_columns, NULL, NULL);
 	if (rc == SQLITE_OK)
 		rc = sqlite3_create_module(e->db, "crsql_unpack_columns",
-		    &unpack_module, NULL);
+		    &unpack_module, e);
 	return rc;
 }

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "crdt/page.h"
+#include "crdt/vtab.h"
 
 enum { FIXED_HEAD = 4 + CURSOR_LEN };
 
@@ -65,8 +66,7 @@ static const struct kind transactions_kind = {
 };
 
 struct info_table {
-	sqlite3_vtab base;
-	struct engine *e;
+	struct vtab base;
 	const struct kind *kind;
 };
 
@@ -100,26 +100,12 @@ info_connect(sqlite3 *db, void *aux, int argc, const char *const *argv,
     sqlite3_vtab **out, char **error)
 {
 	const struct info_aux *a = aux;
-	struct info_table *t;
-	int rc = sqlite3_declare_vtab(db, a->kind->schema);
+	int rc = vtab_connect(db, a->e, a->kind->schema,
+	    sizeof(struct info_table), out);
 
-	if (rc != SQLITE_OK)
-		return rc;
-	t = sqlite3_malloc(sizeof *t);
-	if (t == NULL)
-		return SQLITE_NOMEM;
-	memset(t, 0, sizeof *t);
-	t->e = a->e;
-	t->kind = a->kind;
-	*out = &t->base;
-	return SQLITE_OK;
-}
-
-static int
-info_disconnect(sqlite3_vtab *vtab)
-{
-	sqlite3_free(vtab);
-	return SQLITE_OK;
+	if (rc == SQLITE_OK)
+		((struct info_table *)*out)->kind = a->kind;
+	return rc;
 }
 
 static int
@@ -144,13 +130,7 @@ info_best_index(sqlite3_vtab *vtab, sqlite3_index_info *info)
 static int
 info_open(sqlite3_vtab *vtab, sqlite3_vtab_cursor **out)
 {
-	struct info_cursor *c = sqlite3_malloc(sizeof *c);
-
-	if (c == NULL)
-		return SQLITE_NOMEM;
-	memset(c, 0, sizeof *c);
-	*out = &c->base;
-	return SQLITE_OK;
+	return vtab_open(sizeof(struct info_cursor), out);
 }
 
 static int
@@ -232,17 +212,13 @@ info_filter(sqlite3_vtab_cursor *cursor, int num, const char *str, int argc,
 	int rc;
 
 	c->n = c->row = 0;
-	rc = page_open(t->e, sqlite3_value_blob(argv[0]),
+	rc = page_open(t->base.e, sqlite3_value_blob(argv[0]),
 	    (size_t)sqlite3_value_bytes(argv[0]), &page);
 	if (rc == SQLITE_OK)
 		rc = t->kind->transactions ?
-		    list_transactions(c, &page, t->e) : list_sites(c, &page);
+		    list_transactions(c, &page, t->base.e) : list_sites(c, &page);
 	page_close(&page);
-	if (rc != SQLITE_OK) {
-		sqlite3_free(t->base.zErrMsg);
-		t->base.zErrMsg = sqlite3_mprintf("%s", engine_error(t->e));
-	}
-	return rc;
+	return rc == SQLITE_OK ? rc : vtab_fail(cursor->pVtab, rc);
 }
 
 static int
@@ -331,7 +307,7 @@ info_rowid(sqlite3_vtab_cursor *cursor, sqlite3_int64 *out)
 static const sqlite3_module info_module = {
 	.xConnect = info_connect,
 	.xBestIndex = info_best_index,
-	.xDisconnect = info_disconnect,
+	.xDisconnect = vtab_disconnect,
 	.xOpen = info_open,
 	.xClose = info_close,
 	.xFilter = info_filter,

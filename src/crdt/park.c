@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "crdt/apply.h"
+#include "crdt/vtab.h"
 
 static int
 unpark(struct engine *e, int64_t *changes)
@@ -44,11 +45,6 @@ crsql_unpark(sqlite3_context *ctx, int argc, sqlite3_value **argv)
 
 /* -- crsql_parked ----------------------------------------------------------- */
 
-struct parked_table {
-	sqlite3_vtab base;
-	struct engine *e;
-};
-
 struct parked_cursor {
 	sqlite3_vtab_cursor base;
 	sqlite3_stmt *stmt;
@@ -63,28 +59,9 @@ static int
 parked_connect(sqlite3 *db, void *aux, int argc, const char *const *argv,
     sqlite3_vtab **out, char **error)
 {
-	struct parked_table *t;
-	int rc;
-
-	rc = sqlite3_declare_vtab(db, "CREATE TABLE x(\"table\" TEXT, "
+	return vtab_connect(db, aux, "CREATE TABLE x(\"table\" TEXT, "
 	    "pk BLOB, site_id BLOB, version INTEGER, db_version INTEGER, "
-	    "pos INTEGER, reason TEXT)");
-	if (rc != SQLITE_OK)
-		return rc;
-	t = sqlite3_malloc(sizeof *t);
-	if (t == NULL)
-		return SQLITE_NOMEM;
-	memset(t, 0, sizeof *t);
-	t->e = aux;
-	*out = &t->base;
-	return SQLITE_OK;
-}
-
-static int
-parked_disconnect(sqlite3_vtab *vtab)
-{
-	sqlite3_free(vtab);
-	return SQLITE_OK;
+	    "pos INTEGER, reason TEXT)", sizeof(struct vtab), out);
 }
 
 static int
@@ -97,13 +74,7 @@ parked_best_index(sqlite3_vtab *vtab, sqlite3_index_info *info)
 static int
 parked_open(sqlite3_vtab *vtab, sqlite3_vtab_cursor **out)
 {
-	struct parked_cursor *c = sqlite3_malloc(sizeof *c);
-
-	if (c == NULL)
-		return SQLITE_NOMEM;
-	memset(c, 0, sizeof *c);
-	*out = &c->base;
-	return SQLITE_OK;
+	return vtab_open(sizeof(struct parked_cursor), out);
 }
 
 static int
@@ -132,7 +103,7 @@ parked_filter(sqlite3_vtab_cursor *cursor, int num, const char *str, int argc,
     sqlite3_value **argv)
 {
 	struct parked_cursor *c = (struct parked_cursor *)cursor;
-	struct engine *e = ((struct parked_table *)cursor->pVtab)->e;
+	struct engine *e = ((struct vtab *)cursor->pVtab)->e;
 	int rc;
 
 	sqlite3_finalize(c->stmt);
@@ -180,7 +151,7 @@ parked_rowid(sqlite3_vtab_cursor *cursor, sqlite3_int64 *out)
 static const sqlite3_module parked_module = {
 	.xConnect = parked_connect,
 	.xBestIndex = parked_best_index,
-	.xDisconnect = parked_disconnect,
+	.xDisconnect = vtab_disconnect,
 	.xOpen = parked_open,
 	.xClose = parked_close,
 	.xFilter = parked_filter,

@@ -296,155 +296,11 @@ tx_begin_read(struct engine *e)
 	return rc == SQLITE_OK && e->has_storage ? fold_for_reader(e) : rc;
 }
 
-/* -- the enlisted table -------------------------------------------------------------- */
+/* -- its end ------------------------------------------------------------------------- */
 
-struct tx_vtab {
-	sqlite3_vtab base;
-	struct engine *engine;
-};
-
-static struct engine *
-engine_of(sqlite3_vtab *v)
+void
+tx_committed(struct engine *e)
 {
-	return ((struct tx_vtab *)v)->engine;
-}
-
-static int
-tx_connect(sqlite3 *db, void *aux, int argc, const char *const *argv,
-    sqlite3_vtab **out, char **error)
-{
-	struct tx_vtab *v = sqlite3_malloc(sizeof *v);
-
-	(void)argc;
-	(void)argv;
-	(void)error;
-	if (v == NULL)
-		return SQLITE_NOMEM;
-	memset(v, 0, sizeof *v);
-	v->engine = aux;
-	*out = &v->base;
-	sqlite3_vtab_config(db, SQLITE_VTAB_INNOCUOUS);
-	return sqlite3_declare_vtab(db, "CREATE TABLE x(unused)");
-}
-
-static int
-tx_disconnect(sqlite3_vtab *v)
-{
-	sqlite3_free(v);
-	return SQLITE_OK;
-}
-
-static int
-tx_best_index(sqlite3_vtab *v, sqlite3_index_info *info)
-{
-	(void)v;
-	info->estimatedCost = 1;
-	return SQLITE_OK;
-}
-
-static int
-tx_open(sqlite3_vtab *v, sqlite3_vtab_cursor **out)
-{
-	(void)v;
-	*out = sqlite3_malloc(sizeof **out);
-	return *out ? SQLITE_OK : SQLITE_NOMEM;
-}
-
-static int
-tx_close(sqlite3_vtab_cursor *c)
-{
-	sqlite3_free(c);
-	return SQLITE_OK;
-}
-
-static int
-tx_filter(sqlite3_vtab_cursor *c, int n, const char *s, int argc,
-    sqlite3_value **argv)
-{
-	(void)c;
-	(void)n;
-	(void)s;
-	(void)argc;
-	(void)argv;
-	return SQLITE_OK;
-}
-
-static int
-tx_next(sqlite3_vtab_cursor *c)
-{
-	(void)c;
-	return SQLITE_OK;
-}
-
-static int
-tx_eof(sqlite3_vtab_cursor *c)
-{
-	(void)c;
-	return 1;
-}
-
-static int
-tx_column(sqlite3_vtab_cursor *c, sqlite3_context *ctx, int i)
-{
-	(void)c;
-	(void)ctx;
-	(void)i;
-	return SQLITE_OK;
-}
-
-static int
-tx_rowid(sqlite3_vtab_cursor *c, sqlite3_int64 *out)
-{
-	(void)c;
-	*out = 0;
-	return SQLITE_OK;
-}
-
-static int
-tx_update(sqlite3_vtab *v, int argc, sqlite3_value **argv, sqlite3_int64 *id)
-{
-	(void)v;
-	(void)argc;
-	(void)argv;
-	*id = 0;
-	return SQLITE_OK;
-}
-
-static int
-tx_nothing(sqlite3_vtab *v)
-{
-	(void)v;
-	return SQLITE_OK;
-}
-
-static int
-fail_with_text(sqlite3_vtab *v, int rc)
-{
-	struct engine *e = engine_of(v);
-
-	sqlite3_free(v->zErrMsg);
-	v->zErrMsg = sqlite3_mprintf("%s", engine_error(e));
-	/* neither BUSY nor SCHEMA: these would keep or rerun the COMMIT */
-	return rc == SQLITE_NOMEM || rc == SQLITE_FULL || rc == SQLITE_IOERR ? rc
-	    : SQLITE_ERROR;
-}
-
-static int
-tx_sync(sqlite3_vtab *v)
-{
-	struct engine *e = engine_of(v);
-	int rc = incoming_flush(e);
-
-	if (rc == SQLITE_OK)
-		rc = tx_fold(e);
-	return rc == SQLITE_OK ? SQLITE_OK : fail_with_text(v, rc);
-}
-
-static int
-tx_commit(sqlite3_vtab *v)
-{
-	struct engine *e = engine_of(v);
-
 	e->tx.open = false;
 	if (e->tx.wrote && e->tx.current > e->tx.head)
 		e->tx.head = e->tx.current;
@@ -454,14 +310,11 @@ tx_commit(sqlite3_vtab *v)
 		e->rows_impacted = 0;
 	e->tx.data_version = data_version(e);
 	capture_clear(e);
-	return SQLITE_OK;
 }
 
-static int
-tx_rollback(sqlite3_vtab *v)
+void
+tx_rolled_back(struct engine *e)
 {
-	struct engine *e = engine_of(v);
-
 	e->tx.open = false;
 	e->tx.wanted = 0;
 	e->tx.seq = 0;
@@ -473,64 +326,4 @@ tx_rollback(sqlite3_vtab *v)
 	table_forget_births(e);
 	e->tables.mended = e->tx.mended;
 	e->tables.schema_version = -1;
-	return SQLITE_OK;
-}
-
-static int
-tx_savepoint(sqlite3_vtab *v, int id)
-{
-	struct engine *e = engine_of(v);
-	int rc;
-
-	/* those of statements of a merge or a fold are no business of ours */
-	if (!e->tx.open || e->merging > 0)
-		return SQLITE_OK;
-	e->capture->look_at_schema = true;
-	rc = incoming_flush(e);
-	if (rc == SQLITE_OK)
-		rc = capture_savepoint(e, id);
-	return rc == SQLITE_OK ? SQLITE_OK : fail_with_text(v, rc);
-}
-
-static int
-tx_release(sqlite3_vtab *v, int id)
-{
-	struct engine *e = engine_of(v);
-
-	if (e->merging == 0) {
-		e->capture->look_at_schema = true;
-		capture_release(e, id);
-	}
-	return SQLITE_OK;
-}
-
-static int
-tx_rollback_to(sqlite3_vtab *v, int id)
-{
-	struct engine *e = engine_of(v);
-
-	if (e->merging > 0)
-		return SQLITE_OK;
-	incoming_drop(e);
-	capture_rollback_to(e, id);
-	e->capture->look_at_schema = true;
-	e->tables.schema_version = -1;
-	return SQLITE_OK;
-}
-
-int
-tx_register(struct engine *e)
-{
-	static const sqlite3_module module = {
-		.iVersion = 2, .xConnect = tx_connect, .xBestIndex = tx_best_index,
-		.xDisconnect = tx_disconnect, .xOpen = tx_open, .xClose = tx_close,
-		.xFilter = tx_filter, .xNext = tx_next, .xEof = tx_eof,
-		.xColumn = tx_column, .xRowid = tx_rowid, .xUpdate = tx_update,
-		.xBegin = tx_nothing, .xSync = tx_sync, .xCommit = tx_commit,
-		.xRollback = tx_rollback, .xSavepoint = tx_savepoint,
-		.xRelease = tx_release, .xRollbackTo = tx_rollback_to,
-	};
-
-	e->tx.head = -1;
-	return sqlite3_create_module(e->db, "crsql_tx", &module, e);
 }

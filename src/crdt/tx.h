@@ -57,6 +57,10 @@ int tx_begin_read(struct engine *e);
 /* Back to the numbers of then: what was written since is undone. */
 void tx_restore(struct engine *e, const struct tx *then);
 
+/* What SQLite says of its end (enlist.c). */
+void tx_committed(struct engine *e);
+void tx_rolled_back(struct engine *e);
+
 /* Folds what was captured so far: at a savepoint, a merge, the commit. */
 int tx_fold(struct engine *e);
 
