@@ -4,6 +4,7 @@
 #include <dlfcn.h>
 #include <string.h>
 
+#include "crdt/attached.h"
 #include "crdt/val.h"
 
 SQLITE_EXTENSION_INIT3
@@ -380,8 +381,13 @@ on_preupdate(void *self, sqlite3 *db, int op, char const *schema,
 	int rc;
 
 	(void)db;
-	if (e->merging > 0 || e->sync_bit != 0 || !e->has_storage ||
-	    strcmp(schema, "main") != 0 || strncmp(name, "crsql_", 6) == 0 ||
+	if (e->merging > 0 || e->sync_bit != 0)
+		return;
+	if (strcmp(schema, "main") != 0) {
+		c->refuse = attached_refuses(e, schema, name);
+		return;
+	}
+	if (!e->has_storage || strncmp(name, "crsql_", 6) == 0 ||
 	    strncmp(name, "sqlite_", 7) == 0)
 		return;
 	rc = note(e, c, op, name, old_key, key);
@@ -432,6 +438,13 @@ char_function(sqlite3_context *ctx, int argc, sqlite3_value **argv)
 
 	(void)argc;
 	(void)argv;
+	if (e->capture->refuse) {
+		e->capture->refuse = false;
+		sqlite3_result_error(ctx, "a replicated table of an attached "
+		    "database can't be written by a connection with the "
+		    "extension: open that database itself", -1);
+		return;
+	}
 	if (!e->capture->by_journal || e->merging > 0 || e->sync_bit != 0) {
 		sqlite3_result_text(ctx, "x", 1, SQLITE_STATIC);
 		return;

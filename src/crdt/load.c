@@ -78,6 +78,7 @@ static const sqlite3_api_routines routines = {
 	.str_finish = sqlite3_str_finish,
 	.str_new = sqlite3_str_new,
 	.stricmp = sqlite3_stricmp,
+	.table_column_metadata = sqlite3_table_column_metadata,
 	.total_changes = sqlite3_total_changes,
 	.txn_state = sqlite3_txn_state,
 	.user_data = sqlite3_user_data,
