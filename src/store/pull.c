@@ -361,6 +361,8 @@ begin(struct store_pull *p, struct store_plan *plan, struct err *err)
 	rc = p->fetch_only ? 0 : store_writable(p->s, err);
 	if (rc == 0)
 		rc = fork_look(p->s, err);
+	if (rc == 0 && !p->fetch_only)
+		rc = retry_look(p->s, err);
 	if (rc == 0)
 		rc = sql_bytes(p->s->db, p->key, KEY_LEN, &found, err,
 		    "SELECT key FROM ddcp_remote WHERE id = ?1", "i", p->remote);

@@ -68,6 +68,7 @@ struct store {
 		struct store_vector any, all;   /* of any table, of all */
 	} told;
 	uint64_t merges;        /* committed by this handle */
+	int64_t tried_schema;   /* for which parked changes were tried */
 	struct {                /* acknowledgement not yet written */
 		int64_t remote;
 		uint8_t cursor[STORE_CURSOR_LEN];
@@ -135,5 +136,8 @@ int fork_look(struct store *s, struct err *err);
 
 /* Writes down in the state directory what a reader of db is going to send. */
 int fork_write_note(struct store *s, sqlite3 *db, struct err *err);
+
+/* Tries parked changes again if the schema is another than the last time. */
+int retry_look(struct store *s, struct err *err);
 
 #endif

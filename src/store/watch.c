@@ -123,6 +123,8 @@ look(struct store *s, bool *changed, struct store_entry *out, size_t max,
 	if (rc == 0)
 		rc = fork_look(s, err);
 	if (rc == 0)
+		rc = retry_look(s, err);
+	if (rc == 0)
 		rc = sql_int(s->db, &version, err, "PRAGMA data_version", "");
 	if (rc != 0)
 		return rc;

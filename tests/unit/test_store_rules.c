@@ -84,6 +84,40 @@ r11_parked_counts_as_held(void **state)
 	site_close(&c);
 }
 
+/* A parked change is taken as soon as its column is there, whoever made it and
+ * without another change: when a program's commit is looked at, or at the next
+ * pull, though it brings nothing. */
+static void
+r11_parked_is_taken_when_the_schema_fits(void **state)
+{
+	struct store_entry e[8];
+	struct site a, b, c;
+	struct err err;
+	bool changed;
+	size_t n;
+
+	site_make(&a, "alice");
+	site_make(&b, "bob");
+	site_make(&c, "carol");
+	introduce(&a, &b);
+	introduce(&a, &c);
+	sql(&a, "ALTER TABLE t ADD COLUMN more");
+	sql(&a, "INSERT INTO t VALUES('new', 1, 1, 'word')");
+	assert_int_equal(pull(&b, &a).parked, 1);
+	assert_int_equal(pull(&c, &a).parked, 1);
+	sql(&b, "ALTER TABLE t ADD COLUMN more");
+	must(store_changed(b.store, &changed, e, 8, &n, &err));
+	expect(&b, "SELECT id, more FROM t", "new|word\n");
+	assert_same(&a, &b);
+	sql(&c, "ALTER TABLE t ADD COLUMN more");
+	assert_int_equal(pull(&c, &a).rows, 0);
+	expect(&c, "SELECT id, more FROM t", "new|word\n");
+	assert_same(&a, &c);
+	site_close(&a);
+	site_close(&b);
+	site_close(&c);
+}
+
 /* -- R12, R13 ------------------------------------------------------------------------ */
 
 static size_t
@@ -518,6 +552,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(r10_vectors_only_from_end),
 		TEST(r11_parked_counts_as_held),
+		TEST(r11_parked_is_taken_when_the_schema_fits),
 		TEST(r12_table_tracked_late),
 		TEST(r12_table_absent_at_the_server),
 		TEST(r12_table_dropped_and_made_again),
