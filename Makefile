@@ -26,9 +26,10 @@ test:
 bench: packages
 	@tools/bench
 
-# make sim SEEDS=10000
+# make sim SEEDS=10000 JOBS=2
+JOBS ?= 2
 sim: packages all
-	$(BUILD)/tests/sim/sim --seeds $(SEEDS)
+	$(BUILD)/tests/sim/sim --seeds $(SEEDS) --jobs $(JOBS)
 
 # make fuzz SECONDS=600: each target that long.
 SECONDS ?= 20

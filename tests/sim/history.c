@@ -8,12 +8,19 @@ const char *const history_tables[HISTORY_NTABLES] = {
 	"words", "numbers", "pairs", "marks"
 };
 
-const char history_schema[] =
-    "CREATE TABLE words(id TEXT PRIMARY KEY, a, b INTEGER DEFAULT 7, c TEXT);"
-    "CREATE TABLE numbers(id INTEGER PRIMARY KEY, x, y REAL);"
-    "CREATE TABLE pairs(p INTEGER NOT NULL, q TEXT NOT NULL, r BLOB, s,"
-    " PRIMARY KEY(p, q));"
-    "CREATE TABLE marks(id BLOB PRIMARY KEY);";
+const char *const history_create[HISTORY_NTABLES] = {
+	"CREATE TABLE words(id TEXT PRIMARY KEY, a, b INTEGER DEFAULT 7, c TEXT)",
+	"CREATE TABLE numbers(id INTEGER PRIMARY KEY, x, y REAL)",
+	"CREATE TABLE pairs(p INTEGER NOT NULL, q TEXT NOT NULL, r BLOB, s,"
+	" PRIMARY KEY(p, q))",
+	"CREATE TABLE marks(id BLOB PRIMARY KEY)"
+};
+
+/* A table as it stands now. */
+struct table {
+	int number;
+	struct history_shape shape;
+};
 
 enum { STATEMENT_MAX = 400 };
 
@@ -51,10 +58,22 @@ key(struct rng *rng, int t, char out[32])
 static const char *const key_columns[HISTORY_NTABLES] = {
 	"id", "id", "(p,q)", "id"
 };
-static const char *const columns[HISTORY_NTABLES][3] = {
-	{ "a", "b", "c" }, { "x", "y", "y" }, { "r", "s", "s" },
-	{ NULL, NULL, NULL }
-};
+
+static const char *
+column(struct rng *rng, const struct table *t)
+{
+	static const char *const all[HISTORY_NTABLES][3] = {
+		{ "a", "b", "c" }, { "x", "y", "y" }, { "r", "s", "s" },
+		{ "id", "id", "id" }
+	};
+	uint32_t n = rng_below(rng, t->number == 0 && t->shape.widened ? 4 : 3);
+
+	if (n == 3)
+		return "e";
+	if (n == 2 && t->number == 0 && t->shape.renamed)
+		return "d";
+	return all[t->number][n];
+}
 
 static const char *
 where(struct rng *rng, int t, char out[80])
@@ -71,61 +90,61 @@ where(struct rng *rng, int t, char out[80])
 }
 
 static void
-insert(struct rng *rng, int t, char *sql)
+insert(struct rng *rng, const struct table *t, char *sql)
 {
 	static const char *const verbs[] = { "INSERT INTO", "INSERT INTO",
 		"INSERT INTO", "REPLACE INTO", "INSERT OR IGNORE INTO",
 		"INSERT OR FAIL INTO" };
 	const char *verb = verbs[rng_below(rng, 6)];
-	const char *col = columns[t][rng_below(rng, 3)];
+	const char *col = column(rng, t);
 	char k[32], v[32];
 
-	if (t == 3)
+	if (t->number == 3)
 		snprintf(sql, STATEMENT_MAX, "%s marks(id) VALUES(%s)", verb,
-		    key(rng, t, k));
+		    key(rng, t->number, k));
 	else
 		snprintf(sql, STATEMENT_MAX, "%s %s(%s,%s) VALUES(%s,%s)", verb,
-		    history_tables[t], t == 2 ? "p,q" : "id", col, key(rng, t, k),
-		    value(rng, v));
+		    history_tables[t->number], t->number == 2 ? "p,q" : "id", col,
+		    key(rng, t->number, k), value(rng, v));
 }
 
 static void
-upsert(struct rng *rng, int t, char *sql)
+upsert(struct rng *rng, const struct table *t, char *sql)
 {
-	const char *col = columns[t][rng_below(rng, 3)];
+	const char *col = column(rng, t);
 	char k[32], v[32];
 
-	if (t == 3) {
+	if (t->number == 3) {
 		insert(rng, t, sql);
 		return;
 	}
 	snprintf(sql, STATEMENT_MAX, "INSERT INTO %s(%s,%s) VALUES(%s,%s) "
-	    "ON CONFLICT DO UPDATE SET %s=excluded.%s", history_tables[t],
-	    t == 2 ? "p,q" : "id", col, key(rng, t, k), value(rng, v), col, col);
+	    "ON CONFLICT DO UPDATE SET %s=excluded.%s",
+	    history_tables[t->number], t->number == 2 ? "p,q" : "id", col,
+	    key(rng, t->number, k), value(rng, v), col, col);
 }
 
 static void
-update(struct rng *rng, int t, char *sql)
+update(struct rng *rng, const struct table *t, char *sql)
 {
 	static const char *const verbs[] = { "UPDATE", "UPDATE",
 		"UPDATE OR REPLACE", "UPDATE OR IGNORE" };
 	const char *verb = verbs[rng_below(rng, 4)];
 	char w[80], v[32], k[32];
 
-	if (t == 3 || rng_chance(rng, 15))
+	if (t->number == 3 || rng_chance(rng, 15))
 		snprintf(sql, STATEMENT_MAX, "%s %s SET %s=(%s) WHERE %s", verb,
-		    history_tables[t], key_columns[t], key(rng, t, k),
-		    where(rng, t, w));
+		    history_tables[t->number], key_columns[t->number],
+		    key(rng, t->number, k), where(rng, t->number, w));
 	else
 		snprintf(sql, STATEMENT_MAX, "%s %s SET %s=%s WHERE %s", verb,
-		    history_tables[t], columns[t][rng_below(rng, 3)],
-		    value(rng, v), where(rng, t, w));
+		    history_tables[t->number], column(rng, t), value(rng, v),
+		    where(rng, t->number, w));
 }
 
 static void
-statement(struct rng *rng, char sql[STATEMENT_MAX])
+statement(struct rng *rng, const struct table *t, char sql[STATEMENT_MAX])
 {
-	int t = (int)rng_below(rng, HISTORY_NTABLES);
 	char w[80];
 
 	switch (rng_below(rng, 10)) {
@@ -134,7 +153,7 @@ statement(struct rng *rng, char sql[STATEMENT_MAX])
 	case 5: case 6: case 7: update(rng, t, sql); break;
 	default:
 		snprintf(sql, STATEMENT_MAX, "DELETE FROM %s WHERE %s",
-		    history_tables[t], where(rng, t, w));
+		    history_tables[t->number], where(rng, t->number, w));
 		break;
 	}
 }
@@ -150,8 +169,21 @@ run(sqlite3 *db, const char *sql)
 }
 
 int
-history_transaction(sqlite3 *db, struct rng *rng, bool *committed)
+history_statement(sqlite3 *db, struct history_shape shape, int table,
+    struct rng *rng)
 {
+	struct table t = { table, shape };
+	char sql[STATEMENT_MAX];
+
+	statement(rng, &t, sql);
+	return run(db, sql);
+}
+
+int
+history_transaction(sqlite3 *db, struct history_shape shape, struct rng *rng,
+    bool *committed)
+{
+	struct table t = { .shape = shape };
 	char sql[STATEMENT_MAX];
 	uint32_t i, n = 1 + rng_below(rng, 6);
 	bool in_savepoint = false;
@@ -162,7 +194,8 @@ history_transaction(sqlite3 *db, struct rng *rng, bool *committed)
 			rc = run(db, "SAVEPOINT s");
 			in_savepoint = true;
 		}
-		statement(rng, sql);
+		t.number = (int)rng_below(rng, HISTORY_NTABLES);
+		statement(rng, &t, sql);
 		if (rc == SQLITE_OK)
 			rc = run(db, sql);
 		if (rc == SQLITE_OK && in_savepoint && rng_chance(rng, 50)) {

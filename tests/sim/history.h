@@ -12,14 +12,25 @@
 
 #include "rng.h"
 
-/* The tables that histories write to; the first HISTORY_NTABLES names. */
+/* The tables that histories write to, and how they are made. */
 enum { HISTORY_NTABLES = 4 };
 extern const char *const history_tables[HISTORY_NTABLES];
-extern const char history_schema[];
+extern const char *const history_create[HISTORY_NTABLES];
+
+/* What was done to the table "words" since: its column c is called d; it has
+ * a column e more. */
+struct history_shape {
+	bool renamed, widened;
+};
 
 /* One transaction of one to six statements; *committed tells how it ended.
  * Statements that break a constraint are part of it; any other error is
  * returned. */
-int history_transaction(sqlite3 *db, struct rng *rng, bool *committed);
+int history_transaction(sqlite3 *db, struct history_shape shape,
+    struct rng *rng, bool *committed);
+
+/* One statement that may change something in that table. */
+int history_statement(sqlite3 *db, struct history_shape shape, int table,
+    struct rng *rng);
 
 #endif

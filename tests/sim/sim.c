@@ -1,26 +1,42 @@
 // SPDX-License-Identifier: MPL-2.0
 /*
  * sim.c - random histories on 3 to 8 databases that exchange them over a bad
- * network: loss, delay, cuts, parted networks, restarts, clocks that jump.
- * When the network is whole again every seed must converge to equal tables,
- * equal to what a naive model makes of the same changes, with equal clocks.
+ * network: loss, delay, cuts, parted networks, restarts, clocks that jump; in
+ * some of them also what events.h has.  When the network is whole again every
+ * seed must converge to equal tables, equal to what a naive model makes of the
+ * same changes, with equal clocks.
  *
- *   sim [--seeds N] [--from S] [--verbose 1]
+ *   sim [--seeds N] [--from S] [--jobs J] [--events A,B...] [--verbose 1]
  *
- * Speaks TAP; each seed prints how much really went wrong.
+ * Speaks TAP; each seed prints how much really went wrong.  It runs in a process
+ * of its own, J at a time; with --jobs 0 in this one.
  */
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
+#include "disk.h"
+#include "events.h"
 #include "history.h"
 #include "model.h"
 #include "world.h"
 
-enum { ACTIONS = 60, SETTLE_MS = 2000, SETTLE_TRIES = 60 };
+enum { ACTIONS = 60, SETTLE_MS = 2000, SETTLE_TRIES = 60,
+	/* A seed takes less than a second, or some where all is slow. */
+	SECONDS_A_SEED = 300, JOBS_MAX = 64 };
 
 struct totals {
-	uint64_t conflicts, cuts, restarts;
+	uint64_t conflicts, cuts, restarts, event[EVENTS_MAX];
+};
+
+struct options {
+	long seeds, from, jobs;
+	const char *events;     /* in every history; NULL: some are drawn */
+	bool verbose;
 };
 
 /* A transaction at s, by a program with or without the extension. */
@@ -29,7 +45,8 @@ write_at(struct site *s, struct rng *rng, struct model *m)
 {
 	bool plain = rng_chance(rng, 30);
 	bool committed;
-	int rc = history_transaction(plain ? s->plain : s->app, rng, &committed);
+	int rc = history_transaction(plain ? s->plain : s->app,
+	    s->schema.shape, rng, &committed);
 
 	if (rc != SQLITE_OK) {
 		fprintf(stderr, "%s: %s\n", s->name,
@@ -80,88 +97,237 @@ heal(struct world *w)
 			memnet_join(w->memnet, w->site[i].key, w->site[j].key);
 }
 
+/* The differences of all sites, printed or not. */
+static int
+compare(struct world *w, struct model *m, bool print)
+{
+	int i, n = 0;
+
+	for (i = 0; i < w->nsites && (n == 0 || print); i++)
+		n += model_compare(m, w->site[i].app, w->site[i].schema.shape,
+		    i == 0, print ? w->site[i].name : NULL);
+	return n;
+}
+
 /* Waits, in virtual time, until all equal the model; the differences of the
  * last look. */
 static int
 settle(struct world *w, struct model *m)
 {
-	int i, tries, n = 1;
+	int tries, n = 1;
 
 	for (tries = 0; tries < SETTLE_TRIES && n > 0; tries++) {
 		world_run(w, SETTLE_MS);
-		for (n = 0, i = 0; i < w->nsites && n == 0; i++)
-			n += model_compare(m, w->site[i].app, NULL);
+		n = compare(w, m, false);
 	}
-	for (n = 0, i = 0; i < w->nsites; i++)
-		n += model_compare(m, w->site[i].app, w->site[i].name);
-	return n;
+	return n == 0 ? 0 : compare(w, m, true);
+}
+
+static void
+print_counts(const struct totals *t)
+{
+	int i;
+
+	printf("%llu same-cell conflicts, %llu cuts, %llu restarts",
+	    (unsigned long long)t->conflicts, (unsigned long long)t->cuts,
+	    (unsigned long long)t->restarts);
+	for (i = 0; events_name(i) != NULL; i++)
+		if (t->event[i] > 0)
+			printf(", %llu %s", (unsigned long long)t->event[i],
+			    events_name(i));
+	putchar('\n');
+	fflush(stdout);
 }
 
 static bool
-play(uint64_t seed, int number, bool verbose, struct totals *totals)
+play(const struct options *o, long number, struct totals *t)
 {
+	uint64_t seed = (uint64_t)(o->from + number);
 	struct rng rng = { seed };
 	int nsites = 3 + (int)rng_below(&rng, 6);
 	const struct memnet_counts *counts;
 	struct model *m = model_new();
+	struct events events = { 0 };
 	struct world w;
-	int action, i, conflicts, n;
+	int action, i, n;
 
-	world_open(&w, seed, nsites, verbose);
+	if (o->events != NULL)
+		events.kinds = events_parse(o->events);
+	else
+		events_draw(&events, &rng);
+	disk_watch(events.kinds != 0);
+	world_open(&w, seed, nsites, o->verbose);
 	for (action = 0; action < ACTIONS; action++) {
 		write_at(&w.site[rng_below(&rng, (uint32_t)nsites)], &rng, m);
 		if (rng_chance(&rng, 15))
 			trouble(&w, &rng);
+		events_happen(&events, &w, &rng, m);
 		if (rng_chance(&rng, 60))
 			world_run(&w, rng_below(&rng, 1500));
 	}
 	heal(&w);
+	events_heal(&w, m);
 	for (i = 0; i < nsites; i++)
 		world_take(&w.site[i], m);
 	n = settle(&w, m);
 	counts = memnet_counts(w.memnet);
-	conflicts = model_conflicts(m);
-	totals->conflicts += (uint64_t)conflicts;
-	totals->cuts += counts->cuts;
-	totals->restarts += counts->restarts;
-	printf("%s %d - seed %llu: %d sites, %d same-cell conflicts, %llu cuts, "
-	    "%llu restarts\n", n == 0 ? "ok" : "not ok", number,
-	    (unsigned long long)seed, nsites, conflicts,
-	    (unsigned long long)counts->cuts,
-	    (unsigned long long)counts->restarts);
-	fflush(stdout);
+	t->conflicts = (uint64_t)model_conflicts(m);
+	t->cuts = counts->cuts;
+	t->restarts = counts->restarts;
+	memcpy(t->event, events.count, sizeof t->event);
+	printf("%s %ld - seed %llu: %d sites, ", n == 0 ? "ok" : "not ok",
+	    number + 1, (unsigned long long)seed, nsites);
+	print_counts(t);
 	world_close(&w);
 	model_free(m);
 	return n == 0;
 }
 
+/* -- many seeds ------------------------------------------------------------- */
+
+struct job {
+	pid_t pid;
+	long number;
+	struct totals *totals;  /* shared with the process */
+};
+
+static void
+begin_job(const struct options *o, struct job *j, long number)
+{
+	j->number = number;
+	memset(j->totals, 0, sizeof *j->totals);
+	fflush(stdout);
+	j->pid = fork();
+	if (j->pid < 0) {
+		perror("fork");
+		exit(1);
+	}
+	if (j->pid == 0) {
+		alarm(SECONDS_A_SEED);
+		exit(play(o, number, j->totals) ? 0 : 1);
+	}
+}
+
+static void
+add_totals(struct totals *to, const struct totals *from)
+{
+	int i;
+
+	to->conflicts += from->conflicts;
+	to->cuts += from->cuts;
+	to->restarts += from->restarts;
+	for (i = 0; i < EVENTS_MAX; i++)
+		to->event[i] += from->event[i];
+}
+
+/* Waits until one of the processes ends; whether it was well. */
+static bool
+end_job(const struct options *o, struct job *jobs, struct totals *totals)
+{
+	int status, i;
+	pid_t pid = wait(&status);
+
+	for (i = 0; i < JOBS_MAX; i++)
+		if (jobs[i].pid == pid && pid > 0)
+			break;
+	if (i == JOBS_MAX)
+		return false;
+	jobs[i].pid = 0;
+	add_totals(totals, jobs[i].totals);
+	if (WIFSIGNALED(status))
+		printf("not ok %ld - seed %ld: signal %d\n", jobs[i].number + 1,
+		    o->from + jobs[i].number, WTERMSIG(status));
+	return status == 0;
+}
+
+static long
+play_all(const struct options *o, struct totals *totals)
+{
+	struct totals *shared = mmap(NULL, JOBS_MAX * sizeof *shared,
+	    PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	struct job jobs[JOBS_MAX] = { { 0 } };
+	long begun = 0, running = 0, failed = 0;
+	int i;
+
+	if (shared == MAP_FAILED) {
+		perror("mmap");
+		exit(1);
+	}
+	for (i = 0; i < JOBS_MAX; i++)
+		jobs[i].totals = &shared[i];
+	while (begun < o->seeds || running > 0) {
+		for (i = 0; i < o->jobs && begun < o->seeds; i++)
+			if (jobs[i].pid == 0) {
+				begin_job(o, &jobs[i], begun++);
+				running++;
+			}
+		failed += !end_job(o, jobs, totals);
+		running--;
+	}
+	munmap(shared, JOBS_MAX * sizeof *shared);
+	return failed;
+}
+
+static long
+play_here(const struct options *o, struct totals *totals)
+{
+	struct totals t;
+	long i, failed = 0;
+
+	for (i = 0; i < o->seeds; i++) {
+		memset(&t, 0, sizeof t);
+		failed += !play(o, i, &t);
+		add_totals(totals, &t);
+	}
+	return failed;
+}
+
+/* A run in which something never went wrong proves nothing about it. */
+static bool
+all_happened(const struct options *o, const struct totals *t)
+{
+	bool all = t->conflicts > 0 && t->cuts > 0 && t->restarts > 0;
+	int i;
+
+	for (i = 0; events_name(i) != NULL; i++)
+		all &= o->seeds < 200 || o->events != NULL || t->event[i] > 0;
+	return all || o->seeds < 20;
+}
+
 int
 main(int argc, char **argv)
 {
+	struct options o = { .seeds = 20, .from = 1, .jobs = 1,
+		.events = getenv("SIM_EVENTS") };
 	struct totals totals = { 0 };
-	long seeds = 20, from = 1, i;
-	bool verbose = false, ok = true;
+	bool all;
+	long failed;
 	int a;
 
 	for (a = 1; a + 1 < argc; a += 2) {
 		if (strcmp(argv[a], "--seeds") == 0)
-			seeds = atol(argv[a + 1]);
+			o.seeds = atol(argv[a + 1]);
 		else if (strcmp(argv[a], "--from") == 0)
-			from = atol(argv[a + 1]);
+			o.from = atol(argv[a + 1]);
+		else if (strcmp(argv[a], "--jobs") == 0)
+			o.jobs = atol(argv[a + 1]);
+		else if (strcmp(argv[a], "--events") == 0)
+			o.events = argv[a + 1];
 		else if (strcmp(argv[a], "--verbose") == 0)
-			verbose = atoi(argv[a + 1]) != 0;
+			o.verbose = atoi(argv[a + 1]) != 0;
 	}
-	for (i = 0; i < seeds; i++)
-		ok &= play((uint64_t)(from + i), (int)i + 1, verbose, &totals);
-	/* A run in which nothing went wrong proves nothing. */
-	if (seeds >= 20 && (totals.conflicts == 0 || totals.cuts == 0 ||
-	    totals.restarts == 0)) {
-		printf("# no conflict, cut or restart in %ld seeds\n", seeds);
-		ok = false;
-	}
-	printf("1..%ld\n# %llu conflicts, %llu cuts, %llu restarts in all\n",
-	    seeds, (unsigned long long)totals.conflicts,
-	    (unsigned long long)totals.cuts,
-	    (unsigned long long)totals.restarts);
-	return ok ? 0 : 1;
+	if (o.jobs > JOBS_MAX)
+		o.jobs = JOBS_MAX;
+	disk_register();
+	/* Whole lines, also of one that dies. */
+	setvbuf(stdout, NULL, _IOLBF, BUFSIZ);
+	printf("1..%ld\n", o.seeds);
+	failed = o.jobs == 0 ? play_here(&o, &totals) : play_all(&o, &totals);
+	all = all_happened(&o, &totals);
+	printf("# %ld failed; in all ", failed);
+	print_counts(&totals);
+	if (!all)
+		printf("# something of it never happened in %ld seeds\n",
+		    o.seeds);
+	return failed == 0 && all ? 0 : 1;
 }

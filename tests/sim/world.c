@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "crdt/crdt.h"
+#include "disk.h"
 #include "history.h"
 #include "model.h"
 #include "node/hub.h"
@@ -230,7 +231,7 @@ open_handle(const char *file, bool with_extension)
 
 	if (sqlite3_open(file, &db) != SQLITE_OK ||
 	    sqlite3_busy_timeout(db, BUSY_MS) != SQLITE_OK ||
-	    sqlite3_exec(db, "PRAGMA synchronous=OFF", NULL, NULL, NULL) !=
+	    sqlite3_exec(db, "PRAGMA synchronous=NORMAL", NULL, NULL, NULL) !=
 	    SQLITE_OK)
 		broken("%s: %s", file, sqlite3_errmsg(db));
 	if (with_extension && crdt_load(db, &why) != SQLITE_OK)
@@ -291,14 +292,126 @@ dial_all(struct site *s)
 }
 
 void
+world_stop(struct site *s)
+{
+	stop(s);
+}
+
+void
+world_start(struct site *s)
+{
+	start(s);
+	dial_all(s);
+}
+
+void
 world_restart(struct site *s)
 {
 	if (s->world->verbose)
 		printf("# %8llu %s: restart\n",
 		    (unsigned long long)memnet_now(s->world->memnet), s->name);
-	stop(s);
-	start(s);
-	dial_all(s);
+	world_stop(s);
+	world_start(s);
+}
+
+/* -- what else happens to a site ------------------------------------------- */
+
+static void __attribute__((format(printf, 1, 2)))
+shell(const char *fmt, ...)
+{
+	char command[1600];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(command, sizeof command, fmt, ap);
+	va_end(ap);
+	if (system(command) != 0)
+		broken("failed: %s", command);
+}
+
+void
+world_copy(struct site *s)
+{
+	sqlite3_backup *backup;
+	char old[300];
+	sqlite3 *to;
+
+	snprintf(old, sizeof old, "%s.old", s->file);
+	unlink(old);
+	if (sqlite3_open(old, &to) != SQLITE_OK)
+		broken("%s: %s", old, sqlite3_errmsg(to));
+	backup = sqlite3_backup_init(to, "main", s->plain, "main");
+	if (backup == NULL || sqlite3_backup_step(backup, -1) != SQLITE_DONE ||
+	    sqlite3_backup_finish(backup) != SQLITE_OK)
+		broken("%s: %s", old, sqlite3_errmsg(to));
+	sqlite3_close(to);
+	shell("rm -rf '%s.state' && cp -a '%s/.ddcp/%s.db' '%s.state'",
+	    s->file, s->world->dir, s->name, s->file);
+	s->copy.there = true;
+	s->copy.schema = s->schema;
+}
+
+void
+world_put_back(struct site *s, bool with_state)
+{
+	shell("rm -f '%s-wal' '%s-shm' && cp '%s.old' '%s'", s->file, s->file,
+	    s->file, s->file);
+	if (with_state)
+		shell("rm -rf '%s/.ddcp/%s.db' && cp -a '%s.state' "
+		    "'%s/.ddcp/%s.db'", s->world->dir, s->name, s->file,
+		    s->world->dir, s->name);
+	s->schema = s->copy.schema;
+}
+
+void
+world_sql(struct site *s, sqlite3 *db, const char *fmt, ...)
+{
+	va_list ap;
+	char *sql;
+
+	va_start(ap, fmt);
+	sql = sqlite3_vmprintf(fmt, ap);
+	va_end(ap);
+	if (s->world->verbose)
+		printf("# %8llu %s: %s\n",
+		    (unsigned long long)memnet_now(s->world->memnet), s->name,
+		    sql);
+	if (sqlite3_exec(db, sql, NULL, NULL, NULL) != SQLITE_OK)
+		broken("%s: %s: %s", s->name, sql, sqlite3_errmsg(db));
+	sqlite3_free(sql);
+}
+
+int64_t
+world_int(struct site *s, const char *query)
+{
+	sqlite3_stmt *stmt;
+	int64_t n = 0;
+
+	if (sqlite3_prepare_v2(s->app, query, -1, &stmt, NULL) != SQLITE_OK ||
+	    sqlite3_step(stmt) != SQLITE_ROW)
+		broken("%s: %s: %s", s->name, query, sqlite3_errmsg(s->app));
+	n = sqlite3_column_int64(stmt, 0);
+	sqlite3_finalize(stmt);
+	return n;
+}
+
+void
+world_track(struct site *s, int table, bool on)
+{
+	const char *name = history_tables[table];
+	struct err err;
+	bool already;
+
+	if (s->world->verbose)
+		printf("# %8llu %s: %s %s\n",
+		    (unsigned long long)memnet_now(s->world->memnet), s->name,
+		    on ? "track" : "untrack", name);
+	if (on)
+		must(store_track(s->store, name, &already, &err), &err,
+		    "track");
+	else
+		must(store_untrack(s->store, name, &err), &err, "untrack");
+	s->schema.untracked[table] = !on;
 }
 
 static void
@@ -316,8 +429,10 @@ make_site(struct world *w, int number)
 	snprintf(s->file, sizeof s->file, "%s/s%d.db", s->world->dir, number);
 	must(store_init(&init, &already, &err), &err, "init");
 	s->app = open_handle(s->file, true);
-	if (sqlite3_exec(s->app, history_schema, NULL, NULL, NULL) != SQLITE_OK)
-		broken("schema: %s", sqlite3_errmsg(s->app));
+	for (i = 0; i < HISTORY_NTABLES; i++)
+		if (sqlite3_exec(s->app, history_create[i], NULL, NULL, NULL) !=
+		    SQLITE_OK)
+			broken("schema: %s", sqlite3_errmsg(s->app));
 	sqlite3_close(s->app);
 	must(store_open(&(struct store_open){ .db_file = s->file,
 	    .busy_ms = BUSY_MS }, &s->store, &err), &err, "open");
@@ -381,7 +496,6 @@ world_open(struct world *w, uint64_t seed, int nsites, bool verbose)
 void
 world_close(struct world *w)
 {
-	char command[256];
 	struct link *l;
 	int i;
 
@@ -395,9 +509,11 @@ world_close(struct world *w)
 		w->links = l->next;
 		free(l);
 	}
-	snprintf(command, sizeof command, "rm -rf '%s'", w->dir);
-	if (system(command) != 0)
-		broken("can't remove %s", w->dir);
+	disk_clear();
+	if (w->verbose)
+		printf("# the databases are in %s\n", w->dir);
+	else
+		shell("rm -rf '%s'", w->dir);
 }
 
 void
@@ -420,16 +536,15 @@ world_run(struct world *w, uint64_t ms)
 }
 
 void
+world_taken(struct site *s)
+{
+	s->taken = world_int(s, "SELECT crsql_db_version()");
+}
+
+void
 world_take(struct site *s, struct model *m)
 {
-	sqlite3_stmt *stmt;
-	int64_t now = s->taken;
-
 	if (model_take(m, s->app, s->taken) != SQLITE_OK)
 		broken("%s: can't read its changes", s->name);
-	if (sqlite3_prepare_v2(s->app, "SELECT crsql_db_version()", -1, &stmt,
-	    NULL) == SQLITE_OK && sqlite3_step(stmt) == SQLITE_ROW)
-		now = sqlite3_column_int64(stmt, 0);
-	sqlite3_finalize(stmt);
-	s->taken = now;
+	world_taken(s);
 }

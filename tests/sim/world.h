@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "history.h"
 #include "net/memory.h"
 
 enum { WORLD_SITES_MAX = 8 };
@@ -19,6 +20,18 @@ enum { WORLD_SITES_MAX = 8 };
 struct link;
 struct model;
 struct world;
+
+/* What a site's programs have made of its tables. */
+struct site_schema {
+	struct history_shape shape;
+	bool untracked[HISTORY_NTABLES];
+};
+
+/* An old copy of a site: FILE.old and its state directory beside it. */
+struct site_copy {
+	bool there;
+	struct site_schema schema;
+};
 
 struct site {
 	struct world *world;
@@ -30,6 +43,8 @@ struct site {
 	sqlite3 *plain;         /* one that loads nothing */
 	int64_t taken;          /* db_version up to which the model knows */
 	int64_t clock_offset_ms;
+	struct site_schema schema;
+	struct site_copy copy;
 	int epoch;              /* counted up at each restart */
 	uint64_t wake_at;
 	struct store *store;
@@ -60,6 +75,29 @@ void world_wrote(struct site *s);
 
 /* The site's process dies and comes back at once. */
 void world_restart(struct site *s);
+
+/* The process dies; what stands in the files may be changed until it comes
+ * back with the state that is found there. */
+void world_stop(struct site *s);
+void world_start(struct site *s);
+
+/* Keeps a copy of a site, and puts it back (between stop and start): of the
+ * database only, or with its state directory. */
+void world_copy(struct site *s);
+void world_put_back(struct site *s, bool with_state);
+
+/* SQL by one of the site's programs, which must work. */
+void world_sql(struct site *s, sqlite3 *db, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* The first integer of a query. */
+int64_t world_int(struct site *s, const char *query);
+
+/* Replicates a table, or no longer, as the verbs do. */
+void world_track(struct site *s, int table, bool on);
+
+/* The db_versions so far are not news: the model knows them or must not. */
+void world_taken(struct site *s);
 
 /* Runs the network for so many virtual milliseconds. */
 void world_run(struct world *w, uint64_t ms);
