@@ -78,6 +78,13 @@ read_names(struct engine *e, struct table *t)
 	return rc;
 }
 
+bool
+columns_same(const char *ours, const char *name, int len)
+{
+	return (int)strlen(ours) == len &&
+	    sqlite3_strnicmp(ours, name, len) == 0;
+}
+
 /* The last one is the newest, where two columns had a name. */
 static int
 find_name(const struct table *t, const char *name, int len)
@@ -85,8 +92,7 @@ find_name(const struct table *t, const char *name, int len)
 	int i;
 
 	for (i = t->nold - 1; i >= 0; i--)
-		if ((int)strlen(t->old[i].name) == len &&
-		    memcmp(t->old[i].name, name, (size_t)len) == 0)
+		if (columns_same(t->old[i].name, name, len))
 			break;
 	return i;
 }
@@ -136,11 +142,10 @@ columns_forget_name(struct engine *e, struct table *t, const char *name,
 	int i;
 
 	for (i = 0; i < t->nold; i++)
-		if ((int)strlen(t->old[i].name) == len &&
-		    memcmp(t->old[i].name, name, (size_t)len) == 0)
+		if (columns_same(t->old[i].name, name, len))
 			t->old[i].cid = OTHERS;
 	return engine_exec(e, "UPDATE crsql_was SET cid = %d WHERE tbl = %d AND "
-	    "name = '%.*q'", OTHERS, t->id, len, name);
+	    "name = '%.*q' COLLATE NOCASE", OTHERS, t->id, len, name);
 }
 
 /* -- numbers -------------------------------------------------------------------- */

@@ -29,6 +29,10 @@ int columns_save(struct engine *e, struct table *t);
  * they had there. */
 void columns_keep_births(struct table *t, const struct table *old);
 
+/* True if that is the name of a column of ours, as SQLite compares names: ASCII
+ * letters in either case. */
+bool columns_same(const char *ours, const char *name, int len);
+
 /* The index of a column by its name, else by a name it had; -1. */
 int columns_find(const struct table *t, const char *name, int len);
 

@@ -79,11 +79,16 @@ lost_pending(struct engine *e, int64_t *n)
 static int
 rename_metadata(struct engine *e, int id, const char *from, const char *to)
 {
-	int rc = engine_exec(e, "ALTER TABLE main.\"%w__crsql_meta\" RENAME TO "
-	    "\"%w__crsql_meta\"; ALTER TABLE main.\"%w__crsql_dead\" RENAME TO "
-	    "\"%w__crsql_dead\"; UPDATE crsql_tbl SET name = %Q WHERE id = %d",
-	    from, to, from, to, to, id);
+	int rc = SQLITE_OK;
 
+	/* In another case it is the same name, which SQLite would not give. */
+	if (sqlite3_stricmp(from, to) != 0)
+		rc = engine_exec(e, "ALTER TABLE main.\"%w__crsql_meta\" RENAME TO "
+		    "\"%w__crsql_meta\"; ALTER TABLE main.\"%w__crsql_dead\" "
+		    "RENAME TO \"%w__crsql_dead\";", from, to, from, to);
+	if (rc == SQLITE_OK)
+		rc = engine_exec(e, "UPDATE crsql_tbl SET name = %Q WHERE id = %d",
+		    to, id);
 	return rc == SQLITE_OK ? lost_again(e, id, to) : rc;
 }
 

@@ -113,7 +113,7 @@ page_has(const struct work *w, const char *name, int len)
 
 	for (i = 0; i < w->t->ncol; i++)
 		if (c[i].nname == len &&
-		    memcmp(c[i].name, name, (size_t)len) == 0)
+		    sqlite3_strnicmp(c[i].name, name, len) == 0)
 			return true;
 	return false;
 }

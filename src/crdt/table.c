@@ -62,7 +62,7 @@ table_find(struct engine *e, const char *name)
 	int i;
 
 	for (i = 0; i < e->tables.n; i++)
-		if (strcmp(e->tables.table[i].name, name) == 0)
+		if (sqlite3_stricmp(e->tables.table[i].name, name) == 0)
 			return &e->tables.table[i];
 	return NULL;
 }
@@ -84,8 +84,7 @@ table_column(const struct table *t, const char *name, int len)
 	int i;
 
 	for (i = 0; i < t->ncol; i++)
-		if ((int)strlen(t->col[i].name) == len &&
-		    memcmp(t->col[i].name, name, (size_t)len) == 0)
+		if (columns_same(t->col[i].name, name, len))
 			return i;
 	return -1;
 }

@@ -113,7 +113,7 @@ read_tables(struct held *h, sqlite3 *db, struct err *err)
 	rc = sql_open(db, &stmt, err, "SELECT t.name, t.id, d.vector "
 	    "FROM crsql_tbl AS t JOIN sqlite_schema AS m ON m.type = 'table' "
 	    "AND m.name = t.name LEFT JOIN ddcp_table AS d ON "
-	    "d.name = t.name AND d.tbl = t.id ORDER BY t.name", "");
+	    "d.name = t.name AND d.tbl = t.id ORDER BY t.name COLLATE NOCASE", "");
 	while (rc == 0 && row) {
 		rc = sql_next(stmt, &row, err);
 		if (rc == 0 && row)
@@ -159,7 +159,7 @@ held_find(const struct held *h, const char *name)
 
 	while (lo < hi) {
 		mid = lo + (hi - lo) / 2;
-		order = strcmp(h->table[mid].name, name);
+		order = sqlite3_stricmp(h->table[mid].name, name);
 		if (order == 0)
 			return &h->table[mid];
 		if (order < 0)

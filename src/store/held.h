@@ -34,7 +34,7 @@ struct held {
 int held_load(sqlite3 *db, struct held *h, struct err *err);
 void held_clear(struct held *h);
 
-/* The table of that name, or NULL. */
+/* The table of that name, as SQLite compares names, or NULL. */
 const struct held_table *held_find(const struct held *h, const char *name);
 
 /* Before anything is written, in the writer's transaction: removes what is
