@@ -38,6 +38,7 @@ enum { CLI_OPTIONS_MAX = 32 };
 
 struct cli {
 	const char *db_file;    /* never NULL after main's set-up */
+	const char *shown;      /* the same, for people to read */
 	const char *state_dir;  /* or NULL */
 	const char *ext_file;   /* or NULL */
 	const char *config_file;        /* of the user, or NULL */

@@ -22,7 +22,7 @@ report(struct cli *cli, bool already)
 		printf("%s\t%d\n", address, already);
 	else
 		cli_say(cli, "%s ddcp for %s\naddress %s",
-		    already ? "Already initialized" : "Initialized", cli->db_file,
+		    already ? "Already initialized" : "Initialized", cli->shown,
 		    address);
 	ddcp_close(d);
 	return 0;
@@ -63,7 +63,7 @@ cmd_deinit(struct cli *cli)
 
 	if (rc != 0)
 		return cli_fail(&error);
-	cli_say(cli, "%s is an ordinary SQLite database again", cli->db_file);
+	cli_say(cli, "%s is an ordinary SQLite database again", cli->shown);
 	cli_note(cli, "Initialised again, its rows begin at version 1: edits made "
 	    "until then may lose against older ones of others.");
 	if (!purge)

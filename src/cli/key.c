@@ -121,7 +121,7 @@ cmd_key_import(struct cli *cli)
 	    ddcp_key_import(&options, cli->arg[0], passphrase, &error) != 0)
 		rc = cli_fail(&error);
 	else if (rc == 0)
-		cli_say(cli, "%s has the key of %s now", cli->db_file, cli->arg[0]);
+		cli_say(cli, "%s has the key of %s now", cli->shown, cli->arg[0]);
 	explicit_bzero(passphrase, sizeof passphrase);
 	return rc;
 }

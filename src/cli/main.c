@@ -73,6 +73,7 @@ main(int argc, char **argv)
 		.progress = isatty(STDERR_FILENO),
 		.color = isatty(STDOUT_FILENO) && getenv("NO_COLOR") == NULL,
 	};
+	char *shown;
 	bool help;
 	int rc;
 
@@ -91,7 +92,9 @@ main(int argc, char **argv)
 	}
 	if (cli.db_file == NULL)
 		cli.db_file = default_db_file();
+	cli.shown = shown = cli_safe(cli.db_file);
 	rc = cli.verb->run(&cli);
+	free(shown);
 	if (fflush(stdout) != 0 || ferror(stdout)) {
 		fputs("error: could not write the answer\n", stderr);
 		return -DDCP_EFATAL;

@@ -138,7 +138,7 @@ void
 cli_note_forked(const struct cli *cli)
 {
 	cli_note(cli, "note: %s is a copy or an old state of its database; "
-	    "what is written from now on has a new site id", cli->db_file);
+	    "what is written from now on has a new site id", cli->shown);
 }
 
 ddcp_options

@@ -72,7 +72,7 @@ log_text(struct log *log, const ddcp_event *e)
 	switch (e->kind) {
 	case DDCP_EVENT_LISTENING:
 		cli_say(cli, "Serving %s at address %s, listening on %s",
-		    cli->db_file, log->address, e->place);
+		    cli->shown, log->address, e->place);
 		break;
 	case DDCP_EVENT_CONNECTED:
 		cli_say(cli, "%s: connected at %s", e->remote, e->place);

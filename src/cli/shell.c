@@ -39,7 +39,7 @@ missing(const char *what, const char *hint)
 
 /* Becomes the sqlite3 program; returns only if that fails. */
 static int
-become_sqlite3(const struct cli *cli, const char *load)
+become_sqlite3(const struct cli *cli, const char *db_file, const char *load)
 {
 	/* serve folds and merges in between: wait for it, as it does for us */
 	static const char *const fixed[] = { "sqlite3", "-cmd", ".timeout 5000",
@@ -53,8 +53,9 @@ become_sqlite3(const struct cli *cli, const char *load)
 	for (i = 0; i < NFIXED; i++)
 		argv[n++] = fixed[i];
 	argv[n++] = load;
-	/* the first word that is no option is a database, the next ones SQL */
-	argv[n++] = cli->db_file;
+	/* The first word that is no option is a database, the next ones SQL.  Its
+	 * whole path can't be taken for an option, a URI or :memory:. */
+	argv[n++] = db_file;
 	for (i = 0; i < cli->nargs; i++)
 		argv[n++] = cli->arg[i];
 	/* execvp does not change the strings, whatever its type says */
@@ -70,19 +71,24 @@ cmd_shell(struct cli *cli)
 {
 	const char *extension = cli->ext_file ? cli->ext_file
 	    : ddcp_extension_path();
-	char *load;
+	char *load, *db_file;
 	ddcp *d;
 	int rc = cli_open(cli, true, &d);       /* is it initialised at all? */
 
 	if (rc != 0)
 		return rc;
+	db_file = strdup(ddcp_db_file(d));
 	ddcp_close(d);
+	load = extension != NULL ? load_command(extension) : NULL;
 	errno = ENOENT;
 	if (extension == NULL || access(extension, R_OK) != 0)
-		return missing(extension ? extension : "crsqlite.so",
+		rc = missing(extension ? extension : "crsqlite.so",
 		    "name the extension with --ext-file or DDCP_EXT_FILE");
-	load = load_command(extension);
-	rc = load ? become_sqlite3(cli, load) : missing("sqlite3", "");
+	else if (load == NULL || db_file == NULL)
+		rc = missing("sqlite3", "free some memory");
+	else
+		rc = become_sqlite3(cli, db_file, load);
+	free(db_file);
 	free(load);
 	return rc;
 }

@@ -158,7 +158,7 @@ print_head(struct cli *cli, const ddcp_state *state, const char *address)
 		    cli_count(state->pending, "write", tables));
 	else
 		strcpy(unfolded, "nothing unfolded");
-	printf("On %s as %s, version %llu, %s, %s%s\n", cli->db_file,
+	printf("On %s as %s, version %llu, %s, %s%s\n", cli->shown,
 	    address, (unsigned long long)state->version,
 	    cli_count(state->tables, "table", tables), unfolded,
 	    state->serving ? ", serving" : "");
