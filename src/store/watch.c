@@ -35,6 +35,31 @@ fold(struct store *s, struct err *err)
 	return rc;
 }
 
+/* What was merged of each site: also where it was not whole, so that no vector
+ * rose. */
+static int
+add_merged(sqlite3 *db, struct store_vector *v, struct err *err)
+{
+	struct store_entry e;
+	sqlite3_stmt *stmt;
+	bool row = true;
+	int rc;
+
+	rc = sql_open(db, &stmt, err,
+	    "SELECT site, version, token FROM ddcp_site", "");
+	while (rc == 0 && row) {
+		rc = sql_next(stmt, &row, err);
+		if (rc != 0 || !row || !sql_column(stmt, 0, e.site,
+		    sizeof e.site))
+			continue;
+		e.version = (uint64_t)sqlite3_column_int64(stmt, 1);
+		sql_column(stmt, 2, e.token, sizeof e.token);
+		rc = vector_raise(v, &e, NULL, err);
+	}
+	sqlite3_finalize(stmt);
+	return rc;
+}
+
 /* The newest of each site, our own included: of any table, and of all. */
 static int
 newest(struct store *s, struct store_vector *any, struct store_vector *all,
@@ -49,6 +74,8 @@ newest(struct store *s, struct store_vector *any, struct store_vector *all,
 	rc = held_load(s->db, &h, err);
 	if (rc == 0)
 		rc = held_by_any(&h, any, err);
+	if (rc == 0)
+		rc = add_merged(s->db, any, err);
 	if (rc == 0)
 		rc = held_by_all(&h, all, err);
 	if (rc == 0)

@@ -473,6 +473,35 @@ r13_a_table_that_caught_up_is_news(void **state)
 	site_close(&c);
 }
 
+/* Of tables asked for together the end of a pull claims what holds for all of
+ * them; what was merged is news all the same. */
+static void
+r13_what_no_vector_tells_is_news(void **state)
+{
+	struct store_entry entry[8];
+	struct site a, b, c, *all[] = { &a, &b, &c };
+
+	two_sites(&a, &b);
+	site_make(&c, "carol");
+	make_second(&c);
+	introduce(&b, &c);
+	sql(&a, "INSERT INTO u VALUES('1', 1)");
+	pull(&b, &a);
+	pull(&c, &b);
+	sql(&a, "INSERT INTO u VALUES('2', 2)");
+	sql(&a, "SELECT crsql_as_table('t'); SELECT crsql_as_crr('t');");
+	news(&b, entry);
+	pull(&b, &a);
+	assert_int_equal(news(&b, entry), 1);
+	pull(&c, &b);
+	expect(&c, "SELECT id FROM u ORDER BY 1", "1\n2\n");
+	introduce(&a, &c);
+	settle(all, 3);
+	site_close(&a);
+	site_close(&b);
+	site_close(&c);
+}
+
 /* Who serves asks all again when one of his tables is another one. */
 static void
 r12_tables_are_told_apart(void **state)
@@ -640,6 +669,7 @@ main(void)
 		TEST(r16_again_read_only),
 		TEST(r16_again_is_told),
 		TEST(r13_a_table_that_caught_up_is_news),
+		TEST(r13_what_no_vector_tells_is_news),
 		TEST(r12_tables_are_told_apart),
 		TEST(r16_again_in_an_old_copy),
 		TEST(r12_replaced_by_a_plain_program),
