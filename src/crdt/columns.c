@@ -237,14 +237,14 @@ take_by_name(struct table *t, struct noted_list *l)
 	return rc;
 }
 
-/* By place, if as many are there as there were, and those that are known stand
- * where they stood. */
+/* By place, if none is gone, and those that are known stand where they stood:
+ * new ones come behind. */
 static int
 take_by_place(struct table *t, struct noted_list *l)
 {
 	int i, rc = SQLITE_OK;
 
-	if (l->n != t->ncol)
+	if (l->n > t->ncol)
 		return SQLITE_OK;
 	for (i = 0; i < l->n; i++)
 		if (l->at[i].index >= 0 ? l->at[i].index != i :
