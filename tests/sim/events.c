@@ -150,7 +150,7 @@ put_back(struct site *s, struct rng *rng, struct model *m, bool with_state)
 {
 	bool committed;
 
-	if (!s->copy.there) {
+	if (!s->has_copy) {
 		world_copy(s);
 		return false;
 	}

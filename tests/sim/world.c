@@ -291,6 +291,30 @@ dial_all(struct site *s)
 			dial(&s->world->site[i], s->number);
 }
 
+/* What stands in the file: a schema change may have been lost, or put back. */
+static void
+read_schema(struct site *s)
+{
+	static const char column[] =
+	    "SELECT count(*) FROM pragma_table_info('words') WHERE name = '%s'";
+	char query[200];
+	int i;
+
+	for (i = 0; i < HISTORY_NTABLES; i++) {
+		snprintf(query, sizeof query, "SELECT count(*) FROM sqlite_schema "
+		    "WHERE name = '%s'", history_tables[i]);
+		if (world_int(s, query) == 0)
+			world_sql(s, s->app, "%s", history_create[i]);
+		snprintf(query, sizeof query, "SELECT count(*) FROM crsql_tbl "
+		    "WHERE name = '%s'", history_tables[i]);
+		s->schema.untracked[i] = world_int(s, query) == 0;
+	}
+	snprintf(query, sizeof query, column, "d");
+	s->schema.shape.renamed = world_int(s, query) > 0;
+	snprintf(query, sizeof query, column, "e");
+	s->schema.shape.widened = world_int(s, query) > 0;
+}
+
 void
 world_stop(struct site *s)
 {
@@ -301,6 +325,7 @@ void
 world_start(struct site *s)
 {
 	start(s);
+	read_schema(s);
 	dial_all(s);
 }
 
@@ -347,8 +372,7 @@ world_copy(struct site *s)
 	sqlite3_close(to);
 	shell("rm -rf '%s.state' && cp -a '%s/.ddcp/%s.db' '%s.state'",
 	    s->file, s->world->dir, s->name, s->file);
-	s->copy.there = true;
-	s->copy.schema = s->schema;
+	s->has_copy = true;
 }
 
 void
@@ -360,7 +384,6 @@ world_put_back(struct site *s, bool with_state)
 		shell("rm -rf '%s/.ddcp/%s.db' && cp -a '%s.state' "
 		    "'%s/.ddcp/%s.db'", s->world->dir, s->name, s->file,
 		    s->world->dir, s->name);
-	s->schema = s->copy.schema;
 }
 
 void

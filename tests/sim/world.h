@@ -27,12 +27,6 @@ struct site_schema {
 	bool untracked[HISTORY_NTABLES];
 };
 
-/* An old copy of a site: FILE.old and its state directory beside it. */
-struct site_copy {
-	bool there;
-	struct site_schema schema;
-};
-
 struct site {
 	struct world *world;
 	int number;
@@ -44,7 +38,7 @@ struct site {
 	int64_t taken;          /* db_version up to which the model knows */
 	int64_t clock_offset_ms;
 	struct site_schema schema;
-	struct site_copy copy;
+	bool has_copy;          /* FILE.old, and its state directory beside it */
 	int epoch;              /* counted up at each restart */
 	uint64_t wake_at;
 	struct store *store;
@@ -77,7 +71,7 @@ void world_wrote(struct site *s);
 void world_restart(struct site *s);
 
 /* The process dies; what stands in the files may be changed until it comes
- * back with the state that is found there. */
+ * back with what is found there. */
 void world_stop(struct site *s);
 void world_start(struct site *s);
 
