@@ -329,13 +329,13 @@ note_update(struct engine *e, struct capture *c, struct table *t,
 
 static int
 note_blob_write(struct engine *e, struct capture *c, struct table *t,
-    int64_t key, int position)
+    int64_t key, int stored)
 {
 	int i;
 
 	(void)e;
 	for (i = 0; i < t->ncol; i++)
-		if (t->col[i].position == position)
+		if (t->col[i].stored == stored)
 			return note_columns(c, t, key, t->col[i].cid < CELLS_MAX ?
 			    (uint64_t)1 << t->col[i].cid : 0);
 	return SQLITE_OK;
@@ -346,7 +346,7 @@ note(struct engine *e, struct capture *c, int op, const char *name,
     int64_t old_key, int64_t key)
 {
 	struct table *t;
-	int position, rc = SQLITE_OK;
+	int stored, rc = SQLITE_OK;
 
 	if (!e->tx.open)
 		rc = tx_begin(e);
@@ -366,9 +366,9 @@ note(struct engine *e, struct capture *c, int op, const char *name,
 		return note_insert(e, c, t, key);
 	if (op == SQLITE_UPDATE)
 		return note_update(e, c, t, old_key, key);
-	position = e->preupdate->blobwrite ? e->preupdate->blobwrite(e->db) : -1;
-	if (position >= 0)
-		return note_blob_write(e, c, t, old_key, position);
+	stored = e->preupdate->blobwrite ? e->preupdate->blobwrite(e->db) : -1;
+	if (stored >= 0)
+		return note_blob_write(e, c, t, old_key, stored);
 	return note_delete(e, c, t, old_key);
 }
 
@@ -394,6 +394,46 @@ on_preupdate(void *self, sqlite3 *db, int op, char const *schema,
 	/* The hook can't fail the statement: the commit does. */
 	if (rc != SQLITE_OK && c->rc == SQLITE_OK)
 		c->rc = rc;
+}
+
+/* -- how it counts ----------------------------------------------------------------- */
+
+struct trial {
+	const struct preupdate *preupdate;
+	bool stored;
+};
+
+static void
+try_count(void *self, sqlite3 *db, int op, char const *schema,
+    char const *name, sqlite3_int64 old_key, sqlite3_int64 key)
+{
+	struct trial *t = self;
+	sqlite3_value *v;
+
+	(void)op, (void)schema, (void)name, (void)old_key, (void)key;
+	t->stored = t->preupdate->new_value(db, 1, &v) == SQLITE_OK &&
+	    sqlite3_value_type(v) == SQLITE_TEXT;
+}
+
+int
+capture_counts_stored(struct engine *e, bool *stored)
+{
+	struct trial t = { e->preupdate, false };
+	sqlite3 *db;
+	int rc = SQLITE_OK;
+
+	if (e->preupdate == NULL)
+		return rc;
+	rc = sqlite3_open_v2(":memory:", &db, SQLITE_OPEN_READWRITE |
+	    SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL);
+	if (rc == SQLITE_OK)
+		e->preupdate->hook(db, try_count, &t);
+	if (rc == SQLITE_OK)
+		rc = sqlite3_exec(db, "CREATE TABLE t(a, g AS (1) VIRTUAL, b); "
+		    "INSERT INTO t(a, b) VALUES(0, 'b')", NULL, NULL, NULL);
+	sqlite3_close(db);
+	*stored = t.stored;
+	return rc;
 }
 
 /* -- on and off -------------------------------------------------------------------- */

@@ -69,6 +69,11 @@ void capture_free(struct engine *e);
  * may be gone or moved by now. */
 int64_t capture_top_key(const struct capture *c, int table);
 
+/* True if the hook's functions count columns as they are stored, virtual ones
+ * left out, as SQLite did at first; later it counts them as declared.  Found by
+ * trying, in a database of its own in memory. */
+int capture_counts_stored(struct engine *e, bool *stored);
+
 /* Writes of this connection go through the journal, or the hook again. */
 int capture_choose(struct engine *e, bool by_journal);
 

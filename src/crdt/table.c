@@ -16,6 +16,8 @@
 
 SQLITE_EXTENSION_INIT3
 
+enum { VIRTUAL = 2 };   /* pragma_table_xinfo: generated when read */
+
 /* -- memory ------------------------------------------------------------------ */
 
 static void
@@ -269,7 +271,7 @@ affinity_of(const char *type)
 }
 
 static int
-add_column(struct column **list, int *n, int at, sqlite3_stmt *stmt)
+add_column(struct column **list, int *n, int at, int stored, sqlite3_stmt *stmt)
 {
 	struct column *c = sqlite3_realloc64(*list,
 	    sizeof *c * (uint64_t)(*n > at ? *n + 1 : at + 1));
@@ -280,6 +282,7 @@ add_column(struct column **list, int *n, int at, sqlite3_stmt *stmt)
 	for (; *n <= at; (*n)++)
 		memset(&c[*n], 0, sizeof *c);
 	c[at].position = sqlite3_column_int(stmt, 0);
+	c[at].stored = stored;
 	c[at].name = sqlite3_mprintf("%s", sqlite3_column_text(stmt, 1));
 	c[at].affinity = affinity_of((const char *)sqlite3_column_text(stmt, 2));
 	c[at].has_default = sqlite3_column_type(stmt, 6) != SQLITE_NULL;
@@ -302,6 +305,28 @@ choose_rowid(struct table *t, bool shadowed[3])
 		t->rowid = t->rowid ? t->rowid : "rowid";
 }
 
+/* What the hook's functions count by differs where a virtual column stands
+ * before others. */
+static int
+choose_positions(struct engine *e, struct table *t)
+{
+	bool by_stored = false, differ = false;
+	int i, rc;
+
+	for (i = 0; i < t->npk; i++)
+		differ |= t->pk[i].position != t->pk[i].stored;
+	for (i = 0; i < t->ncol; i++)
+		differ |= t->col[i].position != t->col[i].stored;
+	if (!differ)
+		return SQLITE_OK;
+	rc = capture_counts_stored(e, &by_stored);
+	for (i = 0; i < t->npk && by_stored; i++)
+		t->pk[i].position = t->pk[i].stored;
+	for (i = 0; i < t->ncol && by_stored; i++)
+		t->col[i].position = t->col[i].stored;
+	return rc;
+}
+
 int
 table_read_shape(struct engine *e, struct table *t)
 {
@@ -310,7 +335,8 @@ table_read_shape(struct engine *e, struct table *t)
 	const char *name, *type = "";
 	bool integer = false;
 	sqlite3_stmt *stmt;
-	int i, pk, rc = engine_prepare(e, &stmt, "SELECT cid, name, type, pk, hidden, "
+	int i, pk, hidden, stored = 0;
+	int rc = engine_prepare(e, &stmt, "SELECT cid, name, type, pk, hidden, "
 	    "\"notnull\", dflt_value FROM pragma_table_xinfo(%Q, 'main') WHERE "
 	    "hidden <> 1 ORDER BY cid",
 	    t->name);
@@ -319,7 +345,10 @@ table_read_shape(struct engine *e, struct table *t)
 		name = (const char *)sqlite3_column_text(stmt, 1);
 		for (i = 0; i < 3; i++)
 			shadowed[i] |= sqlite3_stricmp(name, names[i]) == 0;
-		if (sqlite3_column_int(stmt, 4) != 0)
+		hidden = sqlite3_column_int(stmt, 4);
+		if (hidden != VIRTUAL)
+			stored++;
+		if (hidden != 0)
 			continue;       /* generated */
 		pk = sqlite3_column_int(stmt, 3);
 		type = (const char *)sqlite3_column_text(stmt, 2);
@@ -327,15 +356,16 @@ table_read_shape(struct engine *e, struct table *t)
 			integer = true;
 		if (pk > 0 && sqlite3_column_int(stmt, 5) == 0)
 			t->nullable_key = true;
-		rc = pk > 0 ? add_column(&t->pk, &t->npk, pk - 1, stmt)
-		    : add_column(&t->col, &t->ncol, t->ncol, stmt);
+		rc = pk > 0 ? add_column(&t->pk, &t->npk, pk - 1, stored - 1,
+		    stmt) : add_column(&t->col, &t->ncol, t->ncol, stored - 1,
+		    stmt);
 	}
 	sqlite3_finalize(stmt);
 	t->integer_key = t->npk == 1 && integer;
 	if (t->integer_key)
 		t->nullable_key = false;
 	choose_rowid(t, shadowed);
-	return rc;
+	return rc == SQLITE_OK ? choose_positions(e, t) : rc;
 }
 
 static int

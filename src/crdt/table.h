@@ -20,8 +20,8 @@ struct sqlite3_stmt;
 
 struct column {
 	char *name;
-	int position;       /* in the table's declaration, 0 first: what the
-	                       preupdate hook counts by */
+	int position;       /* by which the preupdate hook's functions count */
+	int stored;         /* in the stored row: virtual columns are not */
 	int cid;            /* stable number in clock rows; key columns: -1 */
 	int64_t born;       /* table's highest key when it was added (R3); a
 	                       fresh row with key <= born has no clock for it */
