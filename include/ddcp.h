@@ -169,6 +169,12 @@ DDCP_API int ddcp_remote_each(ddcp *d, const char *name,
     int (*each)(void *self, const ddcp_remote *remote), void *self,
     ddcp_error *error);
 
+/* Tables that the remote replicated when it was pulled last and that are not
+ * replicated here, so that their rows don't come. */
+DDCP_API int ddcp_other_tables(ddcp *d, const char *remote,
+    int (*each)(void *self, const char *table), void *self,
+    ddcp_error *error);
+
 typedef struct ddcp_knock {
 	const char *address;
 	const char *place;

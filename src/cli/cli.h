@@ -115,7 +115,12 @@ struct cli_findings {
 int cli_on_finding(void *self, const ddcp_finding *finding);
 
 /* One remote as JSON (status.c). */
-json_t *cli_remote_json(const ddcp_remote *remote);
+json_t *cli_remote_json(ddcp *d, const ddcp_remote *remote);
+
+/* Tables that only that remote has: as a JSON array; as words, "" for none, to
+ * be freed (others.c). */
+json_t *cli_others_json(ddcp *d, const char *remote);
+char *cli_others(ddcp *d, const char *remote);
 
 /* -- the verbs ------------------------------------------------------------------ */
 int cmd_addr(struct cli *cli);

@@ -10,8 +10,10 @@ typedef int exchange_function(ddcp *, const ddcp_exchange *, ddcp_error *);
 
 struct exchange {
 	struct cli *cli;
+	ddcp *d;
 	const char *done;       /* "pulled", "fetched" ... */
 	json_t *results;        /* --json */
+	bool brings;            /* rows of tables, that is: of all? */
 	bool line_open;         /* a progress line stands on the terminal */
 	int nfailed;
 };
@@ -57,18 +59,20 @@ static void
 add_json(struct exchange *x, const ddcp_result *r)
 {
 	json_array_append_new(x->results,
-	    json_pack("{s:s, s:i, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I}",
-	    "remote", r->remote, "code", -r->code, "error", r->error, "hint",
+	    json_pack("{s:s, s:i, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, "
+	    "s:o}", "remote", r->remote, "code", -r->code, "error", r->error, "hint",
 	    r->hint, "path", r->path, "transactions",
 	    (json_int_t)r->transactions, "rows", (json_int_t)r->rows, "bytes",
 	    (json_int_t)r->bytes, "parked", (json_int_t)r->parked, "held",
-	    (json_int_t)r->held));
+	    (json_int_t)r->held, "only_there", cli_others_json(x->d,
+	    r->remote)));
 }
 
 static void
 say_done(struct exchange *x, const ddcp_result *r)
 {
 	char transactions[48], rows[48];
+	char *others = x->brings ? cli_others(x->d, r->remote) : cli_safe("");
 
 	if (r->transactions == 0 && r->rows == 0) {
 		cli_say(x->cli, "%s: already up to date", r->remote);
@@ -83,6 +87,11 @@ say_done(struct exchange *x, const ddcp_result *r)
 	if (r->parked > 0)
 		cli_note(x->cli, "note: %s can't be applied here yet; see \"ddcp "
 		    "status\"", cli_count(r->parked, "change", rows));
+	if (others[0] != '\0')
+		cli_note(x->cli, "note: %s has tables that are not replicated here: "
+		    "%s\nhint: make them and use \"ddcp track\" to get their rows",
+		    r->remote, others);
+	free(others);
 }
 
 static int
@@ -115,6 +124,7 @@ static int
 run(struct cli *cli, exchange_function *function, const char *done)
 {
 	struct exchange x = { .cli = cli, .done = done,
+		.brings = function == ddcp_pull || function == ddcp_fetch,
 		.results = cli->json ? json_array() : NULL };
 	ddcp_exchange how = { .remote = cli->nargs > 0 ? cli->arg[0] : NULL,
 		.timeout_ms = cli->timeout_ms, .result = on_result, .self = &x,
@@ -128,7 +138,7 @@ run(struct cli *cli, exchange_function *function, const char *done)
 	rc = cli_open(cli, false, &d);
 	if (rc != 0)
 		return rc;
-	interruptible = d;
+	interruptible = x.d = d;
 	forked = ddcp_was_forked(d);
 	sigaction(SIGINT, &action, NULL);
 	sigaction(SIGTERM, &action, NULL);

@@ -97,6 +97,7 @@ cmd_remote_set(struct cli *cli)
 
 struct listing {
 	struct cli *cli;
+	ddcp *d;
 	json_t *array;
 };
 
@@ -106,7 +107,7 @@ list_one(void *self, const ddcp_remote *r)
 	struct listing *l = self;
 
 	if (l->array != NULL)
-		json_array_append_new(l->array, cli_remote_json(r));
+		json_array_append_new(l->array, cli_remote_json(l->d, r));
 	else if (l->cli->porcelain)
 		printf("%s\t%s\t%s\n", r->name, r->address, r->place);
 	else
@@ -118,7 +119,7 @@ list_one(void *self, const ddcp_remote *r)
 int
 cmd_remote_list(struct cli *cli)
 {
-	struct listing l = { cli, cli->json ? json_array() : NULL };
+	struct listing l = { cli, NULL, cli->json ? json_array() : NULL };
 	ddcp_error error = { 0 };
 	ddcp *d;
 	int rc = cli_open(cli, true, &d);
@@ -127,6 +128,7 @@ cmd_remote_list(struct cli *cli)
 		json_decref(l.array);
 		return rc;
 	}
+	l.d = d;
 	if (ddcp_remote_each(d, NULL, list_one, &l, &error) != 0)
 		rc = cli_fail(&error);
 	if (l.array != NULL)
@@ -138,12 +140,13 @@ cmd_remote_list(struct cli *cli)
 static int
 show_one(void *self, const ddcp_remote *r)
 {
-	struct cli *cli = self;
+	struct listing *l = self;
+	struct cli *cli = l->cli;
 	char ago[32], count[48];
-	char *error;
+	char *error, *others;
 
 	if (cli->json) {
-		cli_json(cli_remote_json(r));
+		cli_json(cli_remote_json(l->d, r));
 		return 0;
 	}
 	if (cli->porcelain) {
@@ -161,6 +164,10 @@ show_one(void *self, const ddcp_remote *r)
 	if (r->held_transactions)
 		printf("  fetched     %s, not merged\n",
 		    cli_count(r->held_transactions, "transaction", count));
+	others = cli_others(l->d, r->name);
+	if (others[0] != '\0')
+		printf("  only there  %s\n", others);
+	free(others);
 	printf("  seen        %s%s%s\n", cli_ago(r->last_contact_ms, ago),
 	    r->last_path[0] ? " at " : "", r->last_path);
 	if (r->last_error[0]) {
@@ -175,13 +182,15 @@ show_one(void *self, const ddcp_remote *r)
 int
 cmd_remote_show(struct cli *cli)
 {
+	struct listing l = { cli, NULL, NULL };
 	ddcp_error error = { 0 };
 	ddcp *d;
 	int rc = cli_open(cli, true, &d);
 
 	if (rc != 0)
 		return rc;
-	if (ddcp_remote_each(d, cli->arg[0], show_one, cli, &error) != 0)
+	l.d = d;
+	if (ddcp_remote_each(d, cli->arg[0], show_one, &l, &error) != 0)
 		rc = cli_fail(&error);
 	ddcp_close(d);
 	return rc;

@@ -6,10 +6,10 @@
 #include <string.h>
 
 json_t *
-cli_remote_json(const ddcp_remote *r)
+cli_remote_json(ddcp *d, const ddcp_remote *r)
 {
 	return json_pack("{s:s, s:s, s:s, s:b, s:I, s:o, s:I, s:I, s:I, s:s, s:s, "
-	    "s:I, s:b}",
+	    "s:I, s:b, s:o}",
 	    "name", r->name, "address", r->address, "place", r->place,
 	    "automerge", r->automerge, "ahead", (json_int_t)r->ahead, "behind",
 	    r->behind_known ? json_integer((json_int_t)r->behind) : json_null(),
@@ -17,11 +17,13 @@ cli_remote_json(const ddcp_remote *r)
 	    (json_int_t)r->held_rows, "last_contact_ms",
 	    (json_int_t)r->last_contact_ms, "last_path", r->last_path,
 	    "last_error", r->last_error, "last_error_ms",
-	    (json_int_t)r->last_error_ms, "pulled", r->pulled);
+	    (json_int_t)r->last_error_ms, "pulled", r->pulled, "only_there",
+	    cli_others_json(d, r->name));
 }
 
 struct view {
 	struct cli *cli;
+	ddcp *d;
 	json_t *remotes, *knocks, *parked;
 	bool different;         /* for --exit-code */
 };
@@ -47,10 +49,10 @@ stand(const ddcp_remote *r, char *out, size_t max)
 }
 
 static void
-remote_line(const struct cli *cli, const ddcp_remote *r)
+remote_line(const struct cli *cli, ddcp *d, const ddcp_remote *r)
 {
 	char where[96], padded[96], ago[32], a[48], b[48];
-	char *error, *painted;
+	char *error, *painted, *others = cli_others(d, r->name);
 
 	stand(r, where, sizeof where);
 	snprintf(padded, sizeof padded, "%-24s", where);
@@ -64,6 +66,9 @@ remote_line(const struct cli *cli, const ddcp_remote *r)
 		printf("             %s, %s fetched, not merged: use \"ddcp merge "
 		    "%s\"\n", cli_count(r->held_transactions, "transaction", a),
 		    cli_count(r->held_rows, "row", b), r->name);
+	if (others[0] != '\0')
+		printf("             not replicated here: %s\n", others);
+	free(others);
 	if (r->last_error[0] != '\0' && (cli->verbose ||
 	    r->last_error_ms > r->last_contact_ms)) {
 		error = cli_safe(r->last_error);
@@ -82,7 +87,7 @@ on_remote(void *self, const ddcp_remote *r)
 	    r->held_transactions > 0)
 		v->different = true;
 	if (v->remotes != NULL)
-		json_array_append_new(v->remotes, cli_remote_json(r));
+		json_array_append_new(v->remotes, cli_remote_json(v->d, r));
 	else if (v->cli->porcelain)
 		printf("remote\t%s\t%s\t%llu\t%llu\t%llu\t%lld\n", r->name,
 		    r->address, (unsigned long long)r->ahead,
@@ -90,7 +95,7 @@ on_remote(void *self, const ddcp_remote *r)
 		    (unsigned long long)r->held_transactions,
 		    (long long)r->last_contact_ms);
 	else
-		remote_line(v->cli, r);
+		remote_line(v->cli, v->d, r);
 	return 0;
 }
 
@@ -176,6 +181,7 @@ cmd_status(struct cli *cli)
 
 	if (rc != 0)
 		return rc;
+	v.d = d;
 	ddcp_address(d, address);
 	rc = ddcp_status(d, &state, &error);
 	if (rc != 0)

@@ -131,6 +131,20 @@ ddcp_remote_each(ddcp *d, const char *name,
 	return lib_error(rc, &err, error);
 }
 
+int
+ddcp_other_tables(ddcp *d, const char *remote,
+    int (*each)(void *self, const char *table), void *self,
+    ddcp_error *error)
+{
+	struct err err = { .code = 0 };
+	struct store_remote r;
+	int rc = store_remote_by_name(d->store, remote, &r, &err);
+
+	if (rc == 0)
+		rc = store_other_each(d->store, r.id, each, self, &err);
+	return lib_error(rc, &err, error);
+}
+
 struct knock_walk {
 	int (*each)(void *self, const ddcp_knock *knock);
 	void *self;

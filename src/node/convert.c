@@ -239,12 +239,19 @@ convert_end_out(const struct store_end *in, struct wire_end *out,
     struct err *err)
 {
 	bool failed;
+	size_t i;
 
 	memset(out, 0, sizeof *out);
 	memcpy(out->cursor, in->cursor, sizeof out->cursor);
 	out->group = groups(end_group_out, in->group, sizeof *in->group,
 	    in->ngroups, sizeof *out->group, &out->ngroups, &failed);
-	if (!failed)
+	out->other = calloc(in->nothers + 1, sizeof *out->other);
+	for (i = 0; i < in->nothers && out->other != NULL; i++) {
+		out->other[i].data = (const uint8_t *)in->other[i];
+		out->other[i].len = strlen(in->other[i]);
+		out->nothers++;
+	}
+	if (!failed && out->other != NULL)
 		return 0;
 	convert_end_clear(out);
 	return err_nomem(err);
@@ -260,6 +267,7 @@ convert_end_clear(struct wire_end *e)
 		free(e->group[i].entry);
 	}
 	free(e->group);
+	free(e->other);
 	memset(e, 0, sizeof *e);
 }
 
@@ -287,11 +295,20 @@ convert_end_in(const struct wire_end *in, struct store_end *out,
     struct err *err)
 {
 	bool failed;
+	size_t i;
 
 	memset(out, 0, sizeof *out);
 	memcpy(out->cursor, in->cursor, sizeof out->cursor);
 	out->group = groups(end_group_in, in->group, sizeof *in->group,
 	    in->ngroups, sizeof *out->group, &out->ngroups, &failed);
+	out->other = calloc(in->nothers + 1, sizeof *out->other);
+	failed |= out->other == NULL;
+	for (i = 0; i < in->nothers && !failed; i++) {
+		out->other[i] = strndup((const char *)in->other[i].data,
+		    in->other[i].len);
+		failed = out->other[i] == NULL;
+		out->nothers += !failed;
+	}
 	if (!failed)
 		return 0;
 	store_end_clear(out);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-/* inbox_end.c - what END said, as bytes for the inbox. */
+/* inbox_end.c - what END said, as bytes for the inbox: what a merge needs. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,6 +19,9 @@ store_end_clear(struct store_end *e)
 		store_vector_clear(&e->group[i].vector);
 	}
 	free(e->group);
+	for (i = 0; i < e->nothers; i++)
+		free(e->other[i]);
+	free(e->other);
 	memset(e, 0, sizeof *e);
 }
 

@@ -45,6 +45,7 @@ static const struct rule {
 	    "not agree which row is meant" },
 	{ "autoincrement", LINT_REFUSAL,
 	    "SELECT '' FROM sqlite_schema WHERE type = 'table' AND name = ?1 "
+	    "COLLATE NOCASE "
 	    "AND sql LIKE '%autoincrement%'",
 	    "AUTOINCREMENT gives the same number to different rows in two "
 	    "databases%s; use a UUID, for example" },
@@ -70,12 +71,14 @@ static const struct rule {
 	    "the same number to different rows, which become one" },
 	{ "check", LINT_WARNING,
 	    "SELECT '' FROM sqlite_schema WHERE type = 'table' AND name = ?1 "
+	    "COLLATE NOCASE "
 	    "AND sql LIKE '%check%(%'",
 	    "a CHECK may refuse what two changes give together%s; such a change "
 	    "is parked until it fits" },
 	{ "trigger-writes", LINT_WARNING,
 	    "SELECT g.name FROM sqlite_schema AS g WHERE g.type = 'trigger' AND "
-	    "g.tbl_name = ?1 AND g.name NOT LIKE '%\\_\\_crsql\\_%' ESCAPE '\\' "
+	    "g.tbl_name = ?1 COLLATE NOCASE AND "
+	    "g.name NOT LIKE '%\\_\\_crsql\\_%' ESCAPE '\\' "
 	    "AND g.sql NOT LIKE '%crsql\\_internal\\_sync\\_bit%' ESCAPE '\\' "
 	    "AND EXISTS(SELECT 1 FROM sqlite_schema AS m WHERE m.type = "
 	    "'trigger' AND m.name = m.tbl_name || '__crsql_itrig' AND "
@@ -133,7 +136,8 @@ check_table(struct lint *l, const char *table, struct err *err)
 	int rc;
 
 	rc = sql_int(l->s->db, &n, err, "SELECT count(*) FROM sqlite_schema "
-	    "WHERE type IN ('table', 'view') AND name = ?1", "t", table);
+	    "WHERE type IN ('table', 'view') AND name = ?1 COLLATE NOCASE", "t",
+	    table);
 	if (rc == 0 && n == 0)
 		rc = err_set(err, E_NOTFOUND, "\"ddcp track\" lists those there "
 		    "are", "there is no table %s", table);

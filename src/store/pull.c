@@ -478,6 +478,8 @@ store_pull_end(struct store_pull *p, const struct store_end *end,
 		rc = p->fetch_only ? end_fetch(p, end, err) :
 		    end_pull(p, end, err);
 	if (rc == 0)
+		other_note(p->s, p->remote, end);
+	if (rc == 0)
 		rc = complete_result(p, err);
 	*out = p->result;
 	return rc;

@@ -194,6 +194,7 @@ delete_remote(struct store *s, int64_t id, struct err *err)
 	static const char *const sql[] = {
 		"DELETE FROM ddcp_cursor_table WHERE remote = ?1",
 		"DELETE FROM ddcp_cursor WHERE remote = ?1",
+		"DELETE FROM ddcp_other WHERE remote = ?1",
 		"DELETE FROM ddcp_remote WHERE id = ?1" };
 	size_t i;
 	int rc = 0;

@@ -35,6 +35,8 @@ static const char tables[] =
     " PRIMARY KEY(remote, name)) WITHOUT ROWID;"
     "CREATE TABLE ddcp_site(site BLOB PRIMARY KEY, version INTEGER NOT NULL,"
     " token BLOB NOT NULL) WITHOUT ROWID;"
+    "CREATE TABLE ddcp_other(remote INTEGER NOT NULL, name TEXT NOT NULL,"
+    " PRIMARY KEY(remote, name)) WITHOUT ROWID;"
     "INSERT INTO ddcp_meta VALUES('schema', 1);";
 
 static int

@@ -467,6 +467,19 @@ remember(struct store_reading *r, const struct serving_group *g,
 	return rc;
 }
 
+static bool
+was_asked(void *self, const char *name)
+{
+	const struct store_reading *r = self;
+	size_t i, k;
+
+	for (i = 0; i < r->ngroups; i++)
+		for (k = 0; k < r->group[i].ntables; k++)
+			if (sqlite3_stricmp(r->group[i].table[k], name) == 0)
+				return true;
+	return false;
+}
+
 int
 store_serve_end(struct store_reading *r, struct store_end *out,
     struct err *err)
@@ -492,6 +505,8 @@ store_serve_end(struct store_reading *r, struct store_end *out,
 		if (rc == 0)
 			rc = remember(r, &r->group[i], &out->group[i], err);
 	}
+	if (rc == 0)
+		rc = other_find(&h, was_asked, r, out, err);
 	held_clear(&h);
 	return rc;
 }

@@ -27,6 +27,7 @@ enum {
 	STORE_TOKEN_LEN = 8,
 	STORE_HASH_LEN = 16,
 	STORE_NAME_MAX = 64,    /* a remote's name, with the NUL */
+	STORE_OTHERS_MAX = 64
 };
 
 struct store;
@@ -258,6 +259,9 @@ struct store_end {
 	uint8_t cursor[STORE_CURSOR_LEN];
 	struct store_end_group *group;
 	size_t ngroups;
+	char **other;               /* tables here that were not asked for, owned;
+				     * the first STORE_OTHERS_MAX */
+	size_t nothers;
 };
 void store_end_clear(struct store_end *e);
 
@@ -363,6 +367,11 @@ struct store_remote_status {
 };
 int store_remote_status(struct store *s, int64_t remote,
     struct store_remote_status *out, struct err *err);
+
+/* Tables that the remote had at the last pull and that are not replicated
+ * here. */
+int store_other_each(struct store *s, int64_t remote, int (*each)(void *self,
+    const char *table), void *self, struct err *err);
 
 /* -- tables --------------------------------------------------------------------- */
 

@@ -19,6 +19,7 @@
  *   fetched.c    what of them may still be merged  inbox_end.c  END as bytes
  *   spool.c      their bytes
  *   watch.c      who committed                     moved.c  is it still there
+ *   other.c      tables that only a peer has
  *   heard.c      what peers say they hold of ours
  *   status.c, track.c, lint.c                      sql.c    SQLite made short
  */
@@ -102,6 +103,16 @@ void store_only_look(struct store *s, bool on);
 /* Takes what plain programs wrote into the log; does nothing, and no error,
  * where that is not possible now. */
 void store_fold(struct store *s);
+
+/* -- other.c ----------------------------------------------------------------- */
+
+/* Which tables of h are not among those asked for, into end. */
+struct held;
+int other_find(const struct held *h, bool (*asked)(void *self,
+    const char *name), void *self, struct store_end *end, struct err *err);
+
+/* Writes down what the remote named, if that can be done now. */
+void other_note(struct store *s, int64_t remote, const struct store_end *end);
 
 /* -- heard.c ----------------------------------------------------------------- */
 

@@ -27,7 +27,8 @@ check_exists(struct store *s, const char *table, struct err *err)
 	int rc;
 
 	rc = sql_int(s->db, &n, err, "SELECT count(*) FROM sqlite_schema "
-	    "WHERE type IN ('table', 'view') AND name = ?1", "t", table);
+	    "WHERE type IN ('table', 'view') AND name = ?1 COLLATE NOCASE", "t",
+	    table);
 	if (rc == 0 && n == 0)
 		rc = err_set(err, E_NOTFOUND, "make it first; \"ddcp track\" "
 		    "lists those there are", "there is no table %s", table);
@@ -116,11 +117,11 @@ untrack(struct store *s, const char *table, struct err *err)
 		    sizeof after.log_id, err);
 	held_clear(&after);
 	if (rc == 0)
-		rc = sql_do(s->db, err, "DELETE FROM ddcp_table WHERE name = ?1",
-		    "t", table);
+		rc = sql_do(s->db, err, "DELETE FROM ddcp_table WHERE name = ?1 "
+		    "COLLATE NOCASE", "t", table);
 	if (rc == 0)
 		rc = sql_do(s->db, err, "DELETE FROM ddcp_cursor_table "
-		    "WHERE name = ?1", "t", table);
+		    "WHERE name = ?1 COLLATE NOCASE", "t", table);
 	return rc;
 }
 

@@ -22,6 +22,7 @@ enum {
 	WIRE_GROUPS_MAX = 1024,         /* in a PULL, in an END */
 	WIRE_TABLES_MAX = 10000,        /* in all groups of a PULL */
 	WIRE_NAME_MAX = 2048,           /* of a table */
+	WIRE_OTHERS_MAX = 64,           /* tables named in END */
 	WIRE_ENTRIES_MAX = 65536,       /* in all groups of a message */
 	WIRE_SITES_MAX = 64,            /* own sites in a HELLO */
 	WIRE_TEXT_MAX = 512,            /* in ERROR, PUSHED */

@@ -134,6 +134,8 @@ struct wire_end {
 	uint8_t cursor[WIRE_CURSOR_LEN];
 	struct wire_end_group *group;
 	size_t ngroups;
+	struct wire_view *other;        /* tables here that were not asked for */
+	size_t nothers;
 };
 
 struct wire_notify {

@@ -197,6 +197,9 @@ wire_write_end(struct buf *b, const struct wire_msg *m)
 	}
 	if (tables > WIRE_TABLES_MAX || entries > WIRE_ENTRIES_MAX)
 		b->failed = true;
+	wire_put_count(b, e->nothers, WIRE_OTHERS_MAX);
+	for (i = 0; i < e->nothers; i++)
+		wire_put_text(b, &e->other[i], WIRE_NAME_MAX);
 }
 
 static void
@@ -237,4 +240,10 @@ wire_read_end(struct decoder *d)
 		e->ngroups = 0;
 	for (i = 0; i < e->ngroups && !rd_failed(&d->rd); i++)
 		read_end_group(d, &e->group[i]);
+	e->nothers = wire_get_count(d, WIRE_OTHERS_MAX, 2);
+	e->other = wire_get_room(d, e->nothers, sizeof *e->other);
+	if (e->other == NULL)
+		e->nothers = 0;
+	for (i = 0; i < e->nothers; i++)
+		e->other[i] = get_name(d);
 }

@@ -52,7 +52,7 @@ static const struct wire_msg samples[] = {
 	{ .type = WIRE_PAGE, .page = { 7, false, true, "hash",
 	    sizeof bytes + 9, sizeof bytes + 9, 9,
 	    { bytes, sizeof bytes } } },
-	{ .type = WIRE_END, .end = { 7, "cursor", ends, 2 } },
+	{ .type = WIRE_END, .end = { 7, "cursor", ends, 2, names, 2 } },
 	{ .type = WIRE_NOTIFY, .notify = { entries, 2 } },
 	{ .type = WIRE_PUSH, .push = { 8 } },
 	{ .type = WIRE_PUSHED, .pushed = { 8, 10, 3, UINT64_MAX,
@@ -259,7 +259,7 @@ static void
 idle_fields_are_malformed(void **state)
 {
 	uint8_t pull[4 + 1 + 16 + 8 + 40 + 1 + 1 + 40 + 16 + 1 + 1 + 25];
-	uint8_t end[4 + 40 + 1 + 1 + 1 + 16 + 1];
+	uint8_t end[4 + 40 + 1 + 1 + 1 + 16 + 1 + 1];
 
 	/* form 0, and an entry all the same */
 	memset(pull, 0, sizeof pull);
