@@ -188,6 +188,43 @@ crr_enter(struct engine *e, const char *name)
 	return rc == SQLITE_OK ? backfill(e, t) : rc;
 }
 
+/* True if a name that we need beside the table is a user's.  What we left there
+ * ourselves is empty, and made as below. */
+static int
+name_taken(struct engine *e, const char *name, const char *suffix,
+    const char *columns, bool *taken)
+{
+	int64_t there = 0, ours = 0, rows = 0;
+	int rc = engine_int(e, &there, "SELECT count(*) FROM main.sqlite_schema "
+	    "WHERE name = '%q__crsql_%q' COLLATE NOCASE", name, suffix);
+
+	if (rc == SQLITE_OK && there)
+		rc = engine_int(e, &ours, "SELECT type = 'table' AND (SELECT "
+		    "group_concat(name) FROM pragma_table_info(s.name, 'main')) = %Q "
+		    "FROM main.sqlite_schema s WHERE name = '%q__crsql_%q' COLLATE "
+		    "NOCASE", columns, name, suffix);
+	if (rc == SQLITE_OK && ours)
+		rc = engine_int(e, &rows, "SELECT EXISTS(SELECT 1 FROM "
+		    "main.\"%w__crsql_%w\")", name, suffix);
+	*taken = there && (!ours || rows);
+	return rc;
+}
+
+static int
+check_names(struct engine *e, const char *name)
+{
+	bool meta = false, dead = false;
+	int rc = name_taken(e, name, "meta", "key,m", &meta);
+
+	if (rc == SQLITE_OK)
+		rc = name_taken(e, name, "dead", "pk,m", &dead);
+	if (rc == SQLITE_OK && (meta || dead))
+		rc = engine_fail(e, SQLITE_ERROR, "Table %s can't be replicated: "
+		    "%s__crsql_%s is needed for bookkeeping, and is there already",
+		    name, name, meta ? "meta" : "dead");
+	return rc;
+}
+
 static int
 make(struct engine *e, const char *name)
 {
@@ -209,6 +246,8 @@ make(struct engine *e, const char *name)
 	/* a table of that name that is gone, and was not yet missed */
 	if (rc == SQLITE_OK)
 		rc = lost_follow(e);
+	if (rc == SQLITE_OK)
+		rc = check_names(e, name);
 	if (rc == SQLITE_OK)
 		rc = lost_drop_metadata(e, name);
 	if (rc == SQLITE_OK)

@@ -350,6 +350,20 @@ r12_triggers_dropped(void **state)
 	    "crsql_unpack_columns(pk)) FROM crsql_changes WHERE cid = 'x'");
 }
 
+static void
+a_users_table_is_not_taken_for_bookkeeping(void **state)
+{
+	node_exec(&n[A], "CREATE TABLE p__crsql_meta(i, b); INSERT INTO "
+	    "p__crsql_meta VALUES('precious', 1); CREATE TABLE P(id TEXT "
+	    "PRIMARY KEY); CREATE TABLE q(id TEXT PRIMARY KEY); CREATE VIEW "
+	    "q__crsql_dead AS SELECT 1");
+	assert_int_not_equal(node_try(&n[A], "SELECT crsql_as_crr('P')"), 0);
+	assert_int_not_equal(node_try(&n[A], "SELECT crsql_as_crr('q')"), 0);
+	node_expect(&n[A], "'precious'|1\n", "SELECT * FROM p__crsql_meta");
+	node_exec(&n[A], "DROP TABLE p__crsql_meta; SELECT crsql_as_crr('P'); "
+	    "SELECT crsql_as_table('P'); SELECT crsql_as_crr('P')");
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, open_all, close_all)
 
 int
@@ -370,6 +384,7 @@ main(void)
 		TEST(r12_replaced_without_journal),
 		TEST(r12_rebuilt_is_the_same_table),
 		TEST(r12_triggers_dropped),
+		TEST(a_users_table_is_not_taken_for_bookkeeping),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
