@@ -131,7 +131,8 @@ once_run(struct store *store, const struct exchange *x, struct stop *stop,
 	if (o.run != NULL)
 		run_stop(o.run);
 	/* Whoever gave us something hears that we have it. */
-	hub_tick(o.node.hub);
+	if (rc == 0)
+		hub_tick(o.node.hub);
 	while ((a = o.attempts) != NULL) {
 		call_stop(a->call);
 		drop(a);
