@@ -29,7 +29,7 @@ bench: packages
 # make sim SEEDS=10000 JOBS=2
 JOBS ?= 2
 sim: packages all
-	$(BUILD)/tests/sim/sim --seeds $(SEEDS) --jobs $(JOBS)
+	$(BUILD)/tests/sim/sim --seeds $(SEEDS) --jobs $(JOBS) --quick 1
 
 # make fuzz SECONDS=600: each target that long.
 SECONDS ?= 20

@@ -11,8 +11,8 @@ const char *const history_tables[HISTORY_NTABLES] = {
 const char *const history_create[HISTORY_NTABLES] = {
 	"CREATE TABLE words(id TEXT PRIMARY KEY, a, b INTEGER DEFAULT 7, c TEXT)",
 	"CREATE TABLE numbers(id INTEGER PRIMARY KEY, x, y REAL)",
-	"CREATE TABLE pairs(p INTEGER NOT NULL, q TEXT NOT NULL, r BLOB, s,"
-	" PRIMARY KEY(p, q))",
+	("CREATE TABLE pairs(p INTEGER NOT NULL, q TEXT NOT NULL, r BLOB, s,"
+	" PRIMARY KEY(p, q))"),
 	"CREATE TABLE marks(id BLOB PRIMARY KEY)"
 };
 

@@ -7,9 +7,11 @@
  * same changes, with equal clocks.
  *
  *   sim [--seeds N] [--from S] [--jobs J] [--events A,B...] [--verbose 1]
+ *       [--quick 1]
  *
  * Speaks TAP; each seed prints how much really went wrong.  It runs in a process
  * of its own, J at a time; with --jobs 0 in this one.
+ * With --quick SQL is parsed once for all (quick.h).
  */
 #include <signal.h>
 #include <stdio.h>
@@ -23,6 +25,7 @@
 #include "events.h"
 #include "history.h"
 #include "model.h"
+#include "quick.h"
 #include "world.h"
 
 enum { ACTIONS = 60, SETTLE_MS = 2000, SETTLE_TRIES = 60,
@@ -315,6 +318,8 @@ main(int argc, char **argv)
 			o.events = argv[a + 1];
 		else if (strcmp(argv[a], "--verbose") == 0)
 			o.verbose = atoi(argv[a + 1]) != 0;
+		else if (strcmp(argv[a], "--quick") == 0)
+			quick_on(atoi(argv[a + 1]) != 0);
 	}
 	if (o.jobs > JOBS_MAX)
 		o.jobs = JOBS_MAX;
@@ -322,7 +327,9 @@ main(int argc, char **argv)
 	/* Whole lines, also of one that dies. */
 	setvbuf(stdout, NULL, _IOLBF, BUFSIZ);
 	printf("1..%ld\n", o.seeds);
+	world_begin();
 	failed = o.jobs == 0 ? play_here(&o, &totals) : play_all(&o, &totals);
+	world_end();
 	all = all_happened(&o, &totals);
 	printf("# %ld failed; in all ", failed);
 	print_counts(&totals);

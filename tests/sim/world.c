@@ -437,19 +437,37 @@ world_track(struct site *s, int table, bool on)
 	s->schema.untracked[table] = !on;
 }
 
+/* Sites like those that every world begins with; one is copied sooner than
+ * made. */
+static char templates[128];
+
 static void
-make_site(struct world *w, int number)
+name_site(struct site *s, int number, const char *dir)
 {
-	struct site *s = &w->site[number];
+	s->number = number;
+	snprintf(s->name, sizeof s->name, "s%d", number);
+	snprintf(s->file, sizeof s->file, "%s/s%d.db", dir, number);
+}
+
+static void
+open_store(struct site *s)
+{
+	struct store_open how = { .db_file = s->file, .busy_ms = BUSY_MS };
+	struct err err;
+
+	must(store_open(&how, &s->store, &err), &err, "open");
+}
+
+static void
+make_template(int number)
+{
+	struct site site = { .number = number }, *s = &site;
 	struct store_init init = { .db_file = s->file, .busy_ms = BUSY_MS };
 	struct err err;
 	bool already;
 	int i;
 
-	s->world = w;
-	s->number = number;
-	snprintf(s->name, sizeof s->name, "s%d", number);
-	snprintf(s->file, sizeof s->file, "%s/s%d.db", s->world->dir, number);
+	name_site(s, number, templates);
 	must(store_init(&init, &already, &err), &err, "init");
 	s->app = open_handle(s->file, true);
 	for (i = 0; i < HISTORY_NTABLES; i++)
@@ -457,11 +475,48 @@ make_site(struct world *w, int number)
 		    SQLITE_OK)
 			broken("schema: %s", sqlite3_errmsg(s->app));
 	sqlite3_close(s->app);
-	must(store_open(&(struct store_open){ .db_file = s->file,
-	    .busy_ms = BUSY_MS }, &s->store, &err), &err, "open");
+	open_store(s);
 	for (i = 0; i < HISTORY_NTABLES; i++)
 		must(store_track(s->store, history_tables[i], &already, &err), &err,
 		    "track");
+	store_close(s->store);
+}
+
+static void
+make_directory(char dir[static 128])
+{
+	const char *tmp = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
+
+	snprintf(dir, 128, "%s/ddcp-sim-XXXXXX", tmp);
+	if (mkdtemp(dir) == NULL)
+		broken("can't make %s", dir);
+}
+
+void
+world_begin(void)
+{
+	int i;
+
+	make_directory(templates);
+	for (i = 0; i < WORLD_SITES_MAX; i++)
+		make_template(i);
+	disk_clear();
+}
+
+void
+world_end(void)
+{
+	shell("rm -rf '%s'", templates);
+}
+
+static void
+make_site(struct world *w, int number)
+{
+	struct site *s = &w->site[number];
+
+	s->world = w;
+	name_site(s, number, w->dir);
+	open_store(s);
 	store_public_key(s->store, s->key);
 }
 
@@ -488,16 +543,14 @@ world_open(struct world *w, uint64_t seed, int nsites, bool verbose)
 		.latency_max_ms = 80, .loss = 50000, .split = 100000,
 		.cut = 8000, .refuse = 50000 };
 	struct rng rng = { seed ^ 0x5EED };
-	const char *tmp = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
 	int i;
 
 	memset(w, 0, sizeof *w);
 	w->seed = seed;
 	w->nsites = nsites;
 	w->verbose = verbose;
-	snprintf(w->dir, sizeof w->dir, "%s/ddcp-sim-XXXXXX", tmp);
-	if (mkdtemp(w->dir) == NULL)
-		broken("can't make %s", w->dir);
+	make_directory(w->dir);
+	shell("cp -a '%s/.' '%s'", templates, w->dir);
 	w->memnet = memnet_new(seed, &faults);
 	if (w->memnet == NULL)
 		broken("out of memory");

@@ -58,6 +58,10 @@ struct world {
 	bool verbose;
 };
 
+/* Once before the first and after the last world. */
+void world_begin(void);
+void world_end(void);
+
 /* Makes the databases in a directory of their own, with the tables of
  * history.h replicated, and a connected graph of remotes drawn from seed.
  * Aborts with a sentence on any error: it is a test. */
