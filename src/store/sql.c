@@ -167,7 +167,9 @@ sql_bytes(sqlite3 *db, void *out, size_t len, bool *found, struct err *err,
 bool
 sql_column(sqlite3_stmt *stmt, int i, void *out, size_t len)
 {
-	const void *data = sqlite3_column_blob(stmt, i);
+	/* in a UTF-16 database the bytes of a text are not UTF-8 */
+	const void *data = sqlite3_column_type(stmt, i) == SQLITE_TEXT ?
+	    sqlite3_column_text(stmt, i) : sqlite3_column_blob(stmt, i);
 
 	if (data == NULL || (size_t)sqlite3_column_bytes(stmt, i) != len) {
 		memset(out, 0, len);
