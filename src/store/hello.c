@@ -5,6 +5,7 @@
 #include <openssl/evp.h>
 
 #include "store/held.h"
+#include "store/split.h"
 #include "store/sql.h"
 #include "store/store_private.h"
 #include "store/vector.h"
@@ -122,6 +123,7 @@ your_sites(struct store *s, const uint8_t peer[static KEY_LEN],
 {
 	struct store_vector any = { 0 };
 	sqlite3_stmt *stmt = NULL;
+	struct split split;
 	struct held h;
 	bool row = true;
 	int rc;
@@ -129,6 +131,10 @@ your_sites(struct store *s, const uint8_t peer[static KEY_LEN],
 	rc = held_load(s->db, &h, err);
 	if (rc == 0)
 		rc = held_by_any(&h, &any, err);
+	if (rc == 0)
+		rc = split_load(s->db, &split, err);
+	else
+		memset(&split, 0, sizeof split);
 	if (rc == 0)
 		rc = sql_open(s->db, &stmt, err, "SELECT site_id FROM "
 		    "crsql_site_id WHERE public_key = ?1 ORDER BY ordinal DESC "
@@ -142,10 +148,14 @@ your_sites(struct store *s, const uint8_t peer[static KEY_LEN],
 		    sizeof e.site))
 			continue;
 		rc = newest_of(s, &any, &e, err);
+		/* The peer has to become another site, then. */
+		if (split_has(&split, e.site))
+			split_answer(&e);
 		if (rc == 0 && e.version > 0)
 			out->yours[out->nyours++] = e;
 	}
 	sqlite3_finalize(stmt);
+	split_clear(&split);
 	store_vector_clear(&any);
 	held_clear(&h);
 	return rc;

@@ -7,6 +7,7 @@
 
 #include "store/config.h"
 #include "store/schema.h"
+#include "store/split.h"
 #include "store/sql.h"
 #include "store/store_private.h"
 #include "store/vector.h"
@@ -207,9 +208,77 @@ join_group(struct merge *m, const struct asked_group *g,
 		return 0;
 	mark_tables(&m->held, g, e, take);
 	rc = without_own(m->s, &e->vector, &v, err);
+	split_drop(&m->split, &v);
 	if (rc == 0)
 		rc = held_join(&m->held, m->s->db, take, &v, err);
 	store_vector_clear(&v);
+	return rc;
+}
+
+/* True if the server's entry of another's site is of another past than what we
+ * asked with, or have. */
+static int
+is_another(struct merge *m, const struct store_vector *asked,
+    const struct store_entry *e, bool *another, struct err *err)
+{
+	const struct store_entry *mine = vector_find(asked, e->site);
+	int64_t newest;
+	int rc;
+
+	*another = mine != NULL && mine->version == e->version &&
+	    memcmp(mine->token, e->token, sizeof e->token) != 0;
+	if (*another || (mine != NULL && mine->version == e->version))
+		return 0;
+	rc = sql_int(m->s->db, &newest, err, "SELECT version FROM ddcp_site "
+	    "WHERE site = ?1", "b", e->site, (size_t)STORE_SITE_LEN);
+	return rc == 0 && newest > (int64_t)e->version ?
+	    split_differs(m->s->db, e, another, err) : rc;
+}
+
+static int
+note_split(struct merge *m, const uint8_t site[static STORE_SITE_LEN],
+    struct err *err)
+{
+	struct store_entry none = { .version = 0 };
+	size_t k;
+	int rc;
+
+	rc = split_note(m->s->db, site, err);
+	if (rc == 0)
+		rc = split_add(&m->split, site, err);
+	memcpy(none.site, site, STORE_SITE_LEN);
+	for (k = 0; k < m->held.nvectors && rc == 0; k++)
+		rc = vector_set(&m->held.vector[k].v, &none, err);
+	return rc;
+}
+
+/* Sites of which the server knows another past (R16); *found if there is one
+ * that was not known. */
+static int
+find_splits(struct merge *m, const struct store_end *end, bool *found,
+    struct err *err)
+{
+	size_t i, k;
+	bool another;
+	int rc = split_load(m->s->db, &m->split, err);
+
+	*found = false;
+	for (i = 0; i < end->ngroups && rc == 0; i++) {
+		const struct store_vector *v = &end->group[i].vector;
+
+		for (k = 0; k < v->n && rc == 0; k++) {
+			if (memcmp(v->entry[k].site, m->s->site,
+			    STORE_SITE_LEN) == 0 ||
+			    split_has(&m->split, v->entry[k].site))
+				continue;
+			rc = is_another(m, &m->asked->group[i].vector,
+			    &v->entry[k], &another, err);
+			if (rc != 0 || !another)
+				continue;
+			*found = true;
+			rc = note_split(m, v->entry[k].site, err);
+		}
+	}
 	return rc;
 }
 
@@ -259,8 +328,9 @@ note_tracked_peer(struct merge *m, const uint8_t end[STORE_CURSOR_LEN],
 int
 merge_complete(struct merge *m, const struct store_end *end, struct err *err)
 {
+	static const uint8_t nothing[STORE_CURSOR_LEN];
 	struct store_vector before = { 0 };
-	bool *take = NULL;
+	bool *take = NULL, split = false;
 	uint64_t parked;
 	size_t i;
 	int rc;
@@ -268,7 +338,9 @@ merge_complete(struct merge *m, const struct store_end *end, struct err *err)
 	take = calloc(m->held.ntables + 1, sizeof *take);
 	if (take == NULL)
 		return err_nomem(err);
-	rc = held_by_all(&m->held, &before, err);
+	rc = find_splits(m, end, &split, err);
+	if (rc == 0)
+		rc = held_by_all(&m->held, &before, err);
 	for (i = 0; i < end->ngroups && rc == 0; i++)
 		rc = join_group(m, &m->asked->group[i], &end->group[i], take,
 		    err);
@@ -283,11 +355,28 @@ merge_complete(struct merge *m, const struct store_end *end, struct err *err)
 	if (rc == 0)
 		rc = sql_do(m->s->db, err, "UPDATE ddcp_remote SET pulled = 1 "
 		    "WHERE id = ?1 AND pulled = 0", "i", m->remote);
-	asked_arrive(m->asked, end->cursor);
+	asked_arrive(m->asked, split ? nothing : end->cursor);
 	m->done = true;
 	store_vector_clear(&before);
 	free(take);
 	return rc;
+}
+
+/* True if the server knows another past of a site than we. */
+static bool
+is_denied(const struct store_vector *asked, const struct store_vector *v)
+{
+	const struct store_entry *mine;
+	size_t i;
+
+	for (i = 0; i < v->n; i++) {
+		mine = vector_find(asked, v->entry[i].site);
+		if (mine != NULL && mine->version == v->entry[i].version &&
+		    memcmp(mine->token, v->entry[i].token,
+		    STORE_TOKEN_LEN) != 0)
+			return true;
+	}
+	return false;
 }
 
 int
@@ -319,6 +408,7 @@ merge_has_news(struct store *s, int64_t remote, const struct asked *asked,
 			continue;
 		mark_tables(&h, &asked->group[i], &end->group[i], take);
 		rc = without_own(s, &end->group[i].vector, &v, err);
+		*news = is_denied(&asked->group[i].vector, &v);
 		for (k = 0; k < h.ntables && rc == 0; k++)
 			if (take[k] && !vector_covers(
 			    &h.vector[h.table[k].vector].v, &v))
@@ -384,6 +474,7 @@ merge_end(struct merge *m, int rc, struct err *err)
 	if (rc == 0)
 		m->s->merges++;
 	held_clear(&m->held);
+	split_clear(&m->split);
 	store_vector_clear(&m->newest);
 	return rc;
 }

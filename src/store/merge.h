@@ -11,6 +11,7 @@
 #include "store/arrival.h"
 #include "store/asked.h"
 #include "store/held.h"
+#include "store/split.h"
 #include "store/store.h"
 
 /* How much one transaction takes, from the settings merge.*. */
@@ -24,6 +25,7 @@ struct merge {
 	int64_t remote;
 	struct asked *asked;
 	struct held held;
+	struct split split;     /* sites with two pasts */
 	struct store_vector newest;
 	sqlite3_stmt *import;
 	uint64_t rows, bytes;

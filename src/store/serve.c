@@ -9,6 +9,7 @@
 #include "store/again.h"
 #include "store/durable.h"
 #include "store/held.h"
+#include "store/split.h"
 #include "store/sql.h"
 #include "store/store_private.h"
 #include "store/vector.h"
@@ -19,6 +20,7 @@ struct serving_group {
 	char **table;
 	size_t ntables;
 	struct store_vector asked;      /* what the reader has */
+	struct store_vector denied;     /* of that: what proves nothing */
 };
 
 struct store_reading {
@@ -27,6 +29,7 @@ struct store_reading {
 	int64_t remote;
 	struct serving_group *group;
 	size_t ngroups;
+	struct split split;     /* sites with two pasts, known and found */
 	struct buf plan;        /* for crsql_export */
 	sqlite3_stmt *export;
 	bool begun;             /* a page was given: position is its end */
@@ -38,31 +41,21 @@ struct store_reading {
 
 /* -- what was asked ---------------------------------------------------------- */
 
-/* An entry whose token is not that of our transaction of that version is of
- * another history: it covers nothing here (R15). */
+/* An entry of the own site whose token is not that of our transaction of that
+ * version is of another history: it covers nothing here (R15). */
 static int
-check_entry(struct store_reading *r, struct store_entry *e, struct err *err)
+check_own(struct store_reading *r, const struct store_entry *own,
+    struct store_entry *e, struct err *err)
 {
 	uint8_t token[STORE_TOKEN_LEN];
-	struct store_entry own;
-	bool found;
-	int rc;
+	bool found = true;
+	int rc = 0;
 
-	rc = store_own_entry(r->db, &own, err);
-	if (rc != 0)
-		return rc;
-	if (memcmp(own.site, e->site, STORE_SITE_LEN) != 0) {
-		rc = sql_bytes(r->db, token, sizeof token, &found, err,
-		    "SELECT token FROM ddcp_site WHERE site = ?1 AND "
-		    "version = ?2", "bi", e->site, (size_t)STORE_SITE_LEN,
-		    (int64_t)e->version);
-	} else if (e->version > own.version) {
+	memcpy(token, own->token, sizeof token);
+	if (e->version > own->version) {
 		e->version = 0;         /* not ours any more */
 		found = false;
-	} else if (e->version == own.version) {
-		memcpy(token, own.token, sizeof token);
-		found = true;
-	} else {
+	} else if (e->version < own->version) {
 		rc = sql_bytes(r->db, token, sizeof token, &found, err,
 		    "SELECT crsql_token(?1, ?2)", "bi", e->site,
 		    (size_t)STORE_SITE_LEN, (int64_t)e->version);
@@ -70,6 +63,57 @@ check_entry(struct store_reading *r, struct store_entry *e, struct err *err)
 	if (rc == 0 && found && memcmp(token, e->token, sizeof token) != 0)
 		e->version = 0;
 	return rc;
+}
+
+/* True if that transaction of another's site is another one here. */
+static int
+is_another(struct store_reading *r, const struct store_entry *e, bool *another,
+    struct err *err)
+{
+	uint8_t token[STORE_TOKEN_LEN];
+	int64_t newest;
+	bool found;
+	int rc;
+
+	*another = false;
+	rc = sql_int(r->db, &newest, err, "SELECT version FROM ddcp_site WHERE "
+	    "site = ?1", "b", e->site, (size_t)STORE_SITE_LEN);
+	if (rc == 0 && newest > (int64_t)e->version)
+		return split_differs(r->db, e, another, err);
+	if (rc == 0 && newest == (int64_t)e->version) {
+		rc = sql_bytes(r->db, token, sizeof token, &found, err,
+		    "SELECT token FROM ddcp_site WHERE site = ?1", "b",
+		    e->site, (size_t)STORE_SITE_LEN);
+		*another = found &&
+		    memcmp(token, e->token, sizeof token) != 0;
+	}
+	return rc;
+}
+
+/* Makes an entry cover nothing where it proves nothing. */
+static int
+check_entry(struct store_reading *r, struct serving_group *mine,
+    struct store_entry *e, struct err *err)
+{
+	struct store_entry own, denied = *e;
+	bool another;
+	int rc;
+
+	rc = store_own_entry(r->db, &own, err);
+	if (rc != 0)
+		return rc;
+	if (memcmp(own.site, e->site, STORE_SITE_LEN) == 0)
+		return check_own(r, &own, e, err);
+	if (!split_has(&r->split, e->site)) {
+		rc = is_another(r, e, &another, err);
+		if (rc == 0 && another)
+			rc = split_add(&r->split, e->site, err);
+		if (rc != 0 || !another)
+			return rc;
+	}
+	split_answer(&denied);
+	e->version = 0;
+	return vector_set(&mine->denied, &denied, err);
 }
 
 static int
@@ -90,7 +134,7 @@ encode_group(struct store_reading *r, const struct store_group *g,
 	buf_add_varint(b, n);
 	for (i = 0; i < n && rc == 0; i++) {
 		e = mine->asked.entry[i];
-		rc = check_entry(r, &e, err);
+		rc = check_entry(r, mine, &e, err);
 		buf_add(b, e.site, STORE_SITE_LEN);
 		buf_add_varint(b, e.version);
 	}
@@ -160,19 +204,40 @@ take_plan(struct store_reading *r, const struct store_plan *p,
 	return rc;
 }
 
+/* What was found is kept; where that is not possible now, it will be found
+ * again. */
+static void
+note_splits(struct store_reading *r, size_t known)
+{
+	struct store *s = r->s;
+	size_t i;
+	int rc;
+
+	if (known == r->split.n || s->readonly || sql_begin(s->db, NULL) != 0)
+		return;
+	for (i = known, rc = 0; i < r->split.n && rc == 0; i++)
+		rc = split_note(s->db, r->split.site[i], NULL);
+	if (sql_end(s->db, rc, NULL) == 0)
+		s->merges++;
+}
+
 static int
 encode_plan(struct store_reading *r, const struct store_plan *p,
     struct err *err)
 {
-	size_t i;
-	int rc = 0;
+	size_t i, known;
+	int rc;
 
+	rc = split_load(r->db, &r->split, err);
+	known = r->split.n;
 	buf_init(&r->plan, PLAN_MAX);
 	buf_add_varint(&r->plan, p->ngroups);
 	for (i = 0; i < p->ngroups && rc == 0; i++)
 		rc = encode_group(r, &p->group[i], &r->group[i], err);
 	if (rc == 0 && r->plan.failed)
 		rc = err_nomem(err);
+	if (rc == 0)
+		note_splits(r, known);
 	return rc;
 }
 
@@ -445,6 +510,10 @@ end_group(struct store_reading *r, const struct held *h,
 	}
 	if (rc == 0 && any)
 		rc = vector_set(&out->vector, own, err);
+	/* The reader hears it, too. */
+	split_drop(&r->split, &out->vector);
+	for (i = 0; i < g->denied.n && rc == 0 && any; i++)
+		rc = vector_set(&out->vector, &g->denied.entry[i], err);
 	vector_rehash(&out->vector);
 	return rc;
 }
@@ -533,7 +602,9 @@ store_serve_close(struct store_reading *r)
 			free(r->group[i].table[k]);
 		free(r->group[i].table);
 		store_vector_clear(&r->group[i].asked);
+		store_vector_clear(&r->group[i].denied);
 	}
+	split_clear(&r->split);
 	free(r->group);
 	buf_clear(&r->plan);
 	free(r);

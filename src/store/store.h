@@ -382,7 +382,8 @@ int store_untrack(struct store *s, const char *table, struct err *err);
 int store_table_each(struct store *s, int (*each)(void *self,
     const char *table, bool tracked), void *self, struct err *err);
 /* How many tables are replicated, and a number that is another one when others
- * are: also when one was replaced by another of its name. */
+ * are: also when one was replaced by another of its name, or when all has to be
+ * asked for again. */
 int store_tables(struct store *s, size_t *n, uint64_t *which,
     struct err *err);
 /* Lint of one table (or all tracked): each finding with a rule name, how grave

@@ -11,6 +11,7 @@
  *   remote.c     remotes                           knock.c  strangers' calls
  *   vector.c     vectors in memory                 held.c   vectors per table
  *   hello.c      what two databases tell of each other first
+ *   split.c      sites of others with two pasts
  *   durable.c    durable before sent               known.c  readers' vectors
  *   serve.c      pages out
  *   asked.c      what a pull asked for             arrival.c  a page's claims

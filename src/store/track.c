@@ -6,6 +6,7 @@
 
 #include "store/held.h"
 #include "store/schema.h"
+#include "store/split.h"
 #include "store/sql.h"
 #include "store/store_private.h"
 
@@ -158,10 +159,13 @@ add_bytes(uint64_t hash, const void *data, size_t len)
 int
 store_tables(struct store *s, size_t *n, uint64_t *which, struct err *err)
 {
+	struct split split = { .n = 0 };
 	struct held h;
 	size_t i;
 	int rc = held_load(s->db, &h, err);
 
+	if (rc == 0)
+		rc = split_load(s->db, &split, err);
 	*n = rc == 0 ? h.ntables : 0;
 	*which = 14695981039346656037u;
 	for (i = 0; i < *n; i++) {
@@ -170,6 +174,8 @@ store_tables(struct store *s, size_t *n, uint64_t *which, struct err *err)
 		*which = add_bytes(*which, &h.table[i].tbl,
 		    sizeof h.table[i].tbl);
 	}
+	*which = add_bytes(*which, &split.n, sizeof split.n);
+	split_clear(&split);
 	held_clear(&h);
 	return rc;
 }

@@ -211,6 +211,154 @@ r16_two_lives(void **state)
 	site_close(&twin);
 }
 
+/* A copy of c, with its state: two lives of one site. */
+static void
+make_twin(struct site *c, struct site *twin)
+{
+	memset(twin, 0, sizeof *twin);
+	twin->name = "twin";
+	snprintf(twin->file, sizeof twin->file, "%s/twin.db", scratch);
+	snprintf(twin->state, sizeof twin->state, "%s/twin-state", scratch);
+	copy_database(c->file, twin->file);
+	copy_state(store_state_dir(c->store), twin->state);
+	site_open(twin);
+}
+
+/* Alice met the one life of carol, bob the other; n rows of each. */
+static void
+two_pasts(struct site *a, struct site *b, struct site *c, struct site *twin,
+    int one, int two)
+{
+	int i;
+
+	site_make(a, "alice");
+	site_make(b, "bob");
+	site_make(c, "carol");
+	introduce(a, b);
+	introduce(a, c);
+	introduce(b, c);
+	for (i = 0; i < 5; i++)
+		sql(c, "INSERT INTO t VALUES('common-%d', 1, 1)", i);
+	pull(a, c);
+	pull(b, c);
+	make_twin(c, twin);
+	for (i = 0; i < one; i++)
+		sql(c, "INSERT INTO t VALUES('one-%d', 1, 1)", i);
+	for (i = 0; i < two; i++)
+		sql(twin, "INSERT INTO t VALUES('two-%d', 1, 1)", i);
+	pull(a, c);
+	pull(b, twin);
+}
+
+/* Both lives end there.  Those who met them tell each other everything, and a
+ * newcomer too, from whoever he hears first. */
+static void
+r16_a_foreign_site_with_two_pasts(void **state)
+{
+	static const int rows[][2] = { { 5, 7 }, { 7, 5 }, { 4, 4 } };
+	const size_t n = sizeof rows / sizeof *rows;
+	struct site a, b, c, twin, d;
+	size_t i;
+	int k;
+
+	for (i = 0; i < 2 * n; i++) {
+		two_pasts(&a, &b, &c, &twin, rows[i % n][0], rows[i % n][1]);
+		site_close(&c);
+		site_close(&twin);
+		for (k = 0; k < 2; k++) {
+			pull(&a, &b);
+			pull(&b, &a);
+		}
+		assert_alike(&a, &b);
+		assert_int_equal(number(&a, "SELECT count(*) FROM t"),
+		    5 + rows[i % n][0] + rows[i % n][1]);
+		site_make(&d, "dave");
+		introduce(&d, &a);
+		introduce(&d, &b);
+		pull(&d, i < n ? &a : &b);
+		pull(&d, i < n ? &b : &a);
+		assert_alike(&a, &d);
+		assert_int_equal(pull(&a, &b).rows, 0);
+		assert_int_equal(pull(&b, &a).rows, 0);
+		assert_int_equal(pull(&d, &b).rows, 0);
+		site_close(&a);
+		site_close(&b);
+		site_close(&d);
+		scratch_remove(NULL);
+		assert_int_equal(scratch_make(NULL), 0);
+	}
+}
+
+/* Only one asks the other, and there is one who met only the one life. */
+static void
+r16_two_pasts_are_told_on(void **state)
+{
+	struct site a, b, c, twin, d, e;
+	int k;
+
+	two_pasts(&a, &b, &c, &twin, 5, 7);
+	site_make(&d, "dave");
+	site_make(&e, "eve");
+	introduce(&d, &a);
+	introduce(&e, &b);
+	introduce(&d, &e);
+	pull(&d, &a);
+	pull(&e, &b);
+	for (k = 0; k < 2; k++)
+		pull(&b, &a);
+	assert_int_equal(number(&b, "SELECT count(*) FROM t"), 17);
+	for (k = 0; k < 2; k++)
+		pull(&e, &b);
+	assert_alike(&e, &b);
+	for (k = 0; k < 2; k++)
+		pull(&d, &e);
+	assert_alike(&d, &b);
+	for (k = 0; k < 2; k++)
+		pull(&a, &d);
+	assert_alike(&a, &b);
+	site_close(&a);
+	site_close(&b);
+	site_close(&c);
+	site_close(&twin);
+	site_close(&d);
+	site_close(&e);
+}
+
+/* And the lives come back: each becomes a site of its own, once. */
+static void
+r16_two_pasts_come_back(void **state)
+{
+	struct site a, b, c, twin;
+	int forks = 0, k;
+
+	two_pasts(&a, &b, &c, &twin, 5, 7);
+	for (k = 0; k < 2; k++)
+		meet(&a, &b);
+	for (k = 0; k < 3; k++) {
+		sql(&c, "INSERT INTO t VALUES('c-%d', 1, 1)", k);
+		sql(&twin, "UPDATE t SET v = 'twin-%d' WHERE id = 'common-1'",
+		    k);
+		forks += meet(&a, &c);
+		forks += meet(&b, &twin);
+		forks += meet(&a, &twin);
+		forks += meet(&a, &b);
+		forks += meet(&b, &c);
+		forks += meet(&a, &c);
+		forks += meet(&b, &twin);
+	}
+	assert_in_range(forks, 1, 2);
+	assert_alike(&a, &b);
+	assert_alike(&a, &c);
+	assert_alike(&a, &twin);
+	assert_int_equal(number(&a, "SELECT count(*) FROM t"), 20);
+	ten_more_meetings(&a, &b);
+	ten_more_meetings(&c, &b);
+	site_close(&a);
+	site_close(&b);
+	site_close(&c);
+	site_close(&twin);
+}
+
 /* One backup is restored twice, without and with its state. */
 static void
 r16_one_backup_twice(void **state)
@@ -419,6 +567,9 @@ main(void)
 		TEST(r16_backup_with_state),
 		TEST(r16_two_lives),
 		TEST(r16_one_backup_twice),
+		TEST(r16_a_foreign_site_with_two_pasts),
+		TEST(r16_two_pasts_are_told_on),
+		TEST(r16_two_pasts_come_back),
 		TEST(r16_power_cut_after_sending),
 		TEST(r16_backup_before_a_merge),
 		TEST(r16_copy_without_state),

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: MPL-2.0
+/*
+ * split.h - sites of others that have two pasts (R16): a copy or an old backup
+ * went on under the same identity, and some of us met the one life, some the
+ * other.  Version numbers of such a site prove nothing: from when that is
+ * noticed, it is in no vector of ours, and nothing is passed over because of
+ * it.  Who is told so by a peer notices it too.
+ */
+#ifndef STORE_SPLIT_H
+#define STORE_SPLIT_H
+
+#include <sqlite3.h>
+
+#include "store/store.h"
+
+struct split {
+	uint8_t (*site)[STORE_SITE_LEN];
+	size_t n;
+};
+
+/* Reads which are known, as db sees it.  split_clear also after failure. */
+int split_load(sqlite3 *db, struct split *s, struct err *err);
+void split_clear(struct split *s);
+bool split_has(const struct split *s,
+    const uint8_t site[static STORE_SITE_LEN]);
+
+/* Adds one to what was read; drops their entries from a vector. */
+int split_add(struct split *s, const uint8_t site[static STORE_SITE_LEN],
+    struct err *err);
+void split_drop(const struct split *s, struct store_vector *v);
+
+/* Notes one, in the caller's transaction: it is held no more, and all remotes
+ * are read from the beginning again. */
+int split_note(sqlite3 *db, const uint8_t site[static STORE_SITE_LEN],
+    struct err *err);
+
+/* *differs if the transaction of that number is here with another token.  One
+ * that lies far back is not looked for. */
+int split_differs(sqlite3 *db, const struct store_entry *e, bool *differs,
+    struct err *err);
+
+/* What a server answers to an entry of such a site: the same version, with a
+ * token that no transaction has. */
+void split_answer(struct store_entry *e);
+
+#endif
