@@ -401,7 +401,7 @@ retry_row(struct apply *a, struct merge_origin *o, sqlite3_stmt *stmt,
 	if (t == NULL)
 		return SQLITE_OK;
 	rc = merge_key(a->e, t, sqlite3_column_blob(stmt, 1),
-	    sqlite3_column_bytes(stmt, 1));
+	    sqlite3_column_bytes(stmt, 1), true);
 	if (merge_refused(rc) || rc == SQLITE_RANGE)
 		return SQLITE_OK;       /* another shape of key: still parked */
 	if (rc == SQLITE_OK)

@@ -176,7 +176,7 @@ import_row(struct import *im, struct merge_origin *o,
 
 	if (t == NULL)
 		return SQLITE_OK;       /* R12 */
-	rc = merge_key(im->e, t, row->pk, row->npk);
+	rc = merge_key(im->e, t, row->pk, row->npk, true);
 	if (merge_refused(rc) || rc == SQLITE_RANGE)
 		return park_key(im, o, row);
 	if (rc == SQLITE_OK)

@@ -201,7 +201,7 @@ take_row(struct engine *e, struct incoming *in, const struct change *c)
 		rc = merge_close(e, &in->row);
 	}
 	if (rc == SQLITE_OK)
-		rc = merge_key(e, c->table, c->pk, c->npk);
+		rc = merge_key(e, c->table, c->pk, c->npk, false);
 	if (rc != SQLITE_OK)
 		return rc;
 	same_site = o->nid == c->nsite && o->site >= 0 && o->nid > 0 &&

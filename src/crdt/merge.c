@@ -65,11 +65,12 @@ read_key(struct engine *e, const struct table *t, const uint8_t *pk, int npk,
 }
 
 int
-merge_key(struct engine *e, const struct table *t, const uint8_t *pk, int npk)
+merge_key(struct engine *e, const struct table *t, const uint8_t *pk, int npk,
+    bool same)
 {
 	struct incoming *in = incoming_of(e);
 	char scratch[VAL_SCRATCH];
-	struct val *v;
+	struct val *v, given;
 	int i, rc;
 
 	if (in == NULL)
@@ -81,6 +82,8 @@ merge_key(struct engine *e, const struct table *t, const uint8_t *pk, int npk)
 	buf_add_u8(&in->pk, (uint8_t)t->npk);
 	for (i = 0; i < t->npk; i++) {
 		v = &in->pk_value[i];
+		given = *v;
+		val_canonical(&given);
 		rc = val_settle(e->db, v, t->pk[i].affinity, scratch);
 		if (rc != SQLITE_OK)
 			return rc;
@@ -89,6 +92,11 @@ merge_key(struct engine *e, const struct table *t, const uint8_t *pk, int npk)
 			    "NOT NULL constraint failed: %s.%s", t->name,
 			    t->pk[i].name);
 		val_canonical(v);
+		/* two keys there might be one here, and none of them known
+		 * again when it goes back */
+		if (same && (v->type != given.type || val_compare(v, &given) != 0))
+			return engine_fail(e, SQLITE_MISMATCH, "the key of table %s "
+			    "is of another type here", t->name);
 		if (t->integer_key && v->type != SQLITE_INTEGER)
 			return engine_fail(e, SQLITE_MISMATCH,
 			    "datatype mismatch");

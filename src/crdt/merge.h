@@ -107,11 +107,12 @@ struct incoming {
 struct incoming *incoming_of(struct engine *e);
 
 /* Makes the canonical packed key of t from a packed one (R5) in in->pk and
- * its values in in->pk_value.  SQLITE_MISMATCH for another number of columns
- * or a type that can't be a key here, SQLITE_CONSTRAINT for NULL,
+ * its values in in->pk_value.  With same it may not change by the affinity of
+ * the columns here.  SQLITE_MISMATCH for another number of columns or a type
+ * that can't be a key here, SQLITE_CONSTRAINT for NULL,
  * SQLITE_ABORT for malformed bytes, SQLITE_MISUSE for an unknown type. */
 int merge_key(struct engine *e, const struct table *t, const uint8_t *pk,
-    int npk);
+    int npk, bool same);
 
 /* Opens the row of that canonical key; merge_row_init makes a row that can be
  * used again for any table, merge_row_free frees what it holds. */

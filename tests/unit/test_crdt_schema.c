@@ -84,6 +84,24 @@ r11_a_key_of_another_type_is_parked(void **state)
 	    "SELECT reason FROM crsql_parked");
 }
 
+/* '1', '01' and 1.0 are three rows there: here they would be one, and what
+ * became of it would go back to one of them. */
+static void
+r11_keys_that_would_become_one_are_parked(void **state)
+{
+	node_exec(&n[A], "CREATE TABLE c(id TEXT PRIMARY KEY, v); SELECT "
+	    "crsql_as_crr('c'); INSERT INTO c VALUES('1', 5), ('01', 6)");
+	node_exec(&n[B], "CREATE TABLE c(id INTEGER PRIMARY KEY NOT NULL, v); "
+	    "SELECT crsql_as_crr('c'); INSERT INTO c VALUES(1, 7)");
+	pull(B, A);
+	pull(A, B);
+	node_expect(&n[B], "1|7\n", "SELECT * FROM c");
+	node_expect(&n[B], "'the key of table c is of another type here'|2\n",
+	    "SELECT reason, count(*) FROM crsql_parked GROUP BY 1");
+	node_expect(&n[A], "'01'|6\n'1'|5\n", "SELECT * FROM c ORDER BY id");
+	node_expect(&n[A], "1\n", "SELECT count(*) FROM crsql_parked");
+}
+
 static void
 r12_a_table_not_replicated_here_is_passed_over(void **state)
 {
@@ -608,6 +626,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		T(r11_an_unknown_column_is_parked_and_comes_later),
 		T(r11_a_key_of_another_type_is_parked),
+		T(r11_keys_that_would_become_one_are_parked),
 		T(r12_a_table_not_replicated_here_is_passed_over),
 		T(r11_a_renamed_column_is_known_by_the_names_it_had),
 		T(r11_a_column_gets_its_name_back),
