@@ -387,6 +387,9 @@ on_preupdate(void *self, sqlite3 *db, int op, char const *schema,
 		c->refuse = attached_refuses(e, schema, name);
 		return;
 	}
+	/* the journal has it, see char_function */
+	if (e->finalized && !e->tx.open)
+		return;
 	if (!e->has_storage || strncmp(name, "crsql_", 6) == 0 ||
 	    strncmp(name, "sqlite_", 7) == 0)
 		return;
@@ -469,7 +472,8 @@ capture_choose(struct engine *e, bool by_journal)
 
 /* char() without arguments is '' in plain SQLite, where the journal's triggers
  * work by it; here it is not, as long as the hook does their work.  Where they
- * work here, the transaction is noticed by them. */
+ * work here, the transaction is noticed by them.  After crsql_finalize() this
+ * connection is like a plain one. */
 static void
 char_function(sqlite3_context *ctx, int argc, sqlite3_value **argv)
 {
@@ -485,11 +489,12 @@ char_function(sqlite3_context *ctx, int argc, sqlite3_value **argv)
 		    "extension: open that database itself", -1);
 		return;
 	}
-	if (!e->capture->by_journal || e->merging > 0 || e->sync_bit != 0) {
+	if (e->merging > 0 || e->sync_bit != 0 || (!e->capture->by_journal &&
+	    !(e->finalized && !e->tx.open))) {
 		sqlite3_result_text(ctx, "x", 1, SQLITE_STATIC);
 		return;
 	}
-	rc = tx_begin(e);
+	rc = e->finalized ? SQLITE_OK : tx_begin(e);
 	if (rc == SQLITE_OK)
 		sqlite3_result_text(ctx, "", 0, SQLITE_STATIC);
 	else

@@ -702,6 +702,29 @@ a_trigger_that_ignores_a_row_parks_it(void **state)
 	nodes_agree(&n[A], &n[B], "SELECT * FROM r ORDER BY id");
 }
 
+static void
+r07_writes_after_finalize_go_through_the_journal(void **state)
+{
+	char file[] = "/tmp/ddcp-finalize-XXXXXX";
+	struct node m, again;
+	int fd = mkstemp(file);
+
+	assert_true(fd >= 0);
+	close(fd);
+	node_open(&m, 0, file);
+	node_exec(&m, "CREATE TABLE f(id TEXT PRIMARY KEY, x); "
+	    "SELECT crsql_as_crr('f'); BEGIN; INSERT INTO f VALUES('a', 1); "
+	    "SELECT crsql_finalize(); INSERT INTO f VALUES('b', 1); COMMIT; "
+	    "INSERT INTO f VALUES('c', 1); UPDATE f SET x = 2 WHERE id = 'a'");
+	node_close(&m);
+	node_open(&again, 0, file);
+	node_expect(&again, "'a'|2\n'b'|1\n'c'|1\n", "SELECT "
+	    "(SELECT cell FROM crsql_unpack_columns(pk)), col_version FROM "
+	    "crsql_changes ORDER BY 1");
+	node_close(&again);
+	unlink(file);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, open_all, close_all)
 
 int
@@ -716,6 +739,7 @@ main(void)
 		T(r05_one_row_has_one_key),
 		T(r06_replace_is_the_same_by_hook_and_by_journal),
 		T(r07_a_merge_sees_local_writes_first),
+		T(r07_writes_after_finalize_go_through_the_journal),
 		T(r08_a_read_that_may_not_write_does_not_fold),
 		T(r08_a_fold_is_the_only_write_of_a_read),
 		T(r08_loading_writes_only_where_that_is_possible),
