@@ -64,7 +64,7 @@ worth_keeping(const char *sql)
 }
 
 static bool
-take(sqlite3 *db, const char *sql, sqlite3_stmt **out, const char **tail)
+take(sqlite3 *db, const char *sql, sqlite3_stmt **out)
 {
 	struct kept *k;
 
@@ -73,8 +73,6 @@ take(sqlite3 *db, const char *sql, sqlite3_stmt **out, const char **tail)
 			continue;
 		k->idle = false;
 		*out = k->stmt;
-		if (tail != NULL)
-			*tail = sql + strlen(sql);
 		return true;
 	}
 	return false;
@@ -85,8 +83,7 @@ keep(sqlite3 *db, const char *sql, sqlite3_stmt *stmt)
 {
 	struct kept **at, *k;
 
-	/* Of several statements in one text it is the first only; those that
-	 * read the schema itself keep no text. */
+	/* Of several statements in one text it is the first only. */
 	if (stmt == NULL || sqlite3_sql(stmt) == NULL ||
 	    strcmp(sqlite3_sql(stmt), sql) != 0)
 		return;
@@ -104,12 +101,14 @@ prepare(sqlite3 *db, const char *sql, int n, unsigned flags,
 {
 	static int (*f)(sqlite3 *, const char *, int, unsigned,
 	    sqlite3_stmt **, const char **);
-	bool wanted = on && n < 0 && sql != NULL && worth_keeping(sql);
+	/* sqlite3_exec() asks for the tail, and ends its statements past us */
+	bool wanted = on && n < 0 && tail == NULL && sql != NULL &&
+	    worth_keeping(sql);
 	int rc;
 
 	if (f == NULL)
 		*(void **)&f = real("sqlite3_prepare_v3");
-	if (wanted && take(db, sql, out, tail))
+	if (wanted && take(db, sql, out))
 		return SQLITE_OK;
 	rc = f(db, sql, n, flags, out, tail);
 	if (rc == SQLITE_OK && wanted)
@@ -182,10 +181,16 @@ static int
 shut(sqlite3 *db, const char *name)
 {
 	int (*f)(sqlite3 *);
+	bool was = on;
+	int rc;
 
 	*(void **)&f = real(name);
+	/* Who cleans up at the end has no next. */
+	on = false;
 	drop(db);
-	return f(db);
+	rc = f(db);
+	on = was;
+	return rc;
 }
 
 REPLACES int

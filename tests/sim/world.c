@@ -268,7 +268,10 @@ stop(struct site *s)
 {
 	hub_free(s->hub);
 	memnet_crash(s->net);
-	sqlite3_close(s->app);
+	/* as programs with the extension do last */
+	world_sql(s, s->app, "SELECT crsql_finalize()");
+	if (sqlite3_close(s->app) != SQLITE_OK)
+		broken("%s: can't close", s->name);
 	sqlite3_close(s->plain);
 	store_close(s->store);
 	s->hub = NULL;
