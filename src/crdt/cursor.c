@@ -62,15 +62,11 @@ cursor_compare(const struct cursor *a, const struct cursor *b)
 int
 cursor_sign(struct engine *e, struct cursor *c)
 {
-	uint8_t header[HEADER_LEN] = { 0 };
 	bool found;
-	int rc = SQLITE_OK;
 
 	memcpy(c->log_id, e->log_id, LOG_ID_LEN);
-	if (c->dbv > 0)
-		rc = log_header(e, c->dbv, &found, header);
-	memcpy(c->token, header + HEADER_LEN - TOKEN_LEN, TOKEN_LEN);
-	return rc;
+	memset(c->token, 0, sizeof c->token);
+	return c->dbv > 0 ? log_chain(e, c->dbv, &found, c->token) : SQLITE_OK;
 }
 
 int

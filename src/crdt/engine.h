@@ -57,6 +57,7 @@ enum {
 	LOG_ID_LEN = 8,
 	TOKEN_LEN = 8,
 	HEADER_LEN = 14,        /* 6 bytes ms since 1970, big-endian; token */
+	CHAIN_LEN = 8,          /* behind it in the log: log.h */
 	CURSOR_LEN = 40,        /* REPLICATION R2 */
 	FORMAT_NUMBER = 1,      /* crsql_master.crsqlite_version, R25 */
 	NAME_MAX_BYTES = 2048,  /* table and column names from outside */
@@ -129,7 +130,7 @@ enum engine_slot {
 	SLOT_LOG_GET, SLOT_SITE_BY_ID, SLOT_SITE_BY_ORDINAL, SLOT_SITE_INSERT,
 	SLOT_JOURNAL_ANY, SLOT_JOURNAL_READ, SLOT_JOURNAL_CLEAR, SLOT_ENLIST,
 	SLOT_ME, SLOT_ME_UPDATE, SLOT_SEEN_READ, SLOT_SEEN_WRITE, SLOT_PARK_ANY,
-	SLOT_LOG_HEADER, SLOT_SCHEMA, SLOT_COUNT
+	SLOT_LOG_HEADER, SLOT_LOG_BEFORE, SLOT_SCHEMA, SLOT_COUNT
 };
 int engine_cached(struct engine *e, enum engine_slot slot, const char *sql,
     sqlite3_stmt **out);

@@ -21,6 +21,63 @@ make_header(uint8_t header[HEADER_LEN])
 	sqlite3_randomness(TOKEN_LEN, header + 6);
 }
 
+static uint64_t
+number(const uint8_t bytes[8])
+{
+	uint64_t v = 0;
+	int i;
+
+	for (i = 0; i < 8; i++)
+		v = v << 8 | bytes[i];
+	return v;
+}
+
+/* Mixes all bits into all others. */
+static uint64_t
+mix(uint64_t v)
+{
+	v = (v ^ v >> 30) * 0xBF58476D1CE4E5B9u;
+	v = (v ^ v >> 27) * 0x94D049BB133111EBu;
+	return v ^ v >> 31;
+}
+
+/* The chain before dbv; zeroes in an empty log. */
+static int
+chain_before(struct engine *e, int64_t dbv, uint8_t chain[CHAIN_LEN])
+{
+	sqlite3_stmt *stmt;
+	int n, rc = engine_cached(e, SLOT_LOG_BEFORE, "SELECT hdr FROM crsql_log "
+	    "WHERE dbv = (SELECT max(dbv) FROM crsql_log WHERE dbv < ?1) AND "
+	    "pos = 0", &stmt);
+
+	memset(chain, 0, CHAIN_LEN);
+	if (rc != SQLITE_OK)
+		return rc;
+	sqlite3_bind_int64(stmt, 1, dbv);
+	if (sqlite3_step(stmt) == SQLITE_ROW) {
+		n = sqlite3_column_bytes(stmt, 0);
+		if (n >= HEADER_LEN)
+			memcpy(chain, (const uint8_t *)sqlite3_column_blob(stmt, 0) +
+			    n - CHAIN_LEN, CHAIN_LEN);
+	}
+	return sqlite3_reset(stmt);
+}
+
+/* Puts the chain behind the header of dbv. */
+static int
+add_chain(struct engine *e, int64_t dbv, uint8_t header[HEADER_LEN + CHAIN_LEN])
+{
+	uint8_t *chain = header + HEADER_LEN;
+	uint64_t v;
+	int i, rc = chain_before(e, dbv, chain);
+
+	v = mix(number(chain) + (uint64_t)dbv * 0x9E3779B97F4A7C15u);
+	v = mix(v ^ number(header + HEADER_LEN - TOKEN_LEN));
+	for (i = 0; i < CHAIN_LEN; i++)
+		chain[i] = (uint8_t)(v >> 8 * (7 - i));
+	return rc;
+}
+
 static int
 default_stride(struct engine *e, int table)
 {
@@ -63,7 +120,8 @@ bind_row(struct engine *e, sqlite3_stmt *stmt, const struct log_row *row,
 	else
 		sqlite3_bind_null(stmt, 9);
 	if (header != NULL)
-		sqlite3_bind_blob(stmt, 10, header, HEADER_LEN, SQLITE_STATIC);
+		sqlite3_bind_blob(stmt, 10, header, HEADER_LEN + CHAIN_LEN,
+		    SQLITE_STATIC);
 	else
 		sqlite3_bind_null(stmt, 10);
 }
@@ -71,18 +129,22 @@ bind_row(struct engine *e, sqlite3_stmt *stmt, const struct log_row *row,
 int
 log_append(struct engine *e, struct log_row *row)
 {
-	uint8_t header[HEADER_LEN];
+	uint8_t header[HEADER_LEN + CHAIN_LEN];
 	sqlite3_stmt *stmt;
-	int rc = engine_cached(e, SLOT_LOG_INSERT, "INSERT INTO crsql_log "
-	    "VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)", &stmt);
+	int rc = SQLITE_OK;
 
-	if (rc != SQLITE_OK)
-		return rc;
 	row->pos = e->tx.next_pos++;
 	if (row->pos == 0 && row->header != NULL)
 		memcpy(header, row->header, HEADER_LEN);
 	else if (row->pos == 0)
 		make_header(header);
+	if (row->pos == 0)
+		rc = add_chain(e, row->dbv, header);
+	if (rc == SQLITE_OK)
+		rc = engine_cached(e, SLOT_LOG_INSERT, "INSERT INTO crsql_log "
+		    "VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)", &stmt);
+	if (rc != SQLITE_OK)
+		return rc;
 	bind_row(e, stmt, row, row->pos == 0 ? header : NULL);
 	rc = engine_run(e, stmt);
 	sqlite3_clear_bindings(stmt);
@@ -135,12 +197,13 @@ log_origin(struct engine *e, int64_t dbv, int64_t pos, int64_t *site,
 	return rc == SQLITE_OK && own ? site_of_local(e, dbv, site) : rc;
 }
 
-int
-log_header(struct engine *e, int64_t dbv, bool *found,
-    uint8_t header[HEADER_LEN])
+/* The last bytes of the header at dbv, or the first. */
+static int
+read_header(struct engine *e, int64_t dbv, bool *found, uint8_t *out, int n,
+    bool last)
 {
 	sqlite3_stmt *stmt;
-	int rc = engine_cached(e, SLOT_LOG_HEADER, "SELECT hdr FROM crsql_log "
+	int len, rc = engine_cached(e, SLOT_LOG_HEADER, "SELECT hdr FROM crsql_log "
 	    "WHERE dbv = ?1 AND pos = 0", &stmt);
 
 	*found = false;
@@ -148,9 +211,24 @@ log_header(struct engine *e, int64_t dbv, bool *found,
 		return rc;
 	sqlite3_bind_int64(stmt, 1, dbv);
 	if (sqlite3_step(stmt) == SQLITE_ROW &&
-	    sqlite3_column_bytes(stmt, 0) == HEADER_LEN) {
-		memcpy(header, sqlite3_column_blob(stmt, 0), HEADER_LEN);
+	    (len = sqlite3_column_bytes(stmt, 0)) >= HEADER_LEN) {
+		memcpy(out, (const uint8_t *)sqlite3_column_blob(stmt, 0) +
+		    (last ? len - n : 0), (size_t)n);
 		*found = true;
 	}
 	return sqlite3_reset(stmt);
+}
+
+int
+log_chain(struct engine *e, int64_t dbv, bool *found,
+    uint8_t chain[CHAIN_LEN])
+{
+	return read_header(e, dbv, found, chain, CHAIN_LEN, true);
+}
+
+int
+log_header(struct engine *e, int64_t dbv, bool *found,
+    uint8_t header[HEADER_LEN])
+{
+	return read_header(e, dbv, found, header, HEADER_LEN, false);
 }

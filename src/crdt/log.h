@@ -16,7 +16,11 @@
  *                     else seq * 4096 + stride (runs), only for runs and
  *                     update runs: other rows have theirs in clock rows
  *   site, sver        NULL: own change of this dbv; else the origin
- *   hdr               at pos 0: time and token of the transaction
+ *   hdr               at pos 0: time and token of the transaction, and the
+ *                     chain: 8 bytes made of its token, its dbv and the chain
+ *                     before.  Others' transactions bring their tokens along;
+ *                     two pasts of one log have the same chain only if they
+ *                     are one up to there
  */
 #ifndef CRDT_LOG_H
 #define CRDT_LOG_H
@@ -58,6 +62,11 @@ int log_sweep(struct engine *e, int64_t dbv, int64_t pos);
  * the own ordinal for own rows. */
 int log_origin(struct engine *e, int64_t dbv, int64_t pos, int64_t *site,
     int64_t *sver);
+
+/* The chain at dbv: *found false if there is no header.  A header without one,
+ * of a log begun before there were any, gives its token. */
+int log_chain(struct engine *e, int64_t dbv, bool *found,
+    uint8_t chain[CHAIN_LEN]);
 
 /* The header at dbv: *found false if there is none. */
 int log_header(struct engine *e, int64_t dbv, bool *found,

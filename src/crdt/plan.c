@@ -19,7 +19,7 @@ int
 plan_check_cursor(struct engine *e, const struct cursor *c, bool *known)
 {
 	static const uint8_t none[LOG_ID_LEN];
-	uint8_t header[HEADER_LEN];
+	uint8_t chain[CHAIN_LEN];
 	bool found;
 	int rc;
 
@@ -29,9 +29,9 @@ plan_check_cursor(struct engine *e, const struct cursor *c, bool *known)
 	*known = c->dbv == 0;
 	if (c->dbv <= 0 || c->pos < 0)
 		return SQLITE_OK;
-	rc = log_header(e, c->dbv, &found, header);
+	rc = log_chain(e, c->dbv, &found, chain);
 	*known = rc == SQLITE_OK && found &&
-	    memcmp(header + HEADER_LEN - TOKEN_LEN, c->token, TOKEN_LEN) == 0;
+	    memcmp(chain, c->token, TOKEN_LEN) == 0;
 	return rc;
 }
 

@@ -290,7 +290,7 @@ set_identity(struct engine *e, const struct identity *id)
 		/* its newest transaction, if some are its already (R15) */
 		if (rc == SQLITE_OK && id->after >= 0)
 			rc = engine_exec(e, "UPDATE crsql_me SET (sver, token) = (SELECT "
-			    "dbv, substr(hdr, 7) FROM crsql_log WHERE site IS NULL AND "
+			    "dbv, substr(hdr, 7, 8) FROM crsql_log WHERE site IS NULL AND "
 			    "pos = 0 AND dbv > %lld ORDER BY dbv DESC LIMIT 1) WHERE "
 			    "first_dbv = %lld", id->after, id->after + 1);
 	}

@@ -116,7 +116,7 @@ static int
 keep_own_entry(struct engine *e)
 {
 	return engine_exec(e, "UPDATE crsql_me SET (sver, token) = (SELECT dbv, "
-	    "substr(hdr, 7) FROM crsql_log WHERE dbv = %lld AND pos = 0 AND "
+	    "substr(hdr, 7, 8) FROM crsql_log WHERE dbv = %lld AND pos = 0 AND "
 	    "site IS NULL) WHERE first_dbv = (SELECT max(first_dbv) FROM crsql_me) "
 	    "AND first_dbv <= %lld AND EXISTS(SELECT 1 FROM crsql_log WHERE "
 	    "dbv = %lld AND pos = 0 AND site IS NULL)", newest(e), newest(e),

@@ -54,19 +54,14 @@ log_exists(sqlite3 *db, bool *exists, struct err *err)
 	return rc;
 }
 
-/* The token of the header at dbv, whoever's transaction it is. */
+/* What a cursor says of dbv: the last bytes of its header. */
 static int
 token_at(sqlite3 *db, uint64_t dbv, uint8_t token[static STORE_TOKEN_LEN],
     bool *found, struct err *err)
 {
-	uint8_t header[6 + STORE_TOKEN_LEN];
-	int rc;
-
-	rc = sql_bytes(db, header, sizeof header, found, err,
-	    "SELECT hdr FROM crsql_log WHERE dbv = ?1 AND pos = 0", "i",
-	    (int64_t)dbv);
-	memcpy(token, header + 6, STORE_TOKEN_LEN);
-	return rc;
+	return sql_bytes(db, token, STORE_TOKEN_LEN, found, err,
+	    "SELECT substr(hdr, -8) FROM crsql_log WHERE dbv = ?1 AND pos = 0",
+	    "i", (int64_t)dbv);
 }
 
 /* The first db_version that the current incarnation may have made. */
@@ -96,7 +91,7 @@ own_before(sqlite3 *db, int64_t dbv, int64_t first, int64_t near,
 	int rc;
 
 	*found = false;
-	rc = sql_open(db, &stmt, err, "SELECT dbv, substr(hdr, 7) FROM "
+	rc = sql_open(db, &stmt, err, "SELECT dbv, substr(hdr, 7, 8) FROM "
 	    "(SELECT dbv, pos, site, hdr FROM crsql_log WHERE dbv <= ?1 AND "
 	    "dbv >= ?2 ORDER BY dbv DESC, pos DESC LIMIT ?3) "
 	    "WHERE pos = 0 AND site IS NULL AND hdr IS NOT NULL LIMIT 1",

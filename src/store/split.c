@@ -106,7 +106,7 @@ split_differs(sqlite3 *db, const struct store_entry *e, bool *differs,
 	    "WHERE type = 'table' AND name = 'crsql_log'", "");
 	if (rc != 0 || n == 0)
 		return rc;
-	rc = sql_int(db, &n, err, "SELECT substr(hdr, 7) <> ?3 FROM (SELECT "
+	rc = sql_int(db, &n, err, "SELECT substr(hdr, 7, 8) <> ?3 FROM (SELECT "
 	    "pos, site, sver, hdr FROM crsql_log ORDER BY dbv DESC, pos DESC "
 	    "LIMIT ?4) WHERE pos = 0 AND sver = ?2 AND site = (SELECT ordinal "
 	    "FROM crsql_site_id WHERE site_id = ?1) LIMIT 1", "bibi", e->site,

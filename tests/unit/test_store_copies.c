@@ -60,6 +60,45 @@ r02_cursor_of_another_past(void **state)
 	site_close(&b);
 }
 
+/* Copied back with its state, and what others made comes again to the same
+ * place as before, under the token that it brought along: what stands before
+ * is another thing, though. */
+static void
+r02_cursor_of_another_past_with_the_same_token(void **state)
+{
+	char old[SITE_PATH_MAX], note[SITE_PATH_MAX];
+	struct site a, b, c, d;
+
+	site_make(&a, "alice");
+	site_make(&b, "bob");
+	site_make(&c, "carol");
+	site_make(&d, "dave");
+	introduce(&a, &b);
+	introduce(&a, &c);
+	introduce(&a, &d);
+	sql(&a, "INSERT INTO t VALUES('a', 1, 1)");
+	sql(&b, "INSERT INTO t VALUES('b', 1, 1)");
+	sql(&c, "INSERT INTO t VALUES('c', 1, 1)");
+	keep(&a, old);
+	keep_state(&a, note);
+	pull(&a, &c);
+	pull(&a, &b);
+	pull(&d, &a);
+	restore(&a, old, note);
+	site_open(&a);
+	assert_false(store_was_forked(a.store));
+	sql(&a, "INSERT INTO t VALUES('instead', 1, 1)");
+	pull(&a, &b);
+	pull(&d, &a);
+	expect(&d, "SELECT id FROM t ORDER BY 1", "a\nb\nc\ninstead\n");
+	pull(&a, &d);
+	assert_alike(&a, &d);
+	site_close(&a);
+	site_close(&b);
+	site_close(&c);
+	site_close(&d);
+}
+
 /* -- R15, R16 -------------------------------------------------------------------------- */
 
 static struct store_own_site
@@ -562,6 +601,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(r02_cursor_of_another_past),
+		TEST(r02_cursor_of_another_past_with_the_same_token),
 		TEST(r15_own_entry_is_own),
 		TEST(r16_backup_without_state),
 		TEST(r16_backup_with_state),
