@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "crdt/attached.h"
+#include "crdt/log.h"
 #include "crdt/val.h"
 
 SQLITE_EXTENSION_INIT3
@@ -172,7 +173,7 @@ note_insert(struct engine *e, struct capture *c, struct table *t,
 	}
 	t->hw = key;
 	if (r != NULL && r->op == RECORD_RUN && r->table == t->id &&
-	    r->key + r->n == key) {
+	    log_goes_on(r->key, r->n, key)) {
 		r->n++;
 		return SQLITE_OK;
 	}
@@ -207,7 +208,7 @@ note_columns(struct capture *c, struct table *t, int64_t key, uint64_t mask)
 	struct record *r = last_record(c);
 
 	if (r != NULL && r->op == RECORD_UPDATE && r->table == t->id &&
-	    r->mask == mask && r->key + r->n == key) {
+	    r->mask == mask && log_goes_on(r->key, r->n, key)) {
 		r->n++;
 		return SQLITE_OK;
 	}

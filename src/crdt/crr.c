@@ -107,7 +107,7 @@ backfill(struct engine *e, struct table *t)
 	row.seq = e->tx.seq;
 	while (rc == SQLITE_OK && sqlite3_step(stmt) == SQLITE_ROW) {
 		key = sqlite3_column_int64(stmt, 0);
-		if (row.n > 0 && key != row.key + row.n) {
+		if (row.n > 0 && !log_goes_on(row.key, row.n, key)) {
 			rc = log_append(e, &row);
 			row.n = 0;
 		}

@@ -85,7 +85,7 @@ fold_run(struct fold *f, int64_t key, int64_t n)
 	int64_t stride = t->ncol > 0 ? t->ncol : 1;
 	struct stamp at = { 0 };
 
-	raise_hw(t, key + n - 1);
+	raise_hw(t, key + (n - 1));
 	return append(f, key, n, 0, take_seqs(f, n * stride), stride, &at);
 }
 
@@ -159,7 +159,7 @@ run_length(struct fold *f, int i)
 	    r->key <= t->youngest)
 		return 0;
 	for (n = 1; i + n < f->list.to && r[n].op == RECORD_INSERT &&
-	    r[n].table == r->table && r[n].key == r->key + n; n++)
+	    r[n].table == r->table && log_goes_on(r->key, n, r[n].key); n++)
 		;
 	return n;
 }
@@ -189,11 +189,12 @@ fold_update_run(struct fold *f, const struct record *r, const int *cols,
 	struct table *t = f->table;
 	struct meta *m = &f->meta;
 	struct stamp at = { 0 };
-	int64_t k;
+	int64_t k, at_row;
 	int i, rc = append(f, r->key, r->n, r->mask, take_seqs(f, n * r->n), n,
 	    &at);
 
-	for (k = r->key; k < r->key + r->n && rc == SQLITE_OK; k++) {
+	for (at_row = 0; at_row < r->n && rc == SQLITE_OK; at_row++) {
+		k = r->key + at_row;
 		rc = meta_get(f->e, t, k, m);
 		for (i = 0; i < n && rc == SQLITE_OK; i++, at.seq++) {
 			at.version = meta_version(t, m, k, cols[i]) + 1;

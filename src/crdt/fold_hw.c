@@ -68,11 +68,12 @@ fill(const struct fold_list *l, int table, struct keymap *filled,
 		if (r->op == RECORD_INSERT)
 			keymap_set(filled, table, r->key, 1);
 		else if (r->op == RECORD_RUN || r->op == RECORD_UPDATE)
-			for (k = r->key; k < r->key + r->n; k++) {
+			for (k = 0; k < r->n; k++) {
 				if (r->op == RECORD_RUN)
-					keymap_set(filled, table, k, 1);
-				else if (keymap_get(filled, table, k) < 0)
-					raise_to(top, k);
+					keymap_set(filled, table, r->key + k, 1);
+				else if (keymap_get(filled, table,
+				    r->key + k) < 0)
+					raise_to(top, r->key + k);
 			}
 		else if (r->op == RECORD_DELETE) {
 			if (keymap_get(filled, table, r->key) < 0)

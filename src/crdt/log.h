@@ -72,4 +72,12 @@ int log_chain(struct engine *e, int64_t dbv, bool *found,
 int log_header(struct engine *e, int64_t dbv, bool *found,
     uint8_t header[HEADER_LEN]);
 
+/* True if next is the key after the n keys from key on.  Keys go up to 2^63 - 1:
+ * what comes after that is no number. */
+static inline bool
+log_goes_on(int64_t key, int64_t n, int64_t next)
+{
+	return (uint64_t)next - (uint64_t)key == (uint64_t)n;
+}
+
 #endif

@@ -5,6 +5,7 @@
  */
 #include <string.h>
 
+#include "crdt/log.h"
 #include "crdt/merge.h"
 
 enum { STRIDE_MAX = 4095 };     /* of a run, log.h */
@@ -92,7 +93,7 @@ goes_on(const struct merge_run *run, const struct merge_origin *o,
 	int64_t stride = run->n == 1 ? seq - run->seq : run->stride;
 
 	return run->table == t && run->dbv == dbv && run->site == o->site &&
-	    run->sver == o->sver && key == run->key + run->n &&
+	    run->sver == o->sver && log_goes_on(run->key, run->n, key) &&
 	    stride >= (t->ncol > 0 ? t->ncol : 1) && stride <= STRIDE_MAX &&
 	    seq == run->seq + run->n * stride;
 }

@@ -57,7 +57,7 @@ capture_top_key(const struct capture *c, int table)
 		r = &c->list.record[i];
 		if (r->table != table)
 			continue;
-		last = r->op == RECORD_RUN ? r->key + r->n - 1 : r->key;
+		last = r->op == RECORD_RUN ? r->key + (r->n - 1) : r->key;
 		if ((r->op == RECORD_MOVE || r->op == RECORD_REPLACE) && r->n > last)
 			last = r->n;
 		if (last > top)

@@ -41,8 +41,8 @@ note_record(struct resync *r, const struct record *c)
 
 	switch (c->op) {
 	case RECORD_RUN:
-		for (k = c->key; k < c->key + c->n; k++)
-			note(r, c->table, k, CAME);
+		for (k = 0; k < c->n; k++)
+			note(r, c->table, c->key + k, CAME);
 		break;
 	case RECORD_INSERT:
 		note(r, c->table, c->key, CAME);
@@ -148,19 +148,21 @@ check_run(struct resync *r, struct table *t, sqlite3_stmt *rows,
     int64_t from, int64_t to, bool *other)
 {
 	int64_t key, expected = from;
+	bool more = true, there;
 	int rc = SQLITE_OK;
 
 	sqlite3_bind_int64(rows, 1, from);
 	sqlite3_bind_int64(rows, 2, to);
-	while (rc == SQLITE_OK && !*other && expected <= to) {
-		key = sqlite3_step(rows) == SQLITE_ROW ?
-		    sqlite3_column_int64(rows, 0) : to + 1;
+	while (rc == SQLITE_OK && !*other && more) {
+		there = sqlite3_step(rows) == SQLITE_ROW;
+		key = there ? sqlite3_column_int64(rows, 0) : to;
 		for (; expected < key && rc == SQLITE_OK && !*other; expected++)
 			rc = check_key(r, t, expected, false, other);
-		if (rc == SQLITE_OK && !*other && key <= to) {
+		if (rc == SQLITE_OK && !*other)
+			rc = check_key(r, t, key, there, other);
+		more = key < to;
+		if (more)
 			expected = key + 1;
-			rc = check_key(r, t, key, true, other);
-		}
 	}
 	sqlite3_reset(rows);
 	return rc;

@@ -238,7 +238,7 @@ default_stride(const struct table *t, int64_t key)
 static int
 open_range(struct walk *w, struct table *t)
 {
-	int64_t key = sqlite3_column_int64(w->log, LOG_KEY), lo = key, n = 1;
+	int64_t key = sqlite3_column_int64(w->log, LOG_KEY), lo = key, n = 1, hi;
 	int64_t packed = sqlite3_column_int64(w->log, LOG_SEQ_STRIDE);
 	int rc;
 
@@ -258,9 +258,12 @@ open_range(struct walk *w, struct table *t)
 		w->seq = packed / SEQ_UNIT;
 		w->stride = packed % SEQ_UNIT;
 	}
+	hi = key + (n - 1);
+	if (w->resume && w->resume_key >= hi)
+		return source_range(w->range, 1, 0);    /* nothing is left */
 	if (w->resume && w->resume_key >= lo)
 		lo = w->resume_key + 1;
-	return source_range(w->range, lo, key + n - 1);
+	return source_range(w->range, lo, hi);
 }
 
 static int

@@ -725,6 +725,30 @@ r07_writes_after_finalize_go_through_the_journal(void **state)
 	unlink(file);
 }
 
+/* Keys end at 2^63 - 1: nothing comes after it. */
+static void
+the_last_rowids_are_rows_like_others(void **state)
+{
+	const struct mishap cut = { .max_bytes = 1, .cut_after = 1 };
+	int i;
+
+	for (i = A; i <= B; i++)
+		node_exec(&n[i], "CREATE TABLE k(id INTEGER PRIMARY KEY NOT NULL, x);"
+		    " SELECT crsql_as_crr('k')");
+	node_exec(&n[A], "INSERT INTO k VALUES(9223372036854775805, 0), "
+	    "(9223372036854775806, 1), (9223372036854775807, 2)");
+	for (i = 0; i < 6; i++)
+		node_pull(&n[B], &n[A], &cut);
+	node_exec(&n[A], "UPDATE k SET x = 5 WHERE id > 9223372036854775805");
+	node_exec(&n[A], "DELETE FROM k WHERE id = 9223372036854775805");
+	pull(B, A);
+	node_expect(&n[B], "5\n5\n", "SELECT x FROM k ORDER BY id");
+	node_expect(&n[B], "2\n2\n", "SELECT col_version FROM crsql_changes "
+	    "WHERE \"table\" = 'k' AND cid = 'x'");
+	nodes_agree(&n[A], &n[B], "SELECT \"table\", pk, cid, val, col_version, "
+	    "cl FROM crsql_changes ORDER BY pk, cid");
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, open_all, close_all)
 
 int
@@ -753,6 +777,7 @@ main(void)
 		T(equal_deletes_keep_the_greater_site),
 		T(r22_numbers_out_of_range_are_refused),
 		T(r24_user_triggers_fire_and_are_not_captured),
+		T(the_last_rowids_are_rows_like_others),
 		T(a_trigger_that_ignores_a_row_parks_it),
 	};
 
