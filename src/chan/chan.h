@@ -59,7 +59,7 @@ int chan_new_client(const struct chan_identity *id,
 
 /* A channel for whoever called one of these n identities, which must outlive
  * it.  Nothing is sent to a caller who does not prove that he knows one of the
- * addresses (REPLICATION R28). */
+ * addresses (R28). */
 int chan_new_server(const struct chan_identity *const *ids, size_t n,
     struct chan **out, struct err *err);
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 /*
  * changes.c - the table crsql_changes: one row for each fact of the log that
- * is current (CRSQL section 6).  Writing it merges: incoming.c.
+ * is current.  Writing it merges: incoming.c.
  *
  * The log is walked in its own order, (dbv, pos).  Rows are given by
  * db_version, then seq: where one transaction has more than one log row its

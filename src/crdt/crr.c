@@ -10,7 +10,7 @@
 
 SQLITE_EXTENSION_INIT3
 
-/* -- what a table must be (CRSQL 3.1) ------------------------------------------ */
+/* -- what a table must be ------------------------------------------------- */
 
 static int
 count(struct engine *e, int64_t *n, const char *what, const char *name)

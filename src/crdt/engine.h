@@ -58,7 +58,7 @@ enum {
 	TOKEN_LEN = 8,
 	HEADER_LEN = 14,        /* 6 bytes ms since 1970, big-endian; token */
 	CHAIN_LEN = 8,          /* behind it in the log: log.h */
-	CURSOR_LEN = 40,        /* REPLICATION R2 */
+	CURSOR_LEN = 40,        /* R2 */
 	FORMAT_NUMBER = 1,      /* crsql_master.crsqlite_version, R25 */
 	NAME_MAX_BYTES = 2048,  /* table and column names from outside */
 };

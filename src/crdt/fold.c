@@ -259,7 +259,7 @@ fold_delete(struct fold *f, const struct record *r)
 	return rc == SQLITE_OK ? dead_put(f->e, t, pk, (int)r->npk, &d) : rc;
 }
 
-/* CRSQL section 4, R6: a row replaced under the same key is an update of all
+/* R6: a row replaced under the same key is an update of all
  * its columns; one seq belongs to the sentinel, be there one or not. */
 static int
 fold_replace(struct fold *f, const struct record *r)

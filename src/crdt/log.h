@@ -4,7 +4,7 @@
  *
  * crsql_log(dbv, pos, tbl, key, n, seq_stride, site, sver, mask, hdr),
  * PRIMARY KEY(dbv, pos), WITHOUT ROWID: one row per (origin, row), runs
- * excepted; ENGINE.md section 3.
+ * excepted; doc/EXTENSION.md.
  *   n > 0, mask NULL  run: rows key..key+n-1 fresh, seq = seq + i*stride
  *   n > 0, mask       update run: columns of mask (bit = cid) changed in rows
  *                     key..key+n-1 by one statement

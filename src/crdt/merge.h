@@ -2,7 +2,7 @@
 /*
  * merge.h - the merge rule, applied to one row of a table at a time.
  *
- * CRSQL section 7.2 and 7.3 in plain words: more lives win; within one life
+ * In plain words: more lives win; within one life
  * the higher column version wins, equal versions are decided by the value.
  * Resurrection by import forgets columns it does not carry (R19).
  *

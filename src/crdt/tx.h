@@ -7,7 +7,7 @@
  * are folded, whose xCommit and xRollback end it here too, and whose
  * xSavepoint, xRelease and xRollbackTo keep capture in step.
  *
- * db_versions (CRSQL section 5; REPLICATION R1): `head` is the last committed
+ * db_versions (R1): `head` is the last committed
  * one; `current` the newest one given out in this transaction, 0 if none.  A
  * db_version is own if the row at its pos 0 is own.  Own changes share the
  * current one if it is own, else take a new one; each imported origin
@@ -73,7 +73,7 @@ int tx_own_dbv(struct engine *e, int64_t *out);
 /* A new db_version for an imported transaction. */
 int tx_import_dbv(struct engine *e, int64_t *out);
 
-/* CRSQL 7.5: next(sender's). */
+/* The next one, or what the sender names if that is more. */
 int tx_changes_dbv(struct engine *e, int64_t sender, int64_t *out);
 
 #endif

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 /*
  * val.h - an SQLite value as a view, and the one encoding of values and
- * packed keys (CRSQL section 8), used for pk columns, pages, parked rows.
+ * packed keys, used for pk columns, pages, parked rows.
  */
 #ifndef CRDT_VAL_H
 #define CRDT_VAL_H
@@ -40,7 +40,7 @@ struct val val_of_raw(sqlite3_stmt *stmt, int i);
 /* Binds without copying: data must live until the statement is reset. */
 int val_bind(sqlite3_stmt *stmt, int i, const struct val *v);
 
-/* CRSQL 7.3: negative, zero, positive; types differ: NULL < BLOB < TEXT <
+/* negative, zero, positive; types differ: NULL < BLOB < TEXT <
  * REAL < INTEGER. */
 int val_compare(const struct val *a, const struct val *b);
 
@@ -60,7 +60,7 @@ void val_encode(struct buf *b, const struct val *v);
 /* Refuses unknown tags, too many bytes, truncation: r fails. */
 void val_decode(struct rd *r, struct val *v);
 
-/* Packs n values with their count: CRSQL section 8, byte by byte.  Keys go
+/* Packs n values with their count: as cr-sqlite does, byte by byte.  Keys go
  * through pack_key, which makes the canonical form (R5).  SQLITE_NOMEM,
  * SQLITE_TOOBIG for more than PACK_MAX_COLUMNS. */
 int pack_values(const struct val *v, int n, struct buf *out);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 /*
  * lan.h - discovery on the local network: says where a key listens to those
- * who know the key, and asks where a key is (REPLICATION.md R28).
+ * who know the key, and asks where a key is (R28).
  *
  * It only finds places.  Connections are not its business.
  */

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 /*
  * listen.c - accepts connections, and keeps the limits on those whose other
- * end is not known yet (REPLICATION.md R29).
+ * end is not known yet (R29).
  *
  * A new connection is always let in, at the cost of the oldest unknown one:
  * first of the same IPv4 address or IPv6 /64, if that one has its share, then

@@ -6,7 +6,7 @@ time.
     data[table][pk]  = {column: value}             the live rows
     clock[table][pk] = {column or '-1': Entry}     cr-sqlite's clock rows
 
-Local writes follow CRSQL section 4, merges section 7 with REPLICATION R1, R6
+Local writes and merges follow doc/EXTENSION.md, with R1, R6
 and R19 above it, equal deletes keep the greater site.  A changed primary key
 is a delete and an insert.  What plain writers did waits in `pending` and is
 applied, in order and under one db_version, when the engine would fold it."""
@@ -57,7 +57,7 @@ class Model:
         if self.folded:
             self.gaps = True
 
-    # -- db_versions: CRSQL 5.1, 7.5; REPLICATION R1 -----------------------
+    # -- db_versions: R1 --------------------------------
 
     def own_dbv(self):
         if not (self.current and self.current_own):
@@ -80,7 +80,7 @@ class Model:
         self.current, self.current_own, self.seq = 0, False, 0
         self.folded = self.gaps = False
 
-    # -- local writes: CRSQL section 4 -------------------------------------
+    # -- local writes ----------------------------------------------------
 
     def apply_data(self, op):
         if op.kind == "delete":
@@ -157,7 +157,7 @@ class Model:
         seq, self.seq = self.seq, self.seq + 1
         return Entry(version, dbv, seq, self.site, dbv)
 
-    # -- merges: CRSQL 7.2, 7.3; R19 ---------------------------------------
+    # -- merges: R19 ------------------------------------------------------
 
     def cl(self, table, pk):
         row = self.clock[table].get(pk)
@@ -166,7 +166,7 @@ class Model:
         return row[SENTINEL].version if SENTINEL in row else 1
 
     def merge(self, cell, by_import, take_dbv):
-        """Merges one change; how many writes it made (CRSQL 7.7)."""
+        """Merges one change; how many writes it made."""
         mine = self.cl(cell.table, cell.pk)
         if cell.cl < mine:
             return 0

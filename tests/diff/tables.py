@@ -79,7 +79,7 @@ def _length(n):
 
 
 def pack(values):
-    """CRSQL section 8."""
+    """A key as one blob, as crsql_pack_columns makes it."""
     out = bytes([len(values)])
     for v in values:
         if v is None:
@@ -104,7 +104,7 @@ def _rank(v):
 
 
 def compare(a, b):
-    """Which value wins a tie (CRSQL 7.3): negative if a < b."""
+    """Which value wins a tie: negative if a < b."""
     if _rank(a) != _rank(b):
         return _rank(a) - _rank(b)
     if a is None:

@@ -1,4 +1,4 @@
--- The checks of crsql_as_crr (CRSQL 3.1), and what it leaves when it refuses.
+-- The checks of crsql_as_crr, and what it leaves when it refuses.
 SELECT crsql_as_crr();
 SELECT crsql_as_crr(NULL);
 SELECT crsql_as_crr('nothing');

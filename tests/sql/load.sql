@@ -1,4 +1,4 @@
--- What loading does (CRSQL 1).
+-- What loading does.
 SELECT name, type FROM sqlite_schema WHERE name NOT LIKE 'sqlite_%' ORDER BY name;
 SELECT key, typeof(value) FROM crsql_master ORDER BY key;
 SELECT value FROM crsql_master WHERE key = 'crsqlite_version';

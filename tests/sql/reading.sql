@@ -1,4 +1,4 @@
--- Reading crsql_changes (CRSQL 6).
+-- Reading crsql_changes.
 CREATE TABLE t(id TEXT PRIMARY KEY NOT NULL, a, b);
 CREATE TABLE u(id INTEGER PRIMARY KEY NOT NULL, v);
 SELECT crsql_as_crr('t'), crsql_as_crr('u');

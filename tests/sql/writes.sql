@@ -1,4 +1,4 @@
--- Local writes (CRSQL 4, 5) by the hook.
+-- Local writes by the hook.
 CREATE TABLE t(id TEXT PRIMARY KEY NOT NULL, a, b);
 CREATE TABLE n(id INTEGER PRIMARY KEY NOT NULL, v);
 CREATE TABLE o(id TEXT PRIMARY KEY NOT NULL);

@@ -604,7 +604,7 @@ r19_resurrection_by_import_forgets(void **state)
 	nodes_agree(&n[A], &n[B], "SELECT * FROM r");
 }
 
-/* By crsql_changes the old values stay, at version 0 (CRSQL 7.2). */
+/* By crsql_changes the old values stay, at version 0. */
 static void
 r19_resurrection_by_changes_keeps_at_version_0(void **state)
 {
