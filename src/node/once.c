@@ -117,11 +117,10 @@ once_run(struct store *store, const struct exchange *x, struct stop *stop,
 		.verb = x->verb } };
 	struct once o = { .x = x, .err = err };
 	struct attempt *a;
-	int rc = store_serve_lock(store, err);
+	int rc = store_exchange_lock(store, err);
 
 	if (rc != 0)
-		return rc == E_FATAL ? err_set(err, E_UNREACHABLE, "try again",
-		    "another ddcp exchanges for this database right now") : rc;
+		return rc;
 	rc = node_open(&o.node, store, &options, err);
 	if (rc != 0)
 		goto out;

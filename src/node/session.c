@@ -24,11 +24,34 @@ static const struct sync_config stream = { .frame_max = 0 };
 static void
 set_blocked(struct session *s, bool blocked)
 {
+	uint64_t now = hub_now(s->hub);
+
 	if (s->blocked == blocked)
 		return;
 	s->blocked = blocked;
-	if (!blocked && s->wants_room)
-		session_wake(s, hub_now(s->hub));
+	s->slow_ms = blocked ? now + SESSION_SLOW_MS : HUB_NEVER;
+	if (blocked)
+		session_wake(s, s->slow_ms);
+	else if (s->wants_room)
+		session_wake(s, now);
+}
+
+/* A peer may say as often as it likes that it is there: who reads nothing
+ * while much waits for it is not.  Where we come late, the fault may be ours. */
+static void
+check_slow(struct session *s, uint64_t now_ms)
+{
+	struct err why = { .code = 0 };
+
+	if (now_ms < s->slow_ms)
+		return;
+	if (now_ms > s->slow_ms + SYNC_LATE_MS) {
+		s->slow_ms = now_ms + SESSION_SLOW_MS;
+		return;
+	}
+	err_set(&why, E_UNREACHABLE, NULL, "%s does not read what was sent",
+	    s->place);
+	session_over(s, &why);
 }
 
 bool
@@ -212,7 +235,7 @@ session_new(struct hub *h, struct net_conn *conn, struct session **out,
 	s->conn = conn;
 	s->born_ms = hub_now(h);
 	s->timer_ms = s->born_ms + SESSION_HANDSHAKE_MS;
-	s->talk_ms = s->again_ms = HUB_NEVER;
+	s->talk_ms = s->again_ms = s->slow_ms = HUB_NEVER;
 	sync_actions_init(&s->actions);
 	net_conn_place(conn, s->place);
 	*out = s;
@@ -411,12 +434,17 @@ session_tick(struct session *s, uint64_t now_ms)
 	}
 	if (!s->open)
 		s->timer_ms = due;
+	check_slow(s, now_ms);
+	if (s->dead)
+		return;
 	if (s->known)
 		talk_time(s, now_ms);
 	if (s->talk_ms < s->timer_ms)
 		s->timer_ms = s->talk_ms;
 	if (s->again_ms < s->timer_ms)
 		s->timer_ms = s->again_ms;
+	if (s->slow_ms < s->timer_ms)
+		s->timer_ms = s->slow_ms;
 }
 
 /* ---- what it is ---- */

@@ -24,6 +24,8 @@ struct store_remote;
 
 enum {
 	SESSION_HANDSHAKE_MS = 10000,   /* until both said HELLO */
+	SESSION_SLOW_MS = 60000,        /* more than NET_LOW_WATER waits, and
+	                                   the peer does not read it */
 	SESSION_PAGE_MAX = 256 << 10    /* asked of the store */
 };
 

@@ -73,6 +73,7 @@ struct session {
 	bool dead;                      /* over: the next tick tells and frees */
 	struct err why;                 /* it is over */
 	bool blocked;                   /* sync was told that we can't send */
+	uint64_t slow_ms;               /* it is given up then; or HUB_NEVER */
 	struct store_remote remote;     /* valid if known, or caller */
 	uint8_t key[KEY_LEN];           /* wanted, or proven */
 	char place[PLACE_MAX];

@@ -45,13 +45,17 @@ static const char tables[] =
 
 /* -- opening ---------------------------------------------------------------- */
 
-/* Made by ourselves first, so that it is private from the start. */
+/* Made by ourselves first, so that it is private from the start.  One that is
+ * there can be read where nothing can be written. */
 static int
 make_private(struct store *s, struct err *err)
 {
 	int fd = openat(s->dir, file_name, O_RDWR | O_CREAT | O_NOFOLLOW |
 	    O_CLOEXEC, 0600);
 
+	if (fd < 0 && (errno == EROFS || errno == EACCES))
+		fd = openat(s->dir, file_name, O_RDONLY | O_NOFOLLOW |
+		    O_CLOEXEC);
 	if (fd < 0)
 		return err_set(err, E_FATAL, "check the permissions of the "
 		    "state directory", "can't open the inbox: %s",
@@ -94,6 +98,36 @@ open_file(struct store *s, sqlite3 **db, struct err *err)
 	return rc;
 }
 
+/* Whether it is no inbox of ours at all; one that can't be opened for want of
+ * space or of permission may be one. */
+static bool
+is_useless(struct store *s)
+{
+	sqlite3_stmt *stmt = NULL;
+	sqlite3 *db = NULL;
+	bool useless = false;
+	char *path;
+	int rc;
+
+	if (asprintf(&path, "%s/%s", s->state_dir, file_name) < 0)
+		return false;
+	rc = sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE |
+	    SQLITE_OPEN_NOFOLLOW, NULL);
+	if (rc == SQLITE_OK)
+		rc = sqlite3_prepare_v2(db, "PRAGMA user_version", -1, &stmt,
+		    NULL);
+	if (rc == SQLITE_OK && (rc = sqlite3_step(stmt)) == SQLITE_ROW)
+		useless = sqlite3_column_int(stmt, 0) != 0 &&
+		    sqlite3_column_int(stmt, 0) != INBOX_NUMBER;
+	else
+		useless = (rc & 0xFF) == SQLITE_NOTADB ||
+		    (rc & 0xFF) == SQLITE_CORRUPT;
+	sqlite3_finalize(stmt);
+	sqlite3_close(db);
+	free(path);
+	return useless;
+}
+
 /* Nothing in it can't be fetched again. */
 static void
 remove_file(struct store *s)
@@ -117,8 +151,9 @@ inbox_open(struct store *s, struct err *err)
 		return err_nomem(err);
 	spool_init(&i->spool, s->dir);
 	rc = open_file(s, &i->db, err);
-	if (rc == E_FATAL) {
+	if (rc == E_FATAL && is_useless(s)) {
 		sqlite3_close(i->db);
+		i->db = NULL;
 		remove_file(s);
 		rc = open_file(s, &i->db, err);
 	}

@@ -23,11 +23,11 @@ lock_init(struct lock *l)
 static int
 taken(struct err *err)
 {
-	return err_set(err, E_FATAL, "stop the other \"ddcp serve\", or use it",
+	return err_set(err, E_EXISTS, "stop the other \"ddcp serve\", or use it",
 	    "this database is served by another process already");
 }
 
-/* Opens and locks a file; *fd = -1 and E_FATAL if it is held. */
+/* Opens and locks a file; *fd = -1 and E_EXISTS if it is held. */
 static int
 lock_file(int dir, const char *name, int *fd, struct err *err)
 {

@@ -19,7 +19,7 @@ struct lock {
 
 void lock_init(struct lock *l);
 
-/* E_FATAL if somebody else has it. */
+/* E_EXISTS if somebody else has it. */
 int lock_take(struct lock *l, int state_dir, const char *db_file,
     struct err *err);
 void lock_drop(struct lock *l);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MPL-2.0
 /* open.c - connections with our settings; opening and closing a store. */
+#include <ctype.h>
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -43,14 +45,14 @@ relax_wal(sqlite3 *db, struct err *err)
 	return rc;
 }
 
-int
-store_connect(const char *db_file, int flags, int busy_ms, sqlite3 **out,
+static int
+connect_to(const char *name, int flags, int busy_ms, sqlite3 **out,
     struct err *err)
 {
 	sqlite3 *db = NULL;
 	int rc;
 
-	rc = sqlite3_open_v2(db_file, &db, flags, NULL);
+	rc = sqlite3_open_v2(name, &db, flags, NULL);
 	if (rc == SQLITE_OK)
 		rc = sqlite3_busy_timeout(db, busy_ms);
 	if (rc == SQLITE_OK)
@@ -68,6 +70,70 @@ store_connect(const char *db_file, int flags, int busy_ms, sqlite3 **out,
 		db = NULL;
 	}
 	*out = db;
+	return rc;
+}
+
+/* A file in WAL mode that can't be written, nor anything beside it, is not
+ * opened by SQLite as it is.  Where no WAL is there nobody writes it, and it
+ * can be read as one that never changes. */
+static bool
+never_changes(const char *db_file)
+{
+	char path[PATH_MAX], *slash;
+	bool never = false;
+
+	if (snprintf(path, sizeof path, "%s-wal", db_file)
+	    >= (int)sizeof path)
+		return false;
+	if (access(db_file, W_OK) != 0 && access(path, F_OK) != 0) {
+		slash = strrchr(path, '/');
+		strcpy(slash != NULL ? slash + 1 : path, ".");
+		never = access(path, W_OK) != 0;
+	}
+	return never;
+}
+
+/* The file as a URI with that query; the caller frees it.  NULL: no memory. */
+static char *
+uri_of(const char *db_file, const char *query)
+{
+	static const char hex[] = "0123456789ABCDEF";
+	char *uri = malloc(5 + 3 * strlen(db_file) + strlen(query) + 1), *to;
+	unsigned char c;
+
+	if (uri == NULL)
+		return NULL;
+	to = stpcpy(uri, "file:");
+	for (; (c = (unsigned char)*db_file) != '\0'; db_file++) {
+		if (isalnum(c) || strchr("/._-", c) != NULL) {
+			*to++ = (char)c;
+			continue;
+		}
+		*to++ = '%';
+		*to++ = hex[c >> 4];
+		*to++ = hex[c & 15];
+	}
+	strcpy(to, query);
+	return uri;
+}
+
+int
+store_connect(const char *db_file, int flags, int busy_ms, sqlite3 **out,
+    struct err *err)
+{
+	char *uri;
+	int rc = connect_to(db_file, flags, busy_ms, out, err);
+
+	if (rc != E_FATAL || !never_changes(db_file))
+		return rc;
+	uri = uri_of(db_file, "?immutable=1");
+	if (uri == NULL)
+		return err_nomem(err);
+	rc = connect_to(uri, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI |
+	    (flags & SQLITE_OPEN_NOFOLLOW), busy_ms, out, err);
+	free(uri);
+	if (rc == 0 && err != NULL)
+		memset(err, 0, sizeof *err);
 	return rc;
 }
 
@@ -365,7 +431,24 @@ store_handle(struct store *s)
 int
 store_serve_lock(struct store *s, struct err *err)
 {
-	return lock_take(&s->lock, s->dir, s->db_file, err);
+	int rc = lock_take(&s->lock, s->dir, s->db_file, err);
+
+	if (rc == E_EXISTS && err != NULL)
+		err->code = E_FATAL;
+	return rc == E_EXISTS ? E_FATAL : rc;
+}
+
+int
+store_exchange_lock(struct store *s, struct err *err)
+{
+	int rc = store_writable(s, err);
+
+	if (rc == 0)
+		rc = lock_take(&s->lock, s->dir, s->db_file, err);
+	if (rc == E_EXISTS)
+		rc = err_set(err, E_UNREACHABLE, "try again",
+		    "another ddcp exchanges for this database right now");
+	return rc;
 }
 
 void

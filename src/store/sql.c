@@ -1,8 +1,29 @@
 // SPDX-License-Identifier: MPL-2.0
 #include "store/sql.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <string.h>
+
+static int
+disk_is_full(struct err *err)
+{
+	return err_set(err, E_FATAL, "free some space and try again; nothing was "
+	    "lost", "the disk is full");
+}
+
+/* SQLite calls it I/O errors where a file beside the database can't grow. */
+static bool
+lacks_space(sqlite3 *db)
+{
+	int system;
+
+	if (db == NULL)
+		return false;
+	system = sqlite3_system_errno(db);
+	return system == ENOSPC || system == EDQUOT
+	    || sqlite3_extended_errcode(db) == SQLITE_IOERR_SHMSIZE;
+}
 
 int
 sql_fail(sqlite3 *db, int rc, struct err *err)
@@ -28,8 +49,7 @@ sql_fail(sqlite3 *db, int rc, struct err *err)
 		    "and of its directory", "the database can't be written: it "
 		    "is read-only");
 	case SQLITE_FULL:
-		return err_set(err, E_FATAL, "free some space and try again; "
-		    "nothing was lost", "the disk is full");
+		return disk_is_full(err);
 	case SQLITE_CORRUPT:
 		return err_set(err, E_FATAL, "look with PRAGMA integrity_check, "
 		    "and restore a backup", "the database is damaged: %s", text);
@@ -37,6 +57,8 @@ sql_fail(sqlite3 *db, int rc, struct err *err)
 		return err_set(err, E_FATAL, "check the permissions of the file "
 		    "and of its directory", "the database can't be opened");
 	case SQLITE_IOERR:
+		if (lacks_space(db))
+			return disk_is_full(err);
 		return err_set(err, E_FATAL, "check the disk",
 		    "reading or writing the database failed: %s", text);
 	default:

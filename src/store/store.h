@@ -84,6 +84,10 @@ int store_key_import(const struct store_init *how, const char *file,
 
 /* The lock of `serve`, by (device, inode): E_FATAL if another has it. */
 int store_serve_lock(struct store *s, struct err *err);
+
+/* The same lock for one exchange: E_UNREACHABLE if another has it, E_FATAL if
+ * nothing can be written here. */
+int store_exchange_lock(struct store *s, struct err *err);
 void store_serve_unlock(struct store *s);
 
 /* E_FATAL if the database file or the state directory is not any more what was

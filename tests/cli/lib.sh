@@ -7,6 +7,8 @@
 #   test_expect_success 'what holds' 'commands'   commands joined by &&
 #   test_must_fail COMMAND      fails, but not by a signal or 127
 #   test_code N COMMAND         ends with exactly N
+#   test_says N SENTENCE COMMAND  the same, with one line of error, which holds
+#                               the sentence, and a hint; they are in err
 #   test_cmp EXPECT ACTUAL      equal files, else a diff
 #   start NAME COMMAND          in the background, output in NAME.log
 #   stop NAME                   SIGTERM, and its exit code
@@ -69,6 +71,16 @@ test_code() {
 	got=$?
 	[ "$got" = "$want" ] && return 0
 	echo "exit code $got instead of $want: $*"
+	return 1
+}
+
+test_says() {
+	local code=$1 sentence=$2
+	shift 2
+	test_code "$code" "$@" 2>err && [ "$(grep -c "^error: " err)" = 1 ] &&
+		grep -q "^error: .*$sentence" err && grep -q "^hint: ." err && return 0
+	echo "not the sentence '$sentence' and a hint, but:"
+	cat err
 	return 1
 }
 
