@@ -276,9 +276,10 @@ look_at_tables(struct hub *h)
 		    n == 1 ? "table is" : "tables are");
 		hub_emit(h, &event);
 	}
-	for (s = hub_next(h, NULL); s != NULL && h->options.follow;
-	    s = hub_next(h, s))
-		session_follow(s);
+	/* Also those that are just being opened: their first PULL has gone. */
+	for (s = h->sessions; s != NULL && h->options.follow; s = s->next)
+		if (!s->dead && s->remote.id != 0)
+			session_follow(s);
 	h->tables = which;
 	h->tables_known = true;
 	hub_wake(h, hub_now(h));
