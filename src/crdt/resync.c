@@ -411,6 +411,23 @@ replace_rekeyed(struct engine *e, bool *lost)
 	return rc;
 }
 
+/* True if a table of that name was made where another had been.  A trigger that
+ * is left says that it is the same.  One that a tool copied the rows to and
+ * renamed has its name in quotes, by SQLite: of it, rows tell. */
+static int
+made_anew(struct engine *e, const struct table *t, bool *anew)
+{
+	int64_t n = 0;
+	int rc = engine_int(e, &n, "SELECT sql NOT LIKE 'CREATE TABLE \"%%' AND "
+	    "NOT EXISTS(SELECT 1 FROM main.sqlite_schema WHERE type = 'trigger' "
+	    "AND tbl_name = %Q AND name GLOB '*__crsql_*') FROM "
+	    "main.sqlite_schema WHERE type = 'table' AND name = %Q", t->name,
+	    t->name);
+
+	*anew = n != 0;
+	return rc;
+}
+
 static int
 mend_rebuilt(struct engine *e, struct resync *r)
 {
@@ -423,7 +440,9 @@ mend_rebuilt(struct engine *e, struct resync *r)
 		rc = triggers_lost(e, t, &lost);
 		if (rc != SQLITE_OK || !lost)
 			continue;
-		rc = compare(r, t, &other);
+		rc = made_anew(e, t, &other);
+		if (rc == SQLITE_OK && !other)
+			rc = compare(r, t, &other);
 		if (rc == SQLITE_OK && other) {
 			rc = replace(e, &e->tables.table[i--]);
 			continue;

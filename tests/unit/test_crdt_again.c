@@ -282,6 +282,30 @@ r12_replaced_row_for_row(void **state)
 	node_expect(&n[A], "2|'r'\n", TRACKED);
 }
 
+/* Other rows at the rowids that the old ones had: none is missing, but none is
+ * what the log knows of it. */
+static void
+r12_replaced_with_the_rowids_of_others(void **state)
+{
+	both(TEXT_KEY "; SELECT crsql_as_crr('r')");
+	node_exec(&n[A], "INSERT INTO r VALUES('a', 1, 1), ('b', 1, 1)");
+	pull(B, A);
+	replaced(TEXT_KEY, "INSERT INTO r VALUES('b', 2, 2), ('c', 2, 2)",
+	    "2|'r'\n", "'b'|2\n'c'|2\n");
+	node_expect(&n[A], "'again.2'|1\n", MARKS);
+}
+
+/* The same keys with other values, by a plain program. */
+static void
+r12_replaced_with_other_values(void **state)
+{
+	both(INTEGER_KEY "; SELECT crsql_as_crr('r')");
+	node_exec(&n[A], "INSERT INTO r VALUES(1, 1, 1), (2, 1, 1)");
+	replaced(INTEGER_KEY, "INSERT INTO r VALUES(1, 2, 2), (2, 2, 2)",
+	    "2|'r'\n", "1|2\n2|2\n");
+	node_expect(&n[A], "'again.2'|1\n", MARKS);
+}
+
 /* While plain programs may not write, a marker tells. */
 static void
 r12_replaced_without_journal(void **state)
@@ -381,6 +405,8 @@ main(void)
 		TEST(r12_replaced_by_what_does_not_merge),
 		TEST(r12_replaced_and_said_so),
 		TEST(r12_replaced_row_for_row),
+		TEST(r12_replaced_with_the_rowids_of_others),
+		TEST(r12_replaced_with_other_values),
 		TEST(r12_replaced_without_journal),
 		TEST(r12_rebuilt_is_the_same_table),
 		TEST(r12_triggers_dropped),
