@@ -650,6 +650,28 @@ r12_rebuilt_needs_no_incarnation(void **state)
 	site_close(&b);
 }
 
+/* A new row may have the rowid of another one of before: none is missing, and
+ * yet it is another table. */
+static void
+r12_replaced_under_the_same_rowids(void **state)
+{
+	struct site a, b, *all[] = { &a, &b };
+
+	two_sites(&a, &b);
+	sql(&a, "INSERT INTO t VALUES('1', 1, 1), ('2', 1, 1)");
+	sql(&a, "UPDATE t SET v = 2 WHERE id = '1'");
+	pull(&b, &a);
+	plain_sql(&a, NEW_T "INSERT INTO t VALUES('8', 8, 8), ('9', 9, 9)");
+	pull(&b, &a);
+	pull(&a, &b);
+	assert_alike(&a, &b);
+	expect(&a, "SELECT id, v FROM t ORDER BY 1", "1|2\n2|1\n8|8\n9|9\n");
+	settle(all, 2);
+	assert_int_equal(incarnations(&a), 2);
+	site_close(&a);
+	site_close(&b);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, scratch_make, \
 	scratch_remove)
 
@@ -676,6 +698,7 @@ main(void)
 		TEST(r12_replaced_where_plain_programs_may_not_write),
 		TEST(r12_replaced_with_the_extension),
 		TEST(r12_rebuilt_needs_no_incarnation),
+		TEST(r12_replaced_under_the_same_rowids),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
