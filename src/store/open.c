@@ -329,7 +329,7 @@ store_close(struct store *s)
 	config_free(s->config);
 	known_clear(&s->known);
 	store_vector_clear(&s->told.any);
-	store_vector_clear(&s->told.all);
+	store_vector_clear(&s->told.sum);
 	identity_wipe(&s->id);
 	if (s->dir >= 0)
 		close(s->dir);

@@ -67,7 +67,7 @@ struct store {
 		int64_t data_version;
 		uint64_t merges;
 		bool more;      /* than fitted */
-		struct store_vector any, all;   /* of any table, of all */
+		struct store_vector any, sum;   /* newest; watch.c */
 	} told;
 	uint64_t merges;        /* committed by this handle */
 	int64_t tried_schema;   /* for which parked changes were tried */

@@ -60,9 +60,34 @@ add_merged(sqlite3 *db, struct store_vector *v, struct err *err)
 	return rc;
 }
 
-/* The newest of each site, our own included: of any table, and of all. */
+/* What all tables hold of each site together: the versions added up.  It rises
+ * whatever table rises, also one that began empty and reaches what the others
+ * have, or where another can't. */
 static int
-newest(struct store *s, struct store_vector *any, struct store_vector *all,
+add_up(const struct held *h, struct store_vector *sum, struct err *err)
+{
+	const struct store_vector *v;
+	const struct store_entry *was;
+	struct store_entry e;
+	size_t i, k;
+	int rc = 0;
+
+	for (i = 0; i < h->ntables; i++) {
+		v = &h->vector[h->table[i].vector].v;
+		for (k = 0; k < v->n && rc == 0; k++) {
+			e = v->entry[k];
+			memset(e.token, 0, sizeof e.token);
+			was = vector_find(sum, e.site);
+			e.version += was != NULL ? was->version : 0;
+			rc = vector_set(sum, &e, err);
+		}
+	}
+	return rc;
+}
+
+/* The newest of each site, our own included, and all of it together. */
+static int
+newest(struct store *s, struct store_vector *any, struct store_vector *sum,
     struct err *err)
 {
 	struct store_entry own;
@@ -70,14 +95,14 @@ newest(struct store *s, struct store_vector *any, struct store_vector *all,
 	int rc;
 
 	memset(any, 0, sizeof *any);
-	memset(all, 0, sizeof *all);
+	memset(sum, 0, sizeof *sum);
 	rc = held_load(s->db, &h, err);
 	if (rc == 0)
 		rc = held_by_any(&h, any, err);
 	if (rc == 0)
 		rc = add_merged(s->db, any, err);
 	if (rc == 0)
-		rc = held_by_all(&h, all, err);
+		rc = add_up(&h, sum, err);
 	if (rc == 0)
 		rc = store_own_entry(s->db, &own, err);
 	if (rc == 0)
@@ -98,13 +123,14 @@ is_among(const struct store_entry *list, size_t n,
 	return false;
 }
 
-/* What rose since the last call, as much as fits; the rest comes with the
- * next one, because only what was told is noted. */
+/* Of each site that rose since the last call the newest, as much as fits; the
+ * rest comes with the next one, because only what was told is noted. */
 static int
 tell(struct store_vector *told, const struct store_vector *now,
-    struct store_entry *out, size_t max, size_t *n, struct err *err)
+    const struct store_vector *newest, struct store_entry *out, size_t max,
+    size_t *n, struct err *err)
 {
-	const struct store_entry *was;
+	const struct store_entry *was, *e;
 	size_t i;
 	int rc = 0;
 
@@ -112,8 +138,9 @@ tell(struct store_vector *told, const struct store_vector *now,
 		was = vector_find(told, now->entry[i].site);
 		if (was != NULL && was->version >= now->entry[i].version)
 			continue;
-		if (!is_among(out, *n, &now->entry[i]))
-			out[(*n)++] = now->entry[i];
+		e = vector_find(newest, now->entry[i].site);
+		if (e != NULL && !is_among(out, *n, e))
+			out[(*n)++] = *e;
 		rc = vector_set(told, &now->entry[i], err);
 	}
 	return rc;
@@ -123,19 +150,18 @@ static int
 tell_news(struct store *s, struct store_entry *out, size_t max, size_t *n,
     struct err *err)
 {
-	struct store_vector any, all;
-	int rc = newest(s, &any, &all, err);
+	struct store_vector any, sum;
+	int rc = newest(s, &any, &sum, err);
 
 	if (rc == 0)
-		rc = tell(&s->told.any, &any, out, max, n, err);
-	/* A table that began empty has by now what the others had: news for
-	 * who asked us for it before. */
+		rc = tell(&s->told.any, &any, &any, out, max, n, err);
+	/* News for who asked before a table had it. */
 	if (rc == 0) {
-		vector_meet(&s->told.all, &all);
-		rc = tell(&s->told.all, &all, out, max, n, err);
+		vector_meet(&s->told.sum, &sum);
+		rc = tell(&s->told.sum, &sum, &any, out, max, n, err);
 	}
 	store_vector_clear(&any);
-	store_vector_clear(&all);
+	store_vector_clear(&sum);
 	return rc;
 }
 
@@ -175,7 +201,7 @@ store_watch_begin(struct store *s, struct err *err)
 
 	rc = sql_int(s->db, &s->told.data_version, err,
 	    "PRAGMA data_version", "");
-	return rc == 0 ? newest(s, &s->told.any, &s->told.all, err) : rc;
+	return rc == 0 ? newest(s, &s->told.any, &s->told.sum, err) : rc;
 }
 
 int

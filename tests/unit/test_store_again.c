@@ -435,6 +435,30 @@ news(struct site *s, struct store_entry entry[static 8])
 	return n;
 }
 
+/* Also where another table can never hold what this one has by now. */
+static void
+r13_it_is_news_beside_a_table_that_can_not(void **state)
+{
+	struct store_entry entry[8];
+	struct site a, b;
+
+	two_sites(&a, &b);
+	sql(&a, "CREATE TABLE w(id TEXT PRIMARY KEY NOT NULL, v);"
+	    "SELECT crsql_as_crr('w')");
+	sql(&b, "INSERT INTO t VALUES('1', 1, 1)");
+	pull(&a, &b);
+	assert_true(news(&a, entry) > 0);
+	untrack(&a, "t");
+	sql(&a, "DELETE FROM t");
+	track(&a, "t");
+	news(&a, entry);
+	pull(&a, &b);
+	assert_int_equal(news(&a, entry), 1);
+	assert_int_equal(news(&a, entry), 0);
+	site_close(&a);
+	site_close(&b);
+}
+
 /* He who asked us while the table was empty hears when it is not any more,
  * though no site's newest change is another one. */
 static void
@@ -690,6 +714,7 @@ main(void)
 		TEST(r16_again_seen_by_another_process),
 		TEST(r16_again_read_only),
 		TEST(r16_again_is_told),
+		TEST(r13_it_is_news_beside_a_table_that_can_not),
 		TEST(r13_a_table_that_caught_up_is_news),
 		TEST(r13_what_no_vector_tells_is_news),
 		TEST(r12_tables_are_told_apart),
