@@ -235,7 +235,11 @@ make(struct engine *e, const char *name)
 		rc = triggers_lost(e, table_find(e, name), &lost);
 		if (rc == SQLITE_OK && lost)
 			rc = tx_begin_merge(e);
-		return rc == SQLITE_OK && lost ? tx_fold(e) : rc;
+		if (rc == SQLITE_OK && lost)
+			rc = tx_fold(e);
+		/* it may have turned out to be another one by now */
+		if (rc != SQLITE_OK || table_find(e, name) != NULL)
+			return rc;
 	}
 	if (rc == SQLITE_OK)
 		rc = check_table(e, name);

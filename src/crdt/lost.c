@@ -93,7 +93,8 @@ rename_metadata(struct engine *e, int id, const char *from, const char *to)
 }
 
 /* SQLite takes triggers along when a table is renamed, under their old
- * names: by that the new name is known. */
+ * names: by that the new name is known, also where another table has the old
+ * one by now. */
 int
 lost_follow(struct engine *e)
 {
@@ -108,7 +109,11 @@ lost_follow(struct engine *e)
 		    "t.name || '__crsql_itrig') FROM crsql_tbl t WHERE NOT EXISTS("
 		    "SELECT 1 FROM main.sqlite_schema s WHERE s.type = 'table' AND "
 		    "s.name = t.name AND EXISTS(SELECT 1 FROM "
-		    "pragma_table_info(s.name, 'main') WHERE pk)) LIMIT 1");
+		    "pragma_table_info(s.name, 'main') WHERE pk)) OR EXISTS(SELECT 1 "
+		    "FROM main.sqlite_schema g WHERE g.type = 'trigger' AND g.name = "
+		    "t.name || '__crsql_itrig' AND g.tbl_name <> t.name COLLATE "
+		    "NOCASE AND g.tbl_name NOT IN (SELECT name FROM crsql_tbl)) "
+		    "LIMIT 1");
 		if (rc != SQLITE_OK)
 			return rc;
 		if (sqlite3_step(stmt) == SQLITE_ROW) {

@@ -375,6 +375,28 @@ r12_triggers_dropped(void **state)
 }
 
 static void
+r12_renamed_and_its_name_given_to_another(void **state)
+{
+	int i;
+
+	for (i = 0; i < 2; i++) {
+		node_exec(&n[A], "DROP TABLE IF EXISTS o2; CREATE TABLE o(id TEXT "
+		    "PRIMARY KEY, x); SELECT crsql_as_crr('o'); INSERT INTO o "
+		    "VALUES('a', 1); UPDATE o SET x = 2; BEGIN; ALTER TABLE o "
+		    "RENAME TO o2; CREATE TABLE o(id TEXT PRIMARY KEY, x); "
+		    "INSERT INTO o VALUES('b', 5); COMMIT");
+		if (i == 0)
+			node_exec(&n[A], "SELECT crsql_as_crr('o')");
+		node_exec(&n[A], "INSERT INTO o2 VALUES('c', 3)");
+		node_expect(&n[A], i == 0 ? "'o'|5|1\n'o2'|2|2\n'o2'|3|1\n"
+		    : "'o2'|2|2\n'o2'|3|1\n", "SELECT \"table\", val, "
+		    "col_version FROM crsql_changes WHERE \"table\" LIKE 'o%%' "
+		    "ORDER BY 1, 2");
+		node_exec(&n[A], "DROP TABLE o");
+	}
+}
+
+static void
 a_users_table_is_not_taken_for_bookkeeping(void **state)
 {
 	node_exec(&n[A], "CREATE TABLE p__crsql_meta(i, b); INSERT INTO "
@@ -410,6 +432,7 @@ main(void)
 		TEST(r12_replaced_without_journal),
 		TEST(r12_rebuilt_is_the_same_table),
 		TEST(r12_triggers_dropped),
+		TEST(r12_renamed_and_its_name_given_to_another),
 		TEST(a_users_table_is_not_taken_for_bookkeeping),
 	};
 
