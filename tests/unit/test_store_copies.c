@@ -208,6 +208,39 @@ r16_backup_with_state(void **state)
 	site_close(&b);
 }
 
+/* The peer learns of the first life from somebody else when it has said its
+ * HELLO: nothing of that may become our own. */
+static void
+r16_another_life_comes_in_pages(void **state)
+{
+	char old[SITE_PATH_MAX], note[SITE_PATH_MAX];
+	struct pull p = { .page = 0 };
+	struct site a, b;
+	int i;
+
+	site_make(&a, "alice");
+	site_make(&b, "bob");
+	introduce(&a, &b);
+	sql(&a, "INSERT INTO t VALUES('common', 1, 1)");
+	pull(&b, &a);
+	keep(&a, old);
+	keep_state(&a, note);
+	for (i = 0; i < 4; i++)
+		sql(&a, "INSERT INTO t VALUES('lost-%d', 1, 1)", i);
+	pull(&b, &a);
+	restore(&a, old, note);
+	sql(&a, "INSERT INTO t VALUES('second', 1, 1)");
+	site_open(&a);
+	assert_int_equal(pull_with(&a, &b, &p), E_UNREACHABLE);
+	assert_int_equal(number(&a, "SELECT count(*) FROM t"), 2);
+	assert_int_equal(meet(&a, &b), 1);
+	assert_alike(&a, &b);
+	assert_int_equal(number(&b, "SELECT count(*) FROM t"), 6);
+	ten_more_meetings(&a, &b);
+	site_close(&a);
+	site_close(&b);
+}
+
 /* Two lives of one database write past each other's head offline, and both
  * meet the same peer. */
 static void
@@ -605,6 +638,7 @@ main(void)
 		TEST(r15_own_entry_is_own),
 		TEST(r16_backup_without_state),
 		TEST(r16_backup_with_state),
+		TEST(r16_another_life_comes_in_pages),
 		TEST(r16_two_lives),
 		TEST(r16_one_backup_twice),
 		TEST(r16_a_foreign_site_with_two_pasts),
