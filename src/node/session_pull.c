@@ -221,6 +221,12 @@ pull_over(struct session *s, const struct err *why)
 	if (p->for_push && !s->dead)
 		tell_pusher(s, why);
 	jobs_pulled(s, why);
+	/* Only HELLO finds out where the two lives part. */
+	if (why->code != 0 && store_is_behind(s->hub->store) && !s->dead) {
+		if (!s->talking)
+			talk_end(s, why);
+		session_over(s, why);
+	}
 	/* The database was locked, or the peer was busy: later. */
 	if (why->code == E_UNREACHABLE && s->hub->options.follow && !s->dead) {
 		s->again_ms = hub_now(s->hub) + PULL_AGAIN_MS;

@@ -84,6 +84,24 @@ check_sites(struct store *s, const uint8_t *page, size_t len,
 	return rc;
 }
 
+/* One of our own that is not here: the file is an old copy, and the peer has
+ * learned so only after HELLO.  Taken as ours it would hide what was written
+ * since; the next HELLO makes a new incarnation (R16). */
+static int
+check_own(struct store *s, const struct store_entry *e, struct err *err)
+{
+	bool unknown = false;
+	int rc = 0;
+
+	if (memcmp(e->site, s->site, sizeof e->site) == 0)
+		rc = store_check_claims(s, e, 1, &unknown, err);
+	if (rc != 0 || !unknown)
+		return rc;
+	s->behind = true;
+	return err_set(err, E_UNREACHABLE, "pull again: it begins with that",
+	    "that peer has changes of this database that are not here");
+}
+
 static int
 read_transactions(struct store *s, const uint8_t *page, size_t len,
     struct arrival *a, struct err *err)
@@ -108,10 +126,18 @@ read_transactions(struct store *s, const uint8_t *page, size_t len,
 		sql_column(stmt, 0, e.site, sizeof e.site);
 		sql_column(stmt, 2, e.token, sizeof e.token);
 		e.version = (uint64_t)version;
-		rc = vector_raise(&a->newest, &e, NULL, err);
+		rc = check_own(s, &e, err);
+		if (rc == 0)
+			rc = vector_raise(&a->newest, &e, NULL, err);
 	}
 	sqlite3_finalize(stmt);
 	return rc;
+}
+
+bool
+store_is_behind(const struct store *s)
+{
+	return s->behind;
 }
 
 int

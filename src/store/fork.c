@@ -381,8 +381,10 @@ fork_now(struct store *s, uint64_t common, struct err *err)
 	rc = sql_end(s->db, begin_life(s, &l, common, &begun, err), err);
 	if (rc == 0 && begun)
 		become(s, l.site);
-	if (rc == 0)
+	if (rc == 0) {
 		s->forked = s->forked || common != UINT64_MAX;
+		s->behind = false;
+	}
 	return rc;
 }
 

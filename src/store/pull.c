@@ -240,20 +240,6 @@ keep_in_memory(struct store_pull *p, uint8_t *owned, const uint8_t *page,
 	return rc;
 }
 
-/* What this database made itself comes back from nobody, unless it is an old
- * copy, and the peer knows another life of it (R16): merged as our own it would
- * hide what was made here since.  The next HELLO brings it to light. */
-static int
-check_own(struct store *s, const struct arrival *a, struct err *err)
-{
-	bool fork;
-	int rc = store_check_claims(s, a->newest.entry, a->newest.n, &fork, err);
-
-	return rc != 0 || !fork ? rc : err_set(err, E_UNREACHABLE, "try again: "
-	    "it goes on as a new incarnation then", "this file is an old copy: "
-	    "the other side has changes of this database that are not here");
-}
-
 /* owned: freed here, in any case; NULL: page is the caller's. */
 static int
 take(struct store_pull *p, uint8_t *owned, const uint8_t *page, size_t len,
@@ -263,8 +249,6 @@ take(struct store_pull *p, uint8_t *owned, const uint8_t *page, size_t len,
 	int rc;
 
 	rc = arrival_read(p->s, page, len, &a, err);
-	if (rc == 0)
-		rc = check_own(p->s, &a, err);
 	if (rc == 0 && a.lost && p->inside)
 		rc = drop_begun(p, err);
 	if (rc != 0)

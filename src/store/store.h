@@ -207,6 +207,10 @@ int store_own_tokens(struct store *s, uint64_t after, uint64_t before,
 int store_common(struct store *s, const struct store_entry *in, size_t n,
     uint64_t *version, struct err *err);
 
+/* True once a pull brought own changes that are not here, until a new
+ * incarnation: sessions begin again, because HELLO finds the common past. */
+bool store_is_behind(const struct store *s);
+
 /* Continues as a new incarnation: own changes after `common` are its.  At most
  * once a day because of one remote: E_INTEGRITY (R16). */
 int store_fork(struct store *s, int64_t remote, int64_t now_ms,

@@ -51,6 +51,8 @@ struct store {
 	int busy_ms;
 	bool readonly;          /* asked for, or the file is */
 	bool forked;
+	bool behind;            /* own changes came that are not here: only a
+	                           HELLO makes that good */
 	bool moved;             /* the file is not the one of that name */
 	bool unsafe;            /* a copy that can't be told from another: it
 	                           is read-only, hence has no new incarnation */
