@@ -310,8 +310,8 @@ r06_replace_is_the_same_by_hook_and_by_journal(void **state)
 		/* what was deleted comes back */
 		"REPLACE INTO r(id) VALUES('b')",
 		"REPLACE INTO k(k) VALUES(2)",
-		"BEGIN; REPLACE INTO k VALUES(4, 1, 1); DELETE FROM k WHERE "
-		    "k = 4; REPLACE INTO k VALUES(4, 2, 2); COMMIT" };
+		("BEGIN; REPLACE INTO k VALUES(4, 1, 1); DELETE FROM k WHERE "
+		    "k = 4; REPLACE INTO k VALUES(4, 2, 2); COMMIT") };
 	static const char *const clocks = "SELECT \"table\", pk, cid, val, "
 	    "col_version, db_version, cl FROM crsql_changes ORDER BY 1, 2, 3";
 	struct node by_hook, by_journal;
