@@ -61,7 +61,10 @@ add_name(struct table *t, const char *name, int len, int cid)
 	t->old = list;
 	list[t->nold].cid = cid;
 	list[t->nold].name = sqlite3_mprintf("%.*s", len, name);
-	return list[t->nold++].name ? SQLITE_OK : SQLITE_NOMEM;
+	if (list[t->nold].name == NULL)
+		return SQLITE_NOMEM;
+	t->nold++;
+	return SQLITE_OK;
 }
 
 static int
@@ -74,7 +77,7 @@ read_names(struct engine *e, struct table *t)
 	while (rc == SQLITE_OK && sqlite3_step(stmt) == SQLITE_ROW)
 		rc = add_name(t, (const char *)sqlite3_column_text(stmt, 0),
 		    sqlite3_column_bytes(stmt, 0), sqlite3_column_int(stmt, 1));
-	sqlite3_finalize(stmt);
+	rc = engine_finalize(stmt, rc);
 	return rc;
 }
 
@@ -175,7 +178,7 @@ read_noted(struct engine *e, const struct table *t, struct noted_list *l)
 		p->index = -1;
 		rc = p->name ? SQLITE_OK : SQLITE_NOMEM;
 	}
-	sqlite3_finalize(stmt);
+	rc = engine_finalize(stmt, rc);
 	return rc;
 }
 
@@ -339,9 +342,11 @@ save_gone(struct engine *e, const struct table *t)
 
 	for (i = 0; i < t->ncol; i++)
 		sqlite3_str_appendf(s, "%s%d", i ? ", " : "", t->col[i].cid);
+	rc = sqlite3_str_errcode(s);
 	cids = sqlite3_str_finish(s);
-	rc = engine_exec(e, "UPDATE crsql_col SET name = '' WHERE tbl = %d AND "
-	    "name <> '' AND cid NOT IN (%s)", t->id, cids ? cids : "");
+	if (rc == SQLITE_OK)
+		rc = engine_exec(e, "UPDATE crsql_col SET name = '' WHERE tbl = %d "
+		    "AND name <> '' AND cid NOT IN (%s)", t->id, cids ? cids : "");
 	sqlite3_free(cids);
 	return rc;
 }

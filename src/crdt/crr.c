@@ -120,7 +120,7 @@ backfill(struct engine *e, struct table *t)
 		row.n++;
 		taken += row.stride;
 	}
-	sqlite3_finalize(stmt);
+	rc = engine_finalize(stmt, rc);
 	if (rc == SQLITE_OK && row.n > 0)
 		rc = log_append(e, &row);
 	e->tx.seq += taken;

@@ -122,6 +122,14 @@ engine_int(struct engine *e, int64_t *out, const char *fmt, ...)
 }
 
 int
+engine_finalize(sqlite3_stmt *stmt, int rc)
+{
+	int last = sqlite3_finalize(stmt);
+
+	return rc == SQLITE_OK ? last : rc;
+}
+
+int
 engine_cached(struct engine *e, enum engine_slot slot, const char *sql,
     sqlite3_stmt **out)
 {

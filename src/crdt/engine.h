@@ -122,6 +122,10 @@ int engine_run(struct engine *e, sqlite3_stmt *stmt);
  * there is no row. */
 int engine_int(struct engine *e, int64_t *out, const char *fmt, ...);
 
+/* Finalises a statement that was stepped to its end: rc, or if that is
+ * SQLITE_OK what the last step failed with. */
+int engine_finalize(sqlite3_stmt *stmt, int rc);
+
 /* A cached statement of the connection: slot is one of the enum below, sql
  * its constant text.  Reset and without bindings left from before.  *out is
  * NULL on failure. */

@@ -77,6 +77,7 @@ static const sqlite3_api_routines routines = {
 	.step = sqlite3_step,
 	.str_appendall = sqlite3_str_appendall,
 	.str_appendf = sqlite3_str_appendf,
+	.str_errcode = sqlite3_str_errcode,
 	.str_finish = sqlite3_str_finish,
 	.str_new = sqlite3_str_new,
 	.stricmp = sqlite3_stricmp,

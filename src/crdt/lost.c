@@ -100,8 +100,10 @@ lost_follow(struct engine *e)
 {
 	sqlite3_stmt *stmt;
 	char *name, *to;
+	bool renamed;
 	int id, rc;
 
+	/* one whose new name is free first: another may be about to get its */
 	do {
 		name = to = NULL;
 		rc = engine_prepare(e, &stmt, "SELECT t.id, t.name, (SELECT g.tbl_name "
@@ -113,17 +115,22 @@ lost_follow(struct engine *e)
 		    "FROM main.sqlite_schema g WHERE g.type = 'trigger' AND g.name = "
 		    "t.name || '__crsql_itrig' AND g.tbl_name <> t.name COLLATE "
 		    "NOCASE AND g.tbl_name NOT IN (SELECT name FROM crsql_tbl)) "
-		    "LIMIT 1");
+		    "ORDER BY (SELECT g.tbl_name FROM main.sqlite_schema g WHERE "
+		    "g.type = 'trigger' AND g.name = t.name || '__crsql_itrig') IN "
+		    "(SELECT name FROM crsql_tbl) LIMIT 1");
 		if (rc != SQLITE_OK)
 			return rc;
 		if (sqlite3_step(stmt) == SQLITE_ROW) {
 			id = sqlite3_column_int(stmt, 0);
+			renamed = sqlite3_column_type(stmt, 2) != SQLITE_NULL;
 			name = sqlite3_mprintf("%s", sqlite3_column_text(stmt, 1));
-			if (sqlite3_column_type(stmt, 2) != SQLITE_NULL)
+			if (renamed)
 				to = sqlite3_mprintf("%s", sqlite3_column_text(stmt, 2));
+			if (name == NULL || (renamed && to == NULL))
+				rc = SQLITE_NOMEM;
 		}
-		sqlite3_finalize(stmt);
-		if (name != NULL)
+		rc = engine_finalize(stmt, rc);
+		if (rc == SQLITE_OK && name != NULL)
 			rc = to ? rename_metadata(e, id, name, to)
 			    : lost_forget(e, id, name);
 		sqlite3_free(to);

@@ -149,12 +149,17 @@ check_run(struct resync *r, struct table *t, sqlite3_stmt *rows,
 {
 	int64_t key, expected = from;
 	bool more = true, there;
-	int rc = SQLITE_OK;
+	int step, rc = SQLITE_OK;
 
 	sqlite3_bind_int64(rows, 1, from);
 	sqlite3_bind_int64(rows, 2, to);
 	while (rc == SQLITE_OK && !*other && more) {
-		there = sqlite3_step(rows) == SQLITE_ROW;
+		step = sqlite3_step(rows);
+		there = step == SQLITE_ROW;
+		if (!there && step != SQLITE_DONE) {
+			rc = step;
+			break;
+		}
 		key = there ? sqlite3_column_int64(rows, 0) : to;
 		for (; expected < key && rc == SQLITE_OK && !*other; expected++)
 			rc = check_key(r, t, expected, false, other);
@@ -184,7 +189,7 @@ check_runs(struct resync *r, struct table *t, bool *other)
 		rc = check_run(r, t, rows, from,
 		    from + sqlite3_column_int64(runs, 1) - 1, other);
 	}
-	sqlite3_finalize(rows);
+	rc = engine_finalize(rows, rc);
 	sqlite3_finalize(runs);
 	return rc;
 }
@@ -202,7 +207,7 @@ check_clocks(struct resync *r, struct table *t, bool *other)
 	while (rc == SQLITE_OK && !*other && sqlite3_step(stmt) == SQLITE_ROW)
 		rc = check_key(r, t, sqlite3_column_int64(stmt, 0),
 		    sqlite3_column_int(stmt, 1) != 0, other);
-	sqlite3_finalize(stmt);
+	rc = engine_finalize(stmt, rc);
 	return rc;
 }
 
@@ -272,7 +277,7 @@ note_new(struct resync *r, struct table *t)
 		if (!in_run(&runs, key) && keymap_get(&r->first, t->id, key) < 0)
 			rc = add_row(r, t, key);
 	}
-	sqlite3_finalize(stmt);
+	rc = engine_finalize(stmt, rc);
 	sqlite3_finalize(runs.stmt);
 	return rc;
 }
@@ -308,7 +313,7 @@ note_living_dead(struct resync *r, struct table *t)
 		if (rc == SQLITE_OK && known)
 			rc = add_row(r, t, key);
 	}
-	sqlite3_finalize(stmt);
+	rc = engine_finalize(stmt, rc);
 	return rc;
 }
 

@@ -401,24 +401,23 @@ read_table(struct engine *e, int id, const char *name, const char *noted)
 }
 
 /* A renamed table is known by its triggers: SQLite takes them along under
- * their old names. */
+ * their old names.  Another may have its name by now. */
 static int
 read_tables(struct engine *e)
 {
 	sqlite3_stmt *stmt;
 	int rc = engine_prepare(e, &stmt, "SELECT id, now, name FROM (SELECT t.id, "
-	    "t.name, coalesce((SELECT s.name FROM main.sqlite_schema s WHERE "
-	    "s.type = 'table' AND s.name = t.name), (SELECT g.tbl_name FROM "
-	    "main.sqlite_schema g WHERE g.type = 'trigger' AND g.name = t.name || "
-	    "'__crsql_itrig')) AS now FROM crsql_tbl t) WHERE now IS NOT NULL "
+	    "t.name, coalesce((SELECT g.tbl_name FROM main.sqlite_schema g WHERE "
+	    "g.type = 'trigger' AND g.name = t.name || '__crsql_itrig'), (SELECT "
+	    "s.name FROM main.sqlite_schema s WHERE s.type = 'table' AND s.name = "
+	    "t.name)) AS now FROM crsql_tbl t) WHERE now IS NOT NULL "
 	    "ORDER BY id");
 
 	while (rc == SQLITE_OK && sqlite3_step(stmt) == SQLITE_ROW)
 		rc = read_table(e, sqlite3_column_int(stmt, 0),
 		    (const char *)sqlite3_column_text(stmt, 1),
 		    (const char *)sqlite3_column_text(stmt, 2));
-	sqlite3_finalize(stmt);
-	return rc;
+	return engine_finalize(stmt, rc);
 }
 
 /* A column found before in this transaction was born then, not now. */

@@ -397,6 +397,20 @@ r12_renamed_and_its_name_given_to_another(void **state)
 }
 
 static void
+r12_a_name_goes_from_one_to_the_next(void **state)
+{
+	node_exec(&n[A], "CREATE TABLE o(id TEXT PRIMARY KEY, x); CREATE TABLE "
+	    "o2(id TEXT PRIMARY KEY, x); SELECT crsql_as_crr('o'); SELECT "
+	    "crsql_as_crr('o2'); INSERT INTO o VALUES('a', 1); INSERT INTO o2 "
+	    "VALUES('b', 2); UPDATE o2 SET x = 3; BEGIN; ALTER TABLE o2 RENAME "
+	    "TO o3; ALTER TABLE o RENAME TO o2; COMMIT; INSERT INTO o2 "
+	    "VALUES('c', 4)");
+	node_expect(&n[A], "'o2'|1|1\n'o2'|4|1\n'o3'|3|2\n", "SELECT \"table\", "
+	    "val, col_version FROM crsql_changes WHERE \"table\" LIKE 'o%%' "
+	    "ORDER BY 1, 2");
+}
+
+static void
 a_users_table_is_not_taken_for_bookkeeping(void **state)
 {
 	node_exec(&n[A], "CREATE TABLE p__crsql_meta(i, b); INSERT INTO "
@@ -433,6 +447,7 @@ main(void)
 		TEST(r12_rebuilt_is_the_same_table),
 		TEST(r12_triggers_dropped),
 		TEST(r12_renamed_and_its_name_given_to_another),
+		TEST(r12_a_name_goes_from_one_to_the_next),
 		TEST(a_users_table_is_not_taken_for_bookkeeping),
 	};
 
