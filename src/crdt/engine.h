@@ -172,6 +172,11 @@ int storage_register(struct engine *e);
 int site_ordinal(struct engine *e, const uint8_t *id, int len, bool create,
     int64_t *out);
 
+/* A site that comes with its key is known by it from now on (R17). */
+int site_learn_key(struct engine *e, int64_t ordinal,
+    const uint8_t key[SITE_KEY_LEN],
+    const uint8_t incarnation[INCARNATION_LEN]);
+
 /* The site id of an ordinal; key and incarnation may be NULL; has_key tells
  * whether the site's public key is known (R17). */
 int site_by_ordinal(struct engine *e, int64_t ordinal,

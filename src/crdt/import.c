@@ -195,14 +195,20 @@ import_row(struct import *im, struct merge_origin *o,
 
 /* -- transactions -------------------------------------------------------------- */
 
+/* Also one that is named by a step only is known by its key from now on. */
 static int
 ordinal_of(struct import *im, int i, int64_t *out)
 {
+	const struct page_site *s = &im->page.site[i];
 	int rc = SQLITE_OK;
 
-	if (im->site[i] < 0)
-		rc = site_ordinal(im->e, im->page.site[i].id, SITE_ID_LEN,
-		    true, &im->site[i]);
+	if (im->site[i] < 0) {
+		rc = site_ordinal(im->e, s->id, SITE_ID_LEN, true,
+		    &im->site[i]);
+		if (rc == SQLITE_OK && s->key != NULL)
+			rc = site_learn_key(im->e, im->site[i], s->key,
+			    s->incarnation);
+	}
 	*out = im->site[i];
 	return rc;
 }

@@ -12,29 +12,6 @@ enum { STRIDE_MAX = 4095 };     /* of a run, log.h */
 
 /* -- origins ----------------------------------------------------------------- */
 
-/* A site that comes with its key is known by it from now on (R17). */
-static int
-store_key(struct engine *e, const struct merge_origin *o)
-{
-	sqlite3_stmt *stmt;
-	int rc;
-
-	if (o->key == NULL)
-		return SQLITE_OK;
-	rc = engine_prepare(e, &stmt, "UPDATE crsql_site_id SET "
-	    "public_key = ?1, incarnation = ?2 "
-	    "WHERE ordinal = ?3 AND public_key IS NULL");
-	if (rc != SQLITE_OK)
-		return rc;
-	sqlite3_bind_blob(stmt, 1, o->key, SITE_KEY_LEN, SQLITE_STATIC);
-	sqlite3_bind_blob(stmt, 2, o->incarnation, INCARNATION_LEN,
-	    SQLITE_STATIC);
-	sqlite3_bind_int64(stmt, 3, o->site);
-	rc = engine_run(e, stmt);
-	sqlite3_finalize(stmt);
-	return rc;
-}
-
 static int
 place_site(struct engine *e, struct merge_origin *o)
 {
@@ -44,7 +21,8 @@ place_site(struct engine *e, struct merge_origin *o)
 		return SQLITE_OK;
 	rc = site_ordinal(e, o->nid > 0 ? o->id : NULL, o->nid, true,
 	    &o->site);
-	return rc == SQLITE_OK ? store_key(e, o) : rc;
+	return rc == SQLITE_OK && o->key != NULL ?
+	    site_learn_key(e, o->site, o->key, o->incarnation) : rc;
 }
 
 int

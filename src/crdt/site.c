@@ -86,6 +86,27 @@ site_by_ordinal(struct engine *e, int64_t ordinal, uint8_t id[SITE_ID_LEN],
 }
 
 int
+site_learn_key(struct engine *e, int64_t ordinal,
+    const uint8_t key[SITE_KEY_LEN],
+    const uint8_t incarnation[INCARNATION_LEN])
+{
+	sqlite3_stmt *stmt;
+	int rc = engine_prepare(e, &stmt, "UPDATE crsql_site_id SET "
+	    "public_key = ?1, incarnation = ?2 "
+	    "WHERE ordinal = ?3 AND public_key IS NULL");
+
+	if (rc != SQLITE_OK)
+		return rc;
+	sqlite3_bind_blob(stmt, 1, key, SITE_KEY_LEN, SQLITE_STATIC);
+	sqlite3_bind_blob(stmt, 2, incarnation, INCARNATION_LEN,
+	    SQLITE_STATIC);
+	sqlite3_bind_int64(stmt, 3, ordinal);
+	rc = engine_run(e, stmt);
+	sqlite3_finalize(stmt);
+	return rc;
+}
+
+int
 site_of_local(struct engine *e, int64_t dbv, int64_t *ordinal)
 {
 	sqlite3_stmt *stmt;

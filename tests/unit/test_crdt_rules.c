@@ -543,6 +543,23 @@ r11_a_refused_row_is_parked_and_the_rest_goes_on(void **state)
 	"crsql_seen AS c JOIN crsql_site_id AS s ON s.ordinal = c.site JOIN " \
 	"crsql_site_id AS o ON o.ordinal = c.other ORDER BY 1, 2, 3"
 
+/* Also one that a page names only in a step of another's. */
+static void
+r17_a_site_of_a_step_is_known_by_its_key(void **state)
+{
+	node_exec(&n[A], "SELECT crsql_identity(" S1 ", zeroblob(32), "
+	    "zeroblob(8)); INSERT INTO r(id, x) VALUES('a', 1)");
+	pull(B, A);
+	node_exec(&n[B], "SELECT crsql_saw(" S1 ", 1)");
+	node_exec(&n[B], "INSERT INTO r(id, x) VALUES('b', 1)");
+	/* by a vector that some other has told */
+	memset(n[A].site, 0x11, NODE_SITE);
+	vector_raise(&n[C].has, n[A].site, 1);
+	pull(C, B);
+	node_expect(&n[C], "32\n", "SELECT length(public_key) FROM "
+	    "crsql_site_id WHERE site_id = " S1);
+}
+
 static void
 r18_steps_travel_with_the_headers(void **state)
 {
@@ -770,6 +787,7 @@ main(void)
 		T(r25_the_format_number_keeps_cr_sqlite_away),
 		T(r25_a_newer_format_is_only_read),
 		T(r11_a_refused_row_is_parked_and_the_rest_goes_on),
+		T(r17_a_site_of_a_step_is_known_by_its_key),
 		T(r18_steps_travel_with_the_headers),
 		T(r18_steps_are_replaced_until_used),
 		T(r19_resurrection_by_import_forgets),
