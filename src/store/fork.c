@@ -9,18 +9,16 @@
 
 #include "base/rd.h"
 #include "store/again.h"
+#include "store/claims.h"
 #include "store/held.h"
 #include "store/note.h"
 #include "store/schema.h"
+#include "store/split.h"
 #include "store/sql.h"
 #include "store/store_private.h"
 #include "store/vector.h"
 
-enum {
-	FORK_PAUSE_MS = 86400000,       /* one a day and remote */
-	NEAR = 1000,            /* log rows searched for an own transaction */
-	ANYWHERE = -1
-};
+enum { FORK_PAUSE_MS = 86400000 };      /* one a day and remote */
 
 struct head {
 	uint8_t cursor[STORE_CURSOR_LEN];
@@ -43,17 +41,6 @@ read_head(sqlite3 *db, struct head *h, struct err *err)
 	return rc;
 }
 
-static int
-log_exists(sqlite3 *db, bool *exists, struct err *err)
-{
-	int64_t n;
-	int rc = sql_int(db, &n, err, "SELECT count(*) FROM sqlite_schema "
-	    "WHERE type = 'table' AND name = 'crsql_log'", "");
-
-	*exists = n > 0;
-	return rc;
-}
-
 /* What a cursor says of dbv: the last bytes of its header. */
 static int
 token_at(sqlite3 *db, uint64_t dbv, uint8_t token[static STORE_TOKEN_LEN],
@@ -64,175 +51,16 @@ token_at(sqlite3 *db, uint64_t dbv, uint8_t token[static STORE_TOKEN_LEN],
 	    "i", (int64_t)dbv);
 }
 
-/* The first db_version that the current incarnation may have made. */
-static int
-first_own(sqlite3 *db, int64_t *out, struct err *err)
-{
-	int64_t n;
-	int rc;
-
-	*out = 1;
-	rc = sql_int(db, &n, err, "SELECT count(*) FROM sqlite_schema "
-	    "WHERE type = 'table' AND name = 'crsql_me'", "");
-	if (rc == 0 && n > 0)
-		rc = sql_int(db, out, err, "SELECT max(1, "
-		    "coalesce(max(first_dbv), 1)) FROM crsql_me", "");
-	return rc;
-}
-
-/* -- own tokens -------------------------------------------------------------- */
-
-/* The newest own transaction at or before dbv, if one is so near. */
-static int
-own_before(sqlite3 *db, int64_t dbv, int64_t first, int64_t near,
-    struct store_entry *e, bool *found, struct err *err)
-{
-	sqlite3_stmt *stmt;
-	int rc;
-
-	*found = false;
-	rc = sql_open(db, &stmt, err, "SELECT dbv, substr(hdr, 7, 8) FROM "
-	    "(SELECT dbv, pos, site, hdr FROM crsql_log WHERE dbv <= ?1 AND "
-	    "dbv >= ?2 ORDER BY dbv DESC, pos DESC LIMIT ?3) "
-	    "WHERE pos = 0 AND site IS NULL AND hdr IS NOT NULL LIMIT 1",
-	    "iii", dbv, first, near);
-	if (rc == 0)
-		rc = sql_next(stmt, found, err);
-	if (rc == 0 && *found) {
-		e->version = (uint64_t)sqlite3_column_int64(stmt, 0);
-		*found = sql_column(stmt, 1, e->token, STORE_TOKEN_LEN);
-	}
-	sqlite3_finalize(stmt);
-	return rc;
-}
-
-/* The newest of ours below that bound. */
-static int
-newest_own(sqlite3 *db, int64_t first, uint64_t before,
-    struct store_entry *out, bool *found, struct err *err)
-{
-	int rc = store_own_entry(db, out, err);
-
-	*found = rc == 0 && out->version >= (uint64_t)first &&
-	    out->version < before;
-	if (rc != 0 || *found || out->version < before || before == 0)
-		return rc;
-	return own_before(db, (int64_t)before - 1, first, ANYWHERE, out, found,
-	    err);
-}
-
-static int
-own_tokens(sqlite3 *db, uint64_t after, uint64_t before,
-    struct store_entry *out, size_t max, size_t *n, struct err *err)
-{
-	int64_t newest, first, back;
-	bool exists, found;
-	int rc;
-
-	*n = 0;
-	rc = log_exists(db, &exists, err);
-	if (rc == 0 && exists)
-		rc = first_own(db, &first, err);
-	if (rc != 0 || !exists || after >= INT64_MAX)
-		return rc;
-	if (first <= (int64_t)after)
-		first = (int64_t)after + 1;
-	rc = newest_own(db, first, before, &out[0], &found, err);
-	if (rc != 0 || !found)
-		return rc;
-	newest = (int64_t)out[0].version;
-	*n = 1;
-	for (back = 1; rc == 0 && *n < max && newest - back >= first;
-	    back *= 2) {
-		struct store_entry *e = &out[*n];
-
-		memcpy(e->site, out[0].site, STORE_SITE_LEN);
-		/* one that is far costs a step, no more: who asks for those
-		 * between two gets the newest of them, wherever it is */
-		rc = own_before(db, newest - back, first, NEAR, e, &found, err);
-		if (rc == 0 && found && e->version < out[*n - 1].version)
-			(*n)++;
-	}
-	return rc;
-}
-
-int
-store_own_tokens(struct store *s, uint64_t after, uint64_t before,
-    struct store_entry *out, size_t max, size_t *n, struct err *err)
-{
-	*n = 0;
-	return max == 0 ? 0 :
-	    own_tokens(s->db, after, before, out, max, n, err);
-}
-
-/* True if that transaction of that site is here with that token. */
-static int
-is_here(sqlite3 *db, const struct store_entry *e, bool *here, struct err *err)
-{
-	uint8_t token[STORE_TOKEN_LEN];
-	struct store_entry own;
-	bool found;
-	int rc;
-
-	*here = false;
-	rc = store_own_entry(db, &own, err);
-	if (rc != 0 || e->version == 0 || e->version > INT64_MAX)
-		return rc;
-	if (memcmp(own.site, e->site, STORE_SITE_LEN) == 0 &&
-	    own.version == e->version) {
-		*here = memcmp(own.token, e->token, STORE_TOKEN_LEN) == 0;
-		return 0;
-	}
-	rc = sql_bytes(db, token, sizeof token, &found, err,
-	    "SELECT crsql_token(?1, ?2)", "bi", e->site,
-	    (size_t)STORE_SITE_LEN, (int64_t)e->version);
-	*here = found && memcmp(token, e->token, STORE_TOKEN_LEN) == 0;
-	return rc;
-}
-
-int
-store_common(struct store *s, const struct store_entry *in, size_t n,
-    uint64_t *version, struct err *err)
-{
-	bool here;
-	size_t i;
-	int rc = 0;
-
-	*version = 0;
-	for (i = 0; i < n && rc == 0; i++) {
-		if (in[i].version <= *version)
-			continue;
-		rc = is_here(s->db, &in[i], &here, err);
-		if (rc == 0 && here)
-			*version = in[i].version;
-	}
-	return rc;
-}
-
-int
-store_check_claims(struct store *s, const struct store_entry *claim, size_t n,
-    bool *fork, struct err *err)
-{
-	bool here;
-	size_t i;
-	int rc = 0;
-
-	*fork = false;
-	store_only_look(s, true);
-	for (i = 0; i < n && rc == 0 && !*fork; i++) {
-		if (memcmp(claim[i].site, s->site, STORE_SITE_LEN) != 0 ||
-		    claim[i].version == 0)
-			continue;
-		rc = is_here(s->db, &claim[i], &here, err);
-		*fork = rc == 0 && !here;
-	}
-	store_only_look(s, false);
-	return rc;
-}
-
 /* -- a new incarnation -------------------------------------------------------- */
 
+enum reason {
+	BY_AGAIN,               /* a table that lost its log is replicated again */
+	BY_NOTE,                /* the file is older than its note */
+	BY_CLAIM                /* a peer knows more of us than we do */
+};
+
 struct new_life {
+	enum reason reason;
 	uint8_t incarnation[INCARNATION_LEN];
 	uint8_t site[STORE_SITE_LEN];
 	struct store_entry old;         /* where the old one ends here */
@@ -266,15 +94,64 @@ hold_old(struct store *s, const struct new_life *l, const struct again *again,
 			rc = held_join(&h, s->db, take, &v, err);
 		}
 	}
-	if (rc == 0)
-		rc = sql_do(s->db, err, "INSERT INTO ddcp_own(site, incarnation, "
-		    "version, token) VALUES(?1, ?2, ?3, ?4)", "bbib", l->old.site,
-		    (size_t)STORE_SITE_LEN, l->old_incarnation,
-		    (size_t)INCARNATION_LEN, (int64_t)l->old.version,
-		    l->old.token, (size_t)STORE_TOKEN_LEN);
 	free(take);
 	store_vector_clear(&v);
 	held_clear(&h);
+	return rc;
+}
+
+/* Where the file came back with its state directory, nobody knows what else was
+ * told under the old name, and to whom: no version of it proves anything. */
+static int
+leave_old(struct store *s, const struct new_life *l, const struct again *again,
+    struct err *err)
+{
+	int rc = l->reason == BY_CLAIM ? split_note(s->db, l->old.site, err) :
+	    hold_old(s, l, again, err);
+
+	return rc != 0 ? rc : sql_do(s->db, err, "INSERT INTO ddcp_own(site, "
+	    "incarnation, version, token, lost) VALUES(?1, ?2, ?3, ?4, ?5)",
+	    "bbibi", l->old.site, (size_t)STORE_SITE_LEN, l->old_incarnation,
+	    (size_t)INCARNATION_LEN, (int64_t)l->old.version, l->old.token,
+	    (size_t)STORE_TOKEN_LEN, (int64_t)(l->reason != BY_AGAIN));
+}
+
+/* The newest own version that may have been sent. */
+static int
+newest_sent(struct store *s, int64_t *version, struct err *err)
+{
+	struct note n;
+	bool found;
+	int rc = note_read(s->dir, &n, &found, err);
+
+	*version = INT64_MAX;
+	if (rc != 0 || !found)
+		return rc;
+	*version = n.nown > 0 && memcmp(n.site, s->site, sizeof n.site) == 0 ?
+	    (int64_t)n.own[0].version : 0;
+	return 0;
+}
+
+/* Where the old incarnation ends if tables were made again: where the first of
+ * them was, but before what nobody has been told yet.  That may be the second
+ * life of an old copy, which nobody noticed so far. */
+static int
+end_before_again(struct store *s, struct new_life *l,
+    const struct again *again, int64_t first, uint64_t *common,
+    struct err *err)
+{
+	int64_t bound = again->since, sent = INT64_MAX;
+	bool found = false;
+	int rc = 0;
+
+	if (l->reason == BY_AGAIN)
+		rc = newest_sent(s, &sent, err);
+	if (sent < bound)
+		bound = sent;
+	if (rc == 0)
+		rc = claims_newest_own(s->db, first, (uint64_t)bound + 1, &l->old,
+		    &found, err);
+	*common = found ? l->old.version : 0;
 	return rc;
 }
 
@@ -285,19 +162,16 @@ end_old(struct store *s, struct new_life *l, const struct again *again,
     uint64_t *common, struct err *err)
 {
 	int64_t first;
-	bool found = false;
+	bool found;
 	int rc;
 
-	rc = first_own(s->db, &first, err);
-	if (rc == 0 && again->n > 0 && *common > (uint64_t)again->since) {
-		rc = newest_own(s->db, first, (uint64_t)again->since + 1,
-		    &l->old, &found, err);
-		*common = found ? l->old.version : 0;
-	} else if (rc == 0 && *common >= (uint64_t)first) {
+	rc = claims_first_own(s->db, &first, err);
+	if (rc == 0 && again->n > 0 && *common > (uint64_t)again->since)
+		rc = end_before_again(s, l, again, first, common, err);
+	else if (rc == 0 && *common >= (uint64_t)first)
 		rc = sql_bytes(s->db, l->old.token, STORE_TOKEN_LEN, &found,
 		    err, "SELECT crsql_token(?1, ?2)", "bi", s->site,
 		    (size_t)STORE_SITE_LEN, (int64_t)*common);
-	}
 	memcpy(l->old.site, s->site, STORE_SITE_LEN);
 	l->old.version = *common >= (uint64_t)first ? *common : 0;
 	if (l->old.version == 0)
@@ -325,7 +199,7 @@ start_new(struct store *s, struct new_life *l, uint64_t common,
 }
 
 /* In the caller's transaction.  *begun is false if tables made again are the
- * only reason (common is UINT64_MAX) and there is no old life to end. */
+ * reason and there is no old life to end. */
 static int
 begin_life(struct store *s, struct new_life *l, uint64_t common, bool *begun,
     struct err *err)
@@ -334,7 +208,7 @@ begin_life(struct store *s, struct new_life *l, uint64_t common, bool *begun,
 	bool found;
 	int rc;
 
-	*begun = common != UINT64_MAX;
+	*begun = l->reason != BY_AGAIN;
 	rc = again_load(s->db, &again, err);
 	if (rc == 0)
 		rc = schema_get(s->db, "incarnation", l->old_incarnation,
@@ -343,7 +217,7 @@ begin_life(struct store *s, struct new_life *l, uint64_t common, bool *begun,
 		rc = end_old(s, l, &again, &common, err);
 	*begun = *begun || l->old.version > 0;
 	if (rc == 0 && *begun)
-		rc = hold_old(s, l, &again, err);
+		rc = leave_old(s, l, &again, err);
 	if (rc == 0 && *begun)
 		rc = start_new(s, l, common, err);
 	if (rc == 0 && again.n > 0)
@@ -363,10 +237,11 @@ become(struct store *s, const uint8_t site[static STORE_SITE_LEN])
 	s->spare = NULL;
 }
 
+/* Own changes after common are of the new incarnation. */
 static int
-fork_now(struct store *s, uint64_t common, struct err *err)
+fork_now(struct store *s, enum reason reason, uint64_t common, struct err *err)
 {
-	struct new_life l = { .old.version = 0 };
+	struct new_life l = { .reason = reason };
 	bool begun;
 	int rc;
 
@@ -382,8 +257,8 @@ fork_now(struct store *s, uint64_t common, struct err *err)
 	if (rc == 0 && begun)
 		become(s, l.site);
 	if (rc == 0) {
-		s->forked = s->forked || common != UINT64_MAX;
-		s->behind = false;
+		s->forked = s->forked || reason != BY_AGAIN;
+		s->behind = s->behind && reason != BY_CLAIM;
 	}
 	return rc;
 }
@@ -423,7 +298,7 @@ fork_look(struct store *s, struct err *err)
 		rc = sql_do(s->db, err, "SELECT crsql_fold()", "");
 	if (rc == 0)
 		rc = again_is_settled(s->db, &settled, err);
-	return rc == 0 && !settled ? fork_now(s, UINT64_MAX, err) : rc;
+	return rc == 0 && !settled ? fork_now(s, BY_AGAIN, UINT64_MAX, err) : rc;
 }
 
 int
@@ -441,7 +316,7 @@ store_fork(struct store *s, int64_t remote, int64_t now_ms, uint64_t common,
 		return err_set(err, E_INTEGRITY, "find out which of you restores "
 		    "old copies", "that peer claims for the second time today "
 		    "to have changes of this database that are not here");
-	rc = fork_now(s, common, err);
+	rc = fork_now(s, BY_CLAIM, common, err);
 	if (rc == 0)
 		rc = sql_do(s->db, err, "UPDATE ddcp_remote SET fork_ms = ?2 "
 		    "WHERE id = ?1", "ii", remote, now_ms);
@@ -465,7 +340,7 @@ head_is_lost(struct store *s, const struct note *n, bool *lost,
 	rc = read_head(s->db, &head, err);
 	if (rc != 0 || memcmp(head.cursor, n->log_id, 8) != 0 || n->head == 0)
 		return rc;
-	rc = log_exists(s->db, &exists, err);
+	rc = sql_has_table(s->db, "crsql_log", &exists, err);
 	if (rc == 0 && exists)
 		rc = token_at(s->db, n->head, token, &found, err);
 	if (rc != 0)
@@ -491,7 +366,7 @@ noted_common(struct store *s, const struct note *n, uint64_t *common,
 	for (i = 0; i < n->nown && rc == 0 && !here; i++) {
 		e.version = n->own[i].version;
 		memcpy(e.token, n->own[i].token, sizeof e.token);
-		rc = is_here(s->db, &e, &here, err);
+		rc = claims_is_here(s->db, &e, &here, err);
 		if (rc == 0 && here)
 			*common = e.version;
 	}
@@ -526,7 +401,7 @@ fork_check_note(struct store *s, struct err *err)
 		return rc;
 	/* Reading is harmless; serving is refused. */
 	s->unsafe = s->readonly;
-	return s->readonly ? 0 : fork_now(s, common, err);
+	return s->readonly ? 0 : fork_now(s, BY_NOTE, common, err);
 }
 
 static int
@@ -540,7 +415,7 @@ make_note(struct store *s, sqlite3 *db, struct note *n, struct err *err)
 	memset(n, 0, sizeof *n);
 	rc = read_head(db, &head, err);
 	if (rc == 0)
-		rc = own_tokens(db, 0, UINT64_MAX, own, NOTE_OWN_MAX, &nown, err);
+		rc = claims_own_tokens(db, 0, UINT64_MAX, own, NOTE_OWN_MAX, &nown, err);
 	if (rc != 0)
 		return rc;
 	memcpy(n->log_id, head.cursor, sizeof n->log_id);

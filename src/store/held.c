@@ -102,13 +102,12 @@ read_tables(struct held *h, sqlite3 *db, struct err *err)
 {
 	sqlite3_stmt *stmt = NULL;
 	bool row = true;
-	int64_t any;
+	bool any;
 	int rc;
 
 	/* The engine makes its tables with the first replicated one. */
-	rc = sql_int(db, &any, err, "SELECT count(*) FROM sqlite_schema "
-	    "WHERE type = 'table' AND name = 'crsql_tbl'", "");
-	if (rc != 0 || any == 0)
+	rc = sql_has_table(db, "crsql_tbl", &any, err);
+	if (rc != 0 || !any)
 		return rc;
 	rc = sql_open(db, &stmt, err, "SELECT t.name, t.id, d.vector "
 	    "FROM crsql_tbl AS t JOIN sqlite_schema AS m ON m.type = 'table' "

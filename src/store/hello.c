@@ -30,17 +30,15 @@ schema_digest(sqlite3 *db, uint8_t out[static 16], struct err *err)
 	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
 	uint8_t digest[EVP_MAX_MD_SIZE] = { 0 };
 	sqlite3_stmt *stmt = NULL;
-	int64_t any = 0;
-	bool row = true;
+	bool any, row = true;
 	int i, rc;
 
 	if (ctx == NULL || EVP_DigestInit_ex(ctx, EVP_sha256(), NULL) != 1) {
 		EVP_MD_CTX_free(ctx);
 		return err_nomem(err);
 	}
-	rc = sql_int(db, &any, err, "SELECT count(*) FROM sqlite_schema "
-	    "WHERE type = 'table' AND name = 'crsql_tbl'", "");
-	if (rc == 0 && any > 0)
+	rc = sql_has_table(db, "crsql_tbl", &any, err);
+	if (rc == 0 && any)
 		rc = sql_open(db, &stmt, err, "SELECT t.name, c.name, c.type, "
 		    "c.\"notnull\", c.pk FROM crsql_tbl AS t "
 		    "JOIN pragma_table_info(t.name) AS c ORDER BY t.name, c.cid",
@@ -211,7 +209,8 @@ store_covers(struct store *s, const struct store_entry *entry, size_t n,
 	for (i = 0; i < n && rc == 0 && h.ntables > 0; i++) {
 		here = memcmp(entry[i].site, own.site, STORE_SITE_LEN) == 0 ?
 		    &own : vector_find(&all, entry[i].site);
-		if (here == NULL || here->version < entry[i].version)
+		if (split_told(&entry[i]) || here == NULL ||
+		    here->version < entry[i].version)
 			*covered = false;
 	}
 	store_only_look(s, false);

@@ -362,16 +362,13 @@ static int
 untrack_all(struct store *s, struct err *err)
 {
 	char *name;
-	bool more = true, exists;
+	bool more = true, exists = false;
 	sqlite3_stmt *stmt;
-	int64_t n;
 	int rc;
 
 	rc = sql_do(s->db, err, "SELECT crsql_fold()", "");
 	if (rc == 0)
-		rc = sql_int(s->db, &n, err, "SELECT count(*) FROM sqlite_schema "
-		    "WHERE type = 'table' AND name = 'crsql_tbl'", "");
-	exists = rc == 0 && n > 0;
+		rc = sql_has_table(s->db, "crsql_tbl", &exists, err);
 	while (rc == 0 && exists && more) {
 		rc = sql_open(s->db, &stmt, err, "SELECT t.name FROM crsql_tbl "
 		    "AS t JOIN sqlite_schema AS m ON m.type = 'table' AND "

@@ -40,14 +40,14 @@ ticking_ms(void)
 int
 merge_parked(sqlite3 *db, uint64_t *out, struct err *err)
 {
-	int64_t n;
+	int64_t n = 0;
+	bool any;
 	int rc;
 
 	*out = 0;
-	rc = sql_int(db, &n, err, "SELECT count(*) FROM sqlite_schema "
-	    "WHERE type = 'table' AND name = 'crsql_log'", "");
+	rc = sql_has_table(db, "crsql_log", &any, err);
 	/* By the index of what is parked: crsql_parked reads the whole log. */
-	if (rc == 0 && n > 0)
+	if (rc == 0 && any)
 		rc = sql_int(db, &n, err,
 		    "SELECT count(*) FROM crsql_log WHERE n = -4", "");
 	*out = rc == 0 ? (uint64_t)n : 0;
@@ -440,6 +440,8 @@ write_newest(struct merge *m, struct err *err)
 		    "excluded.version > version", "bib", e->site,
 		    (size_t)STORE_SITE_LEN, (int64_t)e->version, e->token,
 		    (size_t)STORE_TOKEN_LEN);
+		if (rc == 0)
+			rc = split_came(m->s->db, e->site, err);
 	}
 	return rc;
 }

@@ -10,7 +10,7 @@ static const char tables[] =
     "CREATE TABLE ddcp_meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID;"
     "CREATE TABLE ddcp_own(n INTEGER PRIMARY KEY, site BLOB NOT NULL,"
     " incarnation BLOB NOT NULL, version INTEGER NOT NULL,"
-    " token BLOB NOT NULL);"
+    " token BLOB NOT NULL, lost INTEGER NOT NULL);"
     "CREATE TABLE ddcp_config(key TEXT PRIMARY KEY, value TEXT NOT NULL)"
     " WITHOUT ROWID;"
     "CREATE TABLE ddcp_remote(id INTEGER PRIMARY KEY,"
@@ -35,6 +35,8 @@ static const char tables[] =
     " PRIMARY KEY(remote, name)) WITHOUT ROWID;"
     "CREATE TABLE ddcp_site(site BLOB PRIMARY KEY, version INTEGER NOT NULL,"
     " token BLOB NOT NULL) WITHOUT ROWID;"
+    "CREATE TABLE ddcp_split(site BLOB PRIMARY KEY, came INTEGER NOT NULL)"
+    " WITHOUT ROWID;"
     "CREATE TABLE ddcp_other(remote INTEGER NOT NULL, name TEXT NOT NULL,"
     " PRIMARY KEY(remote, name)) WITHOUT ROWID;"
     "INSERT INTO ddcp_meta VALUES('schema', 1);";
@@ -51,12 +53,12 @@ int
 schema_number(sqlite3 *db, int *number, struct err *err)
 {
 	int64_t n;
+	bool any;
 	int rc;
 
 	*number = 0;
-	rc = sql_int(db, &n, err, "SELECT count(*) FROM sqlite_schema "
-	    "WHERE type = 'table' AND name = 'ddcp_meta'", "");
-	if (rc != 0 || n == 0)
+	rc = sql_has_table(db, "ddcp_meta", &any, err);
+	if (rc != 0 || !any)
 		return rc;
 	rc = sql_int(db, &n, err,
 	    "SELECT value FROM ddcp_meta WHERE key = 'schema'", "");

@@ -6,7 +6,8 @@
  *   ddcp_meta          schema (number), database (id), public_key, state_dir,
  *                      log_id (the log that vectors and cursors belong to),
  *                      own (own vector entry when ddcp wrote last)
- *   ddcp_own           own incarnations that are over: where they ended
+ *   ddcp_own           own incarnations that are over: where they ended; lost:
+ *                      others may have more of it
  *   ddcp_config        settings that are not the default
  *   ddcp_remote        peers by name; acked: up to where they have merged us
  *   ddcp_knock         strangers who called
@@ -17,6 +18,8 @@
  *   ddcp_cursor        places in the logs of remotes, shared likewise
  *   ddcp_cursor_table  which table stands where at which remote
  *   ddcp_site          newest transaction of each site that was merged
+ *   ddcp_split         sites with two pasts; came: merges that brought
+ *                      something of it
  */
 #ifndef STORE_SCHEMA_H
 #define STORE_SCHEMA_H

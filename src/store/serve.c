@@ -204,23 +204,6 @@ take_plan(struct store_reading *r, const struct store_plan *p,
 	return rc;
 }
 
-/* What was found is kept; where that is not possible now, it will be found
- * again. */
-static void
-note_splits(struct store_reading *r, size_t known)
-{
-	struct store *s = r->s;
-	size_t i;
-	int rc;
-
-	if (known == r->split.n || s->readonly || sql_begin(s->db, NULL) != 0)
-		return;
-	for (i = known, rc = 0; i < r->split.n && rc == 0; i++)
-		rc = split_note(s->db, r->split.site[i], NULL);
-	if (sql_end(s->db, rc, NULL) == 0)
-		s->merges++;
-}
-
 static int
 encode_plan(struct store_reading *r, const struct store_plan *p,
     struct err *err)
@@ -237,7 +220,7 @@ encode_plan(struct store_reading *r, const struct store_plan *p,
 	if (rc == 0 && r->plan.failed)
 		rc = err_nomem(err);
 	if (rc == 0)
-		note_splits(r, known);
+		split_keep(r->s, &r->split, known);
 	return rc;
 }
 

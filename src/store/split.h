@@ -14,7 +14,10 @@
 #include "store/store.h"
 
 struct split {
-	uint8_t (*site)[STORE_SITE_LEN];
+	struct split_site {
+		uint8_t id[STORE_SITE_LEN];
+		uint64_t came;  /* merges that brought something of it */
+	} *site;
 	size_t n;
 };
 
@@ -34,13 +37,22 @@ void split_drop(const struct split *s, struct store_vector *v);
 int split_note(sqlite3 *db, const uint8_t site[static STORE_SITE_LEN],
     struct err *err);
 
+/* Notes those from the given index on in a transaction of its own, if that is
+ * possible now: else they will be found again. */
+void split_keep(struct store *s, const struct split *found, size_t from);
+
+/* Counts a merge that brought something of that site, if it is one of them. */
+int split_came(sqlite3 *db, const uint8_t site[static STORE_SITE_LEN],
+    struct err *err);
+
 /* *differs if the transaction of that number is here with another token.  One
  * that lies far back is not looked for. */
 int split_differs(sqlite3 *db, const struct store_entry *e, bool *differs,
     struct err *err);
 
-/* What a server answers to an entry of such a site: the same version, with a
- * token that no transaction has. */
+/* Gives an entry the token that no transaction has: what is told of such a
+ * site.  split_told: true if an entry has it. */
 void split_answer(struct store_entry *e);
+bool split_told(const struct store_entry *e);
 
 #endif

@@ -167,6 +167,17 @@ sql_int(sqlite3 *db, int64_t *out, struct err *err, const char *sql,
 }
 
 int
+sql_has_table(sqlite3 *db, const char *name, bool *has, struct err *err)
+{
+	int64_t n;
+	int rc = sql_int(db, &n, err, "SELECT count(*) FROM sqlite_schema "
+	    "WHERE type = 'table' AND name = ?1", "t", name);
+
+	*has = n > 0;
+	return rc;
+}
+
+int
 sql_bytes(sqlite3 *db, void *out, size_t len, bool *found, struct err *err,
     const char *sql, const char *types, ...)
 {

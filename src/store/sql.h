@@ -32,6 +32,9 @@ int sql_next(sqlite3_stmt *stmt, bool *row, struct err *err);
 int sql_do(sqlite3 *db, struct err *err, const char *sql, const char *types,
     ...);
 
+/* True if the database has a table of that name. */
+int sql_has_table(sqlite3 *db, const char *name, bool *has, struct err *err);
+
 /* The first column of the first row; 0 if there is none or it is NULL. */
 int sql_int(sqlite3 *db, int64_t *out, struct err *err, const char *sql,
     const char *types, ...);

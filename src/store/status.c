@@ -121,15 +121,14 @@ count_ahead(struct store *s, const struct reached *reached, uint64_t *ahead,
 {
 	uint8_t head[STORE_CURSOR_LEN];
 	int64_t n, held, from = 0;
-	bool found;
+	bool found, any;
 	int rc;
 
 	rc = sql_bytes(s->db, head, sizeof head, &found, err,
 	    "SELECT crsql_head()", "");
 	if (rc == 0)
-		rc = sql_int(s->db, &n, err, "SELECT count(*) FROM sqlite_schema "
-		    "WHERE type = 'table' AND name = 'crsql_log'", "");
-	if (rc != 0 || n == 0)
+		rc = sql_has_table(s->db, "crsql_log", &any, err);
+	if (rc != 0 || !any)
 		return rc;
 	if (memcmp(head, reached->acked, 8) == 0)
 		from = number_at(reached->acked + 8);

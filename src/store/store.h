@@ -193,7 +193,8 @@ int store_hello(struct store *s, const uint8_t peer[static KEY_LEN],
     struct store_hello *out, struct err *err);
 
 /* Checks a peer's claims about own sites (R16): *fork is true if one about the
- * current incarnation is not known here. */
+ * current incarnation is not known here.  Takes note of one that is over and
+ * has two pasts. */
 int store_check_claims(struct store *s, const struct store_entry *claim,
     size_t n, bool *fork, struct err *err);
 

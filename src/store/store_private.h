@@ -6,6 +6,7 @@
  *   statedir.c   the state directory               lock.c   lock of `serve`
  *   identity.c   key and site ids                  keyfile.c  key export
  *   note.c       what was sent, to notice copies   fork.c   and what follows
+ *   claims.c     own transactions, and what peers claim of them
  *   again.c      tables that lost their log and are replicated again
  *   schema.c     the ddcp_* tables                 config.c settings
  *   remote.c     remotes                           knock.c  strangers' calls

@@ -3,9 +3,13 @@
 #include <string.h>
 
 #include "store/held.h"
+#include "store/split.h"
 #include "store/sql.h"
 #include "store/store_private.h"
 #include "store/vector.h"
+
+/* Above what versions add up to. */
+#define SPLIT_SUM ((uint64_t)1 << 62)
 
 const char *
 store_watch_file(const struct store *s)
@@ -85,6 +89,32 @@ add_up(const struct held *h, struct store_vector *sum, struct err *err)
 	return rc;
 }
 
+/* Of sites with two pasts no version tells whether there is news: it is that
+ * there are two, and then each merge that brought something. */
+static int
+add_splits(sqlite3 *db, struct store_vector *any, struct store_vector *sum,
+    struct err *err)
+{
+	const struct store_entry *known;
+	struct store_entry e;
+	struct split split;
+	size_t i;
+	int rc = split_load(db, &split, err);
+
+	for (i = 0; i < split.n && rc == 0; i++) {
+		memcpy(e.site, split.site[i].id, sizeof e.site);
+		split_answer(&e);
+		known = vector_find(any, e.site);
+		e.version = known != NULL ? known->version : 1;
+		rc = vector_set(any, &e, err);
+		e.version = SPLIT_SUM + split.site[i].came;
+		if (rc == 0)
+			rc = vector_set(sum, &e, err);
+	}
+	split_clear(&split);
+	return rc;
+}
+
 /* The newest of each site, our own included, and all of it together. */
 static int
 newest(struct store *s, struct store_vector *any, struct store_vector *sum,
@@ -103,6 +133,8 @@ newest(struct store *s, struct store_vector *any, struct store_vector *sum,
 		rc = add_merged(s->db, any, err);
 	if (rc == 0)
 		rc = add_up(&h, sum, err);
+	if (rc == 0)
+		rc = add_splits(s->db, any, sum, err);
 	if (rc == 0)
 		rc = store_own_entry(s->db, &own, err);
 	if (rc == 0)
