@@ -33,6 +33,7 @@ err_set(struct err *err, int code, const char *hint, const char *fmt, ...)
 	if (err == NULL)
 		return code;
 	err->code = code;
+	err->locked = false;
 	va_start(ap, fmt);
 	cut_at_character(err->text, sizeof err->text,
 	    vsnprintf(err->text, sizeof err->text, fmt, ap));

@@ -15,6 +15,7 @@
 #define BASE_ERR_H
 
 #include <stdarg.h>
+#include <stdbool.h>
 
 enum {
 	E_OK = 0,
@@ -37,6 +38,8 @@ struct err {
 	int code;                 /* E_*; 0 while nothing was noticed */
 	char text[ERR_TEXT_MAX];  /* a plain sentence without full stop */
 	char hint[ERR_HINT_MAX];  /* what to do about it; "" for none */
+	bool locked;              /* somebody held a lock: it may be free soon;
+	                           * set after err_set() */
 };
 
 /* Notes code, sentence (printf-like) and hint (NULL for none) in err, which

@@ -429,6 +429,28 @@ store_handle(struct store *s)
 }
 
 int
+store_patience(struct store *s, int busy_ms)
+{
+	int before = s->busy_ms;
+
+	s->busy_ms = busy_ms;
+	sqlite3_busy_timeout(s->db, busy_ms);
+	return before;
+}
+
+bool
+store_lock_is_free(struct store *s)
+{
+	struct err err = { .code = 0 };
+
+	sqlite3_busy_timeout(s->db, 0);
+	if (sql_begin(s->db, &err) == 0)
+		sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
+	sqlite3_busy_timeout(s->db, s->busy_ms);
+	return !err.locked;
+}
+
+int
 store_serve_lock(struct store *s, struct err *err)
 {
 	int rc = lock_take(&s->lock, s->dir, s->db_file, err);
@@ -445,9 +467,12 @@ store_exchange_lock(struct store *s, struct err *err)
 
 	if (rc == 0)
 		rc = lock_take(&s->lock, s->dir, s->db_file, err);
-	if (rc == E_EXISTS)
-		rc = err_set(err, E_UNREACHABLE, "try again",
-		    "another ddcp exchanges for this database right now");
+	if (rc != E_EXISTS)
+		return rc;
+	rc = err_set(err, E_UNREACHABLE, "try again, or wait longer with "
+	    "--timeout", "another ddcp exchanges for this database right now");
+	if (err != NULL)
+		err->locked = true;
 	return rc;
 }
 

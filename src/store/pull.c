@@ -100,6 +100,8 @@ merge_batch(struct store_pull *p, size_t n, const struct store_end *end,
 
 	*done = 0;
 	rc = merge_begin(&m, p->s, p->remote, &p->asked, err);
+	/* Who has waited for a lock in vain does not wait again at the end. */
+	p->failed = rc != 0;
 	if (rc != 0)
 		return rc;
 	while (rc == 0 && i < n) {

@@ -12,6 +12,16 @@ disk_is_full(struct err *err)
 	    "lost", "the disk is full");
 }
 
+static int
+is_locked(struct err *err)
+{
+	err_set(err, E_UNREACHABLE, "try again, or wait longer with --timeout",
+	    "the database is locked by another program");
+	if (err != NULL)
+		err->locked = true;
+	return E_UNREACHABLE;
+}
+
 /* SQLite calls it I/O errors where a file beside the database can't grow. */
 static bool
 lacks_space(sqlite3 *db)
@@ -36,9 +46,7 @@ sql_fail(sqlite3 *db, int rc, struct err *err)
 		return err_nomem(err);
 	case SQLITE_BUSY:
 	case SQLITE_LOCKED:
-		return err_set(err, E_UNREACHABLE, "try again, or wait longer "
-		    "with --timeout", "the database is locked by another "
-		    "program");
+		return is_locked(err);
 	case SQLITE_NOTADB:
 		return err_set(err, E_FATAL, "name the file of a database, or one "
 		    "that is still to be made",

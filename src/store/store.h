@@ -82,11 +82,19 @@ int store_key_export(struct store *s, const char *file, const char *pass,
 int store_key_import(const struct store_init *how, const char *file,
     const char *pass, struct err *err);
 
+/* From now on that long is waited for locks (store_open.busy_ms); returns what
+ * was before.  A loop that others depend on must not wait long. */
+int store_patience(struct store *s, int busy_ms);
+
+/* False while another program holds the lock that writing needs.  Looks without
+ * waiting; an operation that fails with err.locked found one. */
+bool store_lock_is_free(struct store *s);
+
 /* The lock of `serve`, by (device, inode): E_FATAL if another has it. */
 int store_serve_lock(struct store *s, struct err *err);
 
-/* The same lock for one exchange: E_UNREACHABLE if another has it, E_FATAL if
- * nothing can be written here. */
+/* The same lock for one exchange: E_UNREACHABLE and err->locked if another has
+ * it, E_FATAL if nothing can be written here. */
 int store_exchange_lock(struct store *s, struct err *err);
 void store_serve_unlock(struct store *s);
 

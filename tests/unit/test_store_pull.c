@@ -683,7 +683,13 @@ locked_while_a_page_comes(void **state)
 	other = open_handle(b.file, false);
 	exec(other, "BEGIN IMMEDIATE");
 	assert_int_equal(pull_with(&b, &a, &p), E_UNREACHABLE);
+	assert_false(store_lock_is_free(b.store));
+	assert_int_equal(store_patience(b.store, 0), 30);
+	assert_int_equal(store_config_set(b.store, "network.discovery", "no",
+	    &err), E_UNREACHABLE);
+	assert_true(err.locked);
 	exec(other, "ROLLBACK");
+	assert_true(store_lock_is_free(b.store));
 	pull(&b, &a);
 	assert_same(&a, &b);
 	sqlite3_close(other);
