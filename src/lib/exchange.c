@@ -5,10 +5,14 @@
  */
 #include "lib/handle.h"
 
+#include <time.h>
+
 #include "node/control_call.h"
 #include "node/event.h"
 #include "node/once.h"
 #include "node/verbs.h"
+
+enum { LOCKED_AGAIN_MS = 50 };
 
 _Static_assert(EXCHANGE_FETCH == 0 && EXCHANGE_PUSH == 3, "all verbs");
 
@@ -94,6 +98,39 @@ ask_serve(ddcp *d, enum exchange_verb verb, const ddcp_exchange *x,
 	    take_line, (void *)(uintptr_t)x, &d->stop, ran, err);
 }
 
+static int64_t
+ticking_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+/* Another process may hold the lock of exchanges.  flock() knows no timeout,
+ * and the lock may go over to a serve, who is to be asked then: so both are
+ * tried now and then. */
+static int
+run(ddcp *d, const struct exchange *own, const ddcp_exchange *x,
+    struct err *err)
+{
+	int64_t started = ticking_ms();
+	bool ran;
+	int rc;
+
+	for (;;) {
+		err_clear(err);
+		rc = ask_serve(d, own->verb, x, own->timeout_ms, &ran, err);
+		if (rc == 0 && !ran)
+			rc = once_run(d->store, own, &d->stop, err);
+		if (rc != E_UNREACHABLE || !err->locked
+		    || ticking_ms() - started >= own->timeout_ms)
+			return rc;
+		if (stop_wait(&d->stop, LOCKED_AGAIN_MS))
+			return err_set(err, E_INTERRUPTED, NULL, "interrupted");
+	}
+}
+
 static int
 exchange(ddcp *d, enum exchange_verb verb, const ddcp_exchange *x,
     ddcp_error *error)
@@ -101,7 +138,6 @@ exchange(ddcp *d, enum exchange_verb verb, const ddcp_exchange *x,
 	static const ddcp_exchange defaults;
 	struct err err = { .code = 0 };
 	struct exchange own;
-	bool ran;
 	int rc;
 
 	if (x == NULL)
@@ -110,9 +146,7 @@ exchange(ddcp *d, enum exchange_verb verb, const ddcp_exchange *x,
 		.timeout_ms = (uint32_t)lib_timeout(d, x->timeout_ms),
 		.progress = x->progress != NULL ? give_progress : NULL,
 		.result = give_result, .self = (void *)(uintptr_t)x };
-	rc = ask_serve(d, verb, x, own.timeout_ms, &ran, &err);
-	if (!ran && rc == 0)
-		rc = once_run(d->store, &own, &d->stop, &err);
+	rc = run(d, &own, x, &err);
 	stop_reset(&d->stop);
 	return lib_error(rc, &err, error);
 }

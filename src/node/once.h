@@ -8,7 +8,8 @@
 #include "store/store.h"
 
 /* Runs x to its end and returns the gravest code of all remotes; blocks.
- * E_INTERRUPTED once stop is asked. */
+ * E_INTERRUPTED once stop is asked.  At once E_UNREACHABLE, err->locked, where
+ * another process exchanges for this database, or serves it. */
 int once_run(struct store *store, const struct exchange *x,
     struct stop *stop, struct err *err);
 

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -39,6 +40,15 @@ stop_ask(struct stop *s)
 	n = write(s->fd[1], "", 1);
 	(void)n;
 	errno = saved;
+}
+
+bool
+stop_wait(struct stop *s, int ms)
+{
+	struct pollfd polled = { .fd = s->fd[0], .events = POLLIN };
+
+	poll(&polled, 1, ms);
+	return s->asked;
 }
 
 void

@@ -22,6 +22,9 @@ void stop_clear(struct stop *s);
 /* Asks; async-signal-safe. */
 void stop_ask(struct stop *s);
 
+/* Waits that long, or until asked: true then. */
+bool stop_wait(struct stop *s, int ms);
+
 /* Makes s as new, for the next run. */
 void stop_reset(struct stop *s);
 
