@@ -8,6 +8,7 @@
  *   columns.c   numbers, birthdays and old names of its columns
  *   crr.c       crsql_as_crr, crsql_as_table and their checks
  *   triggers.c  the triggers that stand on them
+ *   unique.c    unique indexes that they got later
  *   lost.c      tables dropped, renamed, or without their log
  *   tx.c        one transaction: db_versions, enlisting, savepoints, commit
  *   enlist.c    how SQLite tells of commits and savepoints
@@ -28,6 +29,7 @@
  *   page.c      the bytes of a page               export.c, import.c
  *   park.c      changes that can't be applied here yet
  *   resync.c    tables made anew behind the engine's back
+ *   compare.c   their rows, against what the log knows
  *   seen.c      which versions of others a site had seen when
  *   funcs.c     the small SQL functions
  *   vtab.c      what virtual tables have in common

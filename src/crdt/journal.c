@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "crdt/capture.h"
+#include "crdt/unique.h"
 #include "crdt/val.h"
 
 SQLITE_EXTENSION_INIT3
@@ -82,9 +83,10 @@ record(sqlite3_str *s, const struct table *t, enum journal_op op,
 	sqlite3_str_appendall(s, "); END");
 }
 
-/* A hint for each row that the new key or rowid would replace. */
+/* A hint for each row that the new key or rowid would replace, or that is in
+ * the way by a unique index. */
 static void
-hint(sqlite3_str *s, const struct table *t, bool update)
+hint(sqlite3_str *s, const struct table *t, bool update, const char *unique)
 {
 	const char *rowid = t->rowid;
 
@@ -96,14 +98,14 @@ hint(sqlite3_str *s, const struct table *t, bool update)
 	pk_terms(s, t, "", "=", "new.", " AND ", "");
 	if (!t->integer_key)
 		sqlite3_str_appendf(s, " OR %s = new.%s", rowid, rowid);
-	sqlite3_str_appendall(s, ")");
+	sqlite3_str_appendf(s, "%s%s)", *unique ? " OR " : "", unique);
 	if (update)
 		sqlite3_str_appendf(s, " AND %s <> old.%s", rowid, rowid);
 	sqlite3_str_appendall(s, "; END");
 }
 
 static void
-before_insert(sqlite3_str *s, const struct table *t)
+before_insert(sqlite3_str *s, const struct table *t, const char *unique)
 {
 	sqlite3_str_appendf(s, " AND (EXISTS(SELECT 1 FROM \"%w\" WHERE ",
 	    t->name);
@@ -113,8 +115,20 @@ before_insert(sqlite3_str *s, const struct table *t)
 		sqlite3_str_appendf(s, " OR (new.%s <> -1 AND EXISTS(SELECT 1 FROM "
 		    "\"%w\" WHERE %s = new.%s))", t->rowid, t->name, t->rowid,
 		    t->rowid);
+	if (*unique)
+		sqlite3_str_appendf(s, " OR EXISTS(SELECT 1 FROM \"%w\" WHERE %s)",
+		    t->name, unique);
 	sqlite3_str_appendall(s, ")");
-	hint(s, t, false);
+	hint(s, t, false, unique);
+}
+
+/* With a unique index any column may be one that matters. */
+static void
+before_update(sqlite3_str *s, const struct table *t, const char *event,
+    const char *unique)
+{
+	begin(s, t, 4, *unique ? "BEFORE UPDATE" : event);
+	hint(s, t, true, unique);
 }
 
 /* ((old."a" IS NOT new."a" COLLATE BINARY)<< what the number of the column
@@ -242,28 +256,25 @@ refuse_null(sqlite3_str *s, const struct table *t, int i, const char *event)
 	    "replicated row may not be NULL'); END");
 }
 
-char *
-journal_trigger_sql(struct engine *e, const struct table *t, int i)
+/* Trigger i of those whose names stand on top; false: no memory. */
+static bool
+trigger(struct engine *e, sqlite3_str *s, const struct table *t, int i,
+    const char *keys, const char *unique)
 {
-	sqlite3_str *s = sqlite3_str_new(e->db);
-	char *keys, *event = NULL, *old = sqlite3_mprintf("old.%s", t->rowid);
-	char *new = sqlite3_mprintf("new.%s", t->rowid);
-	sqlite3_str *k = sqlite3_str_new(e->db);
-	int j;
+	char *row = sqlite3_mprintf("%s.%s", i == 3 ? "old" : "new", t->rowid);
+	char *event = sqlite3_mprintf("%s UPDATE OF %s%s", i == 5 ? "AFTER" :
+	    "BEFORE", keys, i < 6 ? ", rowid, oid, _rowid_" : "");
 
-	for (j = 0; j < t->npk; j++)
-		sqlite3_str_appendf(k, "\"%w\", ", t->pk[j].name);
-	keys = sqlite3_str_finish(k);
-	if (old == NULL || new == NULL || keys == NULL)
+	if (row == NULL || event == NULL)
 		goto out;
 	switch (i) {
 	case 0:
 		begin(s, t, i, "BEFORE INSERT");
-		before_insert(s, t);
+		before_insert(s, t, unique);
 		break;
 	case 1:
 		begin(s, t, i, "AFTER INSERT");
-		record(s, t, JOURNAL_INSERT, new, NULL, NULL);
+		record(s, t, JOURNAL_INSERT, row, NULL, NULL);
 		break;
 	case 2:
 		begin(s, t, i, "AFTER UPDATE");
@@ -271,16 +282,13 @@ journal_trigger_sql(struct engine *e, const struct table *t, int i)
 		break;
 	case 3:
 		begin(s, t, i, "AFTER DELETE");
-		record(s, t, JOURNAL_DELETE, old, NULL, "old.");
+		record(s, t, JOURNAL_DELETE, row, NULL, "old.");
 		break;
 	case 4:
-		event = sqlite3_mprintf("BEFORE UPDATE OF %srowid, oid, _rowid_", keys);
-		begin(s, t, i, event ? event : "");
-		hint(s, t, true);
+		before_update(s, t, event, unique);
 		break;
 	case 5:
-		event = sqlite3_mprintf("AFTER UPDATE OF %srowid, oid, _rowid_", keys);
-		begin(s, t, i, event ? event : "");
+		begin(s, t, i, event);
 		after_rekey(e, s, t);
 		break;
 	case 6:
@@ -288,19 +296,42 @@ journal_trigger_sql(struct engine *e, const struct table *t, int i)
 			refuse_null(s, t, i, "BEFORE INSERT");
 		break;
 	default:
-		event = sqlite3_mprintf("BEFORE UPDATE OF %.*s", (int)strlen(keys) - 2,
-		    keys);
-		if (t->nullable_key && event != NULL)
+		if (t->nullable_key)
 			refuse_null(s, t, i, event);
 		break;
 	}
 out:
-	sqlite3_free(old);
-	sqlite3_free(new);
-	sqlite3_free(keys);
+	sqlite3_free(row);
 	sqlite3_free(event);
-	keys = sqlite3_str_finish(s);
-	return keys ? keys : sqlite3_mprintf("");
+	return row != NULL && event != NULL;
+}
+
+char *
+journal_trigger_sql(struct engine *e, const struct table *t, int i)
+{
+	sqlite3_str *s = sqlite3_str_new(e->db), *k = sqlite3_str_new(e->db);
+	char *keys, *text, *unique = NULL;
+	bool ok;
+	int j;
+
+	for (j = 0; j < t->npk; j++)
+		sqlite3_str_appendf(k, "%s\"%w\"", j ? ", " : "", t->pk[j].name);
+	keys = sqlite3_str_finish(k);
+	ok = keys != NULL && (i == 0 || i == 4 ?
+	    unique_condition(e, t, &unique) == SQLITE_OK :
+	    (unique = sqlite3_mprintf("")) != NULL) &&
+	    trigger(e, s, t, i, keys, unique) &&
+	    sqlite3_str_errcode(s) == SQLITE_OK;
+	text = sqlite3_str_finish(s);
+	if (ok && text == NULL)
+		text = sqlite3_mprintf("");
+	if (!ok) {
+		sqlite3_free(text);
+		text = NULL;
+	}
+	sqlite3_free(keys);
+	sqlite3_free(unique);
+	return text;
 }
 
 /* It costs nothing but at an UPDATE of the key. */

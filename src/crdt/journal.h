@@ -27,7 +27,7 @@ enum journal_op {       /* w = 8 * table + op */
 };
 
 /* The name (without table) and SQL of trigger i of t; sqlite3_malloc'ed; "" if
- * t needs it not. */
+ * t needs it not, NULL on failure. */
 const char *journal_trigger_suffix(int i);
 char *journal_trigger_sql(struct engine *e, const struct table *t, int i);
 

@@ -2,6 +2,8 @@
 /* lost.c - see lost.h. */
 #include "crdt/lost.h"
 
+#include "crdt/unique.h"
+
 SQLITE_EXTENSION_INIT3
 
 /* Log rows of a table that is none any more; headers stay. */
@@ -17,9 +19,9 @@ forget_log(struct engine *e, int id, const char *name)
 	    "DELETE FROM crsql_tbl WHERE id = %d", id, id, id, id, id, id);
 
 	return rc != SQLITE_OK ? rc : engine_exec(e, "DELETE FROM crsql_master "
-	    "WHERE key IN ('again.%d', 'key.%d');"
+	    "WHERE key IN ('again.%d', 'key.%d', 'unique.%d');"
 	    "INSERT OR IGNORE INTO crsql_master VALUES('gone.%q', 1)", id, id,
-	    name);
+	    id, name);
 }
 
 int
@@ -65,13 +67,28 @@ lost_again(struct engine *e, int64_t id, const char *name)
 }
 
 int
+lost_doubt(struct engine *e, int id)
+{
+	int64_t head;
+	int rc = tx_head(e, &head);
+
+	return rc != SQLITE_OK ? rc : engine_exec(e, "INSERT OR REPLACE INTO "
+	    "crsql_master VALUES('again.%d', %lld)", id, head);
+}
+
+int
 lost_pending(struct engine *e, int64_t *n)
 {
-	*n = 0;
-	return e->has_storage ? engine_int(e, n, "SELECT count(*) FROM crsql_tbl "
-	    "WHERE name NOT IN (SELECT tbl_name FROM main.sqlite_schema WHERE "
-	    "type = 'trigger' AND name = tbl_name || '__crsql_itrig')") :
-	    SQLITE_OK;
+	int64_t lost = 0;
+	int rc = unique_pending(e, n);
+
+	if (rc == SQLITE_OK && e->has_storage)
+		rc = engine_int(e, &lost, "SELECT count(*) FROM crsql_tbl "
+		    "WHERE name NOT IN (SELECT tbl_name FROM main.sqlite_schema "
+		    "WHERE type = 'trigger' AND name = tbl_name || "
+		    "'__crsql_itrig')");
+	*n += lost;
+	return rc;
 }
 
 /* -- dropped and renamed ------------------------------------------------------- */

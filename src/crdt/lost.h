@@ -33,8 +33,12 @@ int lost_again(struct engine *e, int64_t id, const char *name);
 /* Tables that were renamed or dropped: renames or forgets their metadata. */
 int lost_follow(struct engine *e);
 
-/* How many replicated tables were dropped, renamed or made anew, which the
- * next fold takes note of. */
+/* Rows of table id may be gone whose keys nobody knows: what its log says is
+ * in doubt up to now, and peers are asked for all of it again. */
+int lost_doubt(struct engine *e, int id);
+
+/* How many replicated tables were dropped, renamed or made anew, or got a
+ * unique index, which the next fold takes note of. */
 int lost_pending(struct engine *e, int64_t *n);
 
 #endif

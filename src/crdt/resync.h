@@ -2,6 +2,7 @@
 /*
  * resync.h - tables made anew by a program that does not know of their
  * triggers: rows came or went while nobody was looking, or it is another table.
+ * And tables that got a unique index: a REPLACE on it fires no trigger.
  */
 #ifndef CRDT_RESYNC_H
 #define CRDT_RESYNC_H
@@ -12,7 +13,8 @@
  * lacks rows which the log knows, is another table: its log is forgotten, and
  * it is made a replicated one again, or a plain one if it can't be that.  Else
  * rows are compared by key with what is known; new ones are noted.  All of it
- * is said in SQLite's error log. */
+ * is said in SQLite's error log.  Of a table whose unique index is new it looks
+ * for rows that are gone with no record of it. */
 int resync_tables(struct engine *e);
 
 /* Notes the key of t, which another one is told from. */

@@ -13,6 +13,7 @@
 #include "crdt/merge.h"
 #include "crdt/resync.h"
 #include "crdt/triggers.h"
+#include "crdt/unique.h"
 
 SQLITE_EXTENSION_INIT3
 
@@ -545,6 +546,8 @@ table_mend_triggers(struct engine *e)
 		return SQLITE_OK;
 	for (i = 0; i < e->tables.n && rc == SQLITE_OK; i++)
 		rc = triggers_make(e, &e->tables.table[i]);
+	if (rc == SQLITE_OK)
+		rc = unique_note(e);
 	if (rc == SQLITE_OK)
 		rc = table_refresh(e);
 	e->tables.mended = rc == SQLITE_OK ? e->tables.schema_version : -1;

@@ -696,6 +696,34 @@ r12_replaced_under_the_same_rowids(void **state)
 	site_close(&b);
 }
 
+/* A row pushed out by a REPLACE that nobody saw, with a key that nobody knows:
+ * it comes back from where it lives, or says why it can't. */
+static void
+r06_replaced_with_its_key_unknown(void **state)
+{
+	struct site a, b, *all[] = { &a, &b };
+
+	two_sites(&a, &b);
+	sql(&a, "INSERT INTO t VALUES('1', 1, 1), ('2', 2, 1)");
+	pull(&b, &a);
+	plain_sql(&a, "CREATE UNIQUE INDEX ux ON t(v); REPLACE INTO t "
+	    "VALUES('3', 1, 1), ('4', 2, 1)");
+	pull(&b, &a);
+	pull(&a, &b);
+	expect(&a, "SELECT id, v FROM t ORDER BY 1", "3|1\n4|2\n");
+	expect(&b, "SELECT id, v FROM t ORDER BY 1", "1|1\n2|2\n3|1\n4|2\n");
+	assert_true(number(&a, "SELECT count(*) FROM crsql_parked") > 0);
+	plain_sql(&a, "DROP INDEX ux");
+	sql(&b, "UPDATE t SET w = 6 WHERE id = '1'");
+	pull(&a, &b);
+	assert_alike(&a, &b);
+	assert_int_equal(number(&a, "SELECT count(*) FROM crsql_parked"), 0);
+	settle(all, 2);
+	assert_int_equal(incarnations(&a), 2);
+	site_close(&a);
+	site_close(&b);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, scratch_make, \
 	scratch_remove)
 
@@ -724,6 +752,7 @@ main(void)
 		TEST(r12_replaced_with_the_extension),
 		TEST(r12_rebuilt_needs_no_incarnation),
 		TEST(r12_replaced_under_the_same_rowids),
+		TEST(r06_replaced_with_its_key_unknown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,358 @@
+// SPDX-License-Identifier: MPL-2.0
+/* compare.c - see compare.h. */
+#include "crdt/compare.h"
+
+#include "crdt/capture.h"
+#include "crdt/fold_list.h"
+#include "crdt/journal.h"
+#include "crdt/keymap.h"
+#include "crdt/meta.h"
+#include "crdt/val.h"
+
+SQLITE_EXTENSION_INIT3
+
+enum { LEFT = 1, CAME };        /* what happened to a key first */
+
+/* What was noted of rows and is not folded yet. */
+struct compare {
+	struct engine *e;
+	struct keymap first;    /* by table and key */
+	bool any;               /* something is in it */
+	bool tell;              /* what is gone is journalled as deleted */
+	bool clocks_told;       /* ... and rows with a clock row are already */
+	struct buf pk;
+};
+
+/* -- what is noted and not folded ---------------------------------------------- */
+
+static void
+note(struct compare *c, int table, int64_t key, int what)
+{
+	c->any = true;
+	if (keymap_get(&c->first, table, key) < 0)
+		keymap_set(&c->first, table, key, what);
+}
+
+static void
+note_record(struct compare *c, const struct record *r)
+{
+	int64_t k;
+
+	switch (r->op) {
+	case RECORD_RUN:
+		for (k = 0; k < r->n; k++)
+			note(c, r->table, r->key + k, CAME);
+		break;
+	case RECORD_INSERT:
+		note(c, r->table, r->key, CAME);
+		break;
+	case RECORD_DELETE:
+		note(c, r->table, r->key, LEFT);
+		break;
+	case RECORD_REPLACE:
+	case RECORD_MOVE:
+		note(c, r->table, r->n, LEFT);
+		note(c, r->table, r->key, CAME);
+		break;
+	case RECORD_UPDATE:
+		break;
+	}
+}
+
+static int
+count_keys(const struct fold_list *l)
+{
+	int64_t n = 0;
+	int i;
+
+	for (i = l->from; i < l->to; i++)
+		n += l->list->record[i].op == RECORD_RUN ?
+		    l->list->record[i].n : 2;
+	return n < INT32_MAX / 4 ? (int)n : -1;
+}
+
+int
+compare_new(struct engine *e, bool journal, struct compare **out)
+{
+	struct compare *c = sqlite3_malloc64(sizeof *c);
+	struct fold_list list;
+	int i, n, rc;
+
+	*out = c;
+	if (c == NULL)
+		return SQLITE_NOMEM;
+	c->e = e;
+	c->any = c->tell = c->clocks_told = false;
+	c->first.slot = NULL;
+	buf_init(&c->pk, INT32_MAX);
+	rc = fold_list_make(e, journal, &list);
+	n = rc == SQLITE_OK ? count_keys(&list) : 0;
+	if (rc == SQLITE_OK)
+		rc = n < 0 ? SQLITE_NOMEM : keymap_init(&c->first, n);
+	for (i = list.from; i < list.to && rc == SQLITE_OK; i++)
+		note_record(c, &list.list->record[i]);
+	fold_list_clear(&list);
+	return rc;
+}
+
+void
+compare_free(struct compare *c)
+{
+	if (c == NULL)
+		return;
+	keymap_free(&c->first);
+	buf_clear(&c->pk);
+	sqlite3_free(c);
+}
+
+/* -- rows that are gone -------------------------------------------------------- */
+
+/* True if the row of an integer key is known to be deleted. */
+static int
+is_dead(struct compare *c, struct table *t, int64_t key, bool *dead)
+{
+	struct val v = { .type = SQLITE_INTEGER, .i = key };
+	struct dead d;
+	int rc;
+
+	*dead = false;
+	if (!t->integer_key)
+		return SQLITE_OK;
+	c->pk.len = 0;
+	rc = pack_key(&v, 1, &c->pk);
+	return rc != SQLITE_OK ? rc : dead_get(c->e, t, c->pk.data,
+	    (int)c->pk.len, dead, &d);
+}
+
+/* The deletion of a row that is gone is journalled: behind all that was written
+ * to it, or before all if another row came to its key since. */
+static int
+tell(struct compare *c, struct table *t, int64_t key, bool came)
+{
+	int64_t told = 0;
+	int rc = SQLITE_OK;
+
+	if (c->clocks_told)
+		rc = engine_int(c->e, &told, "SELECT 1 FROM "
+		    "main.\"%w__crsql_meta\" WHERE key = %lld", t->noted, key);
+	if (rc != SQLITE_OK || told)
+		return rc;
+	return engine_exec(c->e, "INSERT INTO main.crsql_j(id, w, key) SELECT "
+	    "CASE WHEN %d THEN min(id) - 1 ELSE max(id) + 1 END, %d, %lld FROM "
+	    "main.crsql_j", came, 8 * t->id + JOURNAL_DELETE, key);
+}
+
+/* A key that the log knows, and whether a row is there. */
+static int
+check_key(struct compare *c, struct table *t, int64_t key, bool there,
+    bool *gone)
+{
+	int what = keymap_get(&c->first, t->id, key);
+	bool dead;
+	int rc;
+
+	if (what == LEFT || (there && what < 0))
+		return SQLITE_OK;
+	rc = is_dead(c, t, key, &dead);
+	if (rc != SQLITE_OK || dead)
+		return rc;
+	if (c->tell)
+		return tell(c, t, key, what == CAME);
+	*gone = true;
+	return SQLITE_OK;
+}
+
+/* Every key of one run; rows steps through those that are there. */
+static int
+check_run(struct compare *c, struct table *t, sqlite3_stmt *rows,
+    int64_t from, int64_t to, bool *gone)
+{
+	int64_t key, expected = from;
+	bool more = true, there;
+	int step, rc = SQLITE_OK;
+
+	sqlite3_bind_int64(rows, 1, from);
+	sqlite3_bind_int64(rows, 2, to);
+	while (rc == SQLITE_OK && !*gone && more) {
+		step = sqlite3_step(rows);
+		there = step == SQLITE_ROW;
+		if (!there && step != SQLITE_DONE) {
+			rc = step;
+			break;
+		}
+		key = there ? sqlite3_column_int64(rows, 0) : to;
+		for (; expected < key && rc == SQLITE_OK && !*gone; expected++)
+			rc = check_key(c, t, expected, false, gone);
+		if (rc == SQLITE_OK && !*gone)
+			rc = check_key(c, t, key, there, gone);
+		more = key < to;
+		if (more)
+			expected = key + 1;
+	}
+	sqlite3_reset(rows);
+	return rc;
+}
+
+static int
+check_runs(struct compare *c, struct table *t, bool *gone)
+{
+	sqlite3_stmt *runs, *rows = NULL;
+	int64_t from;
+	int rc = engine_prepare(c->e, &runs, "SELECT key, n FROM crsql_log "
+	    "WHERE tbl = %d AND n > 0 AND mask IS NULL", t->id);
+
+	if (rc == SQLITE_OK)
+		rc = engine_prepare(c->e, &rows, "SELECT %s FROM main.\"%w\" WHERE "
+		    "%s BETWEEN ?1 AND ?2 ORDER BY 1", t->rowid, t->name, t->rowid);
+	while (rc == SQLITE_OK && !*gone && sqlite3_step(runs) == SQLITE_ROW) {
+		from = sqlite3_column_int64(runs, 0);
+		rc = check_run(c, t, rows, from,
+		    from + sqlite3_column_int64(runs, 1) - 1, gone);
+	}
+	rc = engine_finalize(runs, rc);
+	sqlite3_finalize(rows);
+	return rc;
+}
+
+/* Rows with a clock row of their own. */
+static int
+check_clocks(struct compare *c, struct table *t, bool *gone)
+{
+	sqlite3_stmt *stmt;
+	int rc = engine_prepare(c->e, &stmt, "SELECT key, EXISTS(SELECT 1 FROM "
+	    "main.\"%w\" x WHERE x.%s = m.key) AS there FROM "
+	    "main.\"%w__crsql_meta\" m WHERE NOT there OR %d", t->name, t->rowid,
+	    t->noted, c->any);
+
+	while (rc == SQLITE_OK && !*gone && sqlite3_step(stmt) == SQLITE_ROW)
+		rc = check_key(c, t, sqlite3_column_int64(stmt, 0),
+		    sqlite3_column_int(stmt, 1) != 0, gone);
+	rc = engine_finalize(stmt, rc);
+	return rc;
+}
+
+int
+compare_gone(struct compare *c, struct table *t, bool *gone)
+{
+	int rc;
+
+	*gone = false;
+	c->tell = false;
+	rc = check_clocks(c, t, gone);
+	return rc == SQLITE_OK && !*gone ? check_runs(c, t, gone) : rc;
+}
+
+int
+compare_tell_gone(struct compare *c, struct table *t)
+{
+	bool gone = false;
+	int rc;
+
+	c->tell = true;
+	rc = check_clocks(c, t, &gone);
+	c->clocks_told = true;
+	if (rc == SQLITE_OK)
+		rc = check_runs(c, t, &gone);
+	c->clocks_told = false;
+	return rc;
+}
+
+/* -- rows that came ------------------------------------------------------------ */
+
+/* Runs of the log in order of their keys; they do not overlap. */
+struct runs {
+	sqlite3_stmt *stmt;
+	int64_t from, to;       /* the one at hand; from > to: none left */
+};
+
+static void
+next_run(struct runs *r)
+{
+	r->from = INT64_MAX;
+	r->to = INT64_MIN;
+	if (r->stmt != NULL && sqlite3_step(r->stmt) == SQLITE_ROW) {
+		r->from = sqlite3_column_int64(r->stmt, 0);
+		r->to = r->from + sqlite3_column_int64(r->stmt, 1) - 1;
+	}
+}
+
+static bool
+in_run(struct runs *r, int64_t key)
+{
+	while (r->from <= r->to && r->to < key)
+		next_run(r);
+	return r->from <= key && key <= r->to;
+}
+
+static int
+add_row(struct compare *c, const struct table *t, int64_t key)
+{
+	return record_add(&c->e->capture->list, RECORD_INSERT, t->id, key)
+	    ? SQLITE_OK : SQLITE_NOMEM;
+}
+
+static int
+note_new(struct compare *c, struct table *t)
+{
+	struct runs runs = { NULL, 0, 0 };
+	sqlite3_stmt *stmt = NULL;
+	int64_t key;
+	int rc = engine_prepare(c->e, &runs.stmt, "SELECT key, n FROM crsql_log "
+	    "WHERE tbl = %d AND n > 0 AND mask IS NULL ORDER BY key", t->id);
+
+	if (rc == SQLITE_OK)
+		rc = engine_prepare(c->e, &stmt, "SELECT x.%s FROM main.\"%w\" x "
+		    "WHERE NOT EXISTS(SELECT 1 FROM main.\"%w__crsql_meta\" WHERE "
+		    "key = x.%s) ORDER BY 1", t->rowid, t->name, t->noted, t->rowid);
+	next_run(&runs);
+	while (rc == SQLITE_OK && sqlite3_step(stmt) == SQLITE_ROW) {
+		key = sqlite3_column_int64(stmt, 0);
+		if (!in_run(&runs, key) && keymap_get(&c->first, t->id, key) < 0)
+			rc = add_row(c, t, key);
+	}
+	rc = engine_finalize(stmt, rc);
+	return engine_finalize(runs.stmt, rc);
+}
+
+/* True if the log knows the row there: by its clock row or a run. */
+static int
+is_known(struct compare *c, struct table *t, int64_t key, int64_t *known)
+{
+	*known = 0;
+	return engine_int(c->e, known, "SELECT EXISTS(SELECT 1 FROM "
+	    "main.\"%w__crsql_meta\" WHERE key = %lld) OR EXISTS(SELECT 1 FROM "
+	    "crsql_log WHERE tbl = %d AND n > 0 AND mask IS NULL AND key <= %lld "
+	    "AND key + n > %lld)", t->noted, key, t->id, key, key);
+}
+
+/* Rows that were deleted and are there again, at a key that is known. */
+static int
+note_living_dead(struct compare *c, struct table *t)
+{
+	sqlite3_stmt *stmt;
+	int64_t key, known;
+	bool lives;
+	int rc = engine_prepare(c->e, &stmt, "SELECT pk FROM "
+	    "main.\"%w__crsql_dead\"", t->noted);
+
+	while (rc == SQLITE_OK && sqlite3_step(stmt) == SQLITE_ROW) {
+		rc = table_find_key(c->e, t, sqlite3_column_blob(stmt, 0),
+		    sqlite3_column_bytes(stmt, 0), &lives, &key);
+		if (rc != SQLITE_OK || !lives ||
+		    keymap_get(&c->first, t->id, key) >= 0)
+			continue;
+		rc = is_known(c, t, key, &known);
+		if (rc == SQLITE_OK && known)
+			rc = add_row(c, t, key);
+	}
+	rc = engine_finalize(stmt, rc);
+	return rc;
+}
+
+int
+compare_add_new(struct compare *c, struct table *t)
+{
+	int rc = note_new(c, t);
+
+	return rc == SQLITE_OK ? note_living_dead(c, t) : rc;
+}

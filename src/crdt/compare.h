@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: MPL-2.0
+/*
+ * compare.h - the rows of a table against those that its log knows: which are
+ * gone, and which came, with no record of it.  Records that wait for a fold
+ * count as known.
+ */
+#ifndef CRDT_COMPARE_H
+#define CRDT_COMPARE_H
+
+#include "crdt/engine.h"
+
+struct compare;
+
+/* Reads what waits for a fold, the journal too if it is wanted. */
+int compare_new(struct engine *e, bool journal, struct compare **out);
+void compare_free(struct compare *c);
+
+/* *gone if a row of t is gone, or is another one, and no deletion of it is
+ * known.  Where the rowid is not the key, the rowid of a row that was deleted
+ * looks like one that is gone. */
+int compare_gone(struct compare *c, struct table *t, bool *gone);
+
+/* Journals the deletion of each; t has an integer key. */
+int compare_tell_gone(struct compare *c, struct table *t);
+
+/* Notes as new what is not known, and what was deleted and is there again. */
+int compare_add_new(struct compare *c, struct table *t);
+
+#endif

@@ -1,0 +1,260 @@
+// SPDX-License-Identifier: MPL-2.0
+/*
+ * unique.c - see unique.h.  What SQLite tells of an index by pragma is enough
+ * for one of plain columns; expressions and the WHERE of a partial one are
+ * taken out of its CREATE INDEX.
+ */
+#include "crdt/unique.h"
+
+#include <string.h>
+
+SQLITE_EXTENSION_INIT3
+
+enum { EXPRESSION = -2 };       /* pragma_index_xinfo.cid */
+
+/* -- the text of CREATE INDEX ------------------------------------------------------ */
+
+struct text {
+	const char *from, *to;  /* NULL: none */
+};
+
+static bool
+is_word(char c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+	    (c >= '0' && c <= '9') || c == '_' || c == '$' || (c & 0x80) != 0;
+}
+
+/* Behind blanks and comments. */
+static const char *
+skip_blank(const char *p)
+{
+	const char *end;
+
+	for (;;) {
+		while (*p != '\0' && strchr(" \t\n\r\f", *p) != NULL)
+			p++;
+		if (p[0] == '-' && p[1] == '-') {
+			end = strchr(p, '\n');
+		} else if (p[0] == '/' && p[1] == '*') {
+			end = strstr(p + 2, "*/");
+			end = end ? end + 1 : NULL;
+		} else {
+			return p;
+		}
+		p = end ? end + 1 : p + strlen(p);
+	}
+}
+
+/* Behind the word, the quoted name or text, or the character at p. */
+static const char *
+skip_token(const char *p)
+{
+	char close = *p == '[' ? ']' : *p;
+
+	if (is_word(*p)) {
+		while (is_word(*p))
+			p++;
+		return p;
+	}
+	if (*p != '\0' && strchr("'\"`[", *p) != NULL)
+		for (p++; *p != '\0' && *p != close; p++)
+			;       /* a doubled quote is one more token */
+	return *p != '\0' ? p + 1 : p;
+}
+
+static bool
+token_is(const char *from, const char *to, const char *word)
+{
+	return to - from == (ptrdiff_t)strlen(word) &&
+	    sqlite3_strnicmp(from, word, (int)(to - from)) == 0;
+}
+
+/* One column or expression of the list, behind '(' or ','; what ends it is at
+ * the place returned. */
+static const char *
+read_term(const char *p, struct text *term)
+{
+	const char *next;
+	int depth = 0;
+
+	p = skip_blank(p);
+	term->from = term->to = p;
+	while (*p != '\0' && (depth > 0 || (*p != ',' && *p != ')'))) {
+		next = skip_token(p);
+		depth += (*p == '(') - (*p == ')');
+		if (depth > 0 || !(token_is(p, next, "ASC") ||
+		    token_is(p, next, "DESC")))
+			term->to = next;
+		p = skip_blank(next);
+	}
+	return p;
+}
+
+/* Term number n, from 0, of an index, and what is behind its WHERE. */
+static void
+find_texts(const char *sql, int n, struct text *term, struct text *where)
+{
+	struct text t;
+	int i;
+
+	term->from = where->from = NULL;
+	while (*sql != '\0' && *sql != '(')
+		sql = skip_blank(skip_token(sql));
+	for (i = 0; *sql != '\0' && *sql != ')'; i++) {
+		sql = read_term(sql + 1, &t);
+		if (i == n)
+			*term = t;
+	}
+	sql = *sql != '\0' ? skip_blank(sql + 1) : sql;
+	if (token_is(sql, skip_token(sql), "WHERE")) {
+		where->from = skip_token(sql);
+		where->to = sql + strlen(sql);
+	}
+}
+
+/* -- the condition ----------------------------------------------------------------- */
+
+/* (SELECT new."a" AS "a", ...) AS "t": there an expression means the row that
+ * is to be written. */
+static int
+add_new_row(struct engine *e, sqlite3_str *s, const struct table *t)
+{
+	const char *name, *comma = "";
+	sqlite3_stmt *stmt;
+	int rc = engine_prepare(e, &stmt, "SELECT name FROM "
+	    "pragma_table_xinfo(%Q, 'main') WHERE hidden <> 1", t->name);
+
+	sqlite3_str_appendall(s, "(SELECT ");
+	while (rc == SQLITE_OK && sqlite3_step(stmt) == SQLITE_ROW) {
+		name = (const char *)sqlite3_column_text(stmt, 0);
+		sqlite3_str_appendf(s, "%snew.\"%w\" AS \"%w\"", comma, name, name);
+		comma = ", ";
+	}
+	sqlite3_str_appendf(s, ") AS \"%w\"", t->name);
+	return engine_finalize(stmt, rc);
+}
+
+/* A line feed behind a piece ends a comment in it. */
+static int
+add_expression(struct engine *e, sqlite3_str *s, const struct table *t,
+    struct text term, const char *collation)
+{
+	int rc, n = (int)(term.to - term.from);
+
+	sqlite3_str_appendf(s, "(%.*s\n) = (SELECT %.*s\n FROM ", n, term.from, n,
+	    term.from);
+	rc = add_new_row(e, s, t);
+	sqlite3_str_appendf(s, ") COLLATE \"%w\"", collation);
+	return rc;
+}
+
+/* One index: the columns are equal.  Where an expression can't be found in its
+ * text, what is left is true of more rows than need be. */
+static int
+add_index(struct engine *e, sqlite3_str *s, const struct table *t,
+    const char *index, const char *sql)
+{
+	struct text term, where = { NULL, NULL };
+	const char *name, *collation, *and = "";
+	sqlite3_stmt *stmt;
+	int i, rc = engine_prepare(e, &stmt, "SELECT cid, name, coll FROM "
+	    "pragma_index_xinfo(%Q, 'main') WHERE key ORDER BY seqno", index);
+
+	sqlite3_str_appendall(s, "(");
+	for (i = 0; rc == SQLITE_OK && sqlite3_step(stmt) == SQLITE_ROW; i++) {
+		name = (const char *)sqlite3_column_text(stmt, 1);
+		collation = (const char *)sqlite3_column_text(stmt, 2);
+		if (sql != NULL)
+			find_texts(sql, i, &term, &where);
+		if (sqlite3_column_int(stmt, 0) != EXPRESSION) {
+			name = name ? name : t->rowid;
+			sqlite3_str_appendf(s, "%s\"%w\" = new.\"%w\" COLLATE \"%w\"",
+			    and, name, name, collation);
+		} else if (sql != NULL && term.from != NULL) {
+			sqlite3_str_appendall(s, and);
+			rc = add_expression(e, s, t, term, collation);
+		} else {
+			continue;
+		}
+		and = " AND ";
+	}
+	if (where.from != NULL)
+		sqlite3_str_appendf(s, "%s(%.*s\n)", and,
+		    (int)(where.to - where.from), where.from);
+	else if (*and == '\0')
+		sqlite3_str_appendall(s, "1");
+	sqlite3_str_appendall(s, ")");
+	return engine_finalize(stmt, rc);
+}
+
+int
+unique_condition(struct engine *e, const struct table *t, char **out)
+{
+	sqlite3_str *s = sqlite3_str_new(e->db);
+	const char *or = "";
+	sqlite3_stmt *stmt;
+	int rc = engine_prepare(e, &stmt, "SELECT l.name, (SELECT sql FROM "
+	    "main.sqlite_schema WHERE type = 'index' AND name = l.name) FROM "
+	    "pragma_index_list(%Q, 'main') l WHERE l.\"unique\" AND "
+	    "l.origin <> 'pk' ORDER BY l.name", t->name);
+
+	while (rc == SQLITE_OK && sqlite3_step(stmt) == SQLITE_ROW) {
+		sqlite3_str_appendall(s, or);
+		rc = add_index(e, s, t, (const char *)sqlite3_column_text(stmt, 0),
+		    (const char *)sqlite3_column_text(stmt, 1));
+		or = " OR ";
+	}
+	rc = engine_finalize(stmt, rc);
+	if (rc == SQLITE_OK)
+		rc = sqlite3_str_errcode(s);
+	*out = sqlite3_str_finish(s);
+	if (rc == SQLITE_OK && *out == NULL)
+		*out = sqlite3_mprintf("");
+	if (rc != SQLITE_OK) {
+		sqlite3_free(*out);
+		*out = NULL;
+	}
+	return rc == SQLITE_OK && *out == NULL ? SQLITE_NOMEM : rc;
+}
+
+/* -- which were known --------------------------------------------------------------- */
+
+/* What is noted of a table in crsql_master, as `unique.ID`: the text of all,
+ * by which SQLite itself knows them.  Those of a UNIQUE in CREATE TABLE have
+ * none, and can't be added to a table that is there. */
+#define NOW "SELECT t.id AS id, 'unique.' || t.id AS note, " \
+	"group_concat(s.sql, ';') AS list FROM (SELECT tbl_name, sql FROM " \
+	"main.sqlite_schema WHERE type = 'index' AND sql LIKE " \
+	"'CREATE UNIQUE %%' ORDER BY tbl_name, name) s JOIN crsql_tbl t ON " \
+	"t.name = s.tbl_name GROUP BY t.id"
+#define UNKNOWN "FROM (" NOW ") n WHERE NOT EXISTS(SELECT 1 FROM " \
+	"crsql_master WHERE key = n.note AND value = n.list)"
+
+int
+unique_note(struct engine *e)
+{
+	return engine_exec(e, "DELETE FROM crsql_master WHERE key >= 'unique.' AND "
+	    "key < 'unique/' AND NOT EXISTS(SELECT 1 FROM (" NOW ") n WHERE "
+	    "n.note = key AND n.list = value);"
+	    "INSERT OR IGNORE INTO crsql_master SELECT note, list FROM (" NOW ")");
+}
+
+int
+unique_is_fresh(struct engine *e, const struct table *t, bool *fresh)
+{
+	int64_t n = 0;
+	int rc = engine_int(e, &n, "SELECT EXISTS(SELECT 1 " UNKNOWN " AND "
+	    "n.id = %d)", t->id);
+
+	*fresh = n != 0;
+	return rc;
+}
+
+int
+unique_pending(struct engine *e, int64_t *n)
+{
+	*n = 0;
+	return e->has_storage ? engine_int(e, n, "SELECT count(*) " UNKNOWN) :
+	    SQLITE_OK;
+}
