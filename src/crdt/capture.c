@@ -490,6 +490,12 @@ char_function(sqlite3_context *ctx, int argc, sqlite3_value **argv)
 		    "extension: open that database itself", -1);
 		return;
 	}
+	/* no transaction of ours is open, so that its COMMIT would not fail */
+	if (e->capture->rc != SQLITE_OK && !e->tx.open) {
+		engine_result_error(e, ctx, e->capture->rc);
+		e->capture->rc = SQLITE_OK;
+		return;
+	}
 	if (e->merging > 0 || e->sync_bit != 0 || (!e->capture->by_journal &&
 	    !(e->finalized && !e->tx.open))) {
 		sqlite3_result_text(ctx, "x", 1, SQLITE_STATIC);

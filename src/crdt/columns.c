@@ -221,8 +221,7 @@ take_by_triggers(struct engine *e, struct table *t, struct noted_list *l,
 			rc = take(t, i, &l->at[j]);
 		}
 	}
-	sqlite3_finalize(stmt);
-	return rc;
+	return engine_finalize(stmt, rc);
 }
 
 static int
@@ -262,17 +261,19 @@ take_by_place(struct table *t, struct noted_list *l)
 static int
 number_new(struct engine *e, struct table *t, int next)
 {
-	int i, rc = SQLITE_OK;
+	int i, rc;
 
-	for (i = 0; i < t->ncol && rc == SQLITE_OK; i++) {
+	for (i = 0; i < t->ncol; i++) {
 		if (t->col[i].cid >= 0)
 			continue;
 		rc = table_load_hw(e, t);
+		if (rc != SQLITE_OK)
+			return rc;
 		t->col[i].cid = next++;
 		t->col[i].born = t->hw;
 		t->col[i].unsaved = true;
 	}
-	return rc;
+	return SQLITE_OK;
 }
 
 int

@@ -263,11 +263,13 @@ make(struct engine *e, const char *name)
 }
 
 /* Runs f in a savepoint: on failure nothing is left, and the caller's
- * transaction goes on. */
+ * transaction goes on.  Where there is none, the savepoint is one: its release is
+ * a COMMIT, which may fail and leave it open. */
 static int
 in_savepoint(struct engine *e, int (*f)(struct engine *, const char *),
     const char *name)
 {
+	bool alone = sqlite3_get_autocommit(e->db) != 0;
 	char *why;
 	int rc = engine_exec(e, "SAVEPOINT crsql_crr");
 
@@ -275,11 +277,13 @@ in_savepoint(struct engine *e, int (*f)(struct engine *, const char *),
 		return rc;
 	rc = f(e, name);
 	if (rc == SQLITE_OK)
-		return engine_exec(e, "RELEASE crsql_crr");
+		rc = engine_exec(e, "RELEASE crsql_crr");
+	if (rc == SQLITE_OK)
+		return rc;
 	why = sqlite3_mprintf("%s", engine_error(e));
 	e->tables.schema_version = -1;
-	engine_exec(e, "ROLLBACK TO crsql_crr");
-	engine_exec(e, "RELEASE crsql_crr");
+	engine_exec(e, alone ? "ROLLBACK" : "ROLLBACK TO crsql_crr; "
+	    "RELEASE crsql_crr");
 	engine_fail(e, rc, "%s", why ? why : "");
 	sqlite3_free(why);
 	return rc;
@@ -331,28 +335,31 @@ crr_unmake(struct engine *e, const char *name)
 
 /* -- SQL ------------------------------------------------------------------------------------ */
 
-/* The name as the schema has it, sqlite3_malloc'ed; as given if it is not
- * there. */
-static char *
-real_name(struct engine *e, const char *given)
+/* Calls f with the name as the schema has it; as given if it is not there. */
+static int
+with_real_name(struct engine *e, int (*f)(struct engine *, const char *),
+    sqlite3_value *value)
 {
+	const char *given = (const char *)sqlite3_value_text(value);
 	sqlite3_stmt *stmt;
 	char *name = NULL;
+	int rc = engine_prepare(e, &stmt, "SELECT name FROM main.sqlite_schema "
+	    "WHERE type = 'table' AND name = %Q COLLATE NOCASE", given);
 
-	if (engine_prepare(e, &stmt, "SELECT name FROM main.sqlite_schema WHERE "
-	    "type = 'table' AND name = %Q COLLATE NOCASE", given) == SQLITE_OK &&
-	    sqlite3_step(stmt) == SQLITE_ROW)
-		name = sqlite3_mprintf("%s", sqlite3_column_text(stmt, 0));
-	sqlite3_finalize(stmt);
-	return name ? name : sqlite3_mprintf("%s", given);
+	if (rc == SQLITE_OK)
+		name = sqlite3_mprintf("%s", sqlite3_step(stmt) == SQLITE_ROW ?
+		    (const char *)sqlite3_column_text(stmt, 0) : given ? given : "");
+	rc = engine_finalize(stmt, rc);
+	if (rc == SQLITE_OK)
+		rc = name ? f(e, name) : SQLITE_NOMEM;
+	sqlite3_free(name);
+	return rc;
 }
 
 static void
 as_crr(sqlite3_context *ctx, int argc, sqlite3_value **argv)
 {
 	struct engine *e = sqlite3_user_data(ctx);
-	const char *given;
-	char *name;
 	int rc;
 
 	if (argc == 0) {
@@ -361,10 +368,7 @@ as_crr(sqlite3_context *ctx, int argc, sqlite3_value **argv)
 		    "or just the table name.", -1);
 		return;
 	}
-	given = (const char *)sqlite3_value_text(argv[argc == 2 ? 1 : 0]);
-	name = real_name(e, given ? given : "");
-	rc = name ? crr_make(e, name) : SQLITE_NOMEM;
-	sqlite3_free(name);
+	rc = with_real_name(e, crr_make, argv[argc == 2 ? 1 : 0]);
 	if (rc == SQLITE_OK)
 		sqlite3_result_text(ctx, "OK", 2, SQLITE_STATIC);
 	else
@@ -375,12 +379,9 @@ static void
 as_table(sqlite3_context *ctx, int argc, sqlite3_value **argv)
 {
 	struct engine *e = sqlite3_user_data(ctx);
-	const char *given = (const char *)sqlite3_value_text(argv[0]);
-	char *name = real_name(e, given ? given : "");
-	int rc = name ? crr_unmake(e, name) : SQLITE_NOMEM;
+	int rc = with_real_name(e, crr_unmake, argv[0]);
 
 	(void)argc;
-	sqlite3_free(name);
 	if (rc != SQLITE_OK)
 		engine_result_error(e, ctx, rc);
 }

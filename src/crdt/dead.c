@@ -32,7 +32,7 @@ dead_get(struct engine *e, struct table *t, const uint8_t *pk, int npk,
 			rc = engine_fail(e, SQLITE_CORRUPT,
 			    "a tombstone of %s is damaged", t->name);
 	}
-	sqlite3_reset(stmt);
+	rc = engine_reset(stmt, rc);
 	sqlite3_clear_bindings(stmt);
 	return rc;
 }

@@ -130,6 +130,14 @@ engine_finalize(sqlite3_stmt *stmt, int rc)
 }
 
 int
+engine_reset(sqlite3_stmt *stmt, int rc)
+{
+	int last = sqlite3_reset(stmt);
+
+	return rc == SQLITE_OK ? last : rc;
+}
+
+int
 engine_cached(struct engine *e, enum engine_slot slot, const char *sql,
     sqlite3_stmt **out)
 {

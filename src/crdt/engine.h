@@ -128,6 +128,9 @@ int engine_int(struct engine *e, int64_t *out, const char *fmt, ...);
  * SQLITE_OK what the last step failed with. */
 int engine_finalize(sqlite3_stmt *stmt, int rc);
 
+/* The same, and it is kept: reset. */
+int engine_reset(sqlite3_stmt *stmt, int rc);
+
 /* A cached statement of the connection: slot is one of the enum below, sql
  * its constant text.  Reset and without bindings left from before.  *out is
  * NULL on failure. */

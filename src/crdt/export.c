@@ -317,8 +317,7 @@ choose_reader(struct export *x)
 	if (rc == SQLITE_OK && sqlite3_step(stmt) == SQLITE_ROW &&
 	    strcmp((const char *)sqlite3_column_text(stmt, 0), "UTF-8") == 0)
 		x->read = val_of_raw;
-	sqlite3_finalize(stmt);
-	return rc;
+	return engine_finalize(stmt, rc);
 }
 
 static void

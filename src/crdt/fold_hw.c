@@ -117,8 +117,7 @@ highest_unfilled(struct engine *e, const struct table *t,
 		raise_to(top, key);
 		break;
 	}
-	sqlite3_finalize(stmt);
-	return rc;
+	return engine_finalize(stmt, rc);
 }
 
 static int

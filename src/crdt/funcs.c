@@ -273,8 +273,7 @@ newest_own(struct engine *e, int64_t *sver, uint8_t token[TOKEN_LEN])
 		*sver = sqlite3_column_int64(stmt, 0);
 		memcpy(token, sqlite3_column_blob(stmt, 1), TOKEN_LEN);
 	}
-	sqlite3_finalize(stmt);
-	return rc;
+	return engine_finalize(stmt, rc);
 }
 
 static void
@@ -356,8 +355,7 @@ find_token(struct engine *e, sqlite3_value *id, int64_t version, bool *found,
 		memcpy(token, sqlite3_column_blob(stmt, 0), TOKEN_LEN);
 		*found = true;
 	}
-	sqlite3_finalize(stmt);
-	return rc;
+	return engine_finalize(stmt, rc);
 }
 
 static void

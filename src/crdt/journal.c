@@ -438,7 +438,7 @@ journal_read(struct engine *e, int (*f)(void *self,
 		if (rc == SQLITE_OK)
 			rc = f(self, &r);
 	}
-	sqlite3_finalize(stmt);
+	rc = engine_finalize(stmt, rc);
 	buf_clear(&b);
 	return rc;
 }

@@ -61,9 +61,9 @@ lost_again(struct engine *e, int64_t id, const char *name)
 	/* what this transaction has logged so far nobody has seen */
 	return rc != SQLITE_OK ? rc : engine_exec(e, "INSERT OR REPLACE INTO "
 	    "crsql_master SELECT 'again.%lld', %lld FROM crsql_master WHERE "
-	    "key = 'gone.%q';"
-	    "DELETE FROM crsql_master WHERE key = 'gone.%q'", id, head, name,
-	    name);
+	    "key = 'gone.%q' COLLATE NOCASE;"
+	    "DELETE FROM crsql_master WHERE key = 'gone.%q' COLLATE NOCASE", id,
+	    head, name, name);
 }
 
 int

@@ -190,8 +190,7 @@ meta_get(struct engine *e, struct table *t, int64_t key, struct meta *m)
 		if (rc != SQLITE_OK)
 			engine_fail(e, rc, "a clock row of %s is damaged", t->name);
 	}
-	sqlite3_reset(stmt);
-	return rc;
+	return engine_reset(stmt, rc);
 }
 
 int

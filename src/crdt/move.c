@@ -77,8 +77,7 @@ find_run(struct engine *e, const struct table *t, int64_t key, bool *found,
 		}
 		at->seq += (key - sqlite3_column_int64(stmt, 2)) * stride;
 	}
-	sqlite3_finalize(stmt);
-	return rc;
+	return engine_finalize(stmt, rc);
 }
 
 /* A row known by a run gets its clocks written down. */

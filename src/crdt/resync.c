@@ -67,12 +67,15 @@ replace(struct engine *e, struct table *t)
 	if (name == NULL)
 		return SQLITE_NOMEM;
 	fits = crr_check(e, t);
+	if (fits != SQLITE_OK && fits != SQLITE_ERROR) {
+		sqlite3_free(name);
+		return fits;            /* not known */
+	}
 	sqlite3_log(SQLITE_WARNING, fits == SQLITE_OK ? "table %s was dropped and "
 	    "made anew: it is taken for another table, and its rows are new ones"
 	    : "table %s was dropped and made anew, and is not replicated any more: "
 	    "%s", name, engine_error(e));
-	rc = fits == SQLITE_OK || fits == SQLITE_ERROR ?
-	    lost_empty(e, id, t->noted) : fits;
+	rc = lost_empty(e, id, t->noted);
 	e->tables.schema_version = -1;
 	if (rc == SQLITE_OK)
 		rc = fits == SQLITE_OK ? crr_enter(e, name) : table_refresh(e);
@@ -137,11 +140,12 @@ mend_rebuilt(struct engine *e, struct compare *c)
 			rc = replace(e, &e->tables.table[i--]);
 			continue;
 		}
-		sqlite3_log(SQLITE_WARNING, "table %s had lost its triggers: rows "
-		    "are compared by key, changes of values since then are not "
-		    "known", t->name);
 		if (rc == SQLITE_OK)
 			rc = compare_add_new(c, t);
+		if (rc == SQLITE_OK)
+			sqlite3_log(SQLITE_WARNING, "table %s had lost its triggers: "
+			    "rows are compared by key, changes of values since then "
+			    "are not known", t->name);
 	}
 	return rc;
 }

@@ -50,7 +50,8 @@ has_table(struct engine *e, const char *name, bool *has)
 	int rc = engine_int(e, &n, "SELECT count(*) FROM main.sqlite_schema "
 	    "WHERE type = 'table' AND name = %Q", name);
 
-	*has = n > 0;
+	if (rc == SQLITE_OK)
+		*has = n > 0;
 	return rc;
 }
 
@@ -69,8 +70,7 @@ read_blob(struct engine *e, uint8_t *out, int len, bool *found,
 		memcpy(out, sqlite3_column_blob(stmt, 0), (size_t)len);
 		*found = true;
 	}
-	sqlite3_finalize(stmt);
-	return rc;
+	return engine_finalize(stmt, rc);
 }
 
 static int
@@ -147,7 +147,7 @@ fill(struct engine *e)
 int
 storage_read_identity(struct engine *e)
 {
-	bool found;
+	bool found = false;
 	int rc = has_table(e, "crsql_site_id", &found);
 
 	e->me = 0;
@@ -179,7 +179,7 @@ read_settings(struct engine *e)
 int
 storage_load(struct engine *e)
 {
-	bool has;
+	bool has = false;
 	int rc;
 
 	e->readonly = sqlite3_db_readonly(e->db, "main") != 0;

@@ -154,8 +154,7 @@ table_pk_of_key(struct engine *e, struct table *t, int64_t key,
 		}
 		buf_clear(&b);
 	}
-	sqlite3_reset(stmt);
-	return rc;
+	return engine_reset(stmt, rc);
 }
 
 /* -- highest key, flags ------------------------------------------------------------ */
@@ -361,7 +360,7 @@ table_read_shape(struct engine *e, struct table *t)
 		    stmt) : add_column(&t->col, &t->ncol, t->ncol, stored - 1,
 		    stmt);
 	}
-	sqlite3_finalize(stmt);
+	rc = engine_finalize(stmt, rc);
 	t->integer_key = t->npk == 1 && integer;
 	if (t->integer_key)
 		t->nullable_key = false;
@@ -482,7 +481,8 @@ read_all(struct engine *e, const struct table_list *old)
 	int i, rc = engine_int(e, &has, "SELECT count(*) FROM main.sqlite_schema "
 	    "WHERE name = 'crsql_log'");
 
-	e->has_storage = has > 0;
+	if (rc == SQLITE_OK)
+		e->has_storage = has > 0;
 	if (rc == SQLITE_OK && e->has_storage)
 		rc = read_tables(e);
 	if (rc != SQLITE_OK)
@@ -514,7 +514,14 @@ table_refresh(struct engine *e)
 	e->tables.n = 0;
 	engine_drop_statements(e);
 	rc = read_all(e, &old);
-	free_list(&old);
+	/* what was found before in this transaction is not to be found again */
+	if (rc != SQLITE_OK) {
+		free_list(&e->tables);
+		e->tables.table = old.table;
+		e->tables.n = old.n;
+	} else {
+		free_list(&old);
+	}
 	e->tables.schema_version = rc == SQLITE_OK ? version : -1;
 	return rc;
 }

@@ -61,8 +61,8 @@ drop_misnamed(struct engine *e, const struct table *t)
 		    t->name);
 		if (rc == SQLITE_OK && sqlite3_step(stmt) == SQLITE_ROW)
 			name = sqlite3_mprintf("%s", sqlite3_column_text(stmt, 0));
-		sqlite3_finalize(stmt);
-		if (name != NULL)
+		rc = engine_finalize(stmt, rc);
+		if (rc == SQLITE_OK && name != NULL)
 			rc = engine_exec(e, "DROP TRIGGER main.\"%w\"", name);
 		sqlite3_free(name);
 	} while (name != NULL && rc == SQLITE_OK);

@@ -269,10 +269,8 @@ fold_for_reader(struct engine *e)
 		rc = tx_begin_merge(e);
 		if (rc == SQLITE_OK)
 			rc = engine_exec(e, "RELEASE crsql_fold");
-		if (rc != SQLITE_OK) {
-			engine_exec(e, "ROLLBACK TO crsql_fold");
-			engine_exec(e, "RELEASE crsql_fold");
-		}
+		if (rc != SQLITE_OK)
+			engine_exec(e, "ROLLBACK");
 	} else {
 		rc = tx_begin_merge(e);
 	}

@@ -20,6 +20,7 @@
  *   merge.c      pages into the database           inbox.c    pages that wait
  *   fetched.c    what of them may still be merged  inbox_end.c  END as bytes
  *   spool.c      their bytes
+ *   retry.c      parked changes, when the schema changed
  *   watch.c      who committed                     moved.c  is it still there
  *   other.c      tables that only a peer has
  *   heard.c      what peers say they hold of ours
@@ -151,6 +152,8 @@ int fork_look(struct store *s, struct err *err);
 
 /* Writes down in the state directory what a reader of db is going to send. */
 int fork_write_note(struct store *s, sqlite3 *db, struct err *err);
+
+/* -- retry.c ------------------------------------------------------------------- */
 
 /* Tries parked changes again if the schema is another than the last time. */
 int retry_look(struct store *s, struct err *err);

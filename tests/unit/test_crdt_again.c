@@ -269,6 +269,19 @@ r12_replaced_and_said_so(void **state)
 	node_expect(&n[A], "'again.3'|2\n", MARKS);
 }
 
+/* A name in another case is the same name. */
+static void
+r12_made_plain_and_again_in_another_case(void **state)
+{
+	node_exec(&n[A], "CREATE TABLE Q(id TEXT PRIMARY KEY, x); SELECT "
+	    "crsql_as_crr('Q'); INSERT INTO Q VALUES('a', 1); SELECT "
+	    "crsql_as_table('q'); DROP TABLE Q; CREATE TABLE q(id TEXT PRIMARY "
+	    "KEY, x); SELECT crsql_as_crr('q')");
+	node_expect(&n[A], "1\n", "SELECT count(*) FROM (" MARKS ")");
+	node_expect(&n[A], "0\n", "SELECT count(*) FROM crsql_master WHERE key "
+	    "GLOB 'gone.*'");
+}
+
 /* The same keys filled anew in one transaction: no row is missing, but each is
  * another one. */
 static void
@@ -440,6 +453,7 @@ main(void)
 		TEST(r12_replaced_with_another_key),
 		TEST(r12_replaced_by_what_does_not_merge),
 		TEST(r12_replaced_and_said_so),
+		TEST(r12_made_plain_and_again_in_another_case),
 		TEST(r12_replaced_row_for_row),
 		TEST(r12_replaced_with_the_rowids_of_others),
 		TEST(r12_replaced_with_other_values),

@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: MPL-2.0
+/*
+ * test_crdt_interrupt.c - the engine's own statements fail at every place they
+ * can, as by sqlite3_interrupt or for want of memory: what fails has done
+ * nothing, and done again it does all (no failure is taken for an end).
+ */
+#include "crdt_nodes.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+static char base[] = "/tmp/ddcp-stop-XXXXXX";
+static char work[sizeof base + 8];
+static int left;                /* until it is stopped; < 0: not at all */
+
+static int
+make_files(void **state)
+{
+	int fd;
+
+	memcpy(base + sizeof base - 7, "XXXXXX", 6);
+	fd = mkstemp(base);
+	assert_true(fd >= 0);
+	close(fd);
+	snprintf(work, sizeof work, "%s.work", base);
+	return 0;
+}
+
+static int
+remove_files(void **state)
+{
+	unlink(base);
+	unlink(work);
+	return 0;
+}
+
+/* As a program that loads nothing. */
+static void
+plainly(const char *sql)
+{
+	char *message = NULL;
+	sqlite3 *db;
+
+	assert_int_equal(sqlite3_open(base, &db), SQLITE_OK);
+	if (sqlite3_exec(db, sql, NULL, NULL, &message) != SQLITE_OK)
+		fail_msg("%s: %s", sql, message);
+	sqlite3_close(db);
+}
+
+static void
+copy(void)
+{
+	char bytes[65536];
+	size_t n;
+	FILE *from = fopen(base, "rb"), *to = fopen(work, "wb");
+
+	assert_non_null(from);
+	assert_non_null(to);
+	while ((n = fread(bytes, 1, sizeof bytes, from)) > 0)
+		assert_int_equal(fwrite(bytes, 1, n, to), n);
+	fclose(from);
+	assert_int_equal(fclose(to), 0);
+}
+
+static int
+stop(void *unused)
+{
+	return left >= 0 && left-- == 0;
+}
+
+#define LOG "SELECT \"table\", pk, cid, val, col_version, cl, seq FROM " \
+	"crsql_changes ORDER BY db_version, seq"
+
+/* Whether sql ran to its end, stopped at a place. */
+static bool
+run_stopped(const char *sql, int at, char **log)
+{
+	struct node n;
+	bool done;
+
+	copy();
+	node_open(&n, 0, work);
+	left = at;
+	sqlite3_progress_handler(n.db, 1, stop, NULL);
+	done = node_try(&n, "%s", sql) == SQLITE_OK;
+	done &= left >= 0 || at < 0;
+	left = -1;
+	sqlite3_progress_handler(n.db, 0, NULL, NULL);
+	if (!done)
+		node_exec(&n, "%s", sql);
+	*log = node_rows(&n, LOG);
+	node_close(&n);
+	return done;
+}
+
+/* The same comes of sql wherever it is stopped before. */
+static void
+stop_everywhere(const char *sql)
+{
+	char *want, *got;
+	bool done;
+	int at = 0, times = 0;
+
+	assert_true(run_stopped(sql, -1, &want));
+	do {
+		done = run_stopped(sql, at, &got);
+		if (strcmp(got, want) != 0)
+			fail_msg("stopped at %d:\n%s\ninstead of\n%s", at, got, want);
+		sqlite3_free(got);
+		at += 1 + at / 40;
+		times++;
+	} while (!done);
+	sqlite3_free(want);
+	print_message("stopped %d times\n", times);
+	assert_true(times > 100);
+}
+
+static void
+r07_a_fold_that_is_stopped(void **state)
+{
+	struct node n;
+
+	node_open(&n, 0, base);
+	node_exec(&n, "CREATE TABLE t(id TEXT PRIMARY KEY, x, y); CREATE TABLE "
+	    "i(id INTEGER PRIMARY KEY, x, y); SELECT crsql_as_crr('t'), "
+	    "crsql_as_crr('i'); INSERT INTO t VALUES('a', 1, 1), ('b', 2, 2), "
+	    "('c', 3, 3); INSERT INTO i SELECT * FROM (VALUES(1, 1, 1), "
+	    "(2, 2, 2), (5, 5, 5)); DELETE FROM t WHERE id = 'b'");
+	node_close(&n);
+	plainly("INSERT INTO t VALUES('b', 4, 4), ('d', 5, 5); UPDATE t SET x = 9; "
+	    "REPLACE INTO t VALUES('a', 7, 7); DELETE FROM t WHERE id = 'c'; "
+	    "INSERT INTO i VALUES(9, 1, 1), (10, 1, 1); UPDATE i SET y = 8; "
+	    "UPDATE i SET id = 3 WHERE id = 2; INSERT INTO t VALUES('e', 1, 1)");
+	stop_everywhere("SELECT crsql_fold()");
+}
+
+static void
+r07_following_a_schema_is_stopped(void **state)
+{
+	struct node n;
+
+	node_open(&n, 0, base);
+	node_exec(&n, "CREATE TABLE t(id TEXT PRIMARY KEY, x, y); CREATE TABLE "
+	    "i(id INTEGER PRIMARY KEY, x, y); SELECT crsql_as_crr('t'), "
+	    "crsql_as_crr('i'); INSERT INTO t VALUES('a', 1, 1), ('b', 2, 2); "
+	    "INSERT INTO i VALUES(1, 1, 1), (2, 2, 2), (3, 3, 3); "
+	    "UPDATE i SET x = 5 WHERE id = 2");
+	node_close(&n);
+	plainly("ALTER TABLE t ADD COLUMN z DEFAULT 3; ALTER TABLE t RENAME COLUMN "
+	    "y TO w; UPDATE t SET w = 4 WHERE id = 'a'; CREATE UNIQUE INDEX u ON "
+	    "i(y); REPLACE INTO i VALUES(4, 4, 2), (5, 5, 3)");
+	stop_everywhere("SELECT crsql_fold()");
+}
+
+static void
+r07_writes_that_are_stopped(void **state)
+{
+	struct node n;
+
+	node_open(&n, 0, base);
+	node_exec(&n, "CREATE TABLE t(id TEXT PRIMARY KEY, x, y); SELECT "
+	    "crsql_as_crr('t'); INSERT INTO t VALUES('a', 1, 1), ('b', 2, 2)");
+	node_close(&n);
+	plainly("INSERT INTO t VALUES('c', 3, 3); ALTER TABLE t ADD COLUMN z "
+	    "DEFAULT 3; UPDATE t SET y = 6 WHERE id = 'b'");
+	stop_everywhere("UPDATE t SET x = 8 WHERE id <> 'c'");
+}
+
+/* -- a COMMIT that a reader hinders ------------------------------------------------ */
+
+/* Nothing of ours is open: a plain program writes as soon as the reader ends. */
+static void
+nothing_is_open(struct node *n, sqlite3 *reader)
+{
+	assert_true(sqlite3_get_autocommit(n->db));
+	assert_int_equal(sqlite3_txn_state(n->db, NULL), SQLITE_TXN_NONE);
+	assert_int_equal(sqlite3_exec(reader, "COMMIT", NULL, NULL, NULL),
+	    SQLITE_OK);
+	plainly("INSERT INTO o VALUES(1)");
+	assert_int_equal(sqlite3_exec(reader, "BEGIN; SELECT * FROM o", NULL, NULL,
+	    NULL), SQLITE_OK);
+}
+
+static void
+r08_a_reader_hinders_the_commit(void **state)
+{
+	sqlite3 *reader;
+	struct node n;
+
+	plainly("CREATE TABLE t(id TEXT PRIMARY KEY, x); CREATE TABLE o(a)");
+	node_open(&n, 0, base);
+	assert_int_equal(sqlite3_open(base, &reader), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(reader, "BEGIN; SELECT * FROM o", NULL, NULL,
+	    NULL), SQLITE_OK);
+	assert_int_equal(node_try(&n, "SELECT crsql_as_crr('t')"), SQLITE_BUSY);
+	nothing_is_open(&n, reader);
+	node_expect(&n, "0\n", "SELECT count(*) FROM sqlite_schema WHERE name "
+	    "LIKE 't\\_\\_crsql%%' ESCAPE '\\'");
+	sqlite3_exec(reader, "COMMIT", NULL, NULL, NULL);
+	node_exec(&n, "SELECT crsql_as_crr('t')");
+	plainly("INSERT INTO t VALUES('a', 1)");
+	sqlite3_exec(reader, "BEGIN; SELECT * FROM o", NULL, NULL, NULL);
+	node_expect(&n, "0\n", "SELECT count(*) FROM crsql_changes");
+	nothing_is_open(&n, reader);
+	sqlite3_close(reader);
+	node_expect(&n, "1\n", "SELECT count(*) FROM crsql_changes");
+	node_close(&n);
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, make_files, remove_files)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(r07_a_fold_that_is_stopped),
+		TEST(r07_following_a_schema_is_stopped),
+		TEST(r07_writes_that_are_stopped),
+		TEST(r08_a_reader_hinders_the_commit),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
