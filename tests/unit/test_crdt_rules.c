@@ -201,6 +201,25 @@ r05_one_row_has_one_key(void **state)
 	node_expect(&n[A], "0\n", "SELECT count(*) FROM k");
 }
 
+/* One row in both, though each shows its key as it was written there. */
+static void
+r05_an_untyped_key_is_shown_as_written(void **state)
+{
+	int i;
+
+	for (i = A; i <= B; i++)
+		node_exec(&n[i], "CREATE TABLE k(k PRIMARY KEY NOT NULL, v); "
+		    "SELECT crsql_as_crr('k')");
+	node_exec(&n[A], "INSERT INTO k VALUES(5.0, 'a'), (6.0, 'a')");
+	node_exec(&n[B], "INSERT INTO k VALUES(5, 'b')");
+	pull(B, A);
+	pull(A, B);
+	node_exec(&n[A], "UPDATE k SET v = 'c' WHERE k = 5");
+	pull(B, A);
+	node_expect(&n[A], "5.0|'c'\n6.0|'a'\n", "SELECT * FROM k ORDER BY 1");
+	node_expect(&n[B], "5|'c'\n6|'a'\n", "SELECT * FROM k ORDER BY 1");
+}
+
 /* -- local writes that are not folded yet ------------------------------------------- */
 
 /* An own write of the same transaction is compared, not overwritten. */
@@ -778,6 +797,7 @@ main(void)
 		T(r02_cursors_inside_a_run_go_by_key),
 		T(r12_each_group_has_its_own_cursor),
 		T(r05_one_row_has_one_key),
+		T(r05_an_untyped_key_is_shown_as_written),
 		T(r06_replace_is_the_same_by_hook_and_by_journal),
 		T(r07_a_merge_sees_local_writes_first),
 		T(r07_writes_after_finalize_go_through_the_journal),
