@@ -6,6 +6,7 @@
 
 #include "crdt/engine.h"
 #include "crdt/journal.h"
+#include "crdt/log.h"
 
 SQLITE_EXTENSION_INIT3
 
@@ -128,12 +129,24 @@ columns_is_old(const struct table *t, int i)
 	    table_column_by_cid(t, o->cid) >= 0;
 }
 
+bool
+columns_have_old(const struct table *t)
+{
+	int i;
+
+	for (i = 0; i < t->nold; i++)
+		if (columns_is_old(t, i))
+			return true;
+	return false;
+}
+
 int
 columns_add_name(struct engine *e, struct table *t, const char *name, int len,
     int col)
 {
 	int cid = t->col[col].cid, rc = add_name(t, name, len, cid);
 
+	e->tables.names_changed = true;
 	return rc != SQLITE_OK ? rc : engine_exec(e, "INSERT OR REPLACE INTO "
 	    "crsql_was VALUES(%d, '%.*q', %d)", t->id, len, name, cid);
 }
@@ -329,6 +342,7 @@ save_column(struct engine *e, const struct table *t, struct column *c)
 		    "name, cid FROM crsql_col WHERE tbl = %d AND cid = %d; "
 		    "UPDATE crsql_col SET name = %Q WHERE tbl = %d AND cid = %d",
 		    t->id, c->cid, c->name, t->id, c->cid);
+	e->tables.names_changed = e->tables.names_changed || c->renamed;
 	c->unsaved = c->renamed = false;
 	return rc;
 }
@@ -366,4 +380,30 @@ columns_save(struct engine *e, struct table *t)
 	    "tbl = %d AND (name IN (SELECT name FROM crsql_col WHERE tbl = %d) OR "
 	    "cid IN (SELECT cid FROM crsql_col WHERE tbl = %d AND name = ''))",
 	    t->id, t->id, t->id);
+}
+
+int
+columns_pending(const struct engine *e)
+{
+	const struct table *t = e->tables.table;
+	int i, k, n = 0;
+
+	for (i = 0; i < e->tables.n; i++)
+		for (k = 0; k < t[i].ncol; k++)
+			n += t[i].col[k].renamed;
+	return n;
+}
+
+int
+columns_tell(struct engine *e)
+{
+	struct log_row row = { .n = LOG_HEADER, .own = true };
+	int rc;
+
+	if (!e->tables.names_changed)
+		return SQLITE_OK;
+	e->tables.names_changed = false;
+	rc = tx_own_dbv(e, &row.dbv);
+	/* one that holds something is enough */
+	return rc == SQLITE_OK && e->tx.next_pos == 0 ? log_append(e, &row) : rc;
 }

@@ -7,6 +7,10 @@
  * a renaming, or ahead, sends it by another name.  A renaming is known by
  * the journal's triggers, whose text SQLite changes with it; without them by
  * the place of the column, where all others stayed at theirs.
+ *
+ * A name travels without any row: who renames a column, or learns a name, gives
+ * a db_version to it that holds nothing, and the last page for a reader who is
+ * behind that has the names of all tables it asked for.
  */
 #ifndef CRDT_COLUMNS_H
 #define CRDT_COLUMNS_H
@@ -25,6 +29,12 @@ int columns_read(struct engine *e, struct table *t);
 /* Writes down what columns_read found to be new, renamed or gone. */
 int columns_save(struct engine *e, struct table *t);
 
+/* How many columns have another name than is written down. */
+int columns_pending(const struct engine *e);
+
+/* Before a commit, all being folded: a db_version for names that changed. */
+int columns_tell(struct engine *e);
+
 /* Columns that old knew already, though not written down, keep the birthday
  * they had there. */
 void columns_keep_births(struct table *t, const struct table *old);
@@ -32,6 +42,9 @@ void columns_keep_births(struct table *t, const struct table *old);
 /* True if that is the name of a column of ours, as SQLite compares names: ASCII
  * letters in either case. */
 bool columns_same(const char *ours, const char *name, int len);
+
+/* True if t has names of columns to send. */
+bool columns_have_old(const struct table *t);
 
 /* The index of a column by its name, else by a name it had; -1. */
 int columns_find(const struct table *t, const char *name, int len);

@@ -6,6 +6,7 @@
  * to versions is tx.c's.
  */
 #include "crdt/capture.h"
+#include "crdt/columns.h"
 #include "crdt/merge.h"
 #include "crdt/vtab.h"
 
@@ -110,6 +111,8 @@ enlist_sync(sqlite3_vtab *v)
 
 	if (rc == SQLITE_OK)
 		rc = tx_fold(e);
+	if (rc == SQLITE_OK)
+		rc = columns_tell(e);
 	return rc == SQLITE_OK ? SQLITE_OK : fail(v, rc);
 }
 

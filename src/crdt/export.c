@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "crdt/columns.h"
 #include "crdt/log.h"
 #include "crdt/page.h"
 #include "crdt/plan.h"
@@ -277,6 +278,20 @@ find_start(struct export *x, sqlite3_value *position)
 	return SQLITE_OK;
 }
 
+/* Names that columns had are news even where no row is (columns.h). */
+static void
+put_names(struct export *x)
+{
+	struct cursor start = plan_start(&x->plan);
+	const struct table *t = x->e->tables.table;
+	int i;
+
+	for (i = 0; i < x->e->tables.n && start.dbv < x->last.dbv; i++)
+		if (t[i].id <= x->plan.max_table &&
+		    x->plan.group_of[t[i].id] >= 0 && columns_have_old(&t[i]))
+			page_put_table(&x->out, &t[i]);
+}
+
 static int
 export_page(struct export *x, uint8_t **out, size_t *len)
 {
@@ -301,6 +316,8 @@ export_page(struct export *x, uint8_t **out, size_t *len)
 		rc = cursor_head(x->e, &x->last);
 	else if (rc == SQLITE_OK)
 		rc = cursor_sign(x->e, &x->last);
+	if (rc == SQLITE_OK && (x->flags & PAGE_DONE))
+		put_names(x);
 	if (rc == SQLITE_OK)
 		rc = page_finish(&x->out, x->flags, &x->last, out, len);
 	return rc;

@@ -2,6 +2,8 @@
 /* lost.c - see lost.h. */
 #include "crdt/lost.h"
 
+#include "crdt/columns.h"
+
 #include "crdt/unique.h"
 
 SQLITE_EXTENSION_INIT3
@@ -80,14 +82,17 @@ int
 lost_pending(struct engine *e, int64_t *n)
 {
 	int64_t lost = 0;
-	int rc = unique_pending(e, n);
+	int rc = table_refresh(e);
 
+	*n = 0;
+	if (rc == SQLITE_OK)
+		rc = unique_pending(e, n);
 	if (rc == SQLITE_OK && e->has_storage)
 		rc = engine_int(e, &lost, "SELECT count(*) FROM crsql_tbl "
 		    "WHERE name NOT IN (SELECT tbl_name FROM main.sqlite_schema "
 		    "WHERE type = 'trigger' AND name = tbl_name || "
 		    "'__crsql_itrig')");
-	*n += lost;
+	*n += lost + columns_pending(e);
 	return rc;
 }
 

@@ -11,7 +11,8 @@
  *            ntables table*  nsites site*  length transaction*
  *            length: the bytes of all transactions, to the end of the page
  *   table  = text npk ncols text* nold (column text)*
- *            its replicated columns by name; names they had: column is an index
+ *            its replicated columns by name; names they had: column is an index;
+ *            there may be tables of which no row follows
  *   site   = site_id[16] known[1] (key[32] incarnation[8])?    if known = 1
  *   transaction = site sver flags[1] header[14] nsteps step*
  *                 nrows:u32 length:u32 row*              length bytes of rows
@@ -206,6 +207,10 @@ void page_writer_clear(struct page_writer *w);
 
 /* Bytes the page would have now. */
 size_t page_size(const struct page_writer *w);
+
+/* The index of a table in this page, put into its list with the names of its
+ * columns if it is new. */
+int page_put_table(struct page_writer *w, const struct table *t);
 
 /* The index of a site in this page, put into its list if it is new. */
 int page_put_site(struct engine *e, struct page_writer *w, int64_t ordinal,

@@ -110,8 +110,8 @@ put_old_names(struct page_writer *w, const struct table *t)
 	}
 }
 
-static int
-table_index(struct page_writer *w, const struct table *t)
+int
+page_put_table(struct page_writer *w, const struct table *t)
 {
 	void *array = w->table_id;
 	int i;
@@ -195,7 +195,7 @@ static void
 begin_row(struct page_writer *w, const struct table *t, enum page_kind kind)
 {
 	if (w->tx_table < 0 || w->table_id[w->tx_table] != t->id) {
-		w->tx_table = table_index(w, t);
+		w->tx_table = page_put_table(w, t);
 		buf_add_u8(&w->body, PAGE_TABLE);
 		buf_add_varint(&w->body, (uint64_t)w->tx_table);
 	}

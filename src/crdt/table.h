@@ -81,6 +81,7 @@ struct table_list {
 	int n;
 	int64_t schema_version; /* PRAGMA schema_version it was read at; -1 */
 	int64_t mended;         /* ... and the one table_mend has seen */
+	bool names_changed;     /* columns.h: to be told at the commit */
 	uint32_t generation;    /* raised when the list is forgotten: pointers
 	                           to its tables end */
 };

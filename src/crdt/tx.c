@@ -324,4 +324,5 @@ tx_rolled_back(struct engine *e)
 	table_forget_births(e);
 	e->tables.mended = e->tx.mended;
 	e->tables.schema_version = -1;
+	e->tables.names_changed = false;
 }

@@ -225,6 +225,37 @@ r11_what_is_parked_is_taken_when_its_name_is_learned(void **state)
 	agree(A, B);
 }
 
+/* A renaming is news though no row changed, and is handed on: C waits for the
+ * name, hears of it from B, and B from A. */
+static void
+r11_a_name_travels_without_rows(void **state)
+{
+	begin_equal();
+	pull(C, B);
+	drop_column(C, "r", "x");
+	node_exec(&n[C], "ALTER TABLE r ADD COLUMN w");
+	node_exec(&n[B], "UPDATE r SET x = 'of b' WHERE id = 'a'");
+	pull(A, B);
+	pull(C, B);
+	node_expect(&n[C], "1\n", PARKED);
+	rename_column(A, "x", "w");
+	node_expect(&n[A], "1\n", "SELECT crsql_schema_pending()");
+	node_exec(&n[A], "SELECT crsql_fold()");
+	node_expect(&n[A], "0\n", "SELECT crsql_schema_pending()");
+	pull(B, A);
+	pull(C, B);
+	node_expect(&n[C], "0\n", PARKED);
+	node_expect(&n[C], "'of b'\n", "SELECT w FROM r WHERE id = 'a'");
+	/* then there is nothing to tell any more */
+	node_exec(&n[C], "CREATE TEMP TABLE then_ AS SELECT crsql_db_version() "
+	    "AS v");
+	pull(A, C);
+	pull(B, A);
+	pull(C, B);
+	pull(C, A);
+	node_expect(&n[C], "1\n", "SELECT v = crsql_db_version() FROM then_");
+}
+
 static void
 r11_a_change_parked_under_an_old_name_is_taken(void **state)
 {
@@ -629,6 +660,7 @@ main(void)
 		T(r11_keys_that_would_become_one_are_parked),
 		T(r12_a_table_not_replicated_here_is_passed_over),
 		T(r11_a_renamed_column_is_known_by_the_names_it_had),
+		T(r11_a_name_travels_without_rows),
 		T(r11_a_column_gets_its_name_back),
 		T(r11_what_is_parked_is_taken_when_its_name_is_learned),
 		T(r11_a_change_parked_under_an_old_name_is_taken),
