@@ -243,7 +243,10 @@ enum ddcp_event_kind {
 	DDCP_EVENT_SENT,          /* remote: rows sent to it */
 	DDCP_EVENT_KNOCK,         /* address, place */
 	DDCP_EVENT_TABLES,        /* text: a table is replicated now, or no more */
-	DDCP_EVENT_TROUBLE        /* remote or "", text, hint */
+	DDCP_EVENT_TROUBLE,       /* remote or "", text, hint */
+	DDCP_EVENT_LOCKED,        /* another program holds the lock of the
+	                             database: pulls wait for it */
+	DDCP_EVENT_UNLOCKED       /* no more; elapsed_ms */
 };
 
 typedef struct ddcp_event {
@@ -360,7 +363,8 @@ typedef struct ddcp_cleaned {
 DDCP_API int ddcp_cleanup(ddcp *d, ddcp_cleaned *out, ddcp_error *error);
 
 /* The library's own SQLite handle on the database, with the extension on it.
- * It belongs to the library; use it in the same thread. */
+ * It belongs to the library; use it in the same thread.  In callbacks of an
+ * exchange or a server it does not wait long for locks. */
 struct sqlite3;
 DDCP_API struct sqlite3 *ddcp_sqlite(ddcp *d);
 

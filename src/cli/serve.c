@@ -47,6 +47,8 @@ static const char *const event_names[] = {
 	[DDCP_EVENT_KNOCK] = "knock",
 	[DDCP_EVENT_TABLES] = "tables",
 	[DDCP_EVENT_TROUBLE] = "trouble",
+	[DDCP_EVENT_LOCKED] = "locked",
+	[DDCP_EVENT_UNLOCKED] = "unlocked",
 };
 
 static void
@@ -104,6 +106,13 @@ log_text(struct log *log, const ddcp_event *e)
 		cli_note(cli, "%s%s%s", e->remote, e->remote[0] ? ": " : "", text);
 		if (hint[0] != '\0')
 			cli_note(cli, "hint: %s", hint);
+		break;
+	case DDCP_EVENT_LOCKED:
+		cli_note(cli, "locked by another program, trying again");
+		break;
+	case DDCP_EVENT_UNLOCKED:
+		cli_note(cli, "no longer locked, after %.3g s",
+		    (double)e->elapsed_ms / 1000);
 		break;
 	}
 	free(text);

@@ -15,7 +15,9 @@ _Static_assert((int)DDCP_EVENT_LISTENING == (int)NODE_LISTENING
     && (int)DDCP_EVENT_SENT == (int)NODE_SENT
     && (int)DDCP_EVENT_KNOCK == (int)NODE_KNOCK
     && (int)DDCP_EVENT_TABLES == (int)NODE_TABLES
-    && (int)DDCP_EVENT_TROUBLE == (int)NODE_TROUBLE, "one list of events");
+    && (int)DDCP_EVENT_TROUBLE == (int)NODE_TROUBLE
+    && (int)DDCP_EVENT_LOCKED == (int)NODE_LOCKED
+    && (int)DDCP_EVENT_UNLOCKED == (int)NODE_UNLOCKED, "one list of events");
 
 struct ddcp_server {
 	struct serve *serve;

@@ -20,7 +20,9 @@ enum node_event_kind {
 	NODE_SENT,          /* remote: rows sent to it */
 	NODE_KNOCK,         /* address, place */
 	NODE_TABLES,        /* text: a table is replicated now, or no more */
-	NODE_TROUBLE        /* remote or "", text, hint */
+	NODE_TROUBLE,       /* remote or "", text, hint */
+	NODE_LOCKED,        /* another program holds the database's lock */
+	NODE_UNLOCKED       /* no more; elapsed_ms */
 };
 
 struct node_event {

@@ -138,7 +138,12 @@ give_turns(struct hub *h)
 {
 	struct session *s;
 
-	while (h->turn == NULL && (s = next_turn(h)) != NULL) {
+	while (h->turn == NULL && hub_lock_allows(h)) {
+		s = next_turn(h);
+		if (s == NULL) {
+			hub_lock_over(h);
+			break;
+		}
 		h->turn = s;
 		s->turn = ++h->last_turn;
 		session_take_turn(s);
@@ -192,7 +197,9 @@ hub_tick(struct hub *h)
 			due = s->timer_ms;
 	if (h->look && !again)
 		due = now;
-	if (h->turn == NULL && next_turn(h) != NULL)
+	if (h->turn == NULL && h->lock.on)
+		due = h->lock.look_ms < due ? h->lock.look_ms : due;
+	else if (h->turn == NULL && next_turn(h) != NULL)
 		due = now;
 	h->wake_ms = due;
 	h->env.wake(h->env.self, due);

@@ -78,6 +78,10 @@ struct store *hub_store(struct hub *h);
 /* The sessions that are open, one after the other; NULL begins, and ends. */
 struct session *hub_next(struct hub *h, const struct session *after);
 
+/* Why nobody can write now: another program holds the database's lock, since
+ * *since_ms of now_ms().  NULL: it is not so. */
+const struct err *hub_locked(const struct hub *h, uint64_t *since_ms);
+
 /* The open session with that key, or NULL. */
 struct session *hub_find(struct hub *h, const uint8_t *key);
 

@@ -8,6 +8,10 @@
 #include "node/stop.h"
 #include "store/store.h"
 
+enum {
+	PATIENCE_MS = 200       /* in the loop, for locks of the database */
+};
+
 /* How things were before SIGPIPE was kept off. */
 struct quiet {
 	sigset_t pipe, before, pending;
@@ -39,12 +43,13 @@ quiet_end(const struct quiet *q)
 int
 node_turn(struct node *n, uv_run_mode mode)
 {
+	int rc, patience = store_patience(n->store, PATIENCE_MS);
 	struct quiet q;
-	int rc;
 
 	quiet_begin(&q);
 	rc = uv_run(&n->loop, mode);
 	quiet_end(&q);
+	store_patience(n->store, patience);
 	return rc;
 }
 
@@ -128,6 +133,7 @@ node_open(struct node *n, struct store *store,
 void
 node_close(struct node *n)
 {
+	int patience = store_patience(n->store, PATIENCE_MS);
 	struct quiet q;
 
 	quiet_begin(&q);
@@ -146,6 +152,7 @@ node_close(struct node *n)
 	}
 	n->loop_open = false;
 	quiet_end(&q);
+	store_patience(n->store, patience);
 }
 
 bool

@@ -47,7 +47,7 @@ bool node_still_there(struct node *n);
 
 /* uv_run(), while writing to a stream whose other end is gone raises no
  * SIGPIPE: libuv leaves that to its program, and a library must not decide it
- * for its own. */
+ * for its own.  Locks of the database are not waited for for long meanwhile. */
 int node_turn(struct node *n, uv_run_mode mode);
 
 /* Runs the loop until *done, whose setter must call uv_stop() (a timer may set

@@ -10,10 +10,11 @@
 enum {
 	SLACK_MS = 500,         /* who reaches has the better reason to give */
 	PROGRESS_MS = 100,      /* shown at most so often */
+	LOCKED_AGAIN_MS = 100,  /* after the database was found locked */
 	TRIES_MAX = 4           /* connections that are lost */
 };
 
-enum target_state { FRESH, REACHING, ASKED, OVER };
+enum target_state { FRESH, LATER, REACHING, ASKED, OVER };
 
 struct target {
 	struct job job;
@@ -21,6 +22,9 @@ struct target {
 	struct store_remote remote;
 	enum target_state state;
 	uint64_t seen_ms;       /* of the last progress */
+	uint64_t later_ms;
+	uint64_t bytes;         /* most that one try has brought */
+	struct store_result merged;     /* by earlier tries */
 	unsigned tries;
 };
 
@@ -110,19 +114,41 @@ fail(struct target *t, const struct err *why)
 	finish(t, &result);
 }
 
+static void arm(struct run *r);
+
+/* The database was found locked.  False if there is no time for another try. */
+static bool
+try_later(struct target *t, const struct err *why)
+{
+	struct run *r = t->run;
+
+	if (!why->locked
+	    || now(r) + LOCKED_AGAIN_MS >= t->seen_ms + r->timeout_ms)
+		return false;
+	t->state = LATER;
+	t->later_ms = now(r) + LOCKED_AGAIN_MS;
+	arm(r);
+	return true;
+}
+
 static void
 on_job_progress(struct job *job, const struct exchange_progress *p)
 {
 	struct target *t = job->owner;
 	struct run *r = t->run;
 	struct exchange_progress shown = *p;
+	uint64_t since;
 	int rc;
 
-	t->seen_ms = now(r);
-	if (r->events->progress == NULL || t->seen_ms - r->shown_ms < PROGRESS_MS)
+	/* What comes again, because it could not be merged, is none. */
+	if (p->bytes > t->bytes || hub_locked(r->node->hub, &since) == NULL)
+		t->seen_ms = now(r);
+	if (p->bytes > t->bytes)
+		t->bytes = p->bytes;
+	if (r->events->progress == NULL || now(r) - r->shown_ms < PROGRESS_MS)
 		return;
-	r->shown_ms = t->seen_ms;
-	shown.elapsed_ms = (int64_t)(t->seen_ms - r->started_ms);
+	r->shown_ms = now(r);
+	shown.elapsed_ms = (int64_t)(now(r) - r->started_ms);
 	rc = r->events->progress(r->owner, &shown);
 	if (rc != 0)
 		end(r, rc, NULL);
@@ -148,6 +174,7 @@ ask(struct target *t, struct session *s)
 {
 	t->state = ASKED;
 	t->seen_ms = now(t->run);
+	t->bytes = 0;
 	t->job = (struct job){ .verb = t->run->verb,
 		.progress = on_job_progress, .done = on_job_done, .owner = t };
 	session_do(s, &t->job);
@@ -172,7 +199,8 @@ run_failed(struct run *r, int64_t remote, const struct err *why)
 	for (i = 0; i < r->n && !r->ended; i++)
 		if (r->target[i].state == REACHING
 		    && r->target[i].remote.id == remote) {
-			fail(&r->target[i], why);
+			if (!try_later(&r->target[i], why))
+				fail(&r->target[i], why);
 			return;
 		}
 }
@@ -188,6 +216,14 @@ merge(struct target *t)
 
 	result.code = store_merge_inbox(t->run->node->store, t->remote.id, &got,
 	    &err);
+	if (got.rows > 0)
+		t->seen_ms = now(t->run);
+	got.transactions += t->merged.transactions;
+	got.rows += t->merged.rows;
+	got.bytes += t->merged.bytes;
+	t->merged = got;
+	if (try_later(t, &err))
+		return;
 	if (result.code != 0) {
 		result.error = err.text;
 		result.hint = err.hint;
@@ -206,7 +242,8 @@ merge(struct target *t)
 static void
 start_target(struct target *t)
 {
-	t->seen_ms = now(t->run);
+	if (t->state == FRESH)
+		t->seen_ms = now(t->run);
 	if (t->run->verb == EXCHANGE_MERGE)
 		merge(t);
 	else
@@ -227,23 +264,42 @@ reach(struct target *t)
 		r->events->reach(r->owner, &t->remote);
 }
 
-/* When the one that has been silent for longest has been so for too long. */
-static uint64_t
-next_due(const struct run *r)
+/* What comes here waits for a lock of this database; a push does not. */
+static const struct err *
+why_locked(const struct run *r, uint64_t *since_ms)
 {
-	uint64_t due = UINT64_MAX, at;
-	const struct target *t;
+	const struct err *why = hub_locked(r->node->hub, since_ms);
 
-	for (t = r->target; t < r->target + r->n; t++) {
-		if (t->state == OVER)
-			continue;
-		/* Who waits for his turn is not slow. */
-		at = t->state == ASKED && !t->job.running ? now(r) : t->seen_ms;
-		at += r->timeout_ms + (t->state == REACHING ? SLACK_MS : 0);
-		if (at < due)
-			due = at;
+	return r->verb != EXCHANGE_PUSH ? why : NULL;
+}
+
+/* When it is to be tried, or given up. */
+static uint64_t
+due_of(const struct target *t)
+{
+	const struct run *r = t->run;
+	uint64_t since, seen = t->seen_ms;
+	bool locked = why_locked(r, &since) != NULL;
+
+	switch (t->state) {
+	case FRESH:
+		return now(r);
+	case LATER:
+		return t->later_ms;
+	case REACHING:
+		return seen + r->timeout_ms + SLACK_MS;
+	case ASKED:
+		/* Who waits for his turn is not slow; but for a lock everybody
+		 * waits as long as he said. */
+		if (locked)
+			seen = since > seen ? since : seen;
+		else if (!t->job.running)
+			seen = now(r);
+		return seen + r->timeout_ms;
+	case OVER:
+		break;
 	}
-	return due;
+	return UINT64_MAX;
 }
 
 static void
@@ -251,27 +307,36 @@ give_up(struct target *t)
 {
 	struct run *r = t->run;
 	struct err why = { .code = 0 };
+	uint64_t since;
+	const struct err *locked = why_locked(r, &since);
 
 	if (t->state == ASKED)
 		session_undo(&t->job);
-	err_set(&why, E_UNREACHABLE, t->state == ASKED
-	    ? "what has arrived stays; try again, or with a longer --timeout"
-	    : "is `ddcp serve` running there? else name the place: "
-	    "KEY@HOST:PORT", t->state == ASKED
-	    ? "the other side did nothing for %.3g s"
-	    : "nobody with this address answered within %.3g s",
-	    r->timeout_ms / 1000.0);
+	if (t->state == ASKED && locked != NULL)
+		why = *locked;
+	else
+		err_set(&why, E_UNREACHABLE, t->state == ASKED
+		    ? "what has arrived stays; try again, or with a longer "
+		    "--timeout" : "is `ddcp serve` running there? else name the "
+		    "place: KEY@HOST:PORT", t->state == ASKED
+		    ? "the other side did nothing for %.3g s"
+		    : "nobody with this address answered within %.3g s",
+		    r->timeout_ms / 1000.0);
 	fail(t, &why);
 }
 
 static void
 arm(struct run *r)
 {
-	uint64_t due;
+	uint64_t due = UINT64_MAX, at;
+	const struct target *t;
 
 	if (r->ended)
 		return;
-	due = next_due(r);
+	for (t = r->target; t < r->target + r->n; t++) {
+		at = due_of(t);
+		due = at < due ? at : due;
+	}
 	if (due != UINT64_MAX)
 		uv_timer_start(&r->timer, on_timer,
 		    due > now(r) ? due - now(r) : 0, 0);
@@ -284,12 +349,11 @@ on_timer(uv_timer_t *timer)
 	struct target *t;
 
 	for (t = r->target; t < r->target + r->n && !r->ended; t++)
-		if (t->state == FRESH)
+		if (now(r) < due_of(t))
+			continue;
+		else if (t->state == FRESH || t->state == LATER)
 			start_target(t);
-		else if (t->state != OVER
-		    && !(t->state == ASKED && !t->job.running)
-		    && now(r) >= t->seen_ms + r->timeout_ms
-		    + (t->state == REACHING ? SLACK_MS : 0))
+		else
 			give_up(t);
 	arm(r);
 }

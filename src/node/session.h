@@ -75,6 +75,7 @@ struct job {
 	struct job *next;
 	struct session *session;
 	bool running;
+	uint64_t transactions, rows, bytes;     /* by earlier tries */
 };
 
 /* Queues it. */

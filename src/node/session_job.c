@@ -110,14 +110,34 @@ jobs_pulled(struct session *s, const struct err *why)
 		.path = s->place, .transactions = got->transactions,
 		.rows = got->rows, .bytes = s->pulling.bytes,
 		.parked = got->parked, .held = got->held };
+	struct exchange_result sum;
 	struct job *job;
 
 	if (is_ending(s))
 		return;
 	if (r.code == 0 && (got->parked > 0 || got->held > 0))
 		r.code = E_HELD;
-	while ((job = find_running(s, false)) != NULL)
-		finish(job, &r);
+	while ((job = find_running(s, false)) != NULL) {
+		sum = r;
+		sum.transactions += job->transactions;
+		sum.rows += job->rows;
+		sum.bytes += job->bytes;
+		finish(job, &sum);
+	}
+}
+
+void
+jobs_again(struct session *s)
+{
+	const struct store_result *got = &s->pulling.got;
+	struct job *job;
+
+	while ((job = find_running(s, false)) != NULL) {
+		job->running = false;
+		job->transactions += got->transactions;
+		job->rows += got->rows;
+		job->bytes += s->pulling.bytes;
+	}
 }
 
 void

@@ -6,7 +6,10 @@
 #include "node/convert.h"
 #include "node/session_state.h"
 
-enum { PULL_AGAIN_MS = 1000 };
+enum {
+	PULL_AGAIN_MS = 1000,
+	PUSH_LOCKED_MS = 5000   /* who pushes is told then that it is locked */
+};
 
 void
 session_follow(struct session *s)
@@ -206,10 +209,41 @@ tell(struct session *s, const struct err *why)
 		hub_emit(s->hub, &trouble);
 }
 
+/* The database is locked: all of it waits for its turn again. */
+static void
+wait_for_lock(struct session *s, const struct err *why)
+{
+	struct pulling *p = &s->pulling;
+	struct hub *h = s->hub;
+
+	hub_lock_found(h, why);
+	if (h->options.follow)
+		session_follow(s);
+	else if (s->wish != WISH_PULL)
+		s->wish = p->fetch_only ? WISH_FETCH : WISH_PULL;
+	if (p->for_push && hub_now(h) - h->lock.since_ms < PUSH_LOCKED_MS)
+		s->push_asked = true;
+	else if (p->for_push)
+		tell_pusher(s, why);
+	jobs_again(s);
+}
+
+/* It ended, well or badly. */
+static void
+settle(struct session *s, const struct err *why)
+{
+	if (why->code == 0)
+		hub_lock_over(s->hub);
+	if (s->pulling.for_push && !s->dead)
+		tell_pusher(s, why);
+	jobs_pulled(s, why);
+}
+
 void
 pull_over(struct session *s, const struct err *why)
 {
 	struct pulling *p = &s->pulling;
+	bool locked = why->locked && !s->dead;
 
 	if (!p->on)
 		return;
@@ -218,17 +252,19 @@ pull_over(struct session *s, const struct err *why)
 	/* Whatever was merged is news to the others, also if it ended badly. */
 	s->hub->look = true;
 	tell(s, why);
-	if (p->for_push && !s->dead)
-		tell_pusher(s, why);
-	jobs_pulled(s, why);
+	if (locked)
+		wait_for_lock(s, why);
+	else
+		settle(s, why);
 	/* Only HELLO finds out where the two lives part. */
 	if (why->code != 0 && store_is_behind(s->hub->store) && !s->dead) {
 		if (!s->talking)
 			talk_end(s, why);
 		session_over(s, why);
 	}
-	/* The database was locked, or the peer was busy: later. */
-	if (why->code == E_UNREACHABLE && s->hub->options.follow && !s->dead) {
+	/* The peer was busy: later. */
+	if (why->code == E_UNREACHABLE && !locked && s->hub->options.follow
+	    && !s->dead) {
 		s->again_ms = hub_now(s->hub) + PULL_AGAIN_MS;
 		session_wake(s, s->again_ms);
 	}

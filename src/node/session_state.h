@@ -110,6 +110,12 @@ struct hub {
 	size_t nsessions;
 	struct session *turn;           /* the one that pulls */
 	uint64_t last_turn;             /* counts turns, see session.turn */
+	struct {                        /* hub_lock.c */
+		bool on;
+		uint64_t since_ms;
+		uint64_t look_ms;       /* not before that */
+		struct err why;
+	} lock;
 	bool look;                      /* we merged: peers want to know */
 	uint64_t tables;                /* hash of the names replicated */
 	bool tables_known;
@@ -153,6 +159,17 @@ void hub_turn_over(struct hub *h, struct session *s);
 /* What is new here, to all peers; ours: by our own merge, of which no event
  * is made. */
 void hub_look(struct hub *h, bool ours, bool *again);
+
+/* ---- hub_lock.c: the database is locked by another program ---- */
+
+/* A pull found it locked: why. */
+void hub_lock_found(struct hub *h, const struct err *why);
+
+/* Whether somebody may pull now. */
+bool hub_lock_allows(struct hub *h);
+
+/* Something was written, or is not to be any more. */
+void hub_lock_over(struct hub *h);
 
 /* ---- session.c ---- */
 
@@ -239,6 +256,8 @@ void jobs_start(struct session *s, bool fetch_only);
 bool jobs_want(const struct session *s, enum exchange_verb verb);
 void jobs_progress(struct session *s, const struct exchange_progress *p);
 void jobs_pulled(struct session *s, const struct err *why);
+/* The pull is to be made again; what it got counts. */
+void jobs_again(struct session *s);
 void jobs_pushed(struct session *s, const struct err *why,
     const struct wire_pushed *pushed);
 /* Asks the peer to pull, if somebody wants that. */

@@ -360,7 +360,8 @@ talk_start(struct session *s)
 		s->wish = h->options.verb == EXCHANGE_PULL ? WISH_PULL
 		    : WISH_FETCH;
 	/* HELLO and the first PULL go in one flight. */
-	if (!s->dead && s->wish != WISH_NONE && h->turn == NULL) {
+	if (!s->dead && s->wish != WISH_NONE && h->turn == NULL
+	    && hub_lock_allows(h)) {
 		h->turn = s;
 		s->turn = ++h->last_turn;
 		session_take_turn(s);

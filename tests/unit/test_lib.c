@@ -144,7 +144,7 @@ child_event(void *self, const ddcp_event *e)
 {
 	static const char *const names[] = { "listening", "connected",
 		"disconnected", "changed", "pulled", "fetched", "sent", "knock",
-		"tables", "trouble" };
+		"tables", "trouble", "locked", "unlocked" };
 
 	dprintf(*(int *)self, "%s remote=%s place=%s address=%s t=%llu r=%llu "
 	    "text=%s\n", names[e->kind], e->remote, e->place, e->address,
