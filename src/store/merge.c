@@ -69,6 +69,21 @@ check_remote(struct merge *m, struct err *err)
 	return rc;
 }
 
+/* True if the pull named a site whose two pasts were noticed since: the server
+ * passed over what it should not. */
+static bool
+named_a_split(const struct merge *m)
+{
+	size_t i, k;
+
+	for (i = 0; i < m->asked->n; i++)
+		for (k = 0; k < m->split.n; k++)
+			if (vector_find(&m->asked->group[i].vector,
+			    m->split.site[k].id) != NULL)
+				return true;
+	return false;
+}
+
 int
 merge_begin(struct merge *m, struct store *s, int64_t remote,
     struct asked *asked, struct err *err)
@@ -88,6 +103,9 @@ merge_begin(struct merge *m, struct store *s, int64_t remote,
 		rc = held_load(s->db, &m->held, err);
 	if (rc == 0)
 		rc = held_settle(&m->held, s->db, err);
+	if (rc == 0)
+		rc = split_load(s->db, &m->split, err);
+	m->anew = rc == 0 && named_a_split(m);
 	if (rc == 0)
 		rc = sql_open(s->db, &m->import, err,
 		    "SELECT crsql_import(?1, 1)", "");
@@ -260,7 +278,7 @@ find_splits(struct merge *m, const struct store_end *end, bool *found,
 {
 	size_t i, k;
 	bool another;
-	int rc = split_load(m->s->db, &m->split, err);
+	int rc = 0;
 
 	*found = false;
 	for (i = 0; i < end->ngroups && rc == 0; i++) {
@@ -328,7 +346,6 @@ note_tracked_peer(struct merge *m, const uint8_t end[STORE_CURSOR_LEN],
 int
 merge_complete(struct merge *m, const struct store_end *end, struct err *err)
 {
-	static const uint8_t nothing[STORE_CURSOR_LEN];
 	struct store_vector before = { 0 };
 	bool *take = NULL, split = false;
 	uint64_t parked;
@@ -355,7 +372,8 @@ merge_complete(struct merge *m, const struct store_end *end, struct err *err)
 	if (rc == 0)
 		rc = sql_do(m->s->db, err, "UPDATE ddcp_remote SET pulled = 1 "
 		    "WHERE id = ?1 AND pulled = 0", "i", m->remote);
-	asked_arrive(m->asked, split ? nothing : end->cursor);
+	m->anew = m->anew || split;
+	asked_arrive(m->asked, end->cursor);
 	m->done = true;
 	store_vector_clear(&before);
 	free(take);
@@ -450,10 +468,13 @@ write_newest(struct merge *m, struct err *err)
 static int
 write_facts(struct merge *m, struct err *err)
 {
+	static const uint8_t nothing[STORE_CURSOR_LEN];
 	uint8_t own[OWN_LEN];
 	bool found;
 	int rc;
 
+	if (m->anew)
+		asked_arrive(m->asked, nothing);
 	rc = write_newest(m, err);
 	if (rc == 0)
 		rc = asked_write(m->asked, m->s->db, m->remote, err);

@@ -26,6 +26,7 @@ struct merge {
 	struct asked *asked;
 	struct held held;
 	struct split split;     /* sites with two pasts */
+	bool anew;              /* the remote is to be read from the beginning */
 	struct store_vector newest;
 	sqlite3_stmt *import;
 	uint64_t rows, bytes;

@@ -99,6 +99,47 @@ r16_second_life_met_by_a_reader(void **state)
 	meet_bob_first(2);
 }
 
+static struct site *hub;        /* of r16_two_pasts_noticed_during_a_pull */
+
+static int
+notice(void *self, int page)
+{
+	if (page == 1)
+		pull(self, hub);
+	return 0;
+}
+
+/* Bob's pull has named what he holds of alice, and carol passed over what she
+ * has of the other life; then carol's own pull shows him that there are two. */
+static void
+r16_two_pasts_noticed_during_a_pull(void **state)
+{
+	struct pull p = { .between = notice };
+	char old[SITE_PATH_MAX], note[SITE_PATH_MAX];
+	struct site s[TRIO];
+	int i;
+
+	make_trio(s);
+	keep(&s[0], old);
+	keep_state(&s[0], note);
+	for (i = 0; i < 5; i++)
+		sql(&s[0], "INSERT INTO t VALUES('one-%d', 1, 1)", i);
+	pull(&s[1], &s[0]);
+	restore(&s[0], old, note);
+	site_open(&s[0]);
+	for (i = 0; i < 2; i++)
+		sql(&s[0], "INSERT INTO t VALUES('two-%d', 1, 1)", i);
+	pull(&s[2], &s[0]);
+	hub = &s[1];
+	p.self = &s[2];
+	assert_int_equal(pull_with(&s[1], &s[2], &p), 0);
+	pull(&s[1], &s[2]);
+	assert_alike(&s[1], &s[2]);
+	assert_int_equal(number(&s[1], "SELECT count(*) FROM t"), 8);
+	settle(s);
+	close_trio(s);
+}
+
 /* Who learns of two pasts tells those who are connected, because their vectors
  * hide what they miss; then there is nothing to tell until something comes. */
 static void
@@ -215,6 +256,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(r16_second_life_met_by_its_maker),
 		TEST(r16_second_life_met_by_a_reader),
+		TEST(r16_two_pasts_noticed_during_a_pull),
 		TEST(r13_two_pasts_are_news),
 		TEST(r16_again_before_the_claim),
 		TEST(r16_again_before_the_claim_but_after_sending),
