@@ -85,6 +85,9 @@ serve_time(struct session *s, uint64_t now_ms)
 		return;
 	if (session_has_room(s)) {
 		v->pause_ms = 0;
+	} else if (sync_holds_page(s->sync)) {
+		/* the snapshot is what its bytes lie in */
+		serve_wait(s);
 	} else if (now_ms >= v->pause_ms) {
 		v->pause_ms = 0;
 		store_serve_pause(v->reading);

@@ -86,6 +86,12 @@ sync_is_open(const struct sync *s)
 	return s->phase == PHASE_OPEN;
 }
 
+bool
+sync_holds_page(const struct sync *s)
+{
+	return s->server.state == SERVER_SENDING;
+}
+
 /* ---- what comes out ---- */
 
 struct sync_action *

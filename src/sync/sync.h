@@ -254,6 +254,9 @@ int sync_step(struct sync *s, const struct sync_event *event,
 /* Whether the peer's HELLO came and all is settled. */
 bool sync_is_open(const struct sync *s);
 
+/* True while a page given by PAGE is not sent to its end: its bytes must stay. */
+bool sync_holds_page(const struct sync *s);
+
 /* Names, for traces. */
 const char *sync_event_name(enum sync_event_kind kind);
 const char *sync_action_name(enum sync_action_kind kind);
