@@ -65,6 +65,24 @@ bind_key(struct engine *e, const struct table *t, sqlite3_stmt *stmt,
 	return rc;
 }
 
+/* Writes a new row at *key.  A row of a trigger of the user's, which nobody
+ * captured (R24), may lie there: then behind it. */
+static int
+write_new(struct engine *e, struct table *t, sqlite3_stmt *stmt, int64_t *key)
+{
+	int64_t top;
+	int rc = rows_write(e, stmt), rc2;
+
+	if (rc != SQLITE_CONSTRAINT_ROWID || t->integer_key)
+		return rc;
+	rc2 = table_max_key(e, t, INT64_MAX, &top);
+	if (rc2 != SQLITE_OK || top < *key)
+		return rc2 != SQLITE_OK ? rc2 : rc;
+	*key = top + 1;
+	rc = sqlite3_bind_int64(stmt, 1, *key);
+	return rc == SQLITE_OK ? rows_write(e, stmt) : rc;
+}
+
 int
 rows_insert(struct engine *e, struct merge_row *row,
     const struct merge_cell *cell, int n)
@@ -83,7 +101,7 @@ rows_insert(struct engine *e, struct merge_row *row,
 	for (i = 0; i < n && rc == SQLITE_OK; i++)
 		rc = val_bind(stmt, next + i, &cell[row->pick[i]].value);
 	if (rc == SQLITE_OK)
-		rc = rows_write(e, stmt);
+		rc = write_new(e, t, stmt, &key);
 	if (rc != SQLITE_OK)
 		return rc;
 	row->key = key;
@@ -211,7 +229,7 @@ rows_reset(struct engine *e, struct merge_row *row,
 	rc = reset_sql(e, row, n, &set);
 	if (rc == SQLITE_OK)
 		rc = engine_prepare(e, &stmt,
-		    "UPDATE main.\"%w\" SET %s WHERE \"%w\"=?1", t->name, set,
+		    "UPDATE OR ABORT main.\"%w\" SET %s WHERE \"%w\"=?1", t->name, set,
 		    t->rowid);
 	if (rc == SQLITE_OK)
 		rc = bind_update(row, cell, n, stmt);
@@ -259,7 +277,7 @@ rows_insert_all(struct engine *e, struct table *t, const struct val *value,
 	for (i = 0; i < t->ncol && rc == SQLITE_OK; i++)
 		rc = val_bind(stmt, next + i, &value[i]);
 	if (rc == SQLITE_OK)
-		rc = rows_write(e, stmt);
+		rc = write_new(e, t, stmt, key);
 	if (rc == SQLITE_OK) {
 		t->hw = *key;
 		*done = true;

@@ -28,12 +28,14 @@ add_pk_terms(sqlite3_str *s, const struct table *t)
 		    t->pk[i].name, i + 1);
 }
 
+/* OR ABORT: a conflict clause of the user's table would put the row in the
+ * place of another one, or end the transaction, before anything is decided. */
 static void
 add_insert(sqlite3_str *s, const struct table *t, const int *cols, int n)
 {
 	int i, nparam = 1 + n + (t->integer_key ? 0 : t->npk);
 
-	sqlite3_str_appendf(s, "INSERT INTO main.\"%w\"(", t->name);
+	sqlite3_str_appendf(s, "INSERT OR ABORT INTO main.\"%w\"(", t->name);
 	if (t->integer_key)
 		sqlite3_str_appendf(s, "\"%w\"", t->pk[0].name);
 	else
@@ -53,7 +55,7 @@ add_update(sqlite3_str *s, const struct table *t, const int *cols, int n)
 {
 	int i;
 
-	sqlite3_str_appendf(s, "UPDATE main.\"%w\" SET ", t->name);
+	sqlite3_str_appendf(s, "UPDATE OR ABORT main.\"%w\" SET ", t->name);
 	for (i = 0; i < n; i++)
 		sqlite3_str_appendf(s, "%s\"%w\" = ?%d", i ? ", " : "",
 		    t->col[cols[i]].name, i + 2);

@@ -723,6 +723,49 @@ r24_user_triggers_fire_and_are_not_captured(void **state)
 	    "\"table\" = 'copy' AND cid = 'x' AND val = 9");
 }
 
+/* What the trigger writes takes rowids that nobody counted. */
+static void
+r24_rows_of_triggers_are_in_nobodys_way(void **state)
+{
+	int i;
+
+	for (i = A; i <= B; i++)
+		node_exec(&n[i], "CREATE TABLE audit(id TEXT PRIMARY KEY, x); "
+		    "SELECT crsql_as_crr('audit')");
+	node_exec(&n[B], "CREATE TRIGGER w AFTER INSERT ON r BEGIN INSERT INTO "
+	    "audit VALUES('seen ' || new.id, new.x); END");
+	for (i = 0; i < 4; i++)
+		node_exec(&n[A], "INSERT INTO r(id, x) VALUES(%d, 1); INSERT INTO "
+		    "audit VALUES(%d, 1)", i, i);
+	node_exec(&n[A], "INSERT INTO audit(id) VALUES('seen 0')");
+	pull(B, A);
+	node_expect(&n[B], "0\n", "SELECT count(*) FROM crsql_parked");
+	node_expect(&n[B], "8\n", "SELECT count(*) FROM audit");
+	nodes_agree(&n[A], &n[B], "SELECT * FROM audit WHERE id < 'a' ORDER BY id");
+}
+
+static void
+conflict_clauses_of_the_table_decide_nothing(void **state)
+{
+	static const char *const clause[] = { "REPLACE", "IGNORE", "FAIL",
+		"ROLLBACK" };
+	int c, i;
+
+	for (c = 0; c < (int)(sizeof clause / sizeof *clause); c++) {
+		for (i = A; i <= B; i++)
+			node_exec(&n[i], "CREATE TABLE c%d(id TEXT PRIMARY KEY ON "
+			    "CONFLICT %s, x, y); SELECT crsql_as_crr('c%d')", c,
+			    clause[c], c);
+		node_exec(&n[A], "INSERT INTO c%d VALUES('k', 'old', 'old')", c);
+		node_exec(&n[B], "INSERT INTO c%d VALUES('k', 'b', 'b'); "
+		    "UPDATE c%d SET x = 'new'", c, c);
+		pull(B, A);
+		pull(A, B);
+		node_expect(&n[B], "'k'|'new'|'old'\n", "SELECT * FROM c%d", c);
+		node_expect(&n[A], "'k'|'new'|'old'\n", "SELECT * FROM c%d", c);
+	}
+}
+
 static void
 a_trigger_that_ignores_a_row_parks_it(void **state)
 {
@@ -815,6 +858,8 @@ main(void)
 		T(equal_deletes_keep_the_greater_site),
 		T(r22_numbers_out_of_range_are_refused),
 		T(r24_user_triggers_fire_and_are_not_captured),
+		T(r24_rows_of_triggers_are_in_nobodys_way),
+		T(conflict_clauses_of_the_table_decide_nothing),
 		T(the_last_rowids_are_rows_like_others),
 		T(a_trigger_that_ignores_a_row_parks_it),
 	};
