@@ -245,6 +245,9 @@ merge_run(struct store *s, int64_t remote, struct run *r,
 
 	while (rc == 0 && done < r->whole) {
 		rc = inbox_page(s, r->id, done, &seq, &page, &len, err);
+		if (rc == 0 && seq == 0 && done > 0)
+			rc = err_set(err, E_INTEGRITY, "pull again", "the inbox "
+			    "was emptied during the merge");
 		if (rc != 0 || seq == 0 || seq > r->whole)
 			break;
 		rc = step_page(&t, seq, page, len, err);
@@ -292,13 +295,14 @@ fetched_merge(struct store *s, int64_t remote,
     const uint8_t key[static KEY_LEN], const struct merge_limits *limits,
     struct run *left, struct store_result *result, struct err *err)
 {
+	bool fits, first = true;
 	struct run r;
-	bool fits;
 	int rc;
 
 	memset(left, 0, sizeof *left);
-	for (;;) {
+	for (;; first = false) {
 		rc = inbox_run(s, key, 0, &r, err);
+		left->dropped = rc == 0 && r.id == 0 && first;
 		if (rc != 0 || r.id == 0)
 			break;
 		rc = take_place(s, remote, &r, &fits, err);

@@ -17,7 +17,7 @@ int fetched_check(struct store *s, int64_t remote,
 
 /* Merges all whole transactions that lie there.  *left is a run without END
  * of which some pages remain, inside a transaction (id 0: none); its dropped
- * tells that something did not fit and was removed.  Adds to result what was
+ * tells that something did not fit and was removed, or that nothing was there.  Adds to result what was
  * merged. */
 int fetched_merge(struct store *s, int64_t remote,
     const uint8_t key[static KEY_LEN], const struct merge_limits *limits,

@@ -278,6 +278,10 @@ write_place(struct store *s, int64_t run, const struct asked *asked,
 	if (rc == 0)
 		rc = sql_do(s->inbox->db, err, "UPDATE run SET asked = ?2 "
 		    "WHERE id = ?1", "ib", run, b.data, b.len);
+	/* `ddcp cleanup` while the pull goes on: what came before is gone */
+	if (rc == 0 && sqlite3_changes(s->inbox->db) == 0)
+		rc = err_set(err, E_INTEGRITY, "pull again", "the inbox was "
+		    "emptied during the pull");
 	buf_clear(&b);
 	return rc;
 }

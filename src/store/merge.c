@@ -69,18 +69,47 @@ check_remote(struct merge *m, struct err *err)
 	return rc;
 }
 
-/* True if the pull named a site whose two pasts were noticed since: the server
- * passed over what it should not. */
+/* True if v names something that is not held, of a site that is not the current
+ * one of ours. */
 static bool
-named_a_split(const struct merge *m)
+names_more(const struct merge *m, const struct store_vector *v,
+    const struct store_vector *held)
 {
-	size_t i, k;
+	const struct store_entry *e, *here;
+	size_t i;
 
-	for (i = 0; i < m->asked->n; i++)
-		for (k = 0; k < m->split.n; k++)
-			if (vector_find(&m->asked->group[i].vector,
-			    m->split.site[k].id) != NULL)
+	for (i = 0; i < v->n; i++) {
+		e = &v->entry[i];
+		here = vector_find(held, e->site);
+		if ((here == NULL || here->version < e->version) &&
+		    memcmp(e->site, m->s->site, STORE_SITE_LEN) != 0)
+			return true;
+	}
+	return false;
+}
+
+/* True if the pull named what is not held any more (R23): two pasts of a site
+ * were noticed since, or an older state came back.  The server passed over what
+ * it should not. */
+static bool
+named_more(const struct merge *m)
+{
+	const struct asked_group *g;
+	const struct held_table *t;
+	size_t i, k, last;
+
+	for (i = 0; i < m->asked->n; i++) {
+		g = &m->asked->group[i];
+		for (k = 0, last = SIZE_MAX; k < g->n; k++) {
+			t = held_find(&m->held, g->name[k]);
+			if (t == NULL || t->tbl != g->tbl[k] ||
+			    t->vector == last)
+				continue;
+			last = t->vector;
+			if (names_more(m, &g->vector, &m->held.vector[last].v))
 				return true;
+		}
+	}
 	return false;
 }
 
@@ -105,7 +134,7 @@ merge_begin(struct merge *m, struct store *s, int64_t remote,
 		rc = held_settle(&m->held, s->db, err);
 	if (rc == 0)
 		rc = split_load(s->db, &m->split, err);
-	m->anew = rc == 0 && named_a_split(m);
+	m->anew = rc == 0 && named_more(m);
 	if (rc == 0)
 		rc = sql_open(s->db, &m->import, err,
 		    "SELECT crsql_import(?1, 1)", "");

@@ -239,6 +239,45 @@ no_file_for_nothing(void **state)
 	site_close(&b);
 }
 
+static int
+clean_up(void *self, int page)
+{
+	uint64_t pages, bytes;
+	struct site *s = self;
+	struct err err;
+
+	if (page == 8) {
+		must(store_cleanup(s->store, &pages, &bytes, &err));
+		assert_true(pages > 0);
+	}
+	return 0;
+}
+
+/* `ddcp cleanup` while a transaction that is too large for memory comes in: the
+ * pull fails, the next one brings it. */
+static void
+r23_cleanup_during_a_pull(void **state)
+{
+	struct pull p = { .page = 20000, .between = clean_up };
+	struct site a, b;
+	struct err err;
+
+	site_make(&a, "alice");
+	site_make(&b, "bob");
+	introduce(&a, &b);
+	must(store_config_set(b.store, "merge.max-bytes", "50000", &err));
+	sql(&a, "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n "
+	    "WHERE i < 3000) INSERT INTO t SELECT 'k' || i, "
+	    "hex(randomblob(50)), i FROM n");
+	p.self = &b;
+	assert_int_equal(pull_with(&b, &a, &p), E_INTEGRITY);
+	assert_int_equal(number(&b, "SELECT count(*) FROM t"), 0);
+	pull(&b, &a);
+	assert_same(&a, &b);
+	site_close(&a);
+	site_close(&b);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, scratch_make, \
     scratch_remove)
 
@@ -246,6 +285,7 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		TEST(r23_cleanup_during_a_pull),
 		TEST(r23_fetched_pages_that_are_gone),
 		TEST(r23_fetched_page_that_is_damaged),
 		TEST(a_large_transaction_that_is_lost_while_it_comes),
