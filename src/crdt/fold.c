@@ -231,6 +231,22 @@ fold_update(struct fold *f, const struct record *r)
 	return rc;
 }
 
+/* True if the delete of that key is known already: of a new row that a younger
+ * trigger than ours deleted before ours told of it, so that it never lived. */
+static int
+is_known_death(struct fold *f, const uint8_t *pk, int npk, int64_t cl,
+    bool *known)
+{
+	struct dead d;
+	bool found = false;
+	int rc = SQLITE_OK;
+
+	if (f->journal && f->table->has_dead != 0)
+		rc = dead_get(f->e, f->table, pk, npk, &found, &d);
+	*known = found && d.cl >= cl;
+	return rc;
+}
+
 static int
 fold_delete(struct fold *f, const struct record *r)
 {
@@ -239,6 +255,7 @@ fold_delete(struct fold *f, const struct record *r)
 	struct meta *m = &f->meta;
 	struct log_row row = { .table = t->id, .pk = pk, .npk = (int)r->npk,
 		.n = LOG_DEAD, .own = true };
+	bool known = false;
 	struct dead d;
 	int rc = meta_get(f->e, t, r->key, m);
 
@@ -246,6 +263,10 @@ fold_delete(struct fold *f, const struct record *r)
 		rc = meta_sweep(f->e, m);
 	if (rc == SQLITE_OK && m->stored)
 		rc = meta_del(f->e, t, r->key);
+	if (rc == SQLITE_OK)
+		rc = is_known_death(f, pk, (int)r->npk, m->cl + 1, &known);
+	if (known)
+		return rc;
 	if (rc == SQLITE_OK)
 		rc = tx_own_dbv(f->e, &row.dbv);
 	if (rc == SQLITE_OK)

@@ -152,6 +152,16 @@ together(const struct record_list *l, int from, int to)
 	return true;
 }
 
+/* True if record i changes the row that the next record of its key, j, puts
+ * there: a younger trigger than ours, of the user's, changed the new row before
+ * ours told of it.  A row that was there before would have left by now. */
+static bool
+is_early(const struct record_list *l, int i, int j)
+{
+	return l->record[i].op == RECORD_UPDATE && j >= 0 &&
+	    l->record[j].op == RECORD_INSERT;
+}
+
 /* A hinted row died iff the next record of its key puts a row there, or there
  * is none and the table has no such row now.  What died becomes a DELETE where
  * the hint stood, what lived on nothing. */
@@ -180,6 +190,10 @@ resolve_hints(struct engine *e, struct record_list *l)
 			r->op = there ? (enum record_op)RECORD_NOTHING : RECORD_DELETE;
 			r->changes = there ? 0 : 1;     /* by REPLACE */
 			continue;
+		}
+		if (is_early(l, i, keymap_get(&next, r->table, r->key))) {
+			r->op = (enum record_op)RECORD_NOTHING;
+			continue;       /* the INSERT has all columns */
 		}
 		keymap_set(&next, r->table, r->key, i);
 		if (r->op == RECORD_REPLACE || r->op == RECORD_MOVE)

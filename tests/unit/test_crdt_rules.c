@@ -356,6 +356,45 @@ r06_replace_is_the_same_by_hook_and_by_journal(void **state)
 	remove_file();
 }
 
+/* Of two triggers SQLite fires the younger one first: what a user's does with a
+ * new row stands in the journal before the row itself. */
+static void
+r06_a_younger_trigger_hides_no_replace(void **state)
+{
+	static const char *const history[] = {
+		"INSERT INTO k VALUES(1, 'z', 9); INSERT INTO r(id, x) VALUES('a', "
+		    "'z'), ('gone', 'z')",
+		"DELETE FROM r WHERE id = 'gone'; UPDATE k SET v = 'zz'",
+		"INSERT INTO r(id, x) VALUES('gone', 'back'), ('last', 1)",
+		"REPLACE INTO k VALUES(1, 'a', 2); REPLACE INTO r(id, x) "
+		    "VALUES('a', 'b')",
+		"REPLACE INTO r(id, x) VALUES('gone', 'kill')" };
+	struct node f;
+	size_t i;
+
+	node_exec(&n[B], "CREATE TABLE k(k INTEGER PRIMARY KEY NOT NULL, v, w); "
+	    "SELECT crsql_as_crr('k')");
+	open_file(&f, "CREATE TABLE r(id TEXT PRIMARY KEY, x, y, z DEFAULT 'dz'); "
+	    "CREATE TABLE k(k INTEGER PRIMARY KEY NOT NULL, v, w); "
+	    "SELECT crsql_as_crr('r'), crsql_as_crr('k'); "
+	    "CREATE TRIGGER r1 AFTER INSERT ON r BEGIN UPDATE r SET y = 'seen' "
+	    "WHERE id = new.id; DELETE FROM r WHERE id = new.id AND x = 'kill'; "
+	    "END; CREATE TRIGGER k1 AFTER INSERT ON k BEGIN UPDATE k SET "
+	    "v = v || '!' WHERE k = new.k; END");
+	for (i = 0; i < sizeof history / sizeof *history; i++) {
+		print_message("# %s\n", history[i]);
+		plain_exec(history[i]);
+		node_exec(&f, "SELECT crsql_fold()");
+		assert_true(node_pull(&n[B], &f, &plain));
+		nodes_agree(&f, &n[B], "SELECT * FROM r ORDER BY id");
+		nodes_agree(&f, &n[B], "SELECT * FROM k");
+	}
+	node_expect(&n[B], "'a!'|2\n", "SELECT v, w FROM k");
+	node_expect(&n[B], "'a'\n'last'\n", "SELECT id FROM r ORDER BY id");
+	node_close(&f);
+	remove_file();
+}
+
 /* A connection that may not write, with the engine. */
 static void
 open_looker(struct node *f, int flags)
@@ -842,6 +881,7 @@ main(void)
 		T(r05_one_row_has_one_key),
 		T(r05_an_untyped_key_is_shown_as_written),
 		T(r06_replace_is_the_same_by_hook_and_by_journal),
+		T(r06_a_younger_trigger_hides_no_replace),
 		T(r07_a_merge_sees_local_writes_first),
 		T(r07_writes_after_finalize_go_through_the_journal),
 		T(r08_a_read_that_may_not_write_does_not_fold),
