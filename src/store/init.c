@@ -22,6 +22,8 @@ struct init {
 	bool initialised;
 	bool has_key;           /* in the state directory: id */
 	struct identity id;
+	bool had_key;           /* and what it was there before: was */
+	struct identity was;
 	struct lock lock;
 };
 
@@ -39,6 +41,7 @@ init_clear(struct init *i)
 {
 	lock_drop(&i->lock);
 	identity_wipe(&i->id);
+	identity_wipe(&i->was);
 	sqlite3_close_v2(i->db);
 	if (i->dir >= 0)
 		close(i->dir);
@@ -72,6 +75,8 @@ look(struct init *i, const struct store_init *how, struct err *err)
 		rc = statedir_open(i->asked_dir, false, &i->dir, err);
 	if (rc == 0 && i->dir >= 0)
 		rc = identity_read(i->dir, &i->id, &i->has_key, err);
+	i->had_key = rc == 0 && i->has_key;
+	i->was = i->id;
 	/* A damaged key is no key for who wants a new one. */
 	if (rc == E_INTEGRITY && how->new_identity)
 		rc = 0;
@@ -217,7 +222,29 @@ common_version(struct init *i, int64_t *after, struct err *err)
 	return rc;
 }
 
-/* The key file is there before the database names it. */
+/* The key file is there before the database names it, and the old one again if
+ * the database does not. */
+static int
+take_key(struct init *i, struct identity_facts *f, struct err *err)
+{
+	bool written = false;
+	int rc = sql_begin(i->db, err);
+
+	if (rc != 0)
+		return rc;
+	rc = take_identity(i, f, err);
+	if (rc == 0) {
+		rc = identity_write(i->dir, &i->id, err);
+		written = rc == 0;
+	}
+	rc = sql_end(i->db, rc, err);
+	if (rc != 0 && written && i->had_key)
+		identity_write(i->dir, &i->was, NULL);
+	if (rc == 0)
+		unlinkat(i->dir, "note", 0);
+	return rc;
+}
+
 static int
 become(struct init *i, bool same_key, struct err *err)
 {
@@ -240,15 +267,10 @@ become(struct init *i, bool same_key, struct err *err)
 		rc = sql_do(i->db, err, "SELECT crsql_fold()", "");
 	if (rc == 0)
 		rc = common_version(i, &f.after, err);
-	if (rc == 0)
-		rc = identity_write(i->dir, &i->id, err);
-	if (rc == 0)
-		rc = sql_begin(i->db, err);
 	if (rc != 0)
 		return rc;
-	unlinkat(i->dir, "note", 0);
 	identity_site(i->id.key, f.incarnation, f.site);
-	return sql_end(i->db, take_identity(i, &f, err), err);
+	return take_key(i, &f, err);
 }
 
 static int

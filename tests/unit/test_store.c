@@ -221,6 +221,31 @@ deinit_leaves_an_ordinary_file(void **state)
 	site_close(&b);
 }
 
+/* An init that fails leaves the key that was there. */
+static void
+a_failed_new_identity_keeps_the_old_key(void **state)
+{
+	struct store_init how = { .new_identity = true };
+	struct site a;
+	uint8_t key[KEY_LEN];
+	struct err err;
+	sqlite3 *db;
+	bool already;
+
+	site_make(&a, "alice");
+	memcpy(key, a.key, sizeof key);
+	site_close(&a);
+	how.db_file = a.file;
+	db = open_handle(a.file, false);
+	exec(db, "BEGIN IMMEDIATE");
+	assert_int_equal(store_init(&how, &already, &err), E_UNREACHABLE);
+	exec(db, "ROLLBACK");
+	sqlite3_close(db);
+	site_open(&a);
+	assert_memory_equal(a.key, key, sizeof key);
+	site_close(&a);
+}
+
 /* -- the key ------------------------------------------------------------------------ */
 
 static void
@@ -749,6 +774,7 @@ main(void)
 		TEST(a_read_only_database_serves),
 		TEST(status_only_looks),
 		TEST(init_again_changes_nothing),
+		TEST(a_failed_new_identity_keeps_the_old_key),
 		TEST(deinit_leaves_an_ordinary_file),
 		TEST(key_export_and_import),
 		TEST(remotes),
