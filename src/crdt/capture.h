@@ -43,6 +43,7 @@ struct mark {           /* a savepoint */
 	size_t bytes;
 	int folded;         /* of them */
 	int ndeletes;
+	int rc;
 	struct tx tx;       /* numbers given out then */
 };
 
@@ -51,7 +52,8 @@ struct capture {
 	int folded;         /* records that are folded already */
 	struct mark *mark;
 	int nmark, mark_room;
-	int rc;             /* what went wrong inside the hook */
+	int rc;             /* what went wrong inside the hook, or half way in a
+	                       fold: the transaction can't be committed */
 	bool installed;     /* the hook is ours now */
 	bool by_journal;    /* config capture=journal, or no hook here */
 	int ndeletes;       /* deletes among the records not folded */

@@ -381,15 +381,17 @@ fold_all(struct engine *e, bool with_journal)
 {
 	struct fold f = { .e = e, .journal = with_journal };
 	struct capture *c = e->capture;
+	bool begun;
 	int rc = c->rc;
 
 	if (rc != SQLITE_OK)
-		return rc;      /* the hook's failure; its sentence is noted */
+		return rc;      /* its sentence is noted */
 	if (!with_journal && c->folded == c->list.n)
 		return SQLITE_OK;
 	buf_init(&f.pk, INT32_MAX);
 	rc = fold_list_make(e, with_journal, &f.list);
-	if (rc == SQLITE_OK)
+	begun = rc == SQLITE_OK;
+	if (begun)
 		rc = work(&f);
 	if (rc == SQLITE_OK) {
 		c->folded = c->list.n;
@@ -399,6 +401,10 @@ fold_all(struct engine *e, bool with_journal)
 	}
 	if (rc == SQLITE_OK && (f.deletes || c->deleted || with_journal))
 		rc = save_highest(e);
+	/* Done again, it would take its own traces for older ones.  Some failures
+	 * have rolled all back already. */
+	if (begun && rc != SQLITE_OK && e->tx.open)
+		c->rc = rc;
 	fold_list_clear(&f.list);
 	meta_free(&f.meta);
 	meta_free(&f.other);

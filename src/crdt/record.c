@@ -104,6 +104,7 @@ capture_savepoint(struct engine *e, int id)
 	m->bytes = c->list.bytes.len;
 	m->folded = c->folded;
 	m->ndeletes = c->ndeletes;
+	m->rc = c->rc;
 	m->tx = e->tx;
 	m->tx.mended = e->tables.mended;
 	return SQLITE_OK;
@@ -153,7 +154,7 @@ capture_rollback_to(struct engine *e, int id)
 	/* the last record may have grown since, unless it was folded longer */
 	if (m.n > 0)
 		c->list.record[m.n - 1].n = m.last_n;
-	c->rc = SQLITE_OK;
+	c->rc = m.rc;
 	tx_restore(e, &m.tx);
 	table_forget_state(e);
 	if (found)

@@ -173,6 +173,68 @@ r07_writes_that_are_stopped(void **state)
 	stop_everywhere("UPDATE t SET x = 8 WHERE id <> 'c'");
 }
 
+#define WRITES "DELETE FROM t WHERE id = 'a'; UPDATE t SET x = 5; UPDATE i SET " \
+	"y = 7 WHERE id > 1; REPLACE INTO t VALUES('b', 8, 8), ('n', 1, 1)"
+
+/* A read inside the transaction folds; stopped there, the transaction either is
+ * committed as if it had not been, or not at all. */
+static bool
+read_stopped(int at, char **log, bool *committed)
+{
+	struct node n;
+	bool done;
+
+	copy();
+	node_open(&n, 0, work);
+	node_exec(&n, "BEGIN; " WRITES);
+	left = at;
+	sqlite3_progress_handler(n.db, 1, stop, NULL);
+	done = node_try(&n, "SAVEPOINT s; SELECT count(*) FROM crsql_changes") ==
+	    SQLITE_OK;
+	left = -1;
+	sqlite3_progress_handler(n.db, 0, NULL, NULL);
+	/* some failures roll all back at once */
+	*committed = !sqlite3_get_autocommit(n.db) && node_try(&n, "SAVEPOINT s2; "
+	    "INSERT INTO other VALUES(1); ROLLBACK TO s2; COMMIT") == SQLITE_OK;
+	if (!*committed) {
+		assert_true(sqlite3_get_autocommit(n.db));
+		node_exec(&n, "BEGIN; " WRITES "; COMMIT");
+	}
+	*log = node_rows(&n, LOG);
+	node_close(&n);
+	return done;
+}
+
+static void
+r07_a_fold_stopped_half_way_is_not_done_again(void **state)
+{
+	int at = 0, failed = 0;
+	char *want, *got;
+	bool done, committed;
+	struct node n;
+
+	node_open(&n, 0, base);
+	node_exec(&n, "CREATE TABLE t(id TEXT PRIMARY KEY, x, y); CREATE TABLE "
+	    "i(id INTEGER PRIMARY KEY, x, y); CREATE TABLE other(a); SELECT "
+	    "crsql_as_crr('t'), crsql_as_crr('i'); INSERT INTO t VALUES('a', 1, 1), "
+	    "('b', 2, 2), ('c', 3, 3); INSERT INTO i VALUES(1, 1, 1), (2, 2, 2), "
+	    "(3, 3, 3); DELETE FROM t WHERE id = 'a'; INSERT INTO t "
+	    "VALUES('a', 2, 2)");
+	node_close(&n);
+	assert_true(read_stopped(-1, &want, &committed) && committed);
+	do {
+		done = read_stopped(at, &got, &committed);
+		if (strcmp(got, want) != 0)
+			fail_msg("stopped at %d:\n%s\ninstead of\n%s", at, got, want);
+		sqlite3_free(got);
+		failed += !committed;
+		at += 1 + at / 40;
+	} while (!done);
+	sqlite3_free(want);
+	print_message("%d times not committed\n", failed);
+	assert_true(failed > 10);
+}
+
 /* -- a COMMIT that a reader hinders ------------------------------------------------ */
 
 /* Nothing of ours is open: a plain program writes as soon as the reader ends. */
@@ -223,6 +285,7 @@ main(void)
 		TEST(r07_a_fold_that_is_stopped),
 		TEST(r07_following_a_schema_is_stopped),
 		TEST(r07_writes_that_are_stopped),
+		TEST(r07_a_fold_stopped_half_way_is_not_done_again),
 		TEST(r08_a_reader_hinders_the_commit),
 	};
 
