@@ -27,9 +27,9 @@ test_failed=0
 declare -A test_pid=()
 
 test_cleanup() {
-	local name
-	for name in "${!test_pid[@]}"; do
-		kill -KILL "${test_pid[$name]}" 2>/dev/null
+	local pid
+	for pid in $(jobs -p); do
+		kill -KILL "$pid" 2>/dev/null
 	done
 	wait 2>/dev/null
 	cd / && rm -rf "$TEST_DIR"
