@@ -3,7 +3,6 @@
 #include "crdt/lost.h"
 
 #include "crdt/columns.h"
-
 #include "crdt/unique.h"
 
 SQLITE_EXTENSION_INIT3

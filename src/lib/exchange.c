@@ -5,8 +5,7 @@
  */
 #include "lib/handle.h"
 
-#include <time.h>
-
+#include "base/ticks.h"
 #include "node/control_call.h"
 #include "node/event.h"
 #include "node/once.h"
@@ -98,15 +97,6 @@ ask_serve(ddcp *d, enum exchange_verb verb, const ddcp_exchange *x,
 	    take_line, (void *)(uintptr_t)x, &d->stop, ran, err);
 }
 
-static int64_t
-ticking_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
 /* Another process may hold the lock of exchanges.  flock() knows no timeout,
  * and the lock may go over to a serve, who is to be asked then: so both are
  * tried now and then. */
@@ -114,7 +104,7 @@ static int
 run(ddcp *d, const struct exchange *own, const ddcp_exchange *x,
     struct err *err)
 {
-	int64_t started = ticking_ms();
+	int64_t started = ticks_ms();
 	bool ran;
 	int rc;
 
@@ -124,7 +114,7 @@ run(ddcp *d, const struct exchange *own, const ddcp_exchange *x,
 		if (rc == 0 && !ran)
 			rc = once_run(d->store, own, &d->stop, err);
 		if (rc != E_UNREACHABLE || !err->locked
-		    || ticking_ms() - started >= own->timeout_ms)
+		    || ticks_ms() - started >= own->timeout_ms)
 			return rc;
 		if (stop_wait(&d->stop, LOCKED_AGAIN_MS))
 			return err_set(err, E_INTERRUPTED, NULL, "interrupted");

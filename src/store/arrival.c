@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "store/claims.h"
 #include "store/sql.h"
 #include "store/store_private.h"
 #include "store/vector.h"
@@ -90,12 +91,15 @@ check_sites(struct store *s, const uint8_t *page, size_t len,
 static int
 check_own(struct store *s, const struct store_entry *e, struct err *err)
 {
-	bool unknown = false;
-	int rc = 0;
+	bool here;
+	int rc;
 
-	if (memcmp(e->site, s->site, sizeof e->site) == 0)
-		rc = store_check_claims(s, e, 1, &unknown, err);
-	if (rc != 0 || !unknown)
+	if (memcmp(e->site, s->site, sizeof e->site) != 0)
+		return 0;
+	store_only_look(s, true);
+	rc = claims_is_here(s->db, e, &here, err);
+	store_only_look(s, false);
+	if (rc != 0 || here)
 		return rc;
 	s->behind = true;
 	return err_set(err, E_UNREACHABLE, "pull again: it begins with that",

@@ -3,8 +3,8 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "base/ticks.h"
 #include "store/config.h"
 #include "store/schema.h"
 #include "store/split.h"
@@ -25,16 +25,6 @@ merge_limits(struct store *s, struct merge_limits *out, struct err *err)
 	if (rc == 0)
 		rc = config_number(s, "merge.max-ms", &out->ms, err);
 	return rc;
-}
-
-/* Only to measure how long writers have been waiting. */
-static int64_t
-ticking_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
 int
@@ -126,14 +116,13 @@ merge_begin(struct merge *m, struct store *s, int64_t remote,
 	rc = sql_begin(s->db, err);
 	if (rc != 0)
 		return rc;
-	m->started_ms = ticking_ms();
+	/* how long writers have been waiting */
+	m->started_ms = ticks_ms();
 	rc = check_remote(m, err);
 	if (rc == 0)
 		rc = held_load(s->db, &m->held, err);
 	if (rc == 0)
 		rc = held_settle(&m->held, s->db, err);
-	if (rc == 0)
-		rc = split_load(s->db, &m->split, err);
 	m->anew = rc == 0 && named_more(m);
 	if (rc == 0)
 		rc = sql_open(s->db, &m->import, err,
@@ -180,7 +169,7 @@ bool
 merge_full(const struct merge *m, const struct merge_limits *l)
 {
 	return m->rows >= l->rows || m->bytes >= l->bytes ||
-	    (uint64_t)(ticking_ms() - m->started_ms) >= l->ms;
+	    (uint64_t)(ticks_ms() - m->started_ms) >= l->ms;
 }
 
 /* -- END ---------------------------------------------------------------------- */
@@ -299,17 +288,15 @@ note_split(struct merge *m, const uint8_t site[static STORE_SITE_LEN],
 	return rc;
 }
 
-/* Sites of which the server knows another past (R16); *found if there is one
- * that was not known. */
+/* Sites of which the server knows another past (R16): because of one that was
+ * not known all is read anew. */
 static int
-find_splits(struct merge *m, const struct store_end *end, bool *found,
-    struct err *err)
+find_splits(struct merge *m, const struct store_end *end, struct err *err)
 {
 	size_t i, k;
 	bool another;
-	int rc = 0;
+	int rc = split_load(m->s->db, &m->split, err);
 
-	*found = false;
 	for (i = 0; i < end->ngroups && rc == 0; i++) {
 		const struct store_vector *v = &end->group[i].vector;
 
@@ -322,7 +309,7 @@ find_splits(struct merge *m, const struct store_end *end, bool *found,
 			    &v->entry[k], &another, err);
 			if (rc != 0 || !another)
 				continue;
-			*found = true;
+			m->anew = true;
 			rc = note_split(m, v->entry[k].site, err);
 		}
 	}
@@ -376,7 +363,7 @@ int
 merge_complete(struct merge *m, const struct store_end *end, struct err *err)
 {
 	struct store_vector before = { 0 };
-	bool *take = NULL, split = false;
+	bool *take = NULL;
 	uint64_t parked;
 	size_t i;
 	int rc;
@@ -384,7 +371,7 @@ merge_complete(struct merge *m, const struct store_end *end, struct err *err)
 	take = calloc(m->held.ntables + 1, sizeof *take);
 	if (take == NULL)
 		return err_nomem(err);
-	rc = find_splits(m, end, &split, err);
+	rc = find_splits(m, end, err);
 	if (rc == 0)
 		rc = held_by_all(&m->held, &before, err);
 	for (i = 0; i < end->ngroups && rc == 0; i++)
@@ -401,7 +388,6 @@ merge_complete(struct merge *m, const struct store_end *end, struct err *err)
 	if (rc == 0)
 		rc = sql_do(m->s->db, err, "UPDATE ddcp_remote SET pulled = 1 "
 		    "WHERE id = ?1 AND pulled = 0", "i", m->remote);
-	m->anew = m->anew || split;
 	asked_arrive(m->asked, end->cursor);
 	m->done = true;
 	store_vector_clear(&before);
