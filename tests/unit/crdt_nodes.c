@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -16,6 +17,29 @@
 static const char *const plan_tables =
     "SELECT name FROM crsql_tbl WHERE name IN "
     "(SELECT name FROM sqlite_schema WHERE type = 'table') ORDER BY id";
+
+void
+node_file(char path[static NODE_FILE])
+{
+	int fd;
+
+	strcpy(path, "/tmp/ddcp-node-XXXXXX");
+	fd = mkstemp(path);
+	assert_true(fd >= 0);
+	close(fd);
+}
+
+void
+node_plainly(const char *path, const char *sql)
+{
+	char *message = NULL;
+	sqlite3 *db;
+
+	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+	if (sqlite3_exec(db, sql, NULL, NULL, &message) != SQLITE_OK)
+		fail_msg("%s: %s", sql, message);
+	sqlite3_close(db);
+}
 
 void
 node_open(struct node *n, int index, const char *path)
@@ -44,14 +68,22 @@ node_close(struct node *n)
 }
 
 void
+nodes_exec(struct node *n, int count, const char *sql)
+{
+	int i;
+
+	for (i = 0; i < count; i++)
+		node_exec(&n[i], "%s", sql);
+}
+
+void
 nodes_open(struct node *n, int count, const char *sql)
 {
 	int i;
 
-	for (i = 0; i < count; i++) {
+	for (i = 0; i < count; i++)
 		node_open(&n[i], i, NULL);
-		node_exec(&n[i], "%s", sql);
-	}
+	nodes_exec(n, count, sql);
 }
 
 void

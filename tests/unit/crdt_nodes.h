@@ -14,7 +14,8 @@
 
 #include "base/buf.h"
 
-enum { NODES_MAX = 6, NODE_CURSOR = 40, NODE_SITE = 16, NODE_SITES = 64 };
+enum { NODES_MAX = 6, NODE_CURSOR = 40, NODE_SITE = 16, NODE_SITES = 64,
+       NODE_FILE = 32 };
 
 struct vector {
 	int n;
@@ -33,6 +34,12 @@ struct node {
 	int64_t version[NODES_MAX];     /* by peer: db_version, for changes */
 };
 
+/* Makes an empty file of its own, for the caller to remove. */
+void node_file(char path[static NODE_FILE]);
+
+/* Runs statements on it as a program that loads nothing. */
+void node_plainly(const char *path, const char *sql);
+
 /* Opens a database in memory (path NULL) or a file. */
 void node_open(struct node *n, int index, const char *path);
 void node_close(struct node *n);
@@ -43,6 +50,9 @@ void nodes_close(struct node *n, int count);
 
 /* Runs statements; they must succeed. */
 void node_exec(struct node *n, const char *fmt, ...);
+
+/* Runs the same statements on each of count. */
+void nodes_exec(struct node *n, int count, const char *sql);
 
 /* Runs statements; the code they end with. */
 int node_try(struct node *n, const char *fmt, ...);

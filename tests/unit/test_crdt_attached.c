@@ -15,17 +15,12 @@
 #include <cmocka.h>
 
 static struct node main_node, other;
-static char path[] = "/tmp/ddcp-attached-XXXXXX";
+static char path[NODE_FILE];
 
 static int
 open_all(void **state)
 {
-	int fd;
-
-	memcpy(path + sizeof path - 7, "XXXXXX", 6);
-	fd = mkstemp(path);
-	assert_true(fd >= 0);
-	close(fd);
+	node_file(path);
 	node_open(&other, 0, path);
 	node_exec(&other, "CREATE TABLE t(id TEXT PRIMARY KEY, x); "
 	    "SELECT crsql_as_crr('t'); CREATE TABLE plain(x); "

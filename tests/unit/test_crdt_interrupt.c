@@ -16,19 +16,14 @@
 
 #include <cmocka.h>
 
-static char base[] = "/tmp/ddcp-stop-XXXXXX";
+static char base[NODE_FILE];
 static char work[sizeof base + 8];
 static int left;                /* until it is stopped; < 0: not at all */
 
 static int
 make_files(void **state)
 {
-	int fd;
-
-	memcpy(base + sizeof base - 7, "XXXXXX", 6);
-	fd = mkstemp(base);
-	assert_true(fd >= 0);
-	close(fd);
+	node_file(base);
 	snprintf(work, sizeof work, "%s.work", base);
 	return 0;
 }
@@ -56,13 +51,7 @@ stops(void)
 static void
 plainly(const char *sql)
 {
-	char *message = NULL;
-	sqlite3 *db;
-
-	assert_int_equal(sqlite3_open(base, &db), SQLITE_OK);
-	if (sqlite3_exec(db, sql, NULL, NULL, &message) != SQLITE_OK)
-		fail_msg("%s: %s", sql, message);
-	sqlite3_close(db);
+	node_plainly(base, sql);
 }
 
 static void

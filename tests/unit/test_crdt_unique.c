@@ -19,19 +19,14 @@
 enum { A, B, COUNT };
 
 static struct node n[COUNT];
-static char path[] = "/tmp/ddcp-unique-XXXXXX";
+static char path[NODE_FILE];
 static const struct mishap plain = { .max_bytes = 100000 };
 
 /* A is a file, so that programs without the extension may write it. */
 static int
 open_all(void **state)
 {
-	int fd;
-
-	memcpy(path + sizeof path - 7, "XXXXXX", 6);
-	fd = mkstemp(path);
-	assert_true(fd >= 0);
-	close(fd);
+	node_file(path);
 	node_open(&n[A], A, path);
 	node_open(&n[B], B, NULL);
 	return 0;
@@ -40,10 +35,7 @@ open_all(void **state)
 static int
 close_all(void **state)
 {
-	int i;
-
-	for (i = 0; i < COUNT; i++)
-		node_close(&n[i]);
+	nodes_close(n, COUNT);
 	unlink(path);
 	return 0;
 }
@@ -51,23 +43,14 @@ close_all(void **state)
 static void
 both(const char *sql)
 {
-	int i;
-
-	for (i = 0; i < COUNT; i++)
-		node_exec(&n[i], "%s", sql);
+	nodes_exec(n, COUNT, sql);
 }
 
 /* As a program that loads nothing. */
 static void
 plainly(const char *sql)
 {
-	char *message = NULL;
-	sqlite3 *db;
-
-	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
-	if (sqlite3_exec(db, sql, NULL, NULL, &message) != SQLITE_OK)
-		fail_msg("%s: %s", sql, message);
-	sqlite3_close(db);
+	node_plainly(path, sql);
 }
 
 /* B has what A has, row for row. */
