@@ -251,24 +251,31 @@ join_group(struct merge *m, const struct asked_group *g,
 	return rc;
 }
 
-/* True if the server's entry of another's site is of another past than what we
- * asked with, or have. */
-static int
-is_another(struct merge *m, const struct store_vector *asked,
-    const struct store_entry *e, bool *another, struct err *err)
+/* True if the server knows another past of a site than what we asked with. */
+static bool
+is_denied(const struct store_vector *asked, const struct store_entry *e)
 {
 	const struct store_entry *mine = vector_find(asked, e->site);
-	int64_t newest;
-	int rc;
 
-	*another = mine != NULL && mine->version == e->version &&
-	    memcmp(mine->token, e->token, sizeof e->token) != 0;
-	if (*another || (mine != NULL && mine->version == e->version))
-		return 0;
-	rc = sql_int(m->s->db, &newest, err, "SELECT version FROM ddcp_site "
-	    "WHERE site = ?1", "b", e->site, (size_t)STORE_SITE_LEN);
-	return rc == 0 && newest > (int64_t)e->version ?
-	    split_differs(m->s->db, e, another, err) : rc;
+	return mine != NULL && mine->version == e->version &&
+	    memcmp(mine->token, e->token, STORE_TOKEN_LEN) != 0;
+}
+
+/* Adds the sites of which an entry of v is denied. */
+static int
+find_denied(struct split *s, const struct store_vector *asked,
+    const struct store_vector *v, const uint8_t own[static STORE_SITE_LEN],
+    struct err *err)
+{
+	size_t i;
+	int rc = 0;
+
+	for (i = 0; i < v->n && rc == 0; i++)
+		if (is_denied(asked, &v->entry[i]) &&
+		    memcmp(v->entry[i].site, own, STORE_SITE_LEN) != 0 &&
+		    !split_has(s, v->entry[i].site))
+			rc = split_add(s, v->entry[i].site, err);
+	return rc;
 }
 
 static int
@@ -279,9 +286,8 @@ note_split(struct merge *m, const uint8_t site[static STORE_SITE_LEN],
 	size_t k;
 	int rc;
 
+	m->anew = true;
 	rc = split_note(m->s->db, site, err);
-	if (rc == 0)
-		rc = split_add(&m->split, site, err);
 	memcpy(none.site, site, STORE_SITE_LEN);
 	for (k = 0; k < m->held.nvectors && rc == 0; k++)
 		rc = vector_set(&m->held.vector[k].v, &none, err);
@@ -293,26 +299,25 @@ note_split(struct merge *m, const uint8_t site[static STORE_SITE_LEN],
 static int
 find_splits(struct merge *m, const struct store_end *end, struct err *err)
 {
-	size_t i, k;
-	bool another;
-	int rc = split_load(m->s->db, &m->split, err);
+	const struct store_vector **v = calloc(end->ngroups + 1, sizeof *v);
+	size_t i, known;
+	int rc;
 
+	if (v == NULL)
+		return err_nomem(err);
+	rc = split_load(m->s->db, &m->split, err);
+	known = m->split.n;
 	for (i = 0; i < end->ngroups && rc == 0; i++) {
-		const struct store_vector *v = &end->group[i].vector;
-
-		for (k = 0; k < v->n && rc == 0; k++) {
-			if (memcmp(v->entry[k].site, m->s->site,
-			    STORE_SITE_LEN) == 0 ||
-			    split_has(&m->split, v->entry[k].site))
-				continue;
-			rc = is_another(m, &m->asked->group[i].vector,
-			    &v->entry[k], &another, err);
-			if (rc != 0 || !another)
-				continue;
-			m->anew = true;
-			rc = note_split(m, v->entry[k].site, err);
-		}
+		v[i] = &end->group[i].vector;
+		rc = find_denied(&m->split, &m->asked->group[i].vector, v[i],
+		    m->s->site, err);
 	}
+	if (rc == 0)
+		rc = split_find(m->s->db, &m->split, v, end->ngroups,
+		    m->s->site, err);
+	for (i = known; i < m->split.n && rc == 0; i++)
+		rc = note_split(m, m->split.site[i].id, err);
+	free(v);
 	return rc;
 }
 
@@ -395,23 +400,6 @@ merge_complete(struct merge *m, const struct store_end *end, struct err *err)
 	return rc;
 }
 
-/* True if the server knows another past of a site than we. */
-static bool
-is_denied(const struct store_vector *asked, const struct store_vector *v)
-{
-	const struct store_entry *mine;
-	size_t i;
-
-	for (i = 0; i < v->n; i++) {
-		mine = vector_find(asked, v->entry[i].site);
-		if (mine != NULL && mine->version == v->entry[i].version &&
-		    memcmp(mine->token, v->entry[i].token,
-		    STORE_TOKEN_LEN) != 0)
-			return true;
-	}
-	return false;
-}
-
 int
 merge_has_news(struct store *s, int64_t remote, const struct asked *asked,
     const struct store_end *end, bool *news, struct err *err)
@@ -441,7 +429,9 @@ merge_has_news(struct store *s, int64_t remote, const struct asked *asked,
 			continue;
 		mark_tables(&h, &asked->group[i], &end->group[i], take);
 		rc = without_own(s, &end->group[i].vector, &v, err);
-		*news = is_denied(&asked->group[i].vector, &v);
+		for (k = 0; k < v.n && rc == 0; k++)
+			if (is_denied(&asked->group[i].vector, &v.entry[k]))
+				*news = true;
 		for (k = 0; k < h.ntables && rc == 0; k++)
 			if (take[k] && !vector_covers(
 			    &h.vector[h.table[k].vector].v, &v))

@@ -65,52 +65,17 @@ check_own(struct store_reading *r, const struct store_entry *own,
 	return rc;
 }
 
-/* True if that transaction of another's site is another one here. */
-static int
-is_another(struct store_reading *r, const struct store_entry *e, bool *another,
-    struct err *err)
-{
-	uint8_t token[STORE_TOKEN_LEN];
-	int64_t newest;
-	bool found;
-	int rc;
-
-	*another = false;
-	rc = sql_int(r->db, &newest, err, "SELECT version FROM ddcp_site WHERE "
-	    "site = ?1", "b", e->site, (size_t)STORE_SITE_LEN);
-	if (rc == 0 && newest > (int64_t)e->version)
-		return split_differs(r->db, e, another, err);
-	if (rc == 0 && newest == (int64_t)e->version) {
-		rc = sql_bytes(r->db, token, sizeof token, &found, err,
-		    "SELECT token FROM ddcp_site WHERE site = ?1", "b",
-		    e->site, (size_t)STORE_SITE_LEN);
-		*another = found &&
-		    memcmp(token, e->token, sizeof token) != 0;
-	}
-	return rc;
-}
-
 /* Makes an entry cover nothing where it proves nothing. */
 static int
-check_entry(struct store_reading *r, struct serving_group *mine,
-    struct store_entry *e, struct err *err)
+check_entry(struct store_reading *r, const struct store_entry *own,
+    struct serving_group *mine, struct store_entry *e, struct err *err)
 {
-	struct store_entry own, denied = *e;
-	bool another;
-	int rc;
+	struct store_entry denied = *e;
 
-	rc = store_own_entry(r->db, &own, err);
-	if (rc != 0)
-		return rc;
-	if (memcmp(own.site, e->site, STORE_SITE_LEN) == 0)
-		return check_own(r, &own, e, err);
-	if (!split_has(&r->split, e->site)) {
-		rc = is_another(r, e, &another, err);
-		if (rc == 0 && another)
-			rc = split_add(&r->split, e->site, err);
-		if (rc != 0 || !another)
-			return rc;
-	}
+	if (memcmp(own->site, e->site, STORE_SITE_LEN) == 0)
+		return check_own(r, own, e, err);
+	if (!split_has(&r->split, e->site))
+		return 0;
 	split_answer(&denied);
 	e->version = 0;
 	return vector_set(&mine->denied, &denied, err);
@@ -118,7 +83,7 @@ check_entry(struct store_reading *r, struct serving_group *mine,
 
 static int
 encode_group(struct store_reading *r, const struct store_group *g,
-    struct serving_group *mine, struct err *err)
+    const struct store_entry *own, struct serving_group *mine, struct err *err)
 {
 	struct buf *b = &r->plan;
 	struct store_entry e;
@@ -134,7 +99,7 @@ encode_group(struct store_reading *r, const struct store_group *g,
 	buf_add_varint(b, n);
 	for (i = 0; i < n && rc == 0; i++) {
 		e = mine->asked.entry[i];
-		rc = check_entry(r, mine, &e, err);
+		rc = check_entry(r, own, mine, &e, err);
 		buf_add(b, e.site, STORE_SITE_LEN);
 		buf_add_varint(b, e.version);
 	}
@@ -204,23 +169,47 @@ take_plan(struct store_reading *r, const struct store_plan *p,
 	return rc;
 }
 
+/* Sites with two pasts that the reader's vectors show. */
+static int
+find_splits(struct store_reading *r, const struct store_entry *own,
+    struct err *err)
+{
+	const struct store_vector **v = calloc(r->ngroups + 1, sizeof *v);
+	size_t i, known;
+	int rc;
+
+	if (v == NULL)
+		return err_nomem(err);
+	for (i = 0; i < r->ngroups; i++)
+		v[i] = &r->group[i].asked;
+	rc = split_load(r->db, &r->split, err);
+	known = r->split.n;
+	if (rc == 0)
+		rc = split_find(r->db, &r->split, v, r->ngroups, own->site,
+		    err);
+	if (rc == 0)
+		split_keep(r->s, &r->split, known);
+	free(v);
+	return rc;
+}
+
 static int
 encode_plan(struct store_reading *r, const struct store_plan *p,
     struct err *err)
 {
-	size_t i, known;
+	struct store_entry own;
+	size_t i;
 	int rc;
 
-	rc = split_load(r->db, &r->split, err);
-	known = r->split.n;
+	rc = store_own_entry(r->db, &own, err);
+	if (rc == 0)
+		rc = find_splits(r, &own, err);
 	buf_init(&r->plan, PLAN_MAX);
 	buf_add_varint(&r->plan, p->ngroups);
 	for (i = 0; i < p->ngroups && rc == 0; i++)
-		rc = encode_group(r, &p->group[i], &r->group[i], err);
+		rc = encode_group(r, &p->group[i], &own, &r->group[i], err);
 	if (rc == 0 && r->plan.failed)
 		rc = err_nomem(err);
-	if (rc == 0)
-		split_keep(r->s, &r->split, known);
 	return rc;
 }
 

@@ -8,7 +8,7 @@
 #include "store/store_private.h"
 #include "store/vector.h"
 
-enum { LOG_ROWS_MAX = 100000 };     /* looked through for a transaction */
+enum { LOG_ROWS_MAX = 100000 };     /* looked through, from the newest on */
 
 static int
 add(struct split *s, const struct split_site *site, struct err *err)
@@ -125,27 +125,139 @@ split_came(sqlite3 *db, const uint8_t site[static STORE_SITE_LEN],
 	    "site = ?1", "b", site, (size_t)STORE_SITE_LEN);
 }
 
-int
-split_differs(sqlite3 *db, const struct store_entry *e, bool *differs,
+/* -- finding them ----------------------------------------------------------- */
+
+/* A transaction of another's site that may be in the log. */
+struct look {
+	int64_t ordinal, version;
+	const struct store_entry *e;
+};
+
+static int
+by_origin(const void *a, const void *b)
+{
+	const struct look *x = a, *y = b;
+
+	if (x->ordinal != y->ordinal)
+		return x->ordinal < y->ordinal ? -1 : 1;
+	return (x->version > y->version) - (x->version < y->version);
+}
+
+/* What is known here of that site: its newest transaction, 0 if none. */
+static int
+newest_of(sqlite3 *db, const struct store_entry *e, struct look *look,
+    uint8_t token[STORE_TOKEN_LEN], int64_t *version, struct err *err)
+{
+	sqlite3_stmt *stmt;
+	bool row;
+	int rc;
+
+	*version = 0;
+	rc = sql_open(db, &stmt, err, "SELECT version, token, (SELECT ordinal "
+	    "FROM crsql_site_id WHERE site_id = ?1) FROM ddcp_site WHERE "
+	    "site = ?1", "b", e->site, (size_t)STORE_SITE_LEN);
+	if (rc == 0)
+		rc = sql_next(stmt, &row, err);
+	if (rc == 0 && row) {
+		*version = sqlite3_column_int64(stmt, 0);
+		if (!sql_column(stmt, 1, token, STORE_TOKEN_LEN))
+			memcpy(token, e->token, STORE_TOKEN_LEN);
+		*look = (struct look){ sqlite3_column_int64(stmt, 2),
+			(int64_t)e->version, e };
+	}
+	sqlite3_finalize(stmt);
+	return rc;
+}
+
+static int
+add_once(struct split *s, const struct store_entry *e, struct err *err)
+{
+	return split_has(s, e->site) ? 0 : split_add(s, e->site, err);
+}
+
+/* One walk back through the log for all of them: there is no index. */
+static int
+walk(sqlite3 *db, struct split *s, struct look *look, size_t n,
     struct err *err)
 {
-	int64_t n;
+	uint8_t token[STORE_TOKEN_LEN];
+	struct look key, *found;
+	sqlite3_stmt *stmt;
+	bool row = true;
+	int rc;
+
+	qsort(look, n, sizeof *look, by_origin);
+	rc = sql_open(db, &stmt, err, "SELECT site, sver, substr(hdr, 7, 8) "
+	    "FROM (SELECT pos, site, sver, hdr FROM crsql_log ORDER BY dbv "
+	    "DESC, pos DESC LIMIT ?1) WHERE pos = 0 AND site IS NOT NULL", "i",
+	    (int64_t)LOG_ROWS_MAX);
+	while (rc == 0 && row) {
+		rc = sql_next(stmt, &row, err);
+		if (rc != 0 || !row)
+			break;
+		key.ordinal = sqlite3_column_int64(stmt, 0);
+		key.version = sqlite3_column_int64(stmt, 1);
+		found = bsearch(&key, look, n, sizeof *look, by_origin);
+		if (found != NULL && sql_column(stmt, 2, token, sizeof token) &&
+		    memcmp(token, found->e->token, sizeof token) != 0)
+			rc = add_once(s, found->e, err);
+	}
+	sqlite3_finalize(stmt);
+	return rc;
+}
+
+/* Adds the entry's site if its newest transaction here says that it is split;
+ * older ones are left in look[*n], to be looked for. */
+static int
+find_newest(sqlite3 *db, struct split *s, const struct store_entry *e,
+    struct look *look, size_t *n, struct err *err)
+{
+	uint8_t token[STORE_TOKEN_LEN];
+	int64_t newest;
+	int rc;
+
+	rc = newest_of(db, e, &look[*n], token, &newest, err);
+	if (rc != 0 || newest < (int64_t)e->version || newest == 0)
+		return rc;
+	if (newest > (int64_t)e->version)
+		(*n)++;
+	else if (memcmp(token, e->token, sizeof token) != 0)
+		rc = split_add(s, e->site, err);
+	return rc;
+}
+
+int
+split_find(sqlite3 *db, struct split *s, const struct store_vector *const v[],
+    size_t nv, const uint8_t own[static STORE_SITE_LEN], struct err *err)
+{
+	struct look *look;
+	size_t i, k, n = 0;
 	bool any;
 	int rc;
 
-	*differs = false;
-	rc = sql_has_table(db, "crsql_log", &any, err);
-	if (rc != 0 || !any)
-		return rc;
-	rc = sql_int(db, &n, err, "SELECT substr(hdr, 7, 8) <> ?3 FROM (SELECT "
-	    "pos, site, sver, hdr FROM crsql_log ORDER BY dbv DESC, pos DESC "
-	    "LIMIT ?4) WHERE pos = 0 AND sver = ?2 AND site = (SELECT ordinal "
-	    "FROM crsql_site_id WHERE site_id = ?1) LIMIT 1", "bibi", e->site,
-	    (size_t)STORE_SITE_LEN, (int64_t)e->version, e->token,
-	    (size_t)STORE_TOKEN_LEN, (int64_t)LOG_ROWS_MAX);
-	*differs = rc == 0 && n != 0;
+	for (i = 0; i < nv; i++)
+		n += v[i]->n;
+	look = calloc(n + 1, sizeof *look);
+	rc = look == NULL ? err_nomem(err) : 0;
+	n = 0;
+	for (i = 0; i < nv; i++) {
+		for (k = 0; k < v[i]->n && rc == 0; k++) {
+			const struct store_entry *e = &v[i]->entry[k];
+
+			if (memcmp(e->site, own, STORE_SITE_LEN) != 0 &&
+			    !split_has(s, e->site))
+				rc = find_newest(db, s, e, look, &n, err);
+		}
+	}
+	if (rc == 0)
+		rc = sql_has_table(db, "crsql_log", &any, err);
+	if (rc == 0 && n > 0 && any)
+		rc = walk(db, s, look, n, err);
+	free(look);
 	return rc;
 }
+
+/* -- telling of them ---------------------------------------------------------- */
 
 void
 split_answer(struct store_entry *e)

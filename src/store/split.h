@@ -45,10 +45,10 @@ void split_keep(struct store *s, const struct split *found, size_t from);
 int split_came(sqlite3 *db, const uint8_t site[static STORE_SITE_LEN],
     struct err *err);
 
-/* *differs if the transaction of that number is here with another token.  One
- * that lies far back is not looked for. */
-int split_differs(sqlite3 *db, const struct store_entry *e, bool *differs,
-    struct err *err);
+/* Adds the sites of which one of nv vectors names a transaction that is another
+ * one here; own is not looked at.  One that lies far back is not found. */
+int split_find(sqlite3 *db, struct split *s, const struct store_vector *const v[],
+    size_t nv, const uint8_t own[static STORE_SITE_LEN], struct err *err);
 
 /* Gives an entry the token that no transaction has: what is told of such a
  * site.  split_told: true if an entry has it. */
