@@ -320,6 +320,14 @@ main(int argc, char **argv)
 			o.verbose = atoi(argv[a + 1]) != 0;
 		else if (strcmp(argv[a], "--quick") == 0)
 			quick_on(atoi(argv[a + 1]) != 0);
+		else
+			break;
+	}
+	if (a < argc) {
+		fprintf(stderr, "sim: %s is no option, or lacks its value; "
+		    "there are --seeds --from --jobs --events --verbose "
+		    "--quick\n", argv[a]);
+		return 2;
 	}
 	if (o.jobs > JOBS_MAX)
 		o.jobs = JOBS_MAX;
