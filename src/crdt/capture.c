@@ -541,23 +541,6 @@ capture_free(struct engine *e)
 	buf_clear(&e->capture->list.bytes);
 	sqlite3_free(e->capture->list.record);
 	sqlite3_free(e->capture->mark);
-	sqlite3_free(e->capture->pk_columns);
 	sqlite3_free(e->capture);
 	e->capture = NULL;
-}
-
-const char *
-capture_pk_columns(struct engine *e)
-{
-	sqlite3_str *s = sqlite3_str_new(e->db);
-	int i, most = 1;
-
-	for (i = 0; i < e->tables.n; i++)
-		if (e->tables.table[i].npk > most)
-			most = e->tables.table[i].npk;
-	for (i = 2; i <= most; i++)
-		sqlite3_str_appendf(s, ", pk%d", i);
-	sqlite3_free(e->capture->pk_columns);
-	e->capture->pk_columns = sqlite3_str_finish(s);
-	return e->capture->pk_columns ? e->capture->pk_columns : "";
 }

@@ -60,7 +60,6 @@ struct capture {
 	bool look_at_schema;    /* a statement may have changed it */
 	bool refuse;        /* a row of an attached database is being written */
 	bool deleted;       /* a top row may have gone: hw is to be saved */
-	char *pk_columns;
 };
 
 enum { CAPTURE_FOLD_AT = 1 << 16 };  /* records waiting at a savepoint */
@@ -99,8 +98,5 @@ int record_set_pk(struct record_list *l, struct record *r, const void *pk,
     size_t npk);
 const uint8_t *record_pk(const struct record_list *l,
     const struct record *r);
-
-/* ", pk2, pk3": the journal's columns of the widest key known. */
-const char *capture_pk_columns(struct engine *e);
 
 #endif

@@ -72,14 +72,17 @@ static int
 read_names(struct engine *e, struct table *t)
 {
 	sqlite3_stmt *stmt;
+	const char *name;
 	int rc = engine_prepare(e, &stmt, "SELECT name, cid FROM crsql_was "
 	    "WHERE tbl = %d", t->id);
 
-	while (rc == SQLITE_OK && sqlite3_step(stmt) == SQLITE_ROW)
-		rc = add_name(t, (const char *)sqlite3_column_text(stmt, 0),
-		    sqlite3_column_bytes(stmt, 0), sqlite3_column_int(stmt, 1));
-	rc = engine_finalize(stmt, rc);
-	return rc;
+	while (rc == SQLITE_OK && sqlite3_step(stmt) == SQLITE_ROW) {
+		name = engine_column(stmt, 0, &rc);
+		if (rc == SQLITE_OK)
+			rc = add_name(t, name, sqlite3_column_bytes(stmt, 0),
+			    sqlite3_column_int(stmt, 1));
+	}
+	return engine_finalize(stmt, rc);
 }
 
 bool
@@ -186,10 +189,9 @@ read_noted(struct engine *e, const struct table *t, struct noted_list *l)
 		l->at = p;
 		p += l->n++;
 		p->cid = sqlite3_column_int(stmt, 0);
-		p->name = sqlite3_mprintf("%s", sqlite3_column_text(stmt, 1));
+		rc = engine_copy(stmt, 1, &p->name);
 		p->born = sqlite3_column_int64(stmt, 2);
 		p->index = -1;
-		rc = p->name ? SQLITE_OK : SQLITE_NOMEM;
 	}
 	rc = engine_finalize(stmt, rc);
 	return rc;
@@ -223,7 +225,7 @@ take_by_triggers(struct engine *e, struct table *t, struct noted_list *l,
 
 	*told = false;
 	if (rc == SQLITE_OK && sqlite3_step(stmt) == SQLITE_ROW) {
-		sql = (const char *)sqlite3_column_text(stmt, 0);
+		sql = engine_column(stmt, 0, &rc);
 		for (i = 0; i < t->ncol && rc == SQLITE_OK; i++) {
 			cid = journal_trigger_cid(e, sql, &t->col[i]);
 			for (j = 0; j < l->n && l->at[j].cid != cid; j++)
@@ -357,11 +359,10 @@ save_gone(struct engine *e, const struct table *t)
 
 	for (i = 0; i < t->ncol; i++)
 		sqlite3_str_appendf(s, "%s%d", i ? ", " : "", t->col[i].cid);
-	rc = sqlite3_str_errcode(s);
-	cids = sqlite3_str_finish(s);
+	rc = engine_text(s, SQLITE_OK, &cids);
 	if (rc == SQLITE_OK)
 		rc = engine_exec(e, "UPDATE crsql_col SET name = '' WHERE tbl = %d "
-		    "AND name <> '' AND cid NOT IN (%s)", t->id, cids ? cids : "");
+		    "AND name <> '' AND cid NOT IN (%s)", t->id, cids);
 	sqlite3_free(cids);
 	return rc;
 }

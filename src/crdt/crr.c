@@ -226,7 +226,7 @@ check_names(struct engine *e, const char *name)
 }
 
 static int
-make(struct engine *e, const char *name)
+make(struct engine *e, const void *name)
 {
 	bool lost;
 	int rc = table_refresh(e);
@@ -262,35 +262,19 @@ make(struct engine *e, const char *name)
 	return rc == SQLITE_OK ? crr_enter(e, name) : rc;
 }
 
-/* Runs f in a savepoint: on failure nothing is left, and the caller's
- * transaction goes on.  Where there is none, the savepoint is one: its release is
- * a COMMIT, which may fail and leave it open. */
 static int
-in_savepoint(struct engine *e, int (*f)(struct engine *, const char *),
+in_savepoint(struct engine *e, int (*f)(struct engine *, const void *),
     const char *name)
 {
-	bool alone = sqlite3_get_autocommit(e->db) != 0;
-	char *why;
-	int rc = engine_exec(e, "SAVEPOINT crsql_crr");
+	int rc = engine_atomically(e, f, name);
 
 	if (rc != SQLITE_OK)
-		return rc;
-	rc = f(e, name);
-	if (rc == SQLITE_OK)
-		rc = engine_exec(e, "RELEASE crsql_crr");
-	if (rc == SQLITE_OK)
-		return rc;
-	why = sqlite3_mprintf("%s", engine_error(e));
-	e->tables.schema_version = -1;
-	engine_exec(e, alone ? "ROLLBACK" : "ROLLBACK TO crsql_crr; "
-	    "RELEASE crsql_crr");
-	engine_fail(e, rc, "%s", why ? why : "");
-	sqlite3_free(why);
+		e->tables.schema_version = -1;
 	return rc;
 }
 
 static int
-renew(struct engine *e, const char *unused)
+renew(struct engine *e, const void *unused)
 {
 	int i, rc = tx_begin_merge(e);
 
@@ -313,7 +297,7 @@ crr_make(struct engine *e, const char *name)
 }
 
 static int
-unmake(struct engine *e, const char *name)
+unmake(struct engine *e, const void *name)
 {
 	struct table *t;
 	int id, rc = tx_begin_merge(e);
@@ -346,12 +330,11 @@ with_real_name(struct engine *e, int (*f)(struct engine *, const char *),
 	int rc = engine_prepare(e, &stmt, "SELECT name FROM main.sqlite_schema "
 	    "WHERE type = 'table' AND name = %Q COLLATE NOCASE", given);
 
-	if (rc == SQLITE_OK)
-		name = sqlite3_mprintf("%s", sqlite3_step(stmt) == SQLITE_ROW ?
-		    (const char *)sqlite3_column_text(stmt, 0) : given ? given : "");
+	if (rc == SQLITE_OK && sqlite3_step(stmt) == SQLITE_ROW)
+		rc = engine_copy(stmt, 0, &name);
 	rc = engine_finalize(stmt, rc);
 	if (rc == SQLITE_OK)
-		rc = name ? f(e, name) : SQLITE_NOMEM;
+		rc = f(e, name != NULL ? name : given != NULL ? given : "");
 	sqlite3_free(name);
 	return rc;
 }

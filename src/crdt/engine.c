@@ -122,6 +122,65 @@ engine_int(struct engine *e, int64_t *out, const char *fmt, ...)
 }
 
 int
+engine_atomically(struct engine *e, int (*f)(struct engine *, const void *),
+    const void *arg)
+{
+	bool alone = sqlite3_get_autocommit(e->db) != 0;
+	char *why;
+	int rc = engine_exec(e, "SAVEPOINT crsql_step");
+
+	if (rc != SQLITE_OK)
+		return rc;
+	rc = f(e, arg);
+	/* where it is alone this is a COMMIT, which may fail and leave it open */
+	if (rc == SQLITE_OK)
+		rc = engine_exec(e, "RELEASE crsql_step");
+	if (rc == SQLITE_OK)
+		return rc;
+	why = sqlite3_mprintf("%s", engine_error(e));
+	engine_exec(e, alone ? "ROLLBACK" : "ROLLBACK TO crsql_step; "
+	    "RELEASE crsql_step");
+	engine_fail(e, rc, "%s", why ? why : "");
+	sqlite3_free(why);
+	return rc;
+}
+
+int
+engine_text(sqlite3_str *s, int rc, char **out)
+{
+	if (rc == SQLITE_OK)
+		rc = sqlite3_str_errcode(s);
+	*out = sqlite3_str_finish(s);
+	if (rc == SQLITE_OK && *out == NULL)
+		*out = sqlite3_mprintf("");
+	if (rc != SQLITE_OK) {
+		sqlite3_free(*out);
+		*out = NULL;
+	}
+	return rc == SQLITE_OK && *out == NULL ? SQLITE_NOMEM : rc;
+}
+
+const char *
+engine_column(sqlite3_stmt *stmt, int i, int *rc)
+{
+	const char *text = (const char *)sqlite3_column_text(stmt, i);
+
+	if (text == NULL)
+		*rc = SQLITE_NOMEM;
+	return text != NULL ? text : "";
+}
+
+int
+engine_copy(sqlite3_stmt *stmt, int i, char **out)
+{
+	int rc = SQLITE_OK;
+	const char *text = engine_column(stmt, i, &rc);
+
+	*out = rc == SQLITE_OK ? sqlite3_mprintf("%s", text) : NULL;
+	return *out != NULL ? SQLITE_OK : SQLITE_NOMEM;
+}
+
+int
 engine_finalize(sqlite3_stmt *stmt, int rc)
 {
 	int last = sqlite3_finalize(stmt);

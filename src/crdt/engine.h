@@ -124,6 +124,21 @@ int engine_run(struct engine *e, sqlite3_stmt *stmt);
  * there is no row. */
 int engine_int(struct engine *e, int64_t *out, const char *fmt, ...);
 
+/* Ends s: if rc is SQLITE_OK, and s did not run out of memory, *out is its text,
+ * "" if it is empty, to be freed with sqlite3_free; else *out is NULL. */
+int engine_text(sqlite3_str *s, int rc, char **out);
+
+/* A column that holds a text; "" and *rc SQLITE_NOMEM without memory. */
+const char *engine_column(sqlite3_stmt *stmt, int i, int *rc);
+
+/* A copy of it. */
+int engine_copy(sqlite3_stmt *stmt, int i, char **out);
+
+/* Runs f in a savepoint: on failure nothing is left, and the caller's
+ * transaction goes on.  Where there is none, the savepoint is one. */
+int engine_atomically(struct engine *e, int (*f)(struct engine *,
+    const void *arg), const void *arg);
+
 /* Finalises a statement that was stepped to its end: rc, or if that is
  * SQLITE_OK what the last step failed with. */
 int engine_finalize(sqlite3_stmt *stmt, int rc);

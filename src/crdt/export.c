@@ -332,7 +332,7 @@ choose_reader(struct export *x)
 
 	x->read = val_of_column;
 	if (rc == SQLITE_OK && sqlite3_step(stmt) == SQLITE_ROW &&
-	    strcmp((const char *)sqlite3_column_text(stmt, 0), "UTF-8") == 0)
+	    strcmp(engine_column(stmt, 0, &rc), "UTF-8") == 0)
 		x->read = val_of_raw;
 	return engine_finalize(stmt, rc);
 }

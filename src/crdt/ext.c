@@ -126,17 +126,26 @@ keep_library(void)
 		dlopen(info.dli_fname, RTLD_LAZY | RTLD_NOLOAD | RTLD_NODELETE);
 }
 
-static bool
-loaded_already(sqlite3 *db)
+/* What is on the connection: *begun if anything, *whole if all. */
+static int
+look_for_engine(sqlite3 *db, bool *begun, bool *whole)
 {
 	sqlite3_stmt *stmt;
-	bool yes = false;
+	int rc;
 
-	if (sqlite3_prepare_v2(db, "SELECT 1 FROM "
-	    "pragma_table_xinfo('crsql_watch')", -1, &stmt, NULL) == SQLITE_OK)
-		yes = sqlite3_step(stmt) == SQLITE_ROW;
+	*begun = *whole = false;
+	rc = sqlite3_prepare_v2(db, "SELECT 1 FROM "
+	    "pragma_table_xinfo('crsql_watch')", -1, &stmt, NULL);
+	if (rc == SQLITE_OK)
+		*begun = sqlite3_step(stmt) == SQLITE_ROW;
+	rc = engine_finalize(stmt, rc);
+	if (rc != SQLITE_OK || !*begun)
+		return rc;
+	/* what is registered last */
+	rc = sqlite3_prepare_v2(db, "SELECT crsql_fold()", -1, &stmt, NULL);
+	*whole = rc == SQLITE_OK;
 	sqlite3_finalize(stmt);
-	return yes;
+	return rc == SQLITE_ERROR ? SQLITE_OK : rc;
 }
 
 static int
@@ -152,11 +161,19 @@ sqlite3_crsqlite_init(sqlite3 *db, char **why,
     const sqlite3_api_routines *api)
 {
 	struct engine *e;
+	bool begun, whole;
 	int rc;
 
 	SQLITE_EXTENSION_INIT2(api);
-	if (loaded_already(db))
-		return SQLITE_OK;
+	rc = look_for_engine(db, &begun, &whole);
+	if (rc == SQLITE_OK && begun && !whole) {
+		rc = SQLITE_ERROR;
+		if (why != NULL)
+			*why = sqlite3_mprintf("loading failed before on this "
+			    "connection: open another one");
+	}
+	if (rc != SQLITE_OK || begun)
+		return rc;
 	e = sqlite3_malloc(sizeof *e);
 	if (e == NULL)
 		return SQLITE_NOMEM;

@@ -449,6 +449,7 @@ static const struct function {
 	{ "crsql_token", 2, SQLITE_DIRECTONLY, token_function },
 	{ "crsql_pending", 0, 0, pending_function },
 	{ "crsql_schema_pending", 0, 0, schema_pending_function },
+	/* the last: by it ext.c knows that all is there */
 	{ "crsql_fold", 0, SQLITE_DIRECTONLY, fold_function },
 };
 

@@ -67,22 +67,6 @@ begin(sqlite3_str *s, const struct table *t, int i, const char *event)
 	    "WHEN char()=''", t->name, suffixes[i], event, t->name);
 }
 
-/* INSERT INTO crsql_j(...) for an event without look-up. */
-static void
-record(sqlite3_str *s, const struct table *t, enum journal_op op,
-    const char *key, const char *mask, const char *pk_prefix)
-{
-	sqlite3_str_appendf(s, " BEGIN INSERT INTO crsql_j(w, key%s",
-	    mask ? ", mask" : "");
-	if (pk_prefix)
-		pk_names(s, t);
-	sqlite3_str_appendf(s, ") VALUES(%d, %s%s%s", 8 * t->id + (int)op, key,
-	    mask ? ", " : "", mask ? mask : "");
-	if (pk_prefix)
-		pk_values(s, t, pk_prefix);
-	sqlite3_str_appendall(s, "); END");
-}
-
 /* A hint for each row that the new key or rowid would replace, or that is in
  * the way by a unique index. */
 static void
@@ -164,16 +148,15 @@ journal_trigger_cid(struct engine *e, const char *sql, const struct column *c)
 	return at != NULL && cid < MASK_COLUMNS ? cid : -1;
 }
 
-static char *
-mask_of(struct engine *e, const struct table *t)
+static void
+mask_of(sqlite3_str *s, const struct table *t)
 {
-	sqlite3_str *s = sqlite3_str_new(e->db);
 	int i;
 
 	for (i = 0; i < t->ncol; i++)
 		if (t->col[i].cid >= MASK_COLUMNS) {
-			sqlite3_free(sqlite3_str_finish(s));
-			return sqlite3_mprintf("NULL");
+			sqlite3_str_appendall(s, "NULL");
+			return;
 		}
 	for (i = 0; i < t->ncol; i++) {
 		sqlite3_str_appendall(s, i ? "|" : "");
@@ -182,25 +165,38 @@ mask_of(struct engine *e, const struct table *t)
 	}
 	if (t->ncol == 0)
 		sqlite3_str_appendall(s, "0");
-	return sqlite3_str_finish(s);
+}
+
+/* INSERT INTO crsql_j(...) of the row old or new, for an event without look-up. */
+static void
+record(sqlite3_str *s, const struct table *t, enum journal_op op,
+    const char *row)
+{
+	sqlite3_str_appendf(s, " BEGIN INSERT INTO crsql_j(w, key%s",
+	    op == JOURNAL_UPDATE ? ", mask" : "");
+	if (op == JOURNAL_DELETE)
+		pk_names(s, t);
+	sqlite3_str_appendf(s, ") VALUES(%d, %s%s", 8 * t->id + (int)op, row,
+	    t->rowid);
+	if (op == JOURNAL_UPDATE) {
+		sqlite3_str_appendall(s, ", ");
+		mask_of(s, t);
+	}
+	if (op == JOURNAL_DELETE)
+		pk_values(s, t, row);
+	sqlite3_str_appendall(s, "); END");
 }
 
 static void
-after_update(struct engine *e, sqlite3_str *s, const struct table *t)
+after_update(sqlite3_str *s, const struct table *t)
 {
-	char *mask = mask_of(e, t);
-	char *key = sqlite3_mprintf("new.%s", t->rowid);
-
 	/* what changes the key, or the rowid, is told by another trigger */
 	sqlite3_str_appendf(s, " AND old.%s = new.%s", t->rowid, t->rowid);
 	if (!t->integer_key) {
 		sqlite3_str_appendall(s, " AND ");
 		pk_terms(s, t, "old.", "IS", "new.", " AND ", " COLLATE BINARY");
 	}
-	if (mask != NULL && key != NULL)
-		record(s, t, JOURNAL_UPDATE, key, mask, NULL);
-	sqlite3_free(mask);
-	sqlite3_free(key);
+	record(s, t, JOURNAL_UPDATE, "new.");
 }
 
 static void
@@ -213,10 +209,9 @@ pk_changed(sqlite3_str *s, const struct table *t)
 
 /* Another pk or rowid; where the pk stayed, columns may have changed too. */
 static void
-after_rekey(struct engine *e, sqlite3_str *s, const struct table *t)
+after_rekey(sqlite3_str *s, const struct table *t)
 {
 	const char *rowid = t->rowid;
-	char *mask;
 
 	sqlite3_str_appendf(s, " AND (old.%s <> new.%s OR ", rowid, rowid);
 	pk_changed(s, t);
@@ -231,14 +226,14 @@ after_rekey(struct engine *e, sqlite3_str *s, const struct table *t)
 	sqlite3_str_appendf(s, ", new.%s, old.%s", rowid, rowid);
 	pk_values(s, t, "old.");
 	sqlite3_str_appendall(s, ");");
-	mask = t->integer_key ? NULL : mask_of(e, t);
-	if (mask != NULL) {
+	if (!t->integer_key) {
 		sqlite3_str_appendf(s, " INSERT INTO crsql_j(w, key, mask) SELECT %d, "
-		    "new.%s, %s WHERE NOT ", 8 * t->id + JOURNAL_UPDATE, rowid, mask);
+		    "new.%s, ", 8 * t->id + JOURNAL_UPDATE, rowid);
+		mask_of(s, t);
+		sqlite3_str_appendall(s, " WHERE NOT ");
 		pk_changed(s, t);
 		sqlite3_str_appendall(s, ";");
 	}
-	sqlite3_free(mask);
 	sqlite3_str_appendall(s, " END");
 }
 
@@ -256,17 +251,11 @@ refuse_null(sqlite3_str *s, const struct table *t, int i, const char *event)
 	    "replicated row may not be NULL'); END");
 }
 
-/* Trigger i of those whose names stand on top; false: no memory. */
-static bool
-trigger(struct engine *e, sqlite3_str *s, const struct table *t, int i,
-    const char *keys, const char *unique)
+/* Trigger i of those whose names stand on top. */
+static void
+trigger(sqlite3_str *s, const struct table *t, int i, const char *event,
+    const char *unique)
 {
-	char *row = sqlite3_mprintf("%s.%s", i == 3 ? "old" : "new", t->rowid);
-	char *event = sqlite3_mprintf("%s UPDATE OF %s%s", i == 5 ? "AFTER" :
-	    "BEFORE", keys, i < 6 ? ", rowid, oid, _rowid_" : "");
-
-	if (row == NULL || event == NULL)
-		goto out;
 	switch (i) {
 	case 0:
 		begin(s, t, i, "BEFORE INSERT");
@@ -274,22 +263,22 @@ trigger(struct engine *e, sqlite3_str *s, const struct table *t, int i,
 		break;
 	case 1:
 		begin(s, t, i, "AFTER INSERT");
-		record(s, t, JOURNAL_INSERT, row, NULL, NULL);
+		record(s, t, JOURNAL_INSERT, "new.");
 		break;
 	case 2:
 		begin(s, t, i, "AFTER UPDATE");
-		after_update(e, s, t);
+		after_update(s, t);
 		break;
 	case 3:
 		begin(s, t, i, "AFTER DELETE");
-		record(s, t, JOURNAL_DELETE, row, NULL, "old.");
+		record(s, t, JOURNAL_DELETE, "old.");
 		break;
 	case 4:
 		before_update(s, t, event, unique);
 		break;
 	case 5:
 		begin(s, t, i, event);
-		after_rekey(e, s, t);
+		after_rekey(s, t);
 		break;
 	case 6:
 		if (t->nullable_key)
@@ -300,56 +289,54 @@ trigger(struct engine *e, sqlite3_str *s, const struct table *t, int i,
 			refuse_null(s, t, i, event);
 		break;
 	}
-out:
-	sqlite3_free(row);
-	sqlite3_free(event);
-	return row != NULL && event != NULL;
 }
 
-char *
-journal_trigger_sql(struct engine *e, const struct table *t, int i)
+/* Before or after an update of the key. */
+static char *
+key_event(const struct table *t, int i)
 {
-	sqlite3_str *s = sqlite3_str_new(e->db), *k = sqlite3_str_new(e->db);
-	char *keys, *text, *unique = NULL;
-	bool ok;
+	sqlite3_str *s = sqlite3_str_new(NULL);
 	int j;
 
+	sqlite3_str_appendf(s, "%s UPDATE OF ", i == 5 ? "AFTER" : "BEFORE");
 	for (j = 0; j < t->npk; j++)
-		sqlite3_str_appendf(k, "%s\"%w\"", j ? ", " : "", t->pk[j].name);
-	keys = sqlite3_str_finish(k);
-	ok = keys != NULL && (i == 0 || i == 4 ?
-	    unique_condition(e, t, &unique) == SQLITE_OK :
-	    (unique = sqlite3_mprintf("")) != NULL) &&
-	    trigger(e, s, t, i, keys, unique) &&
-	    sqlite3_str_errcode(s) == SQLITE_OK;
-	text = sqlite3_str_finish(s);
-	if (ok && text == NULL)
-		text = sqlite3_mprintf("");
-	if (!ok) {
-		sqlite3_free(text);
-		text = NULL;
-	}
-	sqlite3_free(keys);
+		sqlite3_str_appendf(s, "%s\"%w\"", j ? ", " : "", t->pk[j].name);
+	sqlite3_str_appendall(s, i < 6 ? ", rowid, oid, _rowid_" : "");
+	return sqlite3_str_finish(s);
+}
+
+int
+journal_trigger_sql(struct engine *e, const struct table *t, int i, char **out)
+{
+	sqlite3_str *s = sqlite3_str_new(e->db);
+	char *event = key_event(t, i), *unique = NULL;
+	int rc = event != NULL ? SQLITE_OK : SQLITE_NOMEM;
+
+	if (rc == SQLITE_OK && (i == 0 || i == 4))
+		rc = unique_condition(e, t, &unique);
+	if (rc == SQLITE_OK)
+		trigger(s, t, i, event, unique);
+	rc = engine_text(s, rc, out);
+	sqlite3_free(event);
 	sqlite3_free(unique);
-	return text;
+	return rc;
 }
 
 /* It costs nothing but at an UPDATE of the key. */
-char *
-journal_marker_sql(const struct table *t, int i)
+int
+journal_marker_sql(const struct table *t, int i, char **out)
 {
-	sqlite3_str *s;
+	sqlite3_str *s = sqlite3_str_new(NULL);
 	int j;
 
 	if (i != JOURNAL_INSERT_TRIGGER)
-		return sqlite3_mprintf("");
-	s = sqlite3_str_new(NULL);
+		return engine_text(s, SQLITE_OK, out);
 	sqlite3_str_appendf(s, "CREATE TRIGGER \"%w__crsql_%s\" AFTER UPDATE OF ",
 	    t->name, suffixes[i]);
 	for (j = 0; j < t->npk; j++)
 		sqlite3_str_appendf(s, "%s\"%w\"", j ? ", " : "", t->pk[j].name);
 	sqlite3_str_appendf(s, " ON \"%w\" WHEN 0 BEGIN SELECT 1; END", t->name);
-	return sqlite3_str_finish(s);
+	return engine_text(s, SQLITE_OK, out);
 }
 
 int
@@ -404,6 +391,35 @@ read_pk(const struct table *t, sqlite3_stmt *stmt, int64_t key,
 	return pack_key(v, t->npk, b);
 }
 
+/* ", pk2, pk3": of the widest key known. */
+static int
+pk_columns(struct engine *e, char **out)
+{
+	sqlite3_str *s = sqlite3_str_new(e->db);
+	int i, most = 1;
+
+	for (i = 0; i < e->tables.n; i++)
+		if (e->tables.table[i].npk > most)
+			most = e->tables.table[i].npk;
+	for (i = 2; i <= most; i++)
+		sqlite3_str_appendf(s, ", pk%d", i);
+	return engine_text(s, SQLITE_OK, out);
+}
+
+static int
+prepare_read(struct engine *e, sqlite3_stmt **out)
+{
+	char *columns;
+	int rc = pk_columns(e, &columns);
+
+	*out = NULL;
+	if (rc == SQLITE_OK)
+		rc = engine_prepare(e, out, "SELECT w, key, mask, id, pk%s FROM "
+		    "main.crsql_j ORDER BY id", columns);
+	sqlite3_free(columns);
+	return rc;
+}
+
 int
 journal_read(struct engine *e, int (*f)(void *self,
     const struct journal_record *r), void *self)
@@ -413,8 +429,7 @@ journal_read(struct engine *e, int (*f)(void *self,
 	sqlite3_stmt *stmt;
 	struct buf b;
 	int64_t w;
-	int rc = engine_prepare(e, &stmt, "SELECT w, key, mask, id, pk%s FROM "
-	    "main.crsql_j ORDER BY id", capture_pk_columns(e));
+	int rc = prepare_read(e, &stmt);
 
 	buf_init(&b, INT32_MAX);
 	while (rc == SQLITE_OK && sqlite3_step(stmt) == SQLITE_ROW) {

@@ -29,12 +29,13 @@ enum journal_op {       /* w = 8 * table + op */
 /* The name (without table) and SQL of trigger i of t; sqlite3_malloc'ed; "" if
  * t needs it not, NULL on failure. */
 const char *journal_trigger_suffix(int i);
-char *journal_trigger_sql(struct engine *e, const struct table *t, int i);
+int journal_trigger_sql(struct engine *e, const struct table *t, int i,
+    char **out);
 
 /* The same where plain programs may not write: in place of the trigger of
  * inserts one that does nothing, by which a table is known again under another
  * name, and one made anew is told. */
-char *journal_marker_sql(const struct table *t, int i);
+int journal_marker_sql(const struct table *t, int i, char **out);
 
 /* The number by which the text of the update trigger knows a column, -1 if it
  * does not: SQLite renames columns there too. */

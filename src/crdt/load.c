@@ -45,6 +45,7 @@ static const sqlite3_api_routines routines = {
 	.free = sqlite3_free,
 	.get_autocommit = sqlite3_get_autocommit,
 	.libversion = sqlite3_libversion,
+	.strlike = sqlite3_strlike,
 	.strnicmp = sqlite3_strnicmp,
 	.sql = sqlite3_sql,
 	.stmt_busy = sqlite3_stmt_busy,

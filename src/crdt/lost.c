@@ -122,7 +122,7 @@ lost_follow(struct engine *e)
 	sqlite3_stmt *stmt;
 	char *name, *to;
 	bool renamed;
-	int id, rc;
+	int id = 0, rc;
 
 	/* one whose new name is free first: another may be about to get its */
 	do {
@@ -144,11 +144,9 @@ lost_follow(struct engine *e)
 		if (sqlite3_step(stmt) == SQLITE_ROW) {
 			id = sqlite3_column_int(stmt, 0);
 			renamed = sqlite3_column_type(stmt, 2) != SQLITE_NULL;
-			name = sqlite3_mprintf("%s", sqlite3_column_text(stmt, 1));
-			if (renamed)
-				to = sqlite3_mprintf("%s", sqlite3_column_text(stmt, 2));
-			if (name == NULL || (renamed && to == NULL))
-				rc = SQLITE_NOMEM;
+			rc = engine_copy(stmt, 1, &name);
+			if (rc == SQLITE_OK && renamed)
+				rc = engine_copy(stmt, 2, &to);
 		}
 		rc = engine_finalize(stmt, rc);
 		if (rc == SQLITE_OK && name != NULL)

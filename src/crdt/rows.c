@@ -159,22 +159,22 @@ is_word(const char *text)
 
 /* A DEFAULT as an expression.  What was written as a bare word is a string,
  * constants by name and numbers excepted. */
-static char *
-default_sql(const char *text)
+static void
+add_default(sqlite3_str *s, const char *text)
 {
 	static const char *const constants[] = { "null", "true", "false",
 		"current_time", "current_date", "current_timestamp" };
-	size_t i;
+	size_t i, n = sizeof constants / sizeof *constants;
 
-	if (text == NULL || *text == '\0')
-		return sqlite3_mprintf("NULL");
-	if (!is_word(text) || is_digit(*text))
-		return sqlite3_mprintf("(%s)", text);
-	for (i = 0; i < sizeof constants / sizeof *constants; i++) {
-		if (sqlite3_stricmp(text, constants[i]) == 0)
-			return sqlite3_mprintf("%s", text);
-	}
-	return sqlite3_mprintf("%Q", text);
+	for (i = 0; i < n && sqlite3_stricmp(text, constants[i]) != 0; i++)
+		;
+	if (*text == '\0')
+		sqlite3_str_appendall(s, "NULL");
+	else if (i < n)
+		sqlite3_str_appendall(s, text);
+	else
+		sqlite3_str_appendf(s, !is_word(text) || is_digit(*text) ?
+		    "(%s)" : "%Q", text);
 }
 
 /* The SET part of an UPDATE that gives the n columns of row->cols new values
@@ -183,34 +183,28 @@ static int
 reset_sql(struct engine *e, struct merge_row *row, int n, char **out)
 {
 	struct table *t = row->table;
+	sqlite3_str *s = sqlite3_str_new(e->db);
 	sqlite3_stmt *stmt;
-	char *set = NULL;
-	int i, rc;
+	const char *name, *comma = "";
+	int c, i, rc;
 
-	rc = engine_prepare(e, &stmt, "SELECT name, dflt_value FROM "
-	    "pragma_table_xinfo(%Q, 'main')", t->name);
-	while (rc == SQLITE_OK && (rc = sqlite3_step(stmt)) == SQLITE_ROW) {
-		const char *name = (const char *)sqlite3_column_text(stmt, 0);
-		const char *dflt = (const char *)sqlite3_column_text(stmt, 1);
-		int c = table_column(t, name, (int)strlen(name));
-
-		rc = SQLITE_OK;
+	rc = engine_prepare(e, &stmt, "SELECT name, coalesce(dflt_value, '') "
+	    "FROM pragma_table_xinfo(%Q, 'main')", t->name);
+	while (rc == SQLITE_OK && sqlite3_step(stmt) == SQLITE_ROW) {
+		name = engine_column(stmt, 0, &rc);
+		c = table_column(t, name, (int)strlen(name));
 		if (c < 0)
 			continue;
+		sqlite3_str_appendf(s, "%s\"%w\"=", comma, name);
+		comma = ",";
 		for (i = 0; i < n && row->cols[i] != c; i++)
 			;
 		if (i < n)
-			set = sqlite3_mprintf("%z%s\"%w\"=?%d", set,
-			    set ? "," : "", name, i + 2);
+			sqlite3_str_appendf(s, "?%d", i + 2);
 		else
-			set = sqlite3_mprintf("%z%s\"%w\"=%z", set,
-			    set ? "," : "", name, default_sql(dflt));
-		if (set == NULL)
-			rc = SQLITE_NOMEM;
+			add_default(s, engine_column(stmt, 1, &rc));
 	}
-	sqlite3_finalize(stmt);
-	*out = set;
-	return rc == SQLITE_DONE ? SQLITE_OK : rc;
+	return engine_text(s, engine_finalize(stmt, rc), out);
 }
 
 /* R19: the row begins a new life with what it was given, and defaults.  One

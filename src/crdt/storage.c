@@ -176,6 +176,15 @@ read_settings(struct engine *e)
 	return rc;
 }
 
+static int
+make_small_tables(struct engine *e, const void *unused)
+{
+	int rc = engine_exec(e, "%s", small_tables);
+
+	(void)unused;
+	return rc == SQLITE_OK ? fill(e) : rc;
+}
+
 int
 storage_load(struct engine *e)
 {
@@ -188,13 +197,8 @@ storage_load(struct engine *e)
 		rc = check_format(e);
 	if (rc == SQLITE_OK && !has && e->readonly)
 		return SQLITE_OK;       /* nothing here, and nothing to write */
-	if (rc == SQLITE_OK && !has) {
-		rc = engine_exec(e, "SAVEPOINT crsql_load; %s", small_tables);
-		if (rc == SQLITE_OK)
-			rc = fill(e);
-		engine_exec(e, rc == SQLITE_OK ? "RELEASE crsql_load"
-		    : "ROLLBACK TO crsql_load; RELEASE crsql_load");
-	}
+	if (rc == SQLITE_OK && !has)
+		rc = engine_atomically(e, make_small_tables, NULL);
 	if (rc == SQLITE_OK)
 		rc = storage_read_identity(e);
 	if (rc == SQLITE_OK)
@@ -255,8 +259,9 @@ write_site(struct engine *e, const struct identity *id, const char *sql)
 }
 
 static int
-set_identity(struct engine *e, const struct identity *id)
+set_identity(struct engine *e, const void *arg)
 {
+	const struct identity *id = arg;
 	int64_t head, ordinal;
 	bool history;
 	int rc = storage_ensure(e);
@@ -327,12 +332,7 @@ identity_function(sqlite3_context *ctx, int argc, sqlite3_value **argv)
 		    "bytes, a key of 32, an incarnation of 8", -1);
 		return;
 	}
-	rc = engine_exec(e, "SAVEPOINT crsql_identity");
-	if (rc == SQLITE_OK) {
-		rc = set_identity(e, &id);
-		engine_exec(e, rc == SQLITE_OK ? "RELEASE crsql_identity"
-		    : "ROLLBACK TO crsql_identity; RELEASE crsql_identity");
-	}
+	rc = engine_atomically(e, set_identity, &id);
 	if (rc != SQLITE_OK)
 		engine_result_error(e, ctx, rc);
 }

@@ -247,27 +247,17 @@ table_forget_state(struct engine *e)
 static char
 affinity_of(const char *type)
 {
-	char *upper = sqlite3_mprintf("%s", type ? type : "");
-	char a = 'C', *p;
+	static const struct { const char *like; char affinity; } rules[] = {
+		{ "%INT%", 'D' }, { "%CHAR%", 'B' }, { "%CLOB%", 'B' },
+		{ "%TEXT%", 'B' }, { "", 'A' }, { "%BLOB%", 'A' },
+		{ "ANY", 'A' }, { "%REAL%", 'E' }, { "%FLOA%", 'E' },
+		{ "%DOUB%", 'E' }, { "%", 'C' },
+	};
+	size_t i = 0;
 
-	if (upper == NULL)
-		return 'A';
-	for (p = upper; *p != '\0'; p++)
-		if (*p >= 'a' && *p <= 'z')
-			*p = (char)(*p - 'a' + 'A');
-	if (strstr(upper, "INT") != NULL)
-		a = 'D';
-	else if (strstr(upper, "CHAR") || strstr(upper, "CLOB") ||
-	    strstr(upper, "TEXT"))
-		a = 'B';
-	else if (*upper == '\0' || strstr(upper, "BLOB") ||
-	    strcmp(upper, "ANY") == 0)
-		a = 'A';
-	else if (strstr(upper, "REAL") || strstr(upper, "FLOA") ||
-	    strstr(upper, "DOUB"))
-		a = 'E';
-	sqlite3_free(upper);
-	return a;
+	while (sqlite3_strlike(rules[i].like, type, 0) != 0)
+		i++;            /* the last is like all */
+	return rules[i].affinity;
 }
 
 static int
@@ -275,6 +265,7 @@ add_column(struct column **list, int *n, int at, int stored, sqlite3_stmt *stmt)
 {
 	struct column *c = sqlite3_realloc64(*list,
 	    sizeof *c * (uint64_t)(*n > at ? *n + 1 : at + 1));
+	int rc = SQLITE_OK;
 
 	if (c == NULL)
 		return SQLITE_NOMEM;
@@ -283,11 +274,10 @@ add_column(struct column **list, int *n, int at, int stored, sqlite3_stmt *stmt)
 		memset(&c[*n], 0, sizeof *c);
 	c[at].position = sqlite3_column_int(stmt, 0);
 	c[at].stored = stored;
-	c[at].name = sqlite3_mprintf("%s", sqlite3_column_text(stmt, 1));
-	c[at].affinity = affinity_of((const char *)sqlite3_column_text(stmt, 2));
+	c[at].affinity = affinity_of(engine_column(stmt, 2, &rc));
 	c[at].has_default = sqlite3_column_type(stmt, 6) != SQLITE_NULL;
 	c[at].cid = -1;
-	return c[at].name != NULL ? SQLITE_OK : SQLITE_NOMEM;
+	return rc == SQLITE_OK ? engine_copy(stmt, 1, &c[at].name) : rc;
 }
 
 /* The first of rowid's names that is not a column's. */
@@ -342,7 +332,7 @@ table_read_shape(struct engine *e, struct table *t)
 	    t->name);
 
 	while (rc == SQLITE_OK && sqlite3_step(stmt) == SQLITE_ROW) {
-		name = (const char *)sqlite3_column_text(stmt, 1);
+		name = engine_column(stmt, 1, &rc);
 		for (i = 0; i < 3; i++)
 			shadowed[i] |= sqlite3_stricmp(name, names[i]) == 0;
 		hidden = sqlite3_column_int(stmt, 4);
@@ -351,14 +341,15 @@ table_read_shape(struct engine *e, struct table *t)
 		if (hidden != 0)
 			continue;       /* generated */
 		pk = sqlite3_column_int(stmt, 3);
-		type = (const char *)sqlite3_column_text(stmt, 2);
+		type = engine_column(stmt, 2, &rc);
 		if (pk > 0 && sqlite3_stricmp(type, "INTEGER") == 0)
 			integer = true;
 		if (pk > 0 && sqlite3_column_int(stmt, 5) == 0)
 			t->nullable_key = true;
-		rc = pk > 0 ? add_column(&t->pk, &t->npk, pk - 1, stored - 1,
-		    stmt) : add_column(&t->col, &t->ncol, t->ncol, stored - 1,
-		    stmt);
+		if (rc == SQLITE_OK)
+			rc = pk > 0 ? add_column(&t->pk, &t->npk, pk - 1,
+			    stored - 1, stmt) : add_column(&t->col, &t->ncol,
+			    t->ncol, stored - 1, stmt);
 	}
 	rc = engine_finalize(stmt, rc);
 	t->integer_key = t->npk == 1 && integer;
@@ -405,6 +396,7 @@ read_table(struct engine *e, int id, const char *name, const char *noted)
 static int
 read_tables(struct engine *e)
 {
+	const char *now, *name;
 	sqlite3_stmt *stmt;
 	int rc = engine_prepare(e, &stmt, "SELECT id, now, name FROM (SELECT t.id, "
 	    "t.name, coalesce((SELECT g.tbl_name FROM main.sqlite_schema g WHERE "
@@ -413,10 +405,13 @@ read_tables(struct engine *e)
 	    "t.name)) AS now FROM crsql_tbl t) WHERE now IS NOT NULL "
 	    "ORDER BY id");
 
-	while (rc == SQLITE_OK && sqlite3_step(stmt) == SQLITE_ROW)
-		rc = read_table(e, sqlite3_column_int(stmt, 0),
-		    (const char *)sqlite3_column_text(stmt, 1),
-		    (const char *)sqlite3_column_text(stmt, 2));
+	while (rc == SQLITE_OK && sqlite3_step(stmt) == SQLITE_ROW) {
+		now = engine_column(stmt, 1, &rc);
+		name = engine_column(stmt, 2, &rc);
+		if (rc == SQLITE_OK)
+			rc = read_table(e, sqlite3_column_int(stmt, 0), now,
+			    name);
+	}
 	return engine_finalize(stmt, rc);
 }
 

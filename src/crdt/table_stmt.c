@@ -62,23 +62,8 @@ add_update(sqlite3_str *s, const struct table *t, const int *cols, int n)
 	sqlite3_str_appendf(s, " WHERE %s = ?1", t->rowid);
 }
 
-static void
-add_meta(sqlite3_str *s, const struct table *t, const char *fmt)
-{
-	char *name = sqlite3_mprintf("main.\"%w__crsql_meta\"", t->noted);
-
-	sqlite3_str_appendf(s, fmt, name ? name : "");
-	sqlite3_free(name);
-}
-
-static void
-add_dead(sqlite3_str *s, const struct table *t, const char *fmt)
-{
-	char *name = sqlite3_mprintf("main.\"%w__crsql_dead\"", t->noted);
-
-	sqlite3_str_appendf(s, fmt, name ? name : "");
-	sqlite3_free(name);
-}
+#define META "main.\"%w__crsql_meta\""
+#define DEAD "main.\"%w__crsql_dead\""
 
 /* SELECT [rowid,] pk columns, columns FROM the table. */
 static void
@@ -98,16 +83,30 @@ add_text(sqlite3_str *s, const struct table *t, enum table_stmt which)
 	int i, *all;
 
 	switch (which) {
-	case TS_META_GET: add_meta(s, t, "SELECT m FROM %s WHERE key = ?1"); break;
-	case TS_META_PUT: add_meta(s, t, "INSERT OR REPLACE INTO %s VALUES(?1, ?2)");
+	case TS_META_GET:
+		sqlite3_str_appendf(s, "SELECT m FROM " META " WHERE key = ?1", t->noted);
 		break;
-	case TS_META_DEL: add_meta(s, t, "DELETE FROM %s WHERE key = ?1"); break;
-	case TS_META_RANGE: add_meta(s, t, "SELECT key, m FROM %s WHERE key "
-	    "BETWEEN ?1 AND ?2 ORDER BY key"); break;
-	case TS_DEAD_GET: add_dead(s, t, "SELECT m FROM %s WHERE pk = ?1"); break;
-	case TS_DEAD_PUT: add_dead(s, t, "INSERT OR REPLACE INTO %s VALUES(?1, ?2)");
+	case TS_META_PUT:
+		sqlite3_str_appendf(s, "INSERT OR REPLACE INTO " META
+		    " VALUES(?1, ?2)", t->noted);
 		break;
-	case TS_DEAD_DEL: add_dead(s, t, "DELETE FROM %s WHERE pk = ?1"); break;
+	case TS_META_DEL:
+		sqlite3_str_appendf(s, "DELETE FROM " META " WHERE key = ?1", t->noted);
+		break;
+	case TS_META_RANGE:
+		sqlite3_str_appendf(s, "SELECT key, m FROM " META " WHERE key "
+		    "BETWEEN ?1 AND ?2 ORDER BY key", t->noted);
+		break;
+	case TS_DEAD_GET:
+		sqlite3_str_appendf(s, "SELECT m FROM " DEAD " WHERE pk = ?1", t->noted);
+		break;
+	case TS_DEAD_PUT:
+		sqlite3_str_appendf(s, "INSERT OR REPLACE INTO " DEAD
+		    " VALUES(?1, ?2)", t->noted);
+		break;
+	case TS_DEAD_DEL:
+		sqlite3_str_appendf(s, "DELETE FROM " DEAD " WHERE pk = ?1", t->noted);
+		break;
 	case TS_FIND:
 		sqlite3_str_appendf(s, "SELECT %s FROM main.\"%w\" WHERE ",
 		    t->rowid, t->name);

@@ -22,11 +22,11 @@ plain_writers(struct engine *e, bool *wanted)
 static int
 check_trigger(struct engine *e, struct table *t, int i, bool wanted)
 {
-	char *sql = wanted ? journal_trigger_sql(e, t, i)
-	    : journal_marker_sql(t, i);
+	char *sql;
 	const char *suffix = journal_trigger_suffix(i);
 	int64_t same = 0, there = 0;
-	int rc = sql ? SQLITE_OK : SQLITE_NOMEM;
+	int rc = wanted ? journal_trigger_sql(e, t, i, &sql)
+	    : journal_marker_sql(t, i, &sql);
 
 	if (rc == SQLITE_OK)
 		rc = engine_int(e, &there, "SELECT 1 FROM main.sqlite_schema WHERE "
@@ -49,23 +49,27 @@ static int
 drop_misnamed(struct engine *e, const struct table *t)
 {
 	sqlite3_stmt *stmt;
+	bool found;
 	char *name;
 	int rc;
 
 	do {
+		found = false;
 		name = NULL;
 		rc = engine_prepare(e, &stmt, "SELECT name FROM main.sqlite_schema "
 		    "WHERE type = 'trigger' AND tbl_name = %Q AND "
 		    "name LIKE '%%\\_\\_crsql\\__trig' ESCAPE '\\' AND "
 		    "substr(name, 1, length(name) - 5) <> '%q__crsql_'", t->name,
 		    t->name);
-		if (rc == SQLITE_OK && sqlite3_step(stmt) == SQLITE_ROW)
-			name = sqlite3_mprintf("%s", sqlite3_column_text(stmt, 0));
+		if (rc == SQLITE_OK && sqlite3_step(stmt) == SQLITE_ROW) {
+			found = true;
+			rc = engine_copy(stmt, 0, &name);
+		}
 		rc = engine_finalize(stmt, rc);
-		if (rc == SQLITE_OK && name != NULL)
+		if (rc == SQLITE_OK && found)
 			rc = engine_exec(e, "DROP TRIGGER main.\"%w\"", name);
 		sqlite3_free(name);
-	} while (name != NULL && rc == SQLITE_OK);
+	} while (found && rc == SQLITE_OK);
 	return rc;
 }
 
@@ -97,13 +101,15 @@ triggers_lost(struct engine *e, const struct table *t, bool *lost)
 int
 triggers_look(struct engine *e, struct table *t)
 {
-	char *sql = journal_trigger_sql(e, t, JOURNAL_UPDATE_TRIGGER);
+	char *sql;
 	int64_t old = 0;
-	int i, rc = sql ? engine_int(e, &old, "SELECT sql <> %Q FROM "
-	    "main.sqlite_schema WHERE type = 'trigger' AND name = '%q__crsql_%q'",
-	    sql, t->noted, journal_trigger_suffix(JOURNAL_UPDATE_TRIGGER))
-	    : SQLITE_NOMEM;
+	int i, rc = journal_trigger_sql(e, t, JOURNAL_UPDATE_TRIGGER, &sql);
 
+	if (rc == SQLITE_OK)
+		rc = engine_int(e, &old, "SELECT sql <> %Q FROM "
+		    "main.sqlite_schema WHERE type = 'trigger' AND "
+		    "name = '%q__crsql_%q'", sql, t->noted,
+		    journal_trigger_suffix(JOURNAL_UPDATE_TRIGGER));
 	for (i = 0; i < t->ncol; i++)
 		old |= t->col[i].unsaved;
 	t->old_triggers = old != 0;

@@ -127,7 +127,7 @@ add_new_row(struct engine *e, sqlite3_str *s, const struct table *t)
 
 	sqlite3_str_appendall(s, "(SELECT ");
 	while (rc == SQLITE_OK && sqlite3_step(stmt) == SQLITE_ROW) {
-		name = (const char *)sqlite3_column_text(stmt, 0);
+		name = engine_column(stmt, 0, &rc);
 		sqlite3_str_appendf(s, "%snew.\"%w\" AS \"%w\"", comma, name, name);
 		comma = ", ";
 	}
@@ -158,20 +158,20 @@ add_index(struct engine *e, sqlite3_str *s, const struct table *t,
 	struct text term, where = { NULL, NULL };
 	const char *name, *collation, *and = "";
 	sqlite3_stmt *stmt;
-	int i, rc = engine_prepare(e, &stmt, "SELECT cid, name, coll FROM "
+	int column, i, rc = engine_prepare(e, &stmt, "SELECT cid, name, coll FROM "
 	    "pragma_index_xinfo(%Q, 'main') WHERE key ORDER BY seqno", index);
 
 	sqlite3_str_appendall(s, "(");
 	for (i = 0; rc == SQLITE_OK && sqlite3_step(stmt) == SQLITE_ROW; i++) {
-		name = (const char *)sqlite3_column_text(stmt, 1);
-		collation = (const char *)sqlite3_column_text(stmt, 2);
+		column = sqlite3_column_int(stmt, 0);
+		name = column < 0 ? t->rowid : engine_column(stmt, 1, &rc);
+		collation = engine_column(stmt, 2, &rc);
 		if (sql != NULL)
 			find_texts(sql, i, &term, &where);
-		if (sqlite3_column_int(stmt, 0) != EXPRESSION) {
-			name = name ? name : t->rowid;
+		if (rc == SQLITE_OK && column != EXPRESSION) {
 			sqlite3_str_appendf(s, "%s\"%w\" = new.\"%w\" COLLATE \"%w\"",
 			    and, name, name, collation);
-		} else if (sql != NULL && term.from != NULL) {
+		} else if (rc == SQLITE_OK && sql != NULL && term.from != NULL) {
 			sqlite3_str_appendall(s, and);
 			rc = add_expression(e, s, t, term, collation);
 		} else {
@@ -192,7 +192,7 @@ int
 unique_condition(struct engine *e, const struct table *t, char **out)
 {
 	sqlite3_str *s = sqlite3_str_new(e->db);
-	const char *or = "";
+	const char *or = "", *name, *sql;
 	sqlite3_stmt *stmt;
 	int rc = engine_prepare(e, &stmt, "SELECT l.name, (SELECT sql FROM "
 	    "main.sqlite_schema WHERE type = 'index' AND name = l.name) FROM "
@@ -201,21 +201,15 @@ unique_condition(struct engine *e, const struct table *t, char **out)
 
 	while (rc == SQLITE_OK && sqlite3_step(stmt) == SQLITE_ROW) {
 		sqlite3_str_appendall(s, or);
-		rc = add_index(e, s, t, (const char *)sqlite3_column_text(stmt, 0),
-		    (const char *)sqlite3_column_text(stmt, 1));
+		name = engine_column(stmt, 0, &rc);
+		/* that of a UNIQUE in CREATE TABLE has none */
+		sql = sqlite3_column_type(stmt, 1) == SQLITE_NULL ? NULL :
+		    engine_column(stmt, 1, &rc);
+		if (rc == SQLITE_OK)
+			rc = add_index(e, s, t, name, sql);
 		or = " OR ";
 	}
-	rc = engine_finalize(stmt, rc);
-	if (rc == SQLITE_OK)
-		rc = sqlite3_str_errcode(s);
-	*out = sqlite3_str_finish(s);
-	if (rc == SQLITE_OK && *out == NULL)
-		*out = sqlite3_mprintf("");
-	if (rc != SQLITE_OK) {
-		sqlite3_free(*out);
-		*out = NULL;
-	}
-	return rc == SQLITE_OK && *out == NULL ? SQLITE_NOMEM : rc;
+	return engine_text(s, engine_finalize(stmt, rc), out);
 }
 
 /* -- which were known --------------------------------------------------------------- */

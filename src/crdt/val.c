@@ -49,6 +49,9 @@ val_of_column(sqlite3_stmt *stmt, int i)
 		out.len = sqlite3_column_bytes(stmt, i);
 		break;
 	}
+	/* no memory: the statement's next step fails with that */
+	if (out.data == NULL)
+		out.len = 0;
 	return out;
 }
 
