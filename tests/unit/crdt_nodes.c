@@ -23,7 +23,7 @@ node_file(char path[static NODE_FILE])
 {
 	int fd;
 
-	strcpy(path, "/tmp/ddcp-node-XXXXXX");
+	temp_name(path, "ddcp-node");
 	fd = mkstemp(path);
 	assert_true(fd >= 0);
 	close(fd);

@@ -13,9 +13,10 @@
 #include <stdint.h>
 
 #include "base/buf.h"
+#include "temp.h"
 
 enum { NODES_MAX = 6, NODE_CURSOR = 40, NODE_SITE = 16, NODE_SITES = 64,
-       NODE_FILE = 32 };
+       NODE_FILE = TEMP_MAX };
 
 struct vector {
 	int n;

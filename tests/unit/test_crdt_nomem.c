@@ -76,15 +76,15 @@ disarm(void)
 	left = -1;
 }
 
-/* One in so many of the later places is tried: STOPS in the environment, 40
- * unless it says otherwise; 1000000 tries each. */
+/* Places at the beginning where each is tried, and the share of those behind:
+ * STOPS in the environment, 12 unless it says otherwise. */
 static long
 stops(void)
 {
 	const char *text = getenv("STOPS");
 	long n = text != NULL ? atol(text) : 0;
 
-	return n > 0 ? n : 40;
+	return n > 0 ? n : 12;
 }
 
 /* -- a database to begin with --------------------------------------------------------- */

@@ -252,13 +252,13 @@ r07_a_merge_sees_local_writes_first(void **state)
 
 /* -- databases in files ------------------------------------------------------------- */
 
-static char dir[] = "/tmp/ddcp-rules.XXXXXX";
-static char path[64];
+static char dir[TEMP_MAX];
+static char path[TEMP_MAX + 16];
 
 static void
 open_file(struct node *f, const char *sql)
 {
-	strcpy(dir + strlen(dir) - 6, "XXXXXX");
+	temp_name(dir, "ddcp-rules");
 	assert_non_null(mkdtemp(dir));
 	snprintf(path, sizeof path, "%s/file.db", dir);
 	node_open(f, 0, path);
@@ -823,12 +823,10 @@ a_trigger_that_ignores_a_row_parks_it(void **state)
 static void
 r07_writes_after_finalize_go_through_the_journal(void **state)
 {
-	char file[] = "/tmp/ddcp-finalize-XXXXXX";
+	char file[NODE_FILE];
 	struct node m, again;
-	int fd = mkstemp(file);
 
-	assert_true(fd >= 0);
-	close(fd);
+	node_file(file);
 	node_open(&m, 0, file);
 	node_exec(&m, "CREATE TABLE f(id TEXT PRIMARY KEY, x); "
 	    "SELECT crsql_as_crr('f'); BEGIN; INSERT INTO f VALUES('a', 1); "

@@ -501,6 +501,15 @@ a_failed_batch_can_only_be_rolled_back(void **state)
 	close_two(n);
 }
 
+/* DAMAGES in the environment, 3000 unless it says otherwise. */
+static int
+damages(void)
+{
+	const char *text = getenv("DAMAGES");
+
+	return text != NULL ? atoi(text) : 3000;
+}
+
 static void
 random_damage_does_no_harm(void **state)
 {
@@ -514,7 +523,7 @@ random_damage_does_no_harm(void **state)
 	fill(&n[0]);
 	page = whole_page(&n[0], &n[1], &len);
 	bad = malloc((size_t)len);
-	for (i = 0; i < 3000; i++) {
+	for (i = 0; i < damages(); i++) {
 		memcpy(bad, page, (size_t)len);
 		for (k = 1 + (int)below(&r, 3); k > 0; k--)
 			bad[below(&r, (uint32_t)len)] ^=

@@ -21,9 +21,11 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "temp.h"
+
 enum { PATIENCE_MS = 20000, LINE = 1024 };
 
-static char dir[64];
+static char dir[TEMP_MAX];
 
 /* ---- a database, and perhaps a process that serves it ---- */
 
@@ -341,7 +343,7 @@ static struct person alice, bob, carol;
 static int
 set_up(void **state)
 {
-	strcpy(dir, "/tmp/test_lib.XXXXXX");
+	temp_name(dir, "test_lib");
 	return mkdtemp(dir) == NULL;
 }
 
@@ -349,7 +351,7 @@ static int
 tear_down(void **state)
 {
 	struct person *all[] = { &alice, &bob, &carol };
-	char command[128];
+	char command[TEMP_MAX + 32];
 	size_t i;
 
 	for (i = 0; i < 3; i++) {

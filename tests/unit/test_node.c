@@ -24,6 +24,7 @@
 #include "node/control_call.h"
 #include "node/stop.h"
 #include "node/watch.h"
+#include "temp.h"
 
 enum { PATIENCE_MS = 10000, QUIET_MS = 3000 };
 
@@ -32,7 +33,7 @@ static char dir[1024];
 static int
 set_up(void **state)
 {
-	strcpy(dir, "/tmp/test_node.XXXXXX");
+	temp_name(dir, "test_node");
 	return mkdtemp(dir) == NULL;
 }
 

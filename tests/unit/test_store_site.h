@@ -24,12 +24,13 @@
 
 #include "crdt/crdt.h"
 #include "store/store.h"
+#include "temp.h"
 
 #define UNUSED __attribute__((unused))
 
 enum { SITE_PATH_MAX = 256 };
 
-static char scratch[64];
+static char scratch[TEMP_MAX];
 
 struct site {
 	const char *name;
@@ -55,10 +56,7 @@ remove_entry(const char *path, const struct stat *st, int type,
 static UNUSED int
 scratch_make(void **state)
 {
-	const char *dir = getenv("TMPDIR");
-
-	snprintf(scratch, sizeof scratch, "%.40s/ddcp-store-XXXXXX",
-	    dir != NULL ? dir : "/tmp");
+	temp_name(scratch, "ddcp-store");
 	return mkdtemp(scratch) != NULL ? 0 : -1;
 }
 
