@@ -207,14 +207,18 @@ hub_tick(struct hub *h)
 
 /* ---- commits ---- */
 
-/* How many transactions of that site are new, by the last one told of. */
+/* How many transactions of that site are new, by the last one told of; one, where
+ * no version tells. */
 static uint64_t
 count_news(struct hub *h, const struct store_entry *e)
 {
+	static const uint8_t none[STORE_TOKEN_LEN];
 	struct hub_seen *seen = h->seen;
 	uint64_t before;
 	size_t i;
 
+	if (memcmp(e->token, none, sizeof none) == 0)
+		return 1;
 	for (i = 0; i < h->nseen; i++)
 		if (memcmp(seen[i].site, e->site, STORE_SITE_LEN) == 0)
 			break;

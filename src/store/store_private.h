@@ -44,6 +44,11 @@ enum {
 struct config;
 struct inbox;
 
+struct log_end {
+	uint8_t id[8];          /* zeroes: there is no log */
+	uint64_t dbv;
+};
+
 struct store {
 	sqlite3 *db;
 	char *db_file;          /* real path */
@@ -72,6 +77,7 @@ struct store {
 		uint64_t merges;
 		bool more;      /* than fitted */
 		struct store_vector any, sum;   /* newest; watch.c */
+		struct log_end log;
 	} told;
 	uint64_t merges;        /* committed by this handle */
 	int64_t tried_schema;   /* for which parked changes were tried */

@@ -178,6 +178,61 @@ tell(struct store_vector *told, const struct store_vector *now,
 	return rc;
 }
 
+/* Where our log ends. */
+static int
+find_end(sqlite3 *db, struct log_end *end, struct err *err)
+{
+	uint8_t head[STORE_CURSOR_LEN];
+	bool found;
+	size_t i;
+	int rc;
+
+	memset(end, 0, sizeof *end);
+	rc = sql_bytes(db, head, sizeof head, &found, err,
+	    "SELECT crsql_head()", "");
+	if (rc != 0 || !found)
+		return rc;
+	memcpy(end->id, head, sizeof end->id);
+	for (i = sizeof end->id; i < sizeof end->id + 8; i++)
+		end->dbv = end->dbv << 8 | head[i];
+	return 0;
+}
+
+/* What has no site version (R1) moves no entry: if the log grew by such a thing,
+ * peers are to ask.  It is told once, since the log grows by what won only: who
+ * asks us because of it and had it already has nothing new to tell. */
+static int
+tell_unversioned(struct store *s, struct store_entry *out, size_t max,
+    size_t *n, struct err *err)
+{
+	struct log_end *told = &s->told.log, now;
+	struct store_entry e;
+	int64_t any = 0;
+	bool has_log;
+	int rc = find_end(s->db, &now, err);
+
+	if (rc == 0)
+		rc = sql_has_table(s->db, "crsql_log", &has_log, err);
+	if (rc == 0 && (memcmp(now.id, told->id, sizeof now.id) != 0 ||
+	    now.dbv < told->dbv))
+		memset(told, 0, sizeof *told);
+	if (rc == 0 && has_log)
+		rc = sql_int(s->db, &any, err, "SELECT EXISTS(SELECT 1 FROM "
+		    "crsql_log WHERE dbv > ?1 AND dbv <= ?2 AND sver = 0)",
+		    "ii", (int64_t)told->dbv, (int64_t)now.dbv);
+	if (rc == 0 && any != 0)
+		rc = store_own_entry(s->db, &e, err);
+	if (rc != 0 || (any != 0 && *n == max))
+		return rc;
+	if (any != 0) {
+		e.version += e.version == 0;
+		split_answer(&e);
+		out[(*n)++] = e;
+	}
+	*told = now;
+	return 0;
+}
+
 static int
 tell_news(struct store *s, struct store_entry *out, size_t max, size_t *n,
     struct err *err)
@@ -192,6 +247,8 @@ tell_news(struct store *s, struct store_entry *out, size_t max, size_t *n,
 		vector_meet(&s->told.sum, &sum);
 		rc = tell(&s->told.sum, &sum, &any, out, max, n, err);
 	}
+	if (rc == 0)
+		rc = tell_unversioned(s, out, max, n, err);
 	store_vector_clear(&any);
 	store_vector_clear(&sum);
 	return rc;
@@ -233,6 +290,8 @@ store_watch_begin(struct store *s, struct err *err)
 
 	rc = sql_int(s->db, &s->told.data_version, err,
 	    "PRAGMA data_version", "");
+	if (rc == 0)
+		rc = find_end(s->db, &s->told.log, err);
 	return rc == 0 ? newest(s, &s->told.any, &s->told.sum, err) : rc;
 }
 

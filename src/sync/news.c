@@ -9,6 +9,15 @@
 
 /* ---- NOTIFY ---- */
 
+/* One without a token makes the peer ask whatever it holds. */
+static bool
+asks_anyway(const struct wire_entry *e)
+{
+	static const uint8_t none[WIRE_TOKEN_LEN];
+
+	return memcmp(e->token, none, sizeof none) == 0;
+}
+
 /* Where the entry of that site is or goes; NULL without memory.  Where too
  * many wait the last one gives way: any one that is new there makes the peer
  * ask, and it then gets all. */
@@ -30,6 +39,7 @@ place_of(struct news *n, const struct wire_entry *e)
 		n->entry = p;
 		n->cap = cap;
 	}
+	n->entry[n->n] = *e;
 	return &n->entry[n->n++];
 }
 
@@ -37,6 +47,7 @@ int
 sync_on_changed(struct sync *s, const struct sync_event *ev)
 {
 	struct wire_entry *e;
+	bool anyway;
 	size_t i;
 
 	if (s->phase != PHASE_OPEN)
@@ -45,7 +56,10 @@ sync_on_changed(struct sync *s, const struct sync_event *ev)
 		e = place_of(&s->news, &ev->entry[i]);
 		if (e == NULL)
 			return err_nomem(s->err);
+		anyway = asks_anyway(e);
 		*e = ev->entry[i];
+		if (anyway)
+			memset(e->token, 0, sizeof e->token);
 	}
 	if (s->news.n > 0)
 		sync_want_room(s);

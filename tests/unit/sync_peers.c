@@ -518,8 +518,10 @@ act(struct peer *p, const struct sync_action *a)
 		p->is_copy = false;
 		answer(p, FOR_REST, SYNC_ON_FORKED);
 		return;
-	case SYNC_DO_OPENED:
 	case SYNC_DO_NOTIFIED:
+		p->told = a->entry[0];
+		/* fall through */
+	case SYNC_DO_OPENED:
 		note(p, "do %s", name);
 		return;
 	}

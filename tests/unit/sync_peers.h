@@ -66,6 +66,7 @@ struct peer {
 	uint32_t known_upto[SITES];
 	size_t pieces_taken;
 	int pulls_ended, pulls_failed;
+	struct wire_entry told; /* the first of the last NOTIFY */
 	struct err pull_why;
 
 	/* a page in pieces; survives the connection */

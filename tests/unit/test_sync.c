@@ -380,6 +380,30 @@ news_lead_to_a_pull(void **state)
 	pair_close(&p);
 }
 
+/* What makes the peer ask whatever it holds does so also when newer news of that
+ * site came before it could be sent. */
+static void
+r13_news_of_no_version_stay(void **state)
+{
+	static const uint8_t none[WIRE_TOKEN_LEN];
+	struct wire_entry entry = { .site = { 1 }, .version = 1 };
+	struct sync_event event = { .kind = SYNC_ON_CHANGED, .entry = &entry,
+		.nentries = 1 };
+	struct pair p;
+
+	open_both(&p, 0);
+	peer_step(&p.a, &event);
+	peer_write(&p.a, 1);
+	peer_changed(&p.a);
+	pair_run(&p);
+	assert_int_equal(p.b.told.version, p.a.upto[0]);
+	assert_memory_equal(p.b.told.token, none, sizeof none);
+	peer_changed(&p.a);
+	pair_run(&p);
+	assert_memory_not_equal(p.b.told.token, none, sizeof none);
+	pair_close(&p);
+}
+
 static void
 push_is_answered(void **state)
 {
@@ -790,6 +814,7 @@ main(void)
 		cmocka_unit_test(versions_must_meet),
 		cmocka_unit_test(stranger_is_refused),
 		cmocka_unit_test(news_lead_to_a_pull),
+		cmocka_unit_test(r13_news_of_no_version_stay),
 		cmocka_unit_test(push_is_answered),
 		cmocka_unit_test(full_disk_stops_the_pull_only),
 		cmocka_unit_test(failed_server_says_why),
