@@ -76,12 +76,12 @@ disarm(void)
 	left = -1;
 }
 
-/* Places at the beginning where each is tried, and the share of those behind:
- * STOPS in the environment, 12 unless it says otherwise. */
+/* Each of so many at the beginning is tried, and one in so many behind: PLACES
+ * in the environment, 12 unless it says otherwise. */
 static long
-stops(void)
+places(void)
 {
-	const char *text = getenv("STOPS");
+	const char *text = getenv("PLACES");
 	long n = text != NULL ? atol(text) : 0;
 
 	return n > 0 ? n : 12;
@@ -333,7 +333,7 @@ fail_everywhere(const struct script *s)
 			same(got.rows, want.rows, at, all);
 			same(got.outcome, want.outcome, at, all);
 			free_result(&got);
-			at += 1 + at / stops();
+			at += 1 + at / places();
 			times++;
 		} while (!got.done);
 	}
