@@ -5,24 +5,26 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Ends s, which snprintf may have cut, at a whole UTF-8 character. */
+#include "base/utf8.h"
+
+/* Ends s, which snprintf may have cut, at a whole UTF-8 character, and makes it
+ * UTF-8: names of files are any bytes. */
 static void
-cut_at_character(char *s, size_t max, int wanted)
+make_text(char *s, size_t max, int wanted)
 {
 	size_t n;
 
-	if (wanted < 0) {
+	if (wanted < 0)
 		s[0] = '\0';
-		return;
+	if (wanted >= 0 && (size_t)wanted >= max) {
+		n = max - 1;
+		while (n > 0 && ((unsigned char)s[n - 1] & 0xC0) == 0x80)
+			n--;
+		if (n > 0 && ((unsigned char)s[n - 1] & 0xC0) == 0xC0)
+			n--;
+		s[n] = '\0';
 	}
-	if ((size_t)wanted < max)
-		return;
-	n = max - 1;
-	while (n > 0 && ((unsigned char)s[n - 1] & 0xC0) == 0x80)
-		n--;
-	if (n > 0 && ((unsigned char)s[n - 1] & 0xC0) == 0xC0)
-		n--;
-	s[n] = '\0';
+	utf8_repair(s);
 }
 
 int
@@ -35,10 +37,10 @@ err_set(struct err *err, int code, const char *hint, const char *fmt, ...)
 	err->code = code;
 	err->locked = false;
 	va_start(ap, fmt);
-	cut_at_character(err->text, sizeof err->text,
+	make_text(err->text, sizeof err->text,
 	    vsnprintf(err->text, sizeof err->text, fmt, ap));
 	va_end(ap);
-	cut_at_character(err->hint, sizeof err->hint,
+	make_text(err->hint, sizeof err->hint,
 	    snprintf(err->hint, sizeof err->hint, "%s", hint ? hint : ""));
 	return code;
 }

@@ -44,7 +44,7 @@ struct err {
 
 /* Notes code, sentence (printf-like) and hint (NULL for none) in err, which
  * may be NULL, and returns code.  Text that is too long is cut at a UTF-8
- * boundary. */
+ * boundary; bytes that are no UTF-8 become question marks. */
 int err_set(struct err *err, int code, const char *hint, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
 

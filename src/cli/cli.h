@@ -82,6 +82,9 @@ void cli_note(const struct cli *cli, const char *fmt, ...)
 /* Text with control characters escaped (\x1b); to be freed; never NULL. */
 char *cli_safe(const char *text);
 
+/* Text as a JSON string; what is no UTF-8 shows question marks. */
+json_t *cli_text(const char *text);
+
 /* Prints a JSON document and a newline on stdout, and frees it. */
 void cli_json(json_t *document);
 

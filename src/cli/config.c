@@ -16,10 +16,10 @@ show(void *self, const ddcp_setting *s)
 	const char *tab = v->origin ? "\t" : "";
 
 	if (v->object != NULL && v->origin)
-		json_object_set_new(v->object, s->key, json_pack("{s:s, s:s}",
-		    "value", s->value, "origin", s->origin));
+		json_object_set_new(v->object, s->key, json_pack("{s:o, s:s}",
+		    "value", cli_text(s->value), "origin", s->origin));
 	else if (v->object != NULL)
-		json_object_set_new(v->object, s->key, json_string(s->value));
+		json_object_set_new(v->object, s->key, cli_text(s->value));
 	else if (v->value_only)
 		printf("%s%s%s\n", origin, tab, s->value);
 	else if (v->cli->porcelain)

@@ -25,9 +25,10 @@ cli_on_finding(void *self, const ddcp_finding *f)
 	snprintf(grade, sizeof grade, "%-8s", grades[f->grade]);
 	painted = cli_paint(v->cli, colours[f->grade], grade);
 	if (v->array != NULL)
-		json_array_append_new(v->array, json_pack("{s:s, s:s, s:s, s:s, s:s}",
-		    "grade", grades[f->grade], "subject", f->subject, "rule",
-		    f->rule, "text", f->text, "hint", f->hint));
+		json_array_append_new(v->array, json_pack("{s:s, s:o, s:s, s:o, s:o}",
+		    "grade", grades[f->grade], "subject", cli_text(f->subject),
+		    "rule", f->rule, "text", cli_text(f->text), "hint",
+		    cli_text(f->hint)));
 	else if (v->cli->porcelain)
 		printf("%s\t%s\t%s\n", grades[f->grade], subject, f->rule);
 	else

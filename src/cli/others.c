@@ -8,7 +8,7 @@
 static int
 add_name(void *self, const char *table)
 {
-	json_array_append_new(self, json_string(table));
+	json_array_append_new(self, cli_text(table));
 	return 0;
 }
 

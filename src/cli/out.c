@@ -94,6 +94,23 @@ cli_note(const struct cli *cli, const char *fmt, ...)
 	fputc('\n', stderr);
 }
 
+json_t *
+cli_text(const char *text)
+{
+	json_t *string = json_string(text);
+	char *safe, *p;
+
+	if (string != NULL)
+		return string;
+	safe = cli_safe(text);
+	for (p = safe; *p != '\0'; p++)
+		if ((unsigned char)*p >= 0x80)
+			*p = '?';
+	string = json_string(safe);
+	free(safe);
+	return string;
+}
+
 void
 cli_json(json_t *document)
 {

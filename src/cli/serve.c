@@ -54,9 +54,9 @@ static const char *const event_names[] = {
 static void
 log_json(const ddcp_event *e)
 {
-	cli_json(json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I}",
+	cli_json(json_pack("{s:s, s:s, s:s, s:s, s:o, s:o, s:I, s:I, s:I, s:I}",
 	    "event", event_names[e->kind], "remote", e->remote, "address",
-	    e->address, "place", e->place, "text", e->text, "hint", e->hint,
+	    e->address, "place", e->place, "text", cli_text(e->text), "hint", cli_text(e->hint),
 	    "transactions", (json_int_t)e->transactions, "rows",
 	    (json_int_t)e->rows, "bytes", (json_int_t)e->bytes, "elapsed_ms",
 	    (json_int_t)e->elapsed_ms));

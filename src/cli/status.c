@@ -8,7 +8,7 @@
 json_t *
 cli_remote_json(ddcp *d, const ddcp_remote *r)
 {
-	return json_pack("{s:s, s:s, s:s, s:b, s:I, s:o, s:I, s:I, s:I, s:s, s:s, "
+	return json_pack("{s:s, s:s, s:s, s:b, s:I, s:o, s:I, s:I, s:I, s:s, s:o, "
 	    "s:I, s:b, s:o}",
 	    "name", r->name, "address", r->address, "place", r->place,
 	    "automerge", r->automerge, "ahead", (json_int_t)r->ahead, "behind",
@@ -16,7 +16,7 @@ cli_remote_json(ddcp *d, const ddcp_remote *r)
 	    "held_transactions", (json_int_t)r->held_transactions, "held_rows",
 	    (json_int_t)r->held_rows, "last_contact_ms",
 	    (json_int_t)r->last_contact_ms, "last_path", r->last_path,
-	    "last_error", r->last_error, "last_error_ms",
+	    "last_error", cli_text(r->last_error), "last_error_ms",
 	    (json_int_t)r->last_error_ms, "pulled", r->pulled, "only_there",
 	    cli_others_json(d, r->name));
 }
@@ -127,8 +127,9 @@ on_parked(void *self, const ddcp_parked *p)
 
 	v->different = true;
 	if (v->parked != NULL) {
-		json_array_append_new(v->parked, json_pack("{s:s, s:s, s:I}",
-		    "table", p->table, "reason", p->reason, "changes",
+		json_array_append_new(v->parked, json_pack("{s:o, s:o, s:I}",
+		    "table", cli_text(p->table), "reason", cli_text(p->reason),
+		    "changes",
 		    (json_int_t)p->changes));
 		return 0;
 	}
@@ -199,8 +200,9 @@ cmd_status(struct cli *cli)
 	if (rc == 0)
 		rc = ddcp_knock_each(d, on_knock, &v, &error);
 	if (rc == 0 && cli->json)
-		cli_json(json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:b, s:O, "
-		    "s:O, s:O}", "db_file", ddcp_db_file(d), "address", address,
+		cli_json(json_pack("{s:o, s:s, s:I, s:I, s:I, s:I, s:I, s:b, s:O, "
+		    "s:O, s:O}", "db_file", cli_text(ddcp_db_file(d)), "address",
+		    address,
 		    "version", (json_int_t)state.version, "tables",
 		    (json_int_t)state.tables, "pending", (json_int_t)state.pending,
 		    "parked", (json_int_t)state.parked, "file_bytes",

@@ -34,8 +34,8 @@ list_table(void *self, const char *table, bool tracked)
 	char *name = cli_safe(table);
 
 	if (v->array != NULL)
-		json_array_append_new(v->array, json_pack("{s:s, s:b}", "table",
-		    table, "tracked", tracked));
+		json_array_append_new(v->array, json_pack("{s:o, s:b}", "table",
+		    cli_text(table), "tracked", tracked));
 	else if (v->cli->porcelain)
 		printf("%d\t%s\n", tracked, name);
 	else
@@ -65,8 +65,8 @@ say_tracked(struct cli_findings *v, const char *table, bool already)
 	char *name = cli_safe(table);
 
 	if (v->array != NULL)
-		json_array_append_new(v->array, json_pack("{s:s, s:b, s:b}",
-		    "table", table, "tracked", true, "already", already));
+		json_array_append_new(v->array, json_pack("{s:o, s:b, s:b}",
+		    "table", cli_text(table), "tracked", true, "already", already));
 	else if (v->cli->porcelain)
 		list_table(v, table, true);
 	else

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/utf8.h"
 #include "wire/codec.h"
 #include "wire/frame.h"
 
@@ -148,30 +149,6 @@ wire_get_entries(struct decoder *d, size_t max, size_t *n)
 	return e;
 }
 
-/* Length of the UTF-8 character at p, 0 if there is none or it is a NUL. */
-static size_t
-character(const uint8_t *p, size_t left)
-{
-	static const uint32_t least[] = { 1, 0x80, 0x800, 0x10000 };
-	uint32_t c = p[0];
-	size_t n, i;
-
-	if (c < 0x80)
-		return c != 0;
-	n = c < 0xC0 ? 0 : c < 0xE0 ? 1 : c < 0xF0 ? 2 : c < 0xF8 ? 3 : 0;
-	if (n == 0 || n >= left)
-		return 0;
-	c &= 0x3Fu >> n;
-	for (i = 1; i <= n; i++) {
-		if ((p[i] & 0xC0) != 0x80)
-			return 0;
-		c = c << 6 | (p[i] & 0x3F);
-	}
-	if (c < least[n] || c > 0x10FFFF || (c >= 0xD800 && c < 0xE000))
-		return 0;
-	return n + 1;
-}
-
 /* A sentence for people. */
 static struct wire_view
 get_sentence(struct decoder *d)
@@ -181,7 +158,7 @@ get_sentence(struct decoder *d)
 
 	v = wire_get_bytes(d, wire_get_count(d, WIRE_TEXT_MAX, 1));
 	for (i = 0; i < v.len; i += n)
-		if ((n = character(v.data + i, v.len - i)) == 0) {
+		if ((n = utf8_len(v.data + i, v.len - i)) == 0) {
 			rd_fail(&d->rd);
 			break;
 		}

@@ -13,6 +13,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/rd.h"
+#include "base/utf8.h"
 
 static void
 numbers_survive_a_round_trip(void **state)
@@ -169,6 +170,27 @@ errors_are_cut_at_a_character(void **state)
 	assert_int_equal(err_gravest(0, 0), 0);
 }
 
+static void
+errors_are_utf8(void **state)
+{
+	/* a stray byte, a surrogate, an overlong one, one that is cut */
+	static const char *const pairs[][2] = { { "a\xff" "b", "a?b" },
+		{ "\xed\xa0\x80", "???" }, { "\xc0\xaf", "??" },
+		{ "\xe2\x82", "??" }, { "\xe2\x82\xac\x80", "\xe2\x82\xac?" },
+		{ "\xf4\x90\x80\x80", "????" }, { "", "" },
+		{ "\xf0\x9f\x98\x80", "\xf0\x9f\x98\x80" } };
+	struct err err;
+	size_t i;
+
+	for (i = 0; i < sizeof pairs / sizeof *pairs; i++) {
+		err_set(&err, E_FATAL, pairs[i][0], "%s", pairs[i][0]);
+		assert_string_equal(err.text, pairs[i][1]);
+		assert_string_equal(err.hint, pairs[i][1]);
+	}
+	assert_int_equal(utf8_len((const uint8_t *)"\xe2\x82\xac", 2), 0);
+	assert_int_equal(utf8_len((const uint8_t *)"\xe2\x82\xac", 3), 3);
+}
+
 int
 main(void)
 {
@@ -180,6 +202,7 @@ main(void)
 		cmocka_unit_test(addresses_have_one_text),
 		cmocka_unit_test(places_are_checked),
 		cmocka_unit_test(errors_are_cut_at_a_character),
+		cmocka_unit_test(errors_are_utf8),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
