@@ -3,6 +3,7 @@
 #include "cli/cli.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <termios.h>
@@ -20,42 +21,79 @@ fail(int code, const char *text, const char *hint)
 	return cli_fail(&error);
 }
 
-/* One line of a file, or of stdin for "-". */
+static volatile sig_atomic_t stopped_by;
+
+static void
+on_stop(int signal_number)
+{
+	stopped_by = signal_number;
+}
+
+/* The first line of a file.  No buffer of stdio keeps it. */
 static int
 read_line(FILE *from, char out[PASSPHRASE_MAX])
 {
+	size_t n;
+
 	if (from == NULL)
 		return fail(errno == ENOENT ? DDCP_ENOTFOUND : DDCP_EFATAL,
 		    "can't open the passphrase file", "name one that you may "
 		    "read, or - for stdin");
+	setvbuf(from, NULL, _IONBF, 0);
 	if (fgets(out, PASSPHRASE_MAX, from) == NULL)
 		out[0] = '\0';
-	out[strcspn(out, "\r\n")] = '\0';
+	if (stopped_by != 0)
+		return DDCP_EINTERRUPTED;
+	n = strcspn(out, "\r\n");
+	if (n == PASSPHRASE_MAX - 1)
+		return fail(DDCP_EUSAGE, "the passphrase is too long",
+		    "use one of less than 1023 bytes");
+	out[n] = '\0';
 	if (out[0] == '\0')
 		return fail(DDCP_EUSAGE, "the passphrase is empty",
 		    "it is the first line of what is typed, or of the file");
 	return 0;
 }
 
+/* What is typed there without being shown.  A signal ends the program only when
+ * the terminal shows again what is typed. */
+static int
+read_hidden(FILE *tty, const char *question, char out[PASSPHRASE_MAX])
+{
+	static const int signals[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT };
+	enum { NSIGNALS = sizeof signals / sizeof *signals };
+	struct sigaction stop = { .sa_handler = on_stop }, was[NSIGNALS];
+	struct termios old, silent;
+	int i, rc;
+
+	for (i = 0; i < NSIGNALS; i++)
+		sigaction(signals[i], &stop, &was[i]);
+	tcgetattr(fileno(tty), &old);
+	silent = old;
+	silent.c_lflag &= ~(tcflag_t)ECHO;
+	tcsetattr(fileno(tty), TCSAFLUSH, &silent);
+	fprintf(tty, "%s: ", question);
+	rc = read_line(tty, out);
+	tcsetattr(fileno(tty), TCSAFLUSH, &old);
+	fputc('\n', tty);
+	for (i = 0; i < NSIGNALS; i++)
+		sigaction(signals[i], &was[i], NULL);
+	if (stopped_by != 0)
+		raise(stopped_by);
+	return rc;
+}
+
 static int
 ask(const char *question, char out[PASSPHRASE_MAX])
 {
-	struct termios old, silent;
 	FILE *tty = fopen("/dev/tty", "r+");
 	int rc;
 
 	if (tty == NULL)
 		return fail(DDCP_EUSAGE, "there is no terminal to ask for the "
 		    "passphrase", "use --passphrase-file FILE, or - for stdin");
-	tcgetattr(fileno(tty), &old);
-	silent = old;
-	silent.c_lflag &= ~(tcflag_t)ECHO;
-	tcsetattr(fileno(tty), TCSAFLUSH, &silent);
-	fprintf(tty, "%s: ", question);
-	fflush(tty);
-	rc = read_line(tty, out);
-	tcsetattr(fileno(tty), TCSAFLUSH, &old);
-	fputc('\n', tty);
+	setvbuf(tty, NULL, _IONBF, 0);
+	rc = read_hidden(tty, question, out);
 	fclose(tty);
 	return rc;
 }
