@@ -56,8 +56,8 @@ log_json(const ddcp_event *e)
 {
 	cli_json(json_pack("{s:s, s:s, s:s, s:s, s:o, s:o, s:I, s:I, s:I, s:I}",
 	    "event", event_names[e->kind], "remote", e->remote, "address",
-	    e->address, "place", e->place, "text", cli_text(e->text), "hint", cli_text(e->hint),
-	    "transactions", (json_int_t)e->transactions, "rows",
+	    e->address, "place", e->place, "text", cli_text(e->text), "hint",
+	    cli_text(e->hint), "transactions", (json_int_t)e->transactions, "rows",
 	    (json_int_t)e->rows, "bytes", (json_int_t)e->bytes, "elapsed_ms",
 	    (json_int_t)e->elapsed_ms));
 }

@@ -61,6 +61,7 @@ static int
 write_new(const char *file, const struct buf *b, struct err *err)
 {
 	int fd = open(file, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	ssize_t n;
 	int rc = 0;
 
 	if (fd < 0 && errno == EEXIST)
@@ -69,7 +70,10 @@ write_new(const char *file, const struct buf *b, struct err *err)
 	if (fd < 0)
 		return err_set(err, E_FATAL, "name another place",
 		    "can't write %s: %s", file, strerror(errno));
-	if (write(fd, b->data, b->len) != (ssize_t)b->len || fsync(fd) != 0) {
+	n = write(fd, b->data, b->len);
+	if (n >= 0 && n < (ssize_t)b->len)
+		errno = ENOSPC;
+	if (n != (ssize_t)b->len || fsync(fd) != 0) {
 		rc = err_set(err, E_FATAL, "free some space",
 		    "can't write %s: %s", file, strerror(errno));
 		unlink(file);
