@@ -29,6 +29,7 @@ struct check {
 	const char *text;       /* %s is the table */
 };
 
+_Static_assert(NAME_MAX_BYTES == 2048, "the last check says so");
 static const struct check checks[] = {
 	{ "SELECT count(*) FROM pragma_index_list(%Q, 'main') "
 	    "WHERE \"unique\" AND origin <> 'pk'",
@@ -60,6 +61,11 @@ static const struct check checks[] = {
 	    "AND x.coll <> 'BINARY'",
 	    "Table %s has a key column whose collation is not BINARY: rows could "
 	    "not be told apart by their bytes" },
+	/* NAME_MAX_BYTES; arg is the table */
+	{ "SELECT count(*) FROM pragma_table_info(%Q, 'main') WHERE "
+	    "max(length(CAST(name AS BLOB)), length(CAST(arg AS BLOB))) > 2048",
+	    "Table %.80s can't be replicated: its name, or that of a column, has "
+	    "more than 2048 bytes" },
 };
 
 static int

@@ -26,8 +26,8 @@ struct walk {
 	bool (*skip)(void *arg, int table, int64_t dbv, int64_t pos,
 	    int64_t site, int64_t sver);
 	void *arg;
-	bool resume;            /* the first log row goes on behind a key */
-	int64_t resume_key;
+	bool resume;            /* a log row goes on behind a key, if it is still */
+	int64_t resume_dbv, resume_pos, resume_key;     /* there: the first */
 	/* the log row at hand */
 	int64_t dbv, pos, site, sver;
 	struct source *range;   /* NULL: none */
@@ -310,6 +310,8 @@ take_log_row(struct walk *w, struct walk_row *row, bool *given)
 
 	*given = false;
 	rc = read_origin(w);
+	w->resume = w->resume && w->dbv == w->resume_dbv &&
+	    w->pos == w->resume_pos;
 	if (rc != SQLITE_OK || n == LOG_HEADER)
 		return rc;
 	t = table_by_id(w->e, id);
@@ -384,6 +386,8 @@ walk_open(struct engine *e, const struct walk_from *from, bool want_headers,
 	w->skip = from->skip;
 	w->arg = from->arg;
 	w->resume = from->in_run;
+	w->resume_dbv = from->dbv;
+	w->resume_pos = from->pos;
 	w->resume_key = from->key;
 	buf_init(&w->pk, INT32_MAX);
 	buf_init(&w->stored_pk, INT32_MAX);

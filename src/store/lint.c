@@ -26,6 +26,10 @@ static const struct rule {
 	    "SELECT ?1 WHERE ?1 LIKE 'ddcp\\_%' ESCAPE '\\' OR ?1 LIKE "
 	    "'crsql\\_%' ESCAPE '\\' OR ?1 LIKE 'sqlite\\_%' ESCAPE '\\'",
 	    "tables named like %s are never replicated" },
+	{ "long-name", LINT_REFUSAL,
+	    "SELECT '' FROM pragma_table_info(?1) WHERE max(length(CAST(name AS "
+	    "BLOB)), length(CAST(?1 AS BLOB))) > 2048 LIMIT 1",
+	    "its name, or that of a column, has more than 2048 bytes%s" },
 	{ "not-a-table", LINT_REFUSAL,
 	    "SELECT type FROM pragma_table_list(?1) WHERE schema = 'main' AND "
 	    "type <> 'table'",

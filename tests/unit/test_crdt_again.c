@@ -70,6 +70,26 @@ pull(int to, int from)
 
 /* -- the log is lost, and a table of that name is replicated again ------------- */
 
+/* A reader stopped at the end of a run, which goes with its table: the rows of
+ * the next one are not taken for those that he has. */
+static void
+r02_the_run_of_a_cursor_is_gone(void **state)
+{
+	const struct mishap cut = { .max_bytes = 1, .cut_after = 101 };
+
+	both(TEXT_KEY "; CREATE TABLE s(id INTEGER PRIMARY KEY, x); "
+	    "SELECT crsql_as_crr('r'), crsql_as_crr('s')");
+	node_exec(&n[A], "BEGIN; INSERT INTO s VALUES(1, 1); WITH RECURSIVE "
+	    "i(v) AS (SELECT 1 UNION ALL SELECT v + 1 FROM i WHERE v < 100) "
+	    "INSERT INTO r SELECT 'k' || v, v, v FROM i; COMMIT; "
+	    "INSERT INTO s SELECT rowid + 1, x FROM r");
+	assert_false(node_pull(&n[B], &n[A], &cut));
+	node_expect(&n[B], "100\n", "SELECT count(*) FROM r");
+	node_exec(&n[A], "SELECT crsql_as_table('r')");
+	pull(B, A);
+	nodes_agree(&n[A], &n[B], "SELECT * FROM s");
+}
+
 static void
 r16_made_plain_and_again(void **state)
 {
@@ -426,6 +446,7 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		TEST(r02_the_run_of_a_cursor_is_gone),
 		TEST(r16_made_plain_and_again),
 		TEST(r16_all_in_one_transaction),
 		TEST(r16_dropped_and_made_again),

@@ -651,11 +651,30 @@ virtual_columns_stand_before_others(void **state)
 
 #define T(name) cmocka_unit_test_setup_teardown(name, open_all, close_all)
 
+/* A page that names them would be refused. */
+static void
+names_that_are_too_long(void **state)
+{
+	struct node m;
+
+	node_open(&m, 0, NULL);
+	node_exec(&m, "CREATE TABLE a(id TEXT PRIMARY KEY, \"%.2049c\"); CREATE "
+	    "TABLE b(id TEXT PRIMARY KEY, \"%.2048c\"); CREATE TABLE "
+	    "\"%.2049c\"(id TEXT PRIMARY KEY, x)", 'c', 'c', 'd');
+	assert_int_equal(node_try(&m, "SELECT crsql_as_crr('a')"), SQLITE_ERROR);
+	assert_non_null(strstr(sqlite3_errmsg(m.db), "more than 2048 bytes"));
+	assert_int_equal(node_try(&m, "SELECT crsql_as_crr('%.2049c')", 'd'),
+	    SQLITE_ERROR);
+	node_exec(&m, "SELECT crsql_as_crr('b')");
+	node_close(&m);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(r11_an_unknown_column_is_parked_and_comes_later),
+		cmocka_unit_test(names_that_are_too_long),
 		T(r11_a_key_of_another_type_is_parked),
 		T(r11_keys_that_would_become_one_are_parked),
 		T(r12_a_table_not_replicated_here_is_passed_over),
