@@ -317,7 +317,7 @@ decode(struct apply *a, const struct table *t, const uint8_t *bytes,
 		page_text(&r, NAME_MAX_BYTES, &c->name, &c->nname);
 		c->cell.version = (int64_t)rd_varint(&r,
 		    (uint64_t)VERSION_MAX);
-		c->cell.seq = (int64_t)rd_varint(&r, (uint64_t)VERSION_MAX);
+		c->cell.seq = (int64_t)rd_varint(&r, (uint64_t)SEQ_MAX);
 		val_decode(&r, &c->cell.value);
 		if (rd_failed(&r) || named_before(a, i))
 			return page_malformed(a->e);

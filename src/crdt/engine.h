@@ -69,6 +69,8 @@ enum {
 #define VERSION_MAX ((int64_t)1 << 53)
 /* ... and those above the local value by more than this. */
 #define VERSION_LEAP_MAX ((int64_t)1 << 32)
+/* Seqs above this, as the log keeps them times 4096 (log.h). */
+#define SEQ_MAX ((int64_t)1 << 50)
 
 struct preupdate;       /* capture.c: the hook's functions, if there */
 struct capture;         /* capture.c: records of this transaction */

@@ -142,7 +142,7 @@ check_numbers(struct engine *e, const struct change *c)
 	int rc;
 
 	if (c->cell.version < 0 || c->cell.seq < 0 || c->dbv < 0 ||
-	    c->sver < 0 || c->cell.seq > VERSION_MAX)
+	    c->sver < 0 || c->cell.seq > SEQ_MAX)
 		return engine_fail(e, SQLITE_ERROR,
 		    "a negative version or seq is out of range: refused");
 	rc = tx_head(e, &head);

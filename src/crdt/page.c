@@ -235,7 +235,7 @@ read_number(struct rd *r)
 	return (int64_t)rd_varint(r, (uint64_t)VERSION_MAX);
 }
 
-/* Anything between 0 and VERSION_MAX, told by its distance to what is
+/* Anything between 0 and SEQ_MAX, told by its distance to what is
  * expected. */
 static int64_t
 read_seq(struct page_tx *tx)
@@ -243,7 +243,7 @@ read_seq(struct page_tx *tx)
 	int64_t d = rd_zigzag(&tx->rows), seq;
 
 	if (__builtin_add_overflow(tx->seq, d, &seq) || seq < 0 ||
-	    seq > VERSION_MAX) {
+	    seq > SEQ_MAX) {
 		rd_fail(&tx->rows);
 		return 0;
 	}

@@ -715,6 +715,10 @@ equal_deletes_keep_the_greater_site(void **state)
 	    "crsql_changes");
 }
 
+#define SEQ "INSERT INTO crsql_changes(\"table\", pk, cid, val, col_version, " \
+	"db_version, site_id, cl, seq) VALUES('one', crsql_pack_columns(%d), " \
+	"'x', 1, 1, 5, " S1 ", 1, %s)"
+
 static void
 r22_numbers_out_of_range_are_refused(void **state)
 {
@@ -735,6 +739,14 @@ r22_numbers_out_of_range_are_refused(void **state)
 		    row[i].numbers), row[i].rc);
 	node_expect(&n[A], "4294967296\n", "SELECT col_version FROM "
 	    "crsql_changes");
+	/* what the log keeps times 4096 */
+	node_exec(&n[A], "CREATE TABLE one(id INTEGER PRIMARY KEY, x); SELECT "
+	    "crsql_as_crr('one')");
+	assert_int_equal(node_try(&n[A], SEQ, 1, "1125899906842624"), SQLITE_OK);
+	assert_int_equal(node_try(&n[A], SEQ, 2, "1125899906842625"),
+	    SQLITE_ERROR);
+	node_expect(&n[A], "1125899906842624\n", "SELECT seq FROM crsql_changes "
+	    "WHERE \"table\" = 'one'");
 }
 
 static void
