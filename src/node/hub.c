@@ -109,47 +109,6 @@ hub_find(struct hub *h, const uint8_t *key)
 	return NULL;
 }
 
-/* ---- turns ---- */
-
-/* The session that wants to pull and has waited for its turn for longest. */
-static struct session *
-next_turn(struct hub *h)
-{
-	struct session *s, *best = NULL;
-
-	for (s = hub_next(h, NULL); s != NULL; s = hub_next(h, s))
-		if (session_wants_turn(s)
-		    && (best == NULL || s->turn < best->turn))
-			best = s;
-	return best;
-}
-
-void
-hub_turn_over(struct hub *h, struct session *s)
-{
-	if (h->turn != s)
-		return;
-	h->turn = NULL;
-	hub_wake(h, hub_now(h));
-}
-
-static void
-give_turns(struct hub *h)
-{
-	struct session *s;
-
-	while (h->turn == NULL && hub_lock_allows(h)) {
-		s = next_turn(h);
-		if (s == NULL) {
-			hub_lock_over(h);
-			break;
-		}
-		h->turn = s;
-		s->turn = ++h->last_turn;
-		session_take_turn(s);
-	}
-}
-
 /* ---- time ---- */
 
 /* Telling may end others, or begin new ones: so one by one. */
@@ -174,7 +133,7 @@ bury_the_dead(struct hub *h)
 void
 hub_tick(struct hub *h)
 {
-	uint64_t now = hub_now(h), due = HUB_NEVER;
+	uint64_t now = hub_now(h), due = HUB_NEVER, turns;
 	struct session *s;
 	bool again = false;
 
@@ -186,7 +145,7 @@ hub_tick(struct hub *h)
 	for (s = h->sessions; s != NULL; s = s->next)
 		if (!s->dead && s->timer_ms <= now)
 			session_tick(s, now);
-	give_turns(h);
+	hub_give_turns(h);
 	bury_the_dead(h);
 	if (again)
 		due = now + LOCKED_AGAIN_MS;
@@ -197,10 +156,9 @@ hub_tick(struct hub *h)
 			due = s->timer_ms;
 	if (h->look && !again)
 		due = now;
-	if (h->turn == NULL && h->lock.on)
-		due = h->lock.look_ms < due ? h->lock.look_ms : due;
-	else if (h->turn == NULL && next_turn(h) != NULL)
-		due = now;
+	turns = hub_turns_due(h);
+	if (turns < due)
+		due = turns;
 	h->wake_ms = due;
 	h->env.wake(h->env.self, due);
 }

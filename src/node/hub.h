@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 /*
  * hub.h - one database and the sessions that share it: whose turn it is to
- * pull (one pull at a time, R13), who must hear of a commit, who may come in.
+ * pull (hub_turn.c, R13), who must hear of a commit, who may come in.
  *
  * It knows no loop and no socket: time comes in by hub_tick(), bytes by
  * struct net_conn, so that a simulation drives the very same code.  How

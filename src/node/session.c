@@ -234,6 +234,7 @@ session_new(struct hub *h, struct net_conn *conn, struct session **out,
 	s->hub = h;
 	s->conn = conn;
 	s->born_ms = hub_now(h);
+	s->turn = ++h->last_turn;       /* behind all others */
 	s->timer_ms = s->born_ms + SESSION_HANDSHAKE_MS;
 	s->talk_ms = s->again_ms = s->slow_ms = HUB_NEVER;
 	sync_actions_init(&s->actions);
@@ -360,7 +361,6 @@ session_over(struct session *s, const struct err *why)
 		net_conn_close(s->conn);
 		s->conn = NULL;
 	}
-	hub_turn_over(s->hub, s);
 	hub_wake(s->hub, hub_now(s->hub));
 }
 
@@ -445,6 +445,8 @@ session_tick(struct session *s, uint64_t now_ms)
 		s->timer_ms = s->again_ms;
 	if (s->slow_ms < s->timer_ms)
 		s->timer_ms = s->slow_ms;
+	if (s->pulling.on && s->pulling.look_ms < s->timer_ms)
+		s->timer_ms = s->pulling.look_ms;
 }
 
 /* ---- what it is ---- */

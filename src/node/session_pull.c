@@ -8,7 +8,12 @@
 
 enum {
 	PULL_AGAIN_MS = 1000,
-	PUSH_LOCKED_MS = 5000   /* who pushes is told then that it is locked */
+	PUSH_LOCKED_MS = 5000,  /* who pushes is told then that it is locked */
+	LOOK_MS = 3000,         /* how a pull comes forward is looked at */
+	TURN_BYTES = 256 << 10, /* less in that time, and the turn is lost */
+	SILENT_MS = 60000,      /* nothing in that time: it is given up */
+	REST_MIN_MS = 60000,    /* then this one is left alone, each time twice */
+	REST_MAX_MS = 960000    /* as long as the last */
 };
 
 void
@@ -18,10 +23,17 @@ session_follow(struct session *s)
 	hub_wake(s->hub, hub_now(s->hub));
 }
 
+/* What was asked of it last was not answered. */
+static bool
+is_resting(const struct session *s)
+{
+	return hub_now(s->hub) < s->rest_ms;
+}
+
 bool
 session_wants_turn(const struct session *s)
 {
-	return !s->pulling.on && (s->wish != WISH_NONE
+	return !s->pulling.on && ((s->wish != WISH_NONE && !is_resting(s))
 	    || jobs_want(s, EXCHANGE_PULL) || jobs_want(s, EXCHANGE_FETCH));
 }
 
@@ -68,7 +80,10 @@ session_take_turn(struct session *s)
 	memset(p, 0, sizeof *p);
 	p->on = true;
 	p->fetch_only = s->wish != WISH_PULL && !jobs_want(s, EXCHANGE_PULL);
-	p->started_ms = hub_now(s->hub);
+	p->started_ms = p->came_ms = hub_now(s->hub);
+	p->look_ms = p->started_ms + LOOK_MS;
+	p->seen_bytes = sync_page_bytes(s->sync);
+	session_wake(s, p->look_ms);
 	p->for_push = s->push_asked;
 	s->again_ms = HUB_NEVER;
 	s->push_asked = false;
@@ -204,36 +219,72 @@ tell(struct session *s, const struct err *why)
 	if (p->got.transactions > 0 || p->got.rows > 0)
 		hub_emit(s->hub, &event);
 	/* What keeps a session from opening is told by who called. */
-	if (why->code != 0 && why->code != E_UNREACHABLE && s->open
-	    && !s->dead)
+	if (why->code != 0 && (why->code != E_UNREACHABLE || p->silent)
+	    && s->open && !s->dead)
 		hub_emit(s->hub, &trouble);
 }
 
-/* The database is locked: all of it waits for its turn again. */
+/* All of it waits for its turn again. */
+static void
+wait_for_turn(struct session *s)
+{
+	if (s->hub->options.follow)
+		session_follow(s);
+	else if (s->wish != WISH_PULL)
+		s->wish = s->pulling.fetch_only ? WISH_FETCH : WISH_PULL;
+	jobs_again(s);
+}
+
+/* The database is locked. */
 static void
 wait_for_lock(struct session *s, const struct err *why)
 {
-	struct pulling *p = &s->pulling;
 	struct hub *h = s->hub;
 
 	hub_lock_found(h, why);
-	if (h->options.follow)
-		session_follow(s);
-	else if (s->wish != WISH_PULL)
-		s->wish = p->fetch_only ? WISH_FETCH : WISH_PULL;
-	if (p->for_push && hub_now(h) - h->lock.since_ms < PUSH_LOCKED_MS)
+	if (s->pulling.for_push
+	    && hub_now(h) - h->lock.since_ms < PUSH_LOCKED_MS)
 		s->push_asked = true;
-	else if (p->for_push)
+	else if (s->pulling.for_push)
 		tell_pusher(s, why);
-	jobs_again(s);
+	wait_for_turn(s);
+}
+
+/* The peer is there, and does not do what it is asked: it is left alone for a
+ * while, unless somebody wants it. */
+static void
+rest(struct session *s, const struct err *why)
+{
+	uint64_t ms = (uint64_t)REST_MIN_MS << s->silent;
+
+	if (ms < REST_MAX_MS)
+		s->silent++;
+	s->rest_ms = hub_now(s->hub) + (ms < REST_MAX_MS ? ms : REST_MAX_MS);
+	s->again_ms = s->rest_ms;
+	session_wake(s, s->again_ms);
+	store_remote_note(s->hub->store, s->remote.id, hub_date(s->hub), NULL,
+	    why->text, NULL);
+}
+
+/* It answers again. */
+static void
+rest_over(struct session *s)
+{
+	if (s->rest_ms != 0)
+		store_remote_note(s->hub->store, s->remote.id,
+		    hub_date(s->hub), s->place, NULL, NULL);
+	s->silent = 0;
+	s->rest_ms = 0;
 }
 
 /* It ended, well or badly. */
 static void
 settle(struct session *s, const struct err *why)
 {
-	if (why->code == 0)
+	if (why->code == 0) {
 		hub_lock_over(s->hub);
+		rest_over(s);
+	}
 	if (s->pulling.for_push && !s->dead)
 		tell_pusher(s, why);
 	jobs_pulled(s, why);
@@ -252,24 +303,83 @@ pull_over(struct session *s, const struct err *why)
 	/* Whatever was merged is news to the others, also if it ended badly. */
 	s->hub->look = true;
 	tell(s, why);
-	if (locked)
+	if (locked) {
 		wait_for_lock(s, why);
-	else
+	} else if (p->put_back && !s->dead) {
+		s->push_asked |= p->for_push;
+		wait_for_turn(s);
+	} else {
 		settle(s, why);
+	}
 	/* Only HELLO finds out where the two lives part. */
 	if (why->code != 0 && store_is_behind(s->hub->store) && !s->dead) {
 		if (!s->talking)
 			talk_end(s, why);
 		session_over(s, why);
 	}
-	/* The peer was busy: later. */
-	if (why->code == E_UNREACHABLE && !locked && s->hub->options.follow
-	    && !s->dead) {
+	if (p->silent && !s->dead) {
+		rest(s, why);
+	} else if (why->code == E_UNREACHABLE && !locked && !p->put_back
+	    && s->hub->options.follow && !s->dead) {
+		/* The peer was busy: later. */
 		s->again_ms = hub_now(s->hub) + PULL_AGAIN_MS;
 		session_wake(s, s->again_ms);
 	}
-	hub_turn_over(s->hub, s);
 	hub_wake(s->hub, hub_now(s->hub));
+}
+
+static void
+stop(struct session *s, const struct err *why)
+{
+	struct sync_event event = { .kind = SYNC_ON_PULL_STOP, .why = why };
+
+	talk(s, &event);
+}
+
+static void
+give_up(struct session *s)
+{
+	struct err why = { .code = 0 };
+
+	s->pulling.silent = true;
+	err_set(&why, E_UNREACHABLE, "it is asked again later; is its disk slow, "
+	    "or its database kept busy?", "the other side is there, but sent "
+	    "nothing of what was asked for within %d s", SILENT_MS / 1000);
+	stop(s, &why);
+}
+
+void
+pull_put_back(struct session *s)
+{
+	struct err why = { .code = 0 };
+
+	s->pulling.put_back = true;
+	s->turn = ++s->hub->last_turn;
+	err_set(&why, E_UNREACHABLE, NULL, "others wait for their turn");
+	stop(s, &why);
+}
+
+/* Bytes of pages count, also of one that is only half here: what else a peer
+ * says is no answer.  Where we come late, the fault may be ours. */
+void
+pull_time(struct session *s, uint64_t now_ms)
+{
+	struct pulling *p = &s->pulling;
+	uint64_t bytes;
+	bool late;
+
+	if (s->dead || !p->on || now_ms < p->look_ms)
+		return;
+	late = now_ms > p->look_ms + SYNC_LATE_MS;
+	bytes = sync_page_bytes(s->sync);
+	if (late || bytes > p->seen_bytes)
+		p->came_ms = now_ms;
+	if (!late && bytes - p->seen_bytes < TURN_BYTES)
+		p->beside = true;
+	p->seen_bytes = bytes;
+	p->look_ms = now_ms + LOOK_MS;
+	if (now_ms - p->came_ms >= SILENT_MS)
+		give_up(s);
 }
 
 void
@@ -294,7 +404,7 @@ pull_push_asked(struct session *s, struct talk *t)
 {
 	static const struct wire_pushed busy = { .code = WIRE_E_BUSY };
 
-	if (!s->hub->options.follow) {
+	if (!s->hub->options.follow || is_resting(s)) {
 		talk_answer(t, SYNC_ON_PUSH_DONE, NULL)->pushed = &busy;
 		return;
 	}

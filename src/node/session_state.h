@@ -27,6 +27,12 @@ struct pulling {
 	uint64_t started_ms, bytes;
 	bool ended;                     /* got is what END gave */
 	bool for_push;                  /* the peer waits to be told */
+	bool beside;                    /* slow: it has no turn any more */
+	bool silent;                    /* given up, since nothing comes */
+	bool put_back;                  /* to go on in another turn */
+	uint64_t look_ms;               /* how it comes forward is looked at */
+	uint64_t seen_bytes;            /* of pages, when that was done last */
+	uint64_t came_ms;               /* some came last */
 };
 
 /* A pull of the peer that goes on. */
@@ -79,7 +85,9 @@ struct session {
 	char place[PLACE_MAX];
 	uint64_t born_ms, open_ms;
 	uint64_t timer_ms;              /* session_tick() is due; or HUB_NEVER */
-	uint64_t turn;                  /* when it last pulled */
+	uint64_t turn;                  /* when it last pulled, or came */
+	unsigned silent;                /* pulls that were given up */
+	uint64_t rest_ms;               /* no other one before, unless asked */
 	const struct session_events *events;
 	void *owner;
 	enum wish wish;
@@ -108,7 +116,6 @@ struct hub {
 	struct chan_identity *identity;
 	struct session *sessions;
 	size_t nsessions;
-	struct session *turn;           /* the one that pulls */
 	uint64_t last_turn;             /* counts turns, see session.turn */
 	struct {                        /* hub_lock.c */
 		bool on;
@@ -153,12 +160,21 @@ void hub_knock(struct hub *h, const uint8_t key[static KEY_LEN],
  * the other, and s is to end. */
 bool hub_admit(struct hub *h, struct session *s);
 
-/* s pulls no more: the next one's turn. */
-void hub_turn_over(struct hub *h, struct session *s);
-
 /* What is new here, to all peers; ours: by our own merge, of which no event
  * is made. */
 void hub_look(struct hub *h, bool ours, bool *again);
+
+/* ---- hub_turn.c: whose turn it is to pull ---- */
+
+/* Whether another pull may begin now. */
+bool hub_may_pull(struct hub *h);
+void hub_take_turn(struct hub *h, struct session *s);
+
+/* Lets pull who may. */
+void hub_give_turns(struct hub *h);
+
+/* When that is to be done again; HUB_NEVER. */
+uint64_t hub_turns_due(struct hub *h);
 
 /* ---- hub_lock.c: the database is locked by another program ---- */
 
@@ -234,6 +250,12 @@ void session_follow(struct session *s);
 
 /* It is its turn to pull. */
 void session_take_turn(struct session *s);
+
+/* Looks how the pull comes forward: it may lose its turn, or be given up. */
+void pull_time(struct session *s, uint64_t now_ms);
+
+/* Others wait: it goes on in another turn. */
+void pull_put_back(struct session *s);
 
 /* The peer has something that is new here, or wants to be pulled from. */
 void pull_notified(struct session *s, const struct wire_entry *entry,

@@ -360,12 +360,8 @@ talk_start(struct session *s)
 		s->wish = h->options.verb == EXCHANGE_PULL ? WISH_PULL
 		    : WISH_FETCH;
 	/* HELLO and the first PULL go in one flight. */
-	if (!s->dead && s->wish != WISH_NONE && h->turn == NULL
-	    && hub_lock_allows(h)) {
-		h->turn = s;
-		s->turn = ++h->last_turn;
-		session_take_turn(s);
-	}
+	if (!s->dead && s->wish != WISH_NONE && hub_may_pull(h))
+		hub_take_turn(h, s);
 }
 
 void
@@ -421,6 +417,7 @@ talk_time(struct session *s, uint64_t now_ms)
 		s->again_ms = HUB_NEVER;
 		session_follow(s);
 	}
+	pull_time(s, now_ms);
 	if (!s->dead && s->open)
 		jobs_push(s);
 }

@@ -318,6 +318,7 @@ sync_got_page(struct sync *s)
 		return 0;
 	if (!goes_on(r, p))
 		return sync_bad(s, "a page does not go on where it stopped");
+	r->came += p->bytes.len;
 	r->got = p->last ? 0 : r->got + p->bytes.len;
 	if (r->in_pieces)
 		return take_piece(s);

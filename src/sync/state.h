@@ -54,6 +54,7 @@ struct reader {
 	uint64_t resume_at;             /* 0 once the first page is here */
 	struct wire_page page;          /* of which part is here */
 	uint64_t got;                   /* 0: none is */
+	uint64_t came;                  /* bytes of all pages, see sync.h */
 	bool in_pieces;                 /* it goes to the store in pieces */
 	struct buf bytes;               /* what is here of it */
 	struct buf expanded;

@@ -86,6 +86,15 @@ sync_is_open(const struct sync *s)
 	return s->phase == PHASE_OPEN;
 }
 
+uint64_t
+sync_page_bytes(const struct sync *s)
+{
+	uint8_t type = 0;
+	size_t begun = frames_begun(&s->in, &type);
+
+	return s->reader.came + (type == WIRE_PAGE ? begun : 0);
+}
+
 bool
 sync_holds_page(const struct sync *s)
 {

@@ -37,6 +37,15 @@ frames_held(const struct frames *f)
 	    + (f->joined_used ? 0 : f->joined.len);
 }
 
+size_t
+frames_begun(const struct frames *f, uint8_t *type)
+{
+	if (f->part_used || f->part.len < 5)
+		return 0;
+	*type = f->part.data[4];
+	return f->part.len;
+}
+
 /* What the last call gave out is not needed any more.  Idle connections keep
  * no buffers. */
 static void
