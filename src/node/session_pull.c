@@ -82,7 +82,7 @@ session_take_turn(struct session *s)
 	p->fetch_only = s->wish != WISH_PULL && !jobs_want(s, EXCHANGE_PULL);
 	p->started_ms = p->came_ms = hub_now(s->hub);
 	p->look_ms = p->started_ms + LOOK_MS;
-	p->seen_bytes = sync_page_bytes(s->sync);
+	p->seen_bytes = sync_pull_bytes(s->sync);
 	session_wake(s, p->look_ms);
 	p->for_push = s->push_asked;
 	s->again_ms = HUB_NEVER;
@@ -260,8 +260,10 @@ rest(struct session *s, const struct err *why)
 	if (ms < REST_MAX_MS)
 		s->silent++;
 	s->rest_ms = hub_now(s->hub) + (ms < REST_MAX_MS ? ms : REST_MAX_MS);
-	s->again_ms = s->rest_ms;
-	session_wake(s, s->again_ms);
+	if (s->hub->options.follow) {
+		s->again_ms = s->rest_ms;
+		session_wake(s, s->again_ms);
+	}
 	store_remote_note(s->hub->store, s->remote.id, hub_date(s->hub), NULL,
 	    why->text, NULL);
 }
@@ -359,8 +361,8 @@ pull_put_back(struct session *s)
 	stop(s, &why);
 }
 
-/* Bytes of pages count, also of one that is only half here: what else a peer
- * says is no answer.  Where we come late, the fault may be ours. */
+/* Bytes of pages and of END count, also of what is only half here: what else a
+ * peer says is no answer.  Where we come late, the fault may be ours. */
 void
 pull_time(struct session *s, uint64_t now_ms)
 {
@@ -371,10 +373,11 @@ pull_time(struct session *s, uint64_t now_ms)
 	if (s->dead || !p->on || now_ms < p->look_ms)
 		return;
 	late = now_ms > p->look_ms + SYNC_LATE_MS;
-	bytes = sync_page_bytes(s->sync);
-	if (late || bytes > p->seen_bytes)
+	bytes = sync_pull_bytes(s->sync);
+	/* What we say may still be on its way, see check_slow(). */
+	if (late || s->blocked || bytes != p->seen_bytes)
 		p->came_ms = now_ms;
-	if (!late && bytes - p->seen_bytes < TURN_BYTES)
+	if (!late && bytes < p->seen_bytes + TURN_BYTES)
 		p->beside = true;
 	p->seen_bytes = bytes;
 	p->look_ms = now_ms + LOOK_MS;

@@ -31,7 +31,7 @@ struct pulling {
 	bool silent;                    /* given up, since nothing comes */
 	bool put_back;                  /* to go on in another turn */
 	uint64_t look_ms;               /* how it comes forward is looked at */
-	uint64_t seen_bytes;            /* of pages, when that was done last */
+	uint64_t seen_bytes;            /* sync_pull_bytes(), then */
 	uint64_t came_ms;               /* some came last */
 };
 

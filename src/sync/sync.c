@@ -87,12 +87,13 @@ sync_is_open(const struct sync *s)
 }
 
 uint64_t
-sync_page_bytes(const struct sync *s)
+sync_pull_bytes(const struct sync *s)
 {
-	uint8_t type = 0;
-	size_t begun = frames_begun(&s->in, &type);
+	uint8_t type = frames_begun(&s->in);
+	bool counts = type == WIRE_PAGE || type == WIRE_END
+	    || type == WIRE_PART;
 
-	return s->reader.came + (type == WIRE_PAGE ? begun : 0);
+	return s->reader.came + (counts ? frames_held(&s->in) : 0);
 }
 
 bool

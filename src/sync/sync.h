@@ -254,9 +254,10 @@ int sync_step(struct sync *s, const struct sync_event *event,
 /* Whether the peer's HELLO came and all is settled. */
 bool sync_is_open(const struct sync *s);
 
-/* How many bytes of pages the peer has sent so far, also of one that is on its
- * way: by it one can tell whether a pull comes forward. */
-uint64_t sync_page_bytes(const struct sync *s);
+/* How many bytes of pages the peer has sent so far, and what is here of a page, or
+ * of an END or another message that comes in parts, whose end is not: while a
+ * pull comes forward this changes. */
+uint64_t sync_pull_bytes(const struct sync *s);
 
 /* True while a page given by PAGE is not sent to its end: its bytes must stay. */
 bool sync_holds_page(const struct sync *s);

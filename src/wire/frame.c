@@ -37,13 +37,12 @@ frames_held(const struct frames *f)
 	    + (f->joined_used ? 0 : f->joined.len);
 }
 
-size_t
-frames_begun(const struct frames *f, uint8_t *type)
+uint8_t
+frames_begun(const struct frames *f)
 {
-	if (f->part_used || f->part.len < 5)
-		return 0;
-	*type = f->part.data[4];
-	return f->part.len;
+	if (!f->part_used && f->part.len > 4)
+		return f->part.data[4];
+	return !f->joined_used && f->joined.len > 0 ? WIRE_PART : 0;
 }
 
 /* What the last call gave out is not needed any more.  Idle connections keep

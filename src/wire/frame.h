@@ -46,8 +46,9 @@ void frames_allow(struct frames *f, size_t frame_max, bool parts);
 int frames_next(struct frames *f, const uint8_t **data, size_t *len,
     struct frame *out, struct err *err);
 
-/* How much is here of a frame whose end is not; *type is its type, if that is. */
-size_t frames_begun(const struct frames *f, uint8_t *type);
+/* The type of what is not here to its end, WIRE_PART between two of them; 0 if
+ * nothing is, or no type yet. */
+uint8_t frames_begun(const struct frames *f);
 
 /* Bytes held. */
 size_t frames_held(const struct frames *f);

@@ -151,6 +151,41 @@ big_page_comes_in_pieces(void **state)
 	pair_close(&p);
 }
 
+/* What came of a page tells that a pull comes forward, also where it is half of
+ * a piece; other messages don't. */
+static void
+pages_count_as_they_come(void **state)
+{
+	struct wire_msg ping = { .type = WIRE_PING };
+	uint64_t before, half;
+	struct pair p;
+
+	open_both(&p, 0);
+	p.quiet = true;
+	peer_write(&p.b, BIG);
+	peer_pull(&p.a, false);
+	peer_receive(&p.b, SIZE_MAX);
+	peer_answer(&p.b);
+	assert_int_equal(sync_pull_bytes(p.a.sync), 0);
+	peer_hear(&p.a, &ping);
+	assert_true(peer_receive(&p.a, SIZE_MAX) > 0);
+	assert_int_equal(sync_pull_bytes(p.a.sync), 0);
+	while (p.a.in.len == 0)
+		assert_true(peer_room(&p.b) || peer_answer(&p.b));
+	peer_receive(&p.a, 1000);
+	half = sync_pull_bytes(p.a.sync);
+	assert_in_range(half, 900, 1000);
+	peer_receive(&p.a, 1000);
+	assert_int_equal(sync_pull_bytes(p.a.sync), half + 1000);
+	pair_run(&p);
+	before = sync_pull_bytes(p.a.sync);
+	assert_true(before >= BIG);
+	peer_hear(&p.a, &ping);
+	assert_true(peer_receive(&p.a, 6) > 0);
+	assert_int_equal(sync_pull_bytes(p.a.sync), before);
+	pair_close(&p);
+}
+
 static void
 big_page_goes_on_where_it_was_cut(void **state)
 {
@@ -805,6 +840,7 @@ main(void)
 		cmocka_unit_test(both_pull_at_once),
 		cmocka_unit_test(vectors_go_whole_when_wanted),
 		cmocka_unit_test(big_page_comes_in_pieces),
+		cmocka_unit_test(pages_count_as_they_come),
 		cmocka_unit_test(big_page_goes_on_where_it_was_cut),
 		cmocka_unit_test(changed_page_begins_anew),
 		cmocka_unit_test(pull_goes_on_after_any_cut),

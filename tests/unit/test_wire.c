@@ -522,6 +522,33 @@ parts_without_end_are_refused(void **state)
 	frames_clear(&f);
 }
 
+static void
+what_is_begun_is_known(void **state)
+{
+	static const uint8_t stream[] = { 0, 0, 0, 3, WIRE_PART, 'a', 'b',
+		0, 0, 0, 2, WIRE_PAGE, 'c' };
+	static const uint8_t type[] = { 0, 0, 0, 0, WIRE_PART, WIRE_PART,
+		WIRE_PART, WIRE_PART, WIRE_PART, WIRE_PART, WIRE_PART,
+		WIRE_PAGE, 0 };
+	const uint8_t *data;
+	struct frame frame;
+	struct frames f;
+	struct err err;
+	size_t i, len;
+
+	frames_init(&f, 1024);
+	frames_allow(&f, 1024, true);
+	assert_int_equal(frames_begun(&f), 0);
+	for (i = 0; i < sizeof stream; i++) {
+		data = &stream[i];
+		len = 1;
+		assert_int_equal(frames_next(&f, &data, &len, &frame, &err),
+		    i == sizeof stream - 1);
+		assert_int_equal(frames_begun(&f), type[i]);
+	}
+	frames_clear(&f);
+}
+
 /* ---- pages ---- */
 
 static void
@@ -628,6 +655,7 @@ main(void)
 		cmocka_unit_test(frames_come_in_any_pieces),
 		cmocka_unit_test(whole_frame_is_not_copied),
 		cmocka_unit_test(long_frames_are_refused_at_once),
+		cmocka_unit_test(what_is_begun_is_known),
 		cmocka_unit_test(parts_without_end_are_refused),
 		cmocka_unit_test(pages_are_compressed_where_it_helps),
 		cmocka_unit_test(hash_is_half_of_sha256),
