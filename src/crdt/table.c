@@ -317,6 +317,19 @@ choose_positions(struct engine *e, struct table *t)
 	return rc;
 }
 
+/* INTEGER PRIMARY KEY DESC alone has an index: it is no other name of the rowid
+ * (lang_createtable.html, section 5). */
+static int
+is_rowid(struct engine *e, const struct table *t, bool *rowid)
+{
+	int64_t index = 0;
+	int rc = engine_int(e, &index, "SELECT EXISTS(SELECT 1 FROM "
+	    "pragma_index_list(%Q, 'main') WHERE origin = 'pk')", t->name);
+
+	*rowid = index == 0;
+	return rc;
+}
+
 int
 table_read_shape(struct engine *e, struct table *t)
 {
@@ -352,7 +365,8 @@ table_read_shape(struct engine *e, struct table *t)
 			    t->ncol, stored - 1, stmt);
 	}
 	rc = engine_finalize(stmt, rc);
-	t->integer_key = t->npk == 1 && integer;
+	if (rc == SQLITE_OK && t->npk == 1 && integer)
+		rc = is_rowid(e, t, &t->integer_key);
 	if (t->integer_key)
 		t->nullable_key = false;
 	choose_rowid(t, shadowed);
