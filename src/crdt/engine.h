@@ -91,6 +91,7 @@ struct engine {
 	uint8_t log_id[LOG_ID_LEN];
 	bool merge_equal_values;
 	struct table_list tables;
+	bool temp_may_fail;     /* triggers.h */
 	int last_table;         /* index of the one written last */
 	struct tx tx;
 	const struct preupdate *preupdate;  /* NULL: no hook in this SQLite */
@@ -156,7 +157,8 @@ enum engine_slot {
 	SLOT_LOG_GET, SLOT_SITE_BY_ID, SLOT_SITE_BY_ORDINAL, SLOT_SITE_INSERT,
 	SLOT_JOURNAL_ANY, SLOT_JOURNAL_READ, SLOT_JOURNAL_CLEAR, SLOT_ENLIST,
 	SLOT_ME, SLOT_ME_UPDATE, SLOT_SEEN_READ, SLOT_SEEN_WRITE, SLOT_PARK_ANY,
-	SLOT_LOG_HEADER, SLOT_LOG_BEFORE, SLOT_SCHEMA, SLOT_COUNT
+	SLOT_LOG_HEADER, SLOT_LOG_BEFORE, SLOT_SCHEMA,
+	SLOT_TEMP_TRIGGERS, SLOT_COUNT
 };
 int engine_cached(struct engine *e, enum engine_slot slot, const char *sql,
     sqlite3_stmt **out);

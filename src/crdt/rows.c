@@ -7,15 +7,12 @@
 
 #include "crdt/merge.h"
 
-/* Runs one write of a base table: not captured, told by
- * crsql_internal_sync_bit(), and refused if a trigger ignored it. */
+/* Refused also if a trigger ignored it. */
 static int
-rows_write(struct engine *e, sqlite3_stmt *stmt)
+step(struct engine *e, sqlite3_stmt *stmt)
 {
-	int rc;
+	int rc = sqlite3_step(stmt);
 
-	e->merging++;
-	rc = sqlite3_step(stmt);
 	if (rc == SQLITE_DONE) {
 		rc = sqlite3_reset(stmt);
 		if (rc == SQLITE_OK && sqlite3_changes(e->db) == 0)
@@ -26,6 +23,39 @@ rows_write(struct engine *e, sqlite3_stmt *stmt)
 		engine_fail(e, rc, "%s", sqlite3_errmsg(e->db));
 		sqlite3_reset(stmt);
 	}
+	return rc;
+}
+
+/* What RAISE(FAIL) of a trigger refuses stays written.  Where no savepoint can
+ * be had, in an INSERT of crsql_changes, it is not to be committed. */
+static int
+step_wholly(struct engine *e, sqlite3_stmt *stmt)
+{
+	bool marked = sqlite3_exec(e->db, "SAVEPOINT crsql_row", NULL, NULL,
+	    NULL) == SQLITE_OK;
+	int rc = step(e, stmt), rc2;
+
+	if (rc != SQLITE_OK && !marked)
+		e->incoming->broken = true;
+	/* a trigger's RAISE(ROLLBACK) took the savepoint along */
+	if (!marked || sqlite3_get_autocommit(e->db))
+		return rc;
+	rc2 = sqlite3_exec(e->db, rc == SQLITE_OK ? "RELEASE crsql_row" :
+	    "ROLLBACK TO crsql_row; RELEASE crsql_row", NULL, NULL, NULL);
+	return rc2 == SQLITE_OK ? rc : engine_fail(e, rc2, "%s",
+	    sqlite3_errmsg(e->db));
+}
+
+/* Runs one write of a base table: not captured, and told by
+ * crsql_internal_sync_bit(). */
+static int
+rows_write(struct engine *e, sqlite3_stmt *stmt)
+{
+	int rc;
+
+	e->merging++;
+	rc = e->tables.may_fail || e->temp_may_fail ? step_wholly(e, stmt) :
+	    step(e, stmt);
 	e->merging--;
 	return rc;
 }

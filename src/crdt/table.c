@@ -498,6 +498,7 @@ read_all(struct engine *e, const struct table_list *old)
 		return rc;
 	keep_births(e, old);
 	find_youngest(e);
+	rc = triggers_look_for_fail(e);
 	for (i = 0; i < e->tables.n && rc == SQLITE_OK; i++)
 		rc = triggers_look(e, &e->tables.table[i]);
 	return rc;

@@ -118,6 +118,31 @@ triggers_look(struct engine *e, struct table *t)
 }
 
 int
+triggers_look_for_fail(struct engine *e)
+{
+	int64_t any = 0;
+	int rc = engine_int(e, &any, "SELECT EXISTS(SELECT 1 FROM "
+	    "main.sqlite_schema WHERE type = 'trigger' AND instr(lower(sql), 'fail'))");
+
+	e->tables.may_fail = any != 0;
+	return rc;
+}
+
+int
+triggers_look_for_temp_fail(struct engine *e)
+{
+	sqlite3_stmt *stmt;
+	int rc = engine_cached(e, SLOT_TEMP_TRIGGERS, "SELECT 1 FROM "
+	    "temp.sqlite_schema WHERE type = 'trigger' AND instr(lower(sql), 'fail')",
+	    &stmt);
+
+	if (rc != SQLITE_OK)
+		return rc;
+	e->temp_may_fail = sqlite3_step(stmt) == SQLITE_ROW;
+	return engine_reset(stmt, rc);
+}
+
+int
 triggers_drop(struct engine *e, const char *name)
 {
 	int i, rc = SQLITE_OK;

@@ -20,4 +20,9 @@ int triggers_look(struct engine *e, struct table *t);
 /* *lost if t has none: it was made anew by a program without the extension. */
 int triggers_lost(struct engine *e, const struct table *t, bool *lost);
 
+/* Set e->tables.may_fail and e->temp_may_fail: a trigger there may say
+ * RAISE(FAIL), by which what its statement wrote stays. */
+int triggers_look_for_fail(struct engine *e);
+int triggers_look_for_temp_fail(struct engine *e);
+
 #endif

@@ -8,6 +8,7 @@
 #include "crdt/journal.h"
 #include "crdt/merge.h"
 #include "crdt/storage.h"
+#include "crdt/triggers.h"
 
 SQLITE_EXTENSION_INIT3
 
@@ -233,6 +234,8 @@ tx_begin_merge(struct engine *e)
 	if (e->tx.open && e->capture->look_at_schema)
 		rc = table_refresh(e);
 	e->capture->look_at_schema = false;
+	if (rc == SQLITE_OK)
+		rc = triggers_look_for_temp_fail(e);
 	if (rc != SQLITE_OK || (e->tx.open && !e->tx.plain_pending &&
 	    e->capture->list.n == e->capture->folded && !e->capture->by_journal))
 		return rc;

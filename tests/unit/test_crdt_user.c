@@ -56,6 +56,57 @@ an_integer_key_desc_is_not_the_rowid(void **state)
 	nodes_agree(&n[A], &n[B], "SELECT * FROM d ORDER BY id");
 }
 
+static void
+refuse_b(const char *kind, const char *event)
+{
+	node_exec(&n[B], "CREATE %s TRIGGER w AFTER %s ON r WHEN "
+	    "%s.id = 'b' BEGIN SELECT RAISE(FAIL, 'no'); END", kind, event,
+	    strcmp(event, "DELETE") == 0 ? "old" : "new");
+}
+
+/* RAISE(FAIL) leaves what the statement wrote: not of a parked change. */
+static void
+what_a_trigger_fails_is_not_written(void **state)
+{
+	static const char *const kind[] = { "", "TEMP" };
+	static const char *const event[] = { "INSERT", "UPDATE", "DELETE" };
+	static const char *const change[] = { "INSERT INTO r VALUES('a', 1), "
+	    "('b', 2), ('c', 3)", "UPDATE r SET x = x + 10",
+	    "DELETE FROM r WHERE id <> 'c'" };
+	char *before;
+	int i;
+
+	for (i = 0; i < 6; i++) {
+		if (i == 3)
+			nodes_exec(n, COUNT, "DELETE FROM r");
+		before = node_rows(&n[B], "SELECT * FROM r WHERE id = 'b'");
+		refuse_b(kind[i / 3], event[i % 3]);
+		node_exec(&n[A], "%s", change[i % 3]);
+		pull(B, A);
+		node_expect(&n[B], before, "SELECT * FROM r WHERE id = 'b'");
+		sqlite3_free(before);
+		node_expect(&n[B], "1\n", "SELECT count(*) FROM crsql_parked");
+		node_exec(&n[B], "DROP TRIGGER w; SELECT crsql_unpark()");
+		nodes_agree(&n[A], &n[B], "SELECT * FROM r ORDER BY id");
+	}
+}
+
+/* Inside an INSERT of crsql_changes there is no savepoint. */
+static void
+what_a_trigger_fails_is_not_committed(void **state)
+{
+	refuse_b("", "INSERT");
+	node_exec(&n[B], "BEGIN");
+	assert_int_not_equal(node_change(&n[B], "r", "'b'", "x", "1", 1, 1, S1,
+	    1, 0), SQLITE_OK);
+	assert_int_not_equal(node_try(&n[B], "COMMIT"), SQLITE_OK);
+	node_try(&n[B], "ROLLBACK");
+	node_expect(&n[B], "", "SELECT * FROM r");
+	assert_int_equal(node_change(&n[B], "r", "'a'", "x", "1", 1, 1, S1,
+	    1, 0), SQLITE_OK);
+	node_expect(&n[B], "'a'|1\n", "SELECT * FROM r");
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, open_all, close_all)
 
 int
@@ -63,6 +114,8 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(an_integer_key_desc_is_not_the_rowid),
+		T(what_a_trigger_fails_is_not_written),
+		T(what_a_trigger_fails_is_not_committed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
