@@ -373,6 +373,19 @@ note(struct engine *e, struct capture *c, int op, const char *name,
 	return note_delete(e, c, t, old_key);
 }
 
+/* Of a transaction that none of ours could begin in, so that no xSync is called. */
+static int
+refuse_commit(void *self)
+{
+	struct engine *e = self;
+	bool refused = e->capture->rc != SQLITE_OK && !e->tx.open;
+
+	sqlite3_commit_hook(e->db, NULL, NULL);
+	if (refused)
+		e->capture->rc = SQLITE_OK;
+	return refused;
+}
+
 static void
 on_preupdate(void *self, sqlite3 *db, int op, char const *schema,
     char const *name, sqlite3_int64 old_key, sqlite3_int64 key)
@@ -381,7 +394,6 @@ on_preupdate(void *self, sqlite3 *db, int op, char const *schema,
 	struct capture *c = e->capture;
 	int rc;
 
-	(void)db;
 	if (e->merging > 0 || e->sync_bit != 0)
 		return;
 	if (strcmp(schema, "main") != 0) {
@@ -398,6 +410,8 @@ on_preupdate(void *self, sqlite3 *db, int op, char const *schema,
 	/* The hook can't fail the statement: the commit does. */
 	if (rc != SQLITE_OK && c->rc == SQLITE_OK)
 		c->rc = rc;
+	if (rc != SQLITE_OK && !e->tx.open)
+		sqlite3_commit_hook(db, refuse_commit, e);
 }
 
 /* -- how it counts ----------------------------------------------------------------- */

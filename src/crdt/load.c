@@ -31,6 +31,7 @@ static const sqlite3_api_routines routines = {
 	.column_text = sqlite3_column_text,
 	.column_type = sqlite3_column_type,
 	.column_value = sqlite3_column_value,
+	.commit_hook = sqlite3_commit_hook,
 	.context_db_handle = sqlite3_context_db_handle,
 	.create_function = sqlite3_create_function,
 	.create_module = sqlite3_create_module,

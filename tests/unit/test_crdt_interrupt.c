@@ -122,6 +122,20 @@ stop_everywhere(const char *sql)
 	assert_true(times > 5 * stops() / 2);
 }
 
+/* No trigger stands there that could fail the statement instead of the hook. */
+static void
+r07_a_write_of_one_row_that_is_stopped(void **state)
+{
+	struct node n;
+
+	node_open(&n, 0, base);
+	node_exec(&n, "CREATE TABLE i(id INTEGER PRIMARY KEY, x, y); SELECT "
+	    "crsql_as_crr('i'); SELECT crsql_config_set('plain-writers', 0); "
+	    "INSERT INTO i VALUES(1, 1, 1)");
+	node_close(&n);
+	stop_everywhere("UPDATE i SET x = 9 WHERE id = 1");
+}
+
 static void
 r07_a_fold_that_is_stopped(void **state)
 {
@@ -282,6 +296,7 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		TEST(r07_a_write_of_one_row_that_is_stopped),
 		TEST(r07_a_fold_that_is_stopped),
 		TEST(r07_following_a_schema_is_stopped),
 		TEST(r07_writes_that_are_stopped),
