@@ -49,16 +49,30 @@ site_id_function(sqlite3_context *ctx, int argc, sqlite3_value **argv)
 	    SQLITE_TRANSIENT);
 }
 
+/* cr-sqlite's sentence, with the code of what went wrong. */
+static void
+fail_as(sqlite3_context *ctx, int rc, const char *text)
+{
+	sqlite3_result_error(ctx, text, -1);
+	sqlite3_result_error_code(ctx, rc);
+}
+
+static int
+head_of(struct engine *e, int64_t *head)
+{
+	return e->finalized ? SQLITE_ERROR : tx_head(e, head);
+}
+
 static void
 db_version_function(sqlite3_context *ctx, int argc, sqlite3_value **argv)
 {
-	struct engine *e = engine_of(ctx);
 	int64_t head;
+	int rc = head_of(engine_of(ctx), &head);
 
-	if (e->finalized || tx_head(e, &head) != SQLITE_OK)
-		sqlite3_result_error(ctx, "failed to fill db version", -1);
-	else
+	if (rc == SQLITE_OK)
 		sqlite3_result_int64(ctx, head);
+	else
+		fail_as(ctx, rc, "failed to fill db version");
 }
 
 static void
@@ -66,10 +80,10 @@ next_db_version_function(sqlite3_context *ctx, int argc, sqlite3_value **argv)
 {
 	struct engine *e = engine_of(ctx);
 	int64_t next, head, wanted = 0;
+	int rc = head_of(e, &head);
 
-	if (e->finalized || tx_head(e, &head) != SQLITE_OK) {
-		sqlite3_result_error(ctx,
-		    "Unable to determine the next db version", -1);
+	if (rc != SQLITE_OK) {
+		fail_as(ctx, rc, "Unable to determine the next db version");
 		return;
 	}
 	if (argc == 1)

@@ -1,0 +1,293 @@
+// SPDX-License-Identifier: MPL-2.0
+/*
+ * test_crdt_ioerr.c - each access to the files fails in turn, alone and with all
+ * that follow: reading, writing, syncing, opening, with a rollback journal and
+ * with a WAL; or the disk is full.  See crdt_faults.h.
+ */
+#include "crdt_faults.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+static long left = -1;          /* accesses until one fails; < 0: none does */
+static bool for_good;           /* and all that follow */
+static bool failed;
+static bool full;               /* only what takes space fails */
+
+static bool
+fails(bool takes_space)
+{
+	if (left < 0 || (full && !takes_space) || left-- > 0)
+		return false;
+	failed = true;
+	if (for_good)
+		left = 0;
+	return true;
+}
+
+/* -- a file of the system's, behind one that fails ----------------------------------- */
+
+struct file {
+	sqlite3_file base;
+	sqlite3_file *real;     /* lies behind it */
+};
+
+#define REAL(f) (((struct file *)(f))->real)
+#define CALL(f, method, ...) REAL(f)->pMethods->method(REAL(f), ##__VA_ARGS__)
+
+static int
+file_close(sqlite3_file *f)
+{
+	return CALL(f, xClose);
+}
+
+static int
+file_read(sqlite3_file *f, void *p, int n, sqlite3_int64 at)
+{
+	return fails(false) ? SQLITE_IOERR_READ : CALL(f, xRead, p, n, at);
+}
+
+static int
+file_write(sqlite3_file *f, const void *p, int n, sqlite3_int64 at)
+{
+	if (fails(true))
+		return full ? SQLITE_FULL : SQLITE_IOERR_WRITE;
+	return CALL(f, xWrite, p, n, at);
+}
+
+static int
+file_truncate(sqlite3_file *f, sqlite3_int64 size)
+{
+	return fails(false) ? SQLITE_IOERR_TRUNCATE : CALL(f, xTruncate, size);
+}
+
+static int
+file_sync(sqlite3_file *f, int flags)
+{
+	return fails(false) ? SQLITE_IOERR_FSYNC : CALL(f, xSync, flags);
+}
+
+static int
+file_size(sqlite3_file *f, sqlite3_int64 *size)
+{
+	return fails(false) ? SQLITE_IOERR_FSTAT : CALL(f, xFileSize, size);
+}
+
+static int
+file_lock(sqlite3_file *f, int level)
+{
+	return fails(false) ? SQLITE_IOERR_LOCK : CALL(f, xLock, level);
+}
+
+static int
+file_unlock(sqlite3_file *f, int level)
+{
+	return CALL(f, xUnlock, level);
+}
+
+static int
+file_reserved(sqlite3_file *f, int *held)
+{
+	return CALL(f, xCheckReservedLock, held);
+}
+
+static int
+file_control(sqlite3_file *f, int op, void *arg)
+{
+	return CALL(f, xFileControl, op, arg);
+}
+
+static int
+file_sector(sqlite3_file *f)
+{
+	return CALL(f, xSectorSize);
+}
+
+static int
+file_traits(sqlite3_file *f)
+{
+	return CALL(f, xDeviceCharacteristics);
+}
+
+static int
+file_shm_map(sqlite3_file *f, int page, int size, int extend,
+    void volatile **out)
+{
+	if (fails(extend != 0))
+		return full ? SQLITE_FULL : SQLITE_IOERR_SHMMAP;
+	return CALL(f, xShmMap, page, size, extend, out);
+}
+
+static int
+file_shm_lock(sqlite3_file *f, int at, int n, int flags)
+{
+	return CALL(f, xShmLock, at, n, flags);
+}
+
+static void
+file_shm_barrier(sqlite3_file *f)
+{
+	CALL(f, xShmBarrier);
+}
+
+static int
+file_shm_unmap(sqlite3_file *f, int remove)
+{
+	return CALL(f, xShmUnmap, remove);
+}
+
+static const sqlite3_io_methods methods = {
+	2, file_close, file_read, file_write, file_truncate, file_sync, file_size,
+	file_lock, file_unlock, file_reserved, file_control, file_sector,
+	file_traits, file_shm_map, file_shm_lock, file_shm_barrier,
+	file_shm_unmap, NULL, NULL
+};
+
+/* -- the file system --------------------------------------------------------------- */
+
+static sqlite3_vfs *system_vfs, failing_vfs;
+
+static int
+vfs_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *f, int flags,
+    int *out_flags)
+{
+	struct file *mine = (struct file *)f;
+	int rc;
+
+	mine->base.pMethods = NULL;
+	mine->real = (sqlite3_file *)(mine + 1);
+	if (fails((flags & SQLITE_OPEN_CREATE) != 0))
+		return full ? SQLITE_FULL : SQLITE_CANTOPEN;
+	rc = system_vfs->xOpen(system_vfs, name, mine->real, flags, out_flags);
+	if (mine->real->pMethods != NULL)
+		mine->base.pMethods = &methods;
+	return rc;
+}
+
+static int
+vfs_delete(sqlite3_vfs *vfs, const char *name, int sync)
+{
+	return fails(false) ? SQLITE_IOERR_DELETE :
+	    system_vfs->xDelete(system_vfs, name, sync);
+}
+
+static int
+vfs_access(sqlite3_vfs *vfs, const char *name, int flags, int *out)
+{
+	return fails(false) ? SQLITE_IOERR_ACCESS :
+	    system_vfs->xAccess(system_vfs, name, flags, out);
+}
+
+/* SQLite waits for others between its tries; there are none. */
+static int
+vfs_sleep(sqlite3_vfs *vfs, int us)
+{
+	return us;
+}
+
+static void
+register_vfs(void)
+{
+	system_vfs = sqlite3_vfs_find(NULL);
+	failing_vfs = *system_vfs;
+	failing_vfs.zName = "failing";
+	failing_vfs.szOsFile = (int)sizeof(struct file) + system_vfs->szOsFile;
+	failing_vfs.xOpen = vfs_open;
+	failing_vfs.xDelete = vfs_delete;
+	failing_vfs.xAccess = vfs_access;
+	failing_vfs.xSleep = vfs_sleep;
+	assert_int_equal(sqlite3_vfs_register(&failing_vfs, 0), SQLITE_OK);
+}
+
+/* -- what crdt_faults.h asks for ------------------------------------------------------- */
+
+static char work[NODE_FILE];
+
+static void
+arm(long at, bool all)
+{
+	left = at;
+	for_good = all;
+	failed = false;
+}
+
+static bool
+disarm(void)
+{
+	left = -1;
+	return failed;
+}
+
+static bool
+excuses(int rc)
+{
+	switch (rc & 0xFF) {
+	case SQLITE_IOERR:
+	case SQLITE_FULL:
+	case SQLITE_CANTOPEN:
+	case SQLITE_ABORT:
+		return true;
+	default:
+		return false;
+	}
+}
+
+static void
+remove_files(void)
+{
+	char other[NODE_FILE + 16];
+	static const char *const suffixes[] = { "", "-wal", "-shm", "-journal" };
+	size_t i;
+
+	for (i = 0; i < sizeof suffixes / sizeof *suffixes; i++) {
+		snprintf(other, sizeof other, "%s%s", work, suffixes[i]);
+		unlink(other);
+	}
+}
+
+static void
+open_work(struct node *n, const void *image, size_t len)
+{
+	FILE *f = fopen(work, "wb");
+
+	assert_non_null(f);
+	assert_int_equal(fwrite(image, 1, len, f), len);
+	assert_int_equal(fclose(f), 0);
+	memset(n, 0, sizeof *n);
+	assert_int_equal(sqlite3_open_v2(work, &n->db, SQLITE_OPEN_READWRITE,
+	    "failing"), SQLITE_OK);
+	/* a small cache reads and spills */
+	node_exec(n, "PRAGMA cache_size = 10");
+}
+
+static void
+close_work(struct node *n)
+{
+	assert_int_equal(sqlite3_close(n->db), SQLITE_OK);
+	remove_files();
+}
+
+/* test_crdt_ioerr ioerr|full delete|wal: what fails, and the journal mode. */
+int
+main(int argc, char **argv)
+{
+	struct fault fault = { open_work, close_work, arm, disarm, excuses,
+		"PRAGMA journal_mode = delete", false };
+	int bad;
+
+	assert_int_equal(argc, 3);
+	full = fault.spares_readers = strcmp(argv[1], "full") == 0;
+	if (strcmp(argv[2], "wal") == 0)
+		fault.begin = "PRAGMA journal_mode = wal";
+	register_vfs();
+	node_file(work);
+	bad = faults_run(argv[1], &fault);
+	remove_files();
+	return bad;
+}
