@@ -373,17 +373,39 @@ note(struct engine *e, struct capture *c, int op, const char *name,
 	return note_delete(e, c, t, old_key);
 }
 
-/* Of a transaction that none of ours could begin in, so that no xSync is called. */
+/* A write was not noted because no transaction of ours could begin, so that no
+ * xSync fails its commit and no xRollback says that nothing is left of it: hooks
+ * do, until one of both happens. */
+static int refuse_commit(void *self);
+static void forget_failure(void *self);
+
+static void
+watch_end(struct engine *e, bool on)
+{
+	sqlite3_commit_hook(e->db, on ? refuse_commit : NULL, e);
+	sqlite3_rollback_hook(e->db, on ? forget_failure : NULL, e);
+}
+
 static int
 refuse_commit(void *self)
 {
 	struct engine *e = self;
 	bool refused = e->capture->rc != SQLITE_OK && !e->tx.open;
 
-	sqlite3_commit_hook(e->db, NULL, NULL);
+	watch_end(e, false);
 	if (refused)
 		e->capture->rc = SQLITE_OK;
 	return refused;
+}
+
+static void
+forget_failure(void *self)
+{
+	struct engine *e = self;
+
+	watch_end(e, false);
+	if (!e->tx.open)
+		e->capture->rc = SQLITE_OK;
 }
 
 static void
@@ -407,11 +429,14 @@ on_preupdate(void *self, sqlite3 *db, int op, char const *schema,
 	    strncmp(name, "sqlite_", 7) == 0)
 		return;
 	rc = note(e, c, op, name, old_key, key);
+	/* some failures have rolled all back already */
+	if (rc == SQLITE_OK || sqlite3_txn_state(db, "main") != SQLITE_TXN_WRITE)
+		return;
 	/* The hook can't fail the statement: the commit does. */
-	if (rc != SQLITE_OK && c->rc == SQLITE_OK)
+	if (c->rc == SQLITE_OK)
 		c->rc = rc;
-	if (rc != SQLITE_OK && !e->tx.open)
-		sqlite3_commit_hook(db, refuse_commit, e);
+	if (!e->tx.open)
+		watch_end(e, true);
 }
 
 /* -- how it counts ----------------------------------------------------------------- */

@@ -64,6 +64,7 @@ static const sqlite3_api_routines routines = {
 	.randomness = sqlite3_randomness,
 	.realloc64 = sqlite3_realloc64,
 	.reset = sqlite3_reset,
+	.rollback_hook = sqlite3_rollback_hook,
 	.result_blob = sqlite3_result_blob,
 	.result_blob64 = sqlite3_result_blob64,
 	.result_double = sqlite3_result_double,

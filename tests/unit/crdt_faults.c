@@ -186,28 +186,22 @@ open_again(struct node *n)
 	fault->open(n, image, nimage);
 }
 
-/* After a failure of the hook that its statement's own overtook, the next write
- * is refused once, too. */
 static void
 do_again(struct node *n, const struct script *s, struct result *r)
 {
-	enum { AGAIN_MAX = 2 };
-	int i, rc = SQLITE_ERROR;
+	int rc;
 
-	for (i = 0; i < AGAIN_MAX && rc != SQLITE_OK; i++) {
-		free(r->rows);
-		if (!sqlite3_get_autocommit(n->db))
-			node_exec(n, "ROLLBACK");
-		if (s->loading)
-			open_again(n);
-		rc = attempt(n, s, &r->rows);
-	}
+	free(r->rows);
+	if (!sqlite3_get_autocommit(n->db))
+		node_exec(n, "ROLLBACK");
+	if (s->loading)
+		open_again(n);
+	rc = attempt(n, s, &r->rows);
 	if (rc != SQLITE_OK)
 		fail_msg("again: code %d, %s", rc, sqlite3_errmsg(n->db));
 }
 
-/* The script with the allocation at a place failing, and, if that made it fail,
- * again. */
+/* The script with what is at a place failing, and, if that made it fail, again. */
 static void
 run_failing(const struct script *s, long at, bool all, struct result *r)
 {
