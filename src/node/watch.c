@@ -105,9 +105,9 @@ on_event(uv_fs_event_t *handle, const char *name, int events, int status)
 		return;
 	if (handle == &w->files && (events & UV_RENAME) == 0)
 		return;
-	/* A file that is gone or replaced is not watched any more. */
-	if (handle == &w->wal && !w->on_directory && (events & UV_RENAME) != 0
-	    && access(w->wal_file, F_OK) != 0)
+	/* A file that is gone is not watched any more, nor is a new one of its
+	 * name, which may be there by now. */
+	if (handle == &w->wal && !w->on_directory && (events & UV_RENAME) != 0)
 		watch_wal(w);
 	look_soon(w);
 }
