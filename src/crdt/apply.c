@@ -2,6 +2,7 @@
 /* apply.c - applying changes that may not fit this database; see apply.h. */
 #include "crdt/apply.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "crdt/columns.h"
@@ -215,7 +216,9 @@ try_change(struct apply *a, struct merge_origin *o, struct table *t,
 	if (rc != SQLITE_OK || cl < row->cl)
 		return rc;
 	rc = check_alive(a->e, merge_given(a, row, cl, n, &rest));
-	if (merge_refused(rc) || (rc == SQLITE_TOOBIG && a->retrying)) {
+	/* a number that leaps here need not where it came from (R22): it is no
+	 * reason to take nothing from there any more */
+	if (merge_refused(rc) || rc == SQLITE_TOOBIG) {
 		*outcome = REFUSED;
 		return SQLITE_OK;
 	}
@@ -281,17 +284,33 @@ column_of(struct apply *a, const struct table *t, int i)
 	return col;
 }
 
-static bool
-named_before(const struct apply *a, int i)
+static int
+by_name(const void *a, const void *b)
 {
-	const struct apply_cell *c = &a->given[i];
-	int j;
+	const struct apply_cell *x = *(const struct apply_cell *const *)a,
+	    *y = *(const struct apply_cell *const *)b;
 
-	for (j = 0; j < i; j++)
-		if (a->given[j].nname == c->nname &&
-		    memcmp(a->given[j].name, c->name, (size_t)c->nname) == 0)
-			return true;
-	return false;
+	return x->nname != y->nname ? x->nname - y->nname :
+	    memcmp(x->name, y->name, (size_t)x->nname);
+}
+
+/* No two cells in a->given have one name: sorted, as they can be very many
+ * and are read again whenever they are tried. */
+static int
+check_names(struct apply *a, int n)
+{
+	const struct apply_cell **c = sqlite3_malloc64((size_t)n * sizeof *c);
+	int i;
+
+	if (c == NULL)
+		return SQLITE_NOMEM;
+	for (i = 0; i < n; i++)
+		c[i] = &a->given[i];
+	qsort(c, (size_t)n, sizeof *c, by_name);
+	for (i = 1; i < n && by_name(&c[i - 1], &c[i]) != 0; i++)
+		;
+	sqlite3_free(c);
+	return i < n ? page_malformed(a->e) : SQLITE_OK;
 }
 
 /* Reads parked bytes into a->given. */
@@ -319,13 +338,13 @@ decode(struct apply *a, const struct table *t, const uint8_t *bytes,
 		    (uint64_t)VERSION_MAX);
 		c->cell.seq = (int64_t)rd_varint(&r, (uint64_t)SEQ_MAX);
 		val_decode(&r, &c->cell.value);
-		if (rd_failed(&r) || named_before(a, i))
+		if (rd_failed(&r))
 			return page_malformed(a->e);
 		c->cell.col = column_of(a, t, i);
 	}
 	if (rc == SQLITE_OK && !rd_done(&r))
 		rc = page_malformed(a->e);
-	return rc;
+	return rc == SQLITE_OK ? check_names(a, *n) : rc;
 }
 
 int
@@ -466,11 +485,9 @@ apply_retry(struct apply *a, struct table *t)
 
 	if (!a->has_parked)
 		return SQLITE_OK;
-	a->retrying = true;
 	rc = find_parked(a, t, &places);
 	for (i = 0; i < places.n && rc == SQLITE_OK; i++)
 		rc = retry_place(a, &origin, header, &dbv, &places.at[i]);
-	a->retrying = false;
 	sqlite3_free(places.at);
 	return rc;
 }

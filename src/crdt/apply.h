@@ -26,7 +26,6 @@ struct apply {
 	struct apply_cell *given;
 	struct merge_cell *known;
 	struct buf parked;
-	bool retrying;          /* numbers out of range are no failure then */
 	bool has_parked;        /* some change is parked in this database */
 	int64_t changes;        /* facts that changed */
 };

@@ -63,9 +63,10 @@ static const struct check checks[] = {
 	    "not be told apart by their bytes" },
 	/* NAME_MAX_BYTES; arg is the table */
 	{ "SELECT count(*) FROM pragma_table_info(%Q, 'main') WHERE "
-	    "max(length(CAST(name AS BLOB)), length(CAST(arg AS BLOB))) > 2048",
-	    "Table %.80s can't be replicated: its name, or that of a column, has "
-	    "more than 2048 bytes" },
+	    "max(length(CAST(name AS BLOB)), length(CAST(arg AS BLOB))) > 2048 OR "
+	    "name = ''",
+	    "Table %.80s can't be replicated: its name, or that of a column, is "
+	    "empty or has more than 2048 bytes" },
 };
 
 static int

@@ -274,19 +274,11 @@ import_tx(struct import *im, struct page_tx *tx)
 	    .key = site->key, .incarnation = site->incarnation,
 	    .site = im->site[tx->site], .sver = tx->sver,
 	    .header = tx->header };
-	int64_t head;
 	int rc;
 
 	memcpy(o.id, site->id, SITE_ID_LEN);
 	o.dbv = goes_on(im, tx) ? in->import_dbv : 0;
-	rc = tx_head(im->e, &head);
-	if (im->e->tx.current > head)
-		head = im->e->tx.current;
-	if (rc == SQLITE_OK)
-		rc = merge_check_number(im->e, "the site version", tx->sver,
-		    head);
-	if (rc == SQLITE_OK)
-		rc = import_steps(im, tx);
+	rc = import_steps(im, tx);
 	if (rc == SQLITE_OK)
 		rc = import_rows(im, tx, &o);
 	if (rc == SQLITE_OK)

@@ -2,6 +2,7 @@
 /* match.c - columns of a page and of this database; see match.h. */
 #include "crdt/match.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "crdt/columns.h"
@@ -24,23 +25,53 @@ match_clear(struct match *m)
 /* -- the same name -------------------------------------------------------------- */
 
 static int
+by_name(const void *a, const void *b)
+{
+	const struct match_column *x = a, *y = b;
+
+	return x->nname != y->nname ? x->nname - y->nname :
+	    memcmp(x->name, y->name, (size_t)x->nname);
+}
+
+/* Names that are not here must differ too: what is parked stands under them. */
+static int
+check_unknown(struct work *w)
+{
+	struct match_column *c;
+	int i, n = 0;
+
+	c = sqlite3_malloc64(((size_t)w->t->ncol + 1) * sizeof *c);
+	if (c == NULL)
+		return SQLITE_NOMEM;
+	for (i = 0; i < w->t->ncol; i++)
+		if (w->m->column[i].col < 0)
+			c[n++] = w->m->column[i];
+	qsort(c, (size_t)n, sizeof *c, by_name);
+	for (i = 1; i < n && by_name(&c[i - 1], &c[i]) != 0; i++)
+		;
+	sqlite3_free(c);
+	return i < n ? page_malformed(w->e) : SQLITE_OK;
+}
+
+static int
 match_names(struct work *w)
 {
 	struct rd r = w->t->columns;
 	struct match_column *c = w->m->column;
-	int i;
+	int i, unknown = 0;
 
 	for (i = 0; i < w->t->ncol; i++, c++) {
 		page_text(&r, NAME_MAX_BYTES, &c->name, &c->nname);
 		c->col = table_column(w->here, c->name, c->nname);
-		if (c->col < 0)
-			c->col = COLUMN_UNKNOWN;
-		else if (w->owner[c->col] >= 0)
+		if (c->nname == 0 || (c->col >= 0 && w->owner[c->col] >= 0))
 			return page_malformed(w->e);
-		else
+		if (c->col >= 0)
 			w->owner[c->col] = i;
+		else
+			c->col = COLUMN_UNKNOWN;
+		unknown += c->col < 0;
 	}
-	return SQLITE_OK;
+	return unknown > 1 ? check_unknown(w) : SQLITE_OK;
 }
 
 /* -- a name that it had here, or there ---------------------------------------------- */

@@ -22,8 +22,8 @@ struct match {
 	                           can be taken now */
 };
 
-/* SQLITE_ERROR if the page names two columns alike.  match_clear in any
- * case. */
+/* SQLITE_ERROR if the page names two columns alike, or one not at all.
+ * match_clear in any case. */
 int match_table(struct engine *e, struct table *here,
     const struct page_table *t, struct match *m);
 void match_clear(struct match *m);

@@ -28,8 +28,9 @@ static const struct rule {
 	    "tables named like %s are never replicated" },
 	{ "long-name", LINT_REFUSAL,
 	    "SELECT '' FROM pragma_table_info(?1) WHERE max(length(CAST(name AS "
-	    "BLOB)), length(CAST(?1 AS BLOB))) > 2048 LIMIT 1",
-	    "its name, or that of a column, has more than 2048 bytes%s" },
+	    "BLOB)), length(CAST(?1 AS BLOB))) > 2048 OR name = '' LIMIT 1",
+	    "its name, or that of a column, is empty or has more than 2048 "
+	    "bytes%s" },
 	{ "not-a-table", LINT_REFUSAL,
 	    "SELECT type FROM pragma_table_list(?1) WHERE schema = 'main' AND "
 	    "type <> 'table'",

@@ -665,7 +665,10 @@ names_that_are_too_long(void **state)
 	assert_non_null(strstr(sqlite3_errmsg(m.db), "more than 2048 bytes"));
 	assert_int_equal(node_try(&m, "SELECT crsql_as_crr('%.2049c')", 'd'),
 	    SQLITE_ERROR);
-	node_exec(&m, "SELECT crsql_as_crr('b')");
+	node_exec(&m, "SELECT crsql_as_crr('b'); CREATE TABLE none(id TEXT "
+	    "PRIMARY KEY, \"\")");
+	assert_int_equal(node_try(&m, "SELECT crsql_as_crr('none')"),
+	    SQLITE_ERROR);
 	node_close(&m);
 }
 
