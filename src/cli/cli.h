@@ -42,7 +42,7 @@ struct cli {
 	const char *state_dir;  /* or NULL */
 	const char *ext_file;   /* or NULL */
 	const char *config_file;        /* of the user, or NULL */
-	bool json, porcelain, quiet, verbose, progress, color;
+	bool json, porcelain, quiet, verbose, progress, color, version;
 	int timeout_ms;         /* 0: default */
 	const struct cli_verb *group;   /* of which verb is a subverb, or NULL */
 	const struct cli_verb *verb;

@@ -226,7 +226,7 @@ take_global(struct cli *cli, int index, const char *value, bool *help)
 	case 8: cli->progress = true; break;
 	case 9: return take_color(cli, value);
 	case 10: *help = true; break;
-	case 11: cli->verb = find_verb("version"); break;
+	case 11: cli->version = true; break;
 	}
 	return 0;
 }
@@ -306,6 +306,11 @@ parse_options(struct cli *cli, int argc, char **argv, bool *help)
 	}
 	cli->arg = argv + optind;
 	cli->nargs = argc - optind;
+	if (cli->version) {     /* whatever else was asked */
+		cli->group = NULL;
+		cli->verb = find_verb("version");
+		cli->nargs = 0;
+	}
 	return rc;
 }
 
