@@ -2,6 +2,7 @@
 /* help.c - ddcp help and ddcp version. */
 #include "cli/cli.h"
 
+#include <signal.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -16,6 +17,7 @@ show_manual(void)
 	if (pid < 0)
 		return false;
 	if (pid == 0) {
+		signal(SIGPIPE, SIG_DFL);
 		if (freopen("/dev/null", "w", stderr) != NULL)
 			execlp("man", "man", "ddcp", (char *)NULL);
 		_exit(127);

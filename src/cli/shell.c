@@ -3,6 +3,7 @@
 #include "cli/cli.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -58,6 +59,8 @@ become_sqlite3(const struct cli *cli, const char *db_file, const char *load)
 	argv[n++] = db_file;
 	for (i = 0; i < cli->nargs; i++)
 		argv[n++] = cli->arg[i];
+	/* whoever reads its answer may end it by reading no further */
+	signal(SIGPIPE, SIG_DFL);
 	/* execvp does not change the strings, whatever its type says */
 	execvp(argv[0], (char *const *)(uintptr_t)argv);
 	rc = missing("sqlite3", "install the sqlite3 program "
