@@ -6,6 +6,7 @@
 #include "cli/cli.h"
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <locale.h>
 #include <signal.h>
@@ -62,6 +63,20 @@ default_db_file(void)
 	return found == 1 ? only : "ddcp.db";
 }
 
+/* Where stdin, stdout or stderr is closed, the next file that is opened would
+ * take its place, and what we say would be written into it.  What takes it
+ * fails as a closed one does. */
+static bool
+fill_closed(void)
+{
+	int fd = STDIN_FILENO;
+
+	while (fd <= STDERR_FILENO && fd >= 0)
+		fd = fcntl(fd, F_GETFD) >= 0 ? fd + 1 : open("/dev/null",
+		    fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+	return fd >= 0;
+}
+
 int
 main(int argc, char **argv)
 {
@@ -77,6 +92,8 @@ main(int argc, char **argv)
 	bool help;
 	int rc;
 
+	if (!fill_closed())
+		return -DDCP_EFATAL;
 	setlocale(LC_CTYPE, "");
 	signal(SIGPIPE, SIG_IGN);
 	rc = cli_parse(&cli, argc, argv, &help);
