@@ -89,7 +89,7 @@ addr_split_place(const char *place, char host[static 256],
 {
 	static const char hint[] = "a place is HOST:PORT, or [HOST]:PORT for IPv6";
 	const char *colon = strrchr(place, ':');
-	const char *from = place, *to = colon;
+	const char *from = place, *to = colon, *at;
 	size_t digits;
 	long n;
 
@@ -104,6 +104,11 @@ addr_split_place(const char *place, char host[static 256],
 	}
 	if ((size_t)(to - from) > 255)
 		goto bad;
+	/* no blank, no control, nothing that is not shown as it is: places stand in
+	 * lines */
+	for (at = from; at < to; at++)
+		if (*at <= ' ' || *at > '~')
+			goto bad;
 	digits = strspn(colon + 1, "0123456789");
 	if (digits == 0 || digits > 5 || colon[1 + digits] != '\0')
 		goto bad;

@@ -8,9 +8,9 @@
 json_t *
 cli_remote_json(ddcp *d, const ddcp_remote *r)
 {
-	return json_pack("{s:s, s:s, s:s, s:b, s:I, s:o, s:I, s:I, s:I, s:s, s:o, "
+	return json_pack("{s:s, s:s, s:o, s:b, s:I, s:o, s:I, s:I, s:I, s:s, s:o, "
 	    "s:I, s:b, s:o}",
-	    "name", r->name, "address", r->address, "place", r->place,
+	    "name", r->name, "address", r->address, "place", cli_text(r->place),
 	    "automerge", r->automerge, "ahead", (json_int_t)r->ahead, "behind",
 	    r->behind_known ? json_integer((json_int_t)r->behind) : json_null(),
 	    "held_transactions", (json_int_t)r->held_transactions, "held_rows",

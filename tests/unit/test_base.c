@@ -137,7 +137,8 @@ static void
 places_are_checked(void **state)
 {
 	static const char *const bad[] = { "", ":", "a", "a:", ":1", "a:0",
-		"a:65536", "a:1x", "::1:80", "[]:80", "[::1]", "a:-1", "a:000001" };
+		"a:65536", "a:1x", "::1:80", "[]:80", "[::1]", "a:-1", "a:000001",
+		"a\nb:80", " a:80", "\xFF:80", "\x1B[m:80", "[::1%\t]:80" };
 	char host[256];
 	uint16_t port;
 	struct err err;
