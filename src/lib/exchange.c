@@ -136,7 +136,9 @@ exchange(ddcp *d, enum exchange_verb verb, const ddcp_exchange *x,
 		.timeout_ms = (uint32_t)lib_timeout(d, x->timeout_ms),
 		.progress = x->progress != NULL ? give_progress : NULL,
 		.result = give_result, .self = (void *)(uintptr_t)x };
-	rc = run(d, &own, x, &err);
+	rc = lib_not_serving(d, &err);
+	if (rc == 0)
+		rc = run(d, &own, x, &err);
 	stop_reset(&d->stop);
 	return lib_error(rc, &err, error);
 }

@@ -51,6 +51,13 @@ lib_timeout(const ddcp *d, int asked_ms)
 	return asked_ms > 0 ? asked_ms : d->timeout_ms;
 }
 
+int
+lib_not_serving(const ddcp *d, struct err *err)
+{
+	return !d->serves ? 0 : err_set(err, E_USAGE, "use a handle of another "
+	    "process or thread", "this handle serves its database");
+}
+
 static int
 or_default(int timeout_ms)
 {

@@ -18,6 +18,7 @@ struct ddcp {
 	struct store *store;
 	struct stop stop;       /* of exchanges */
 	int timeout_ms;
+	bool serves;
 };
 
 /* Tells the caller of the library, who may not want to know; returns rc. */
@@ -26,6 +27,10 @@ int lib_error(int rc, const struct err *err, ddcp_error *out);
 /* "VLD0:..." of a key. */
 void lib_address(const uint8_t key[static KEY_LEN],
     char out[DDCP_ADDRESS_MAX]);
+
+/* E_USAGE where d serves: whatever asks the running serve of the database would
+ * wait for itself. */
+int lib_not_serving(const ddcp *d, struct err *err);
 
 /* Timeout in ms: the one asked for, else the handle's. */
 int lib_timeout(const ddcp *d, int asked_ms);

@@ -82,9 +82,12 @@ ddcp_full_addresses(ddcp *d, int (*each)(void *self, const char *address),
 	struct address_walk w = { each, self };
 	struct err err = { .code = 0 };
 	bool ran;
-	int rc = control_call(store_state_dir(d->store), json_pack("{s:s}",
-	    "verb", "places"), take_address, &w, &d->stop, &ran, &err);
+	int rc = lib_not_serving(d, &err);
 
+	if (rc != 0)
+		return lib_error(rc, &err, error);
+	rc = control_call(store_state_dir(d->store), json_pack("{s:s}", "verb",
+	    "places"), take_address, &w, &d->stop, &ran, &err);
 	if (rc == 0 && !ran)
 		rc = err_set(&err, E_UNREACHABLE, "ddcp serve",
 		    "no serve of this database runs");
@@ -131,11 +134,14 @@ ddcp_doctor(ddcp *d, const char *remote, int timeout_ms,
 	struct err err = { .code = 0 };
 	int ms = lib_timeout(d, timeout_ms);
 	bool ran;
-	int rc = control_call(store_state_dir(d->store), json_pack(
+	int rc = lib_not_serving(d, &err);
+
+	if (rc != 0)
+		return lib_error(rc, &err, error);
+	rc = control_call(store_state_dir(d->store), json_pack(
 	    "{s:s, s:s, s:i}", "verb", "doctor", "remote",
 	    remote != NULL ? remote : "", "timeout_ms", ms), take_finding, &w,
 	    &d->stop, &ran, &err);
-
 	if (rc == 0 && !ran)
 		rc = doctor_run(d->store, remote, (uint32_t)ms, give_finding, &w,
 		    &d->stop, &err);
@@ -160,9 +166,12 @@ ddcp_cleanup(ddcp *d, ddcp_cleaned *out, ddcp_error *error)
 	struct err err = { .code = 0 };
 	ddcp_cleaned cleaned = { 0, 0 };
 	bool ran;
-	int rc = control_call(store_state_dir(d->store), json_pack("{s:s}",
-	    "verb", "cleanup"), take_cleaned, &cleaned, &d->stop, &ran, &err);
+	int rc = lib_not_serving(d, &err);
 
+	if (rc != 0)
+		return lib_error(rc, &err, error);
+	rc = control_call(store_state_dir(d->store), json_pack("{s:s}", "verb",
+	    "cleanup"), take_cleaned, &cleaned, &d->stop, &ran, &err);
 	if (rc == 0 && !ran)
 		rc = store_cleanup(d->store, &cleaned.pages, &cleaned.bytes,
 		    &err);

@@ -20,6 +20,7 @@ _Static_assert((int)DDCP_EVENT_LISTENING == (int)NODE_LISTENING
     && (int)DDCP_EVENT_UNLOCKED == (int)NODE_UNLOCKED, "one list of events");
 
 struct ddcp_server {
+	ddcp *d;
 	struct serve *serve;
 	ddcp_serve_options options;
 };
@@ -50,16 +51,21 @@ ddcp_serve_start(ddcp *d, const ddcp_serve_options *options,
 	*out = NULL;
 	if (server == NULL)
 		return lib_error(err_nomem(&err), &err, error);
+	server->d = d;
 	server->options = options != NULL ? *options : defaults;
 	how = (struct serve_options){ .listen = server->options.listen,
 		.no_discovery = server->options.no_discovery,
 		.event = server->options.event != NULL ? give_event : NULL,
 		.self = server };
-	rc = serve_start(d->store, &how, &server->serve, &err);
-	if (rc != 0)
+	rc = lib_not_serving(d, &err);
+	if (rc == 0)
+		rc = serve_start(d->store, &how, &server->serve, &err);
+	if (rc != 0) {
 		free(server);
-	else
+	} else {
+		d->serves = true;
 		*out = server;
+	}
 	return lib_error(rc, &err, error);
 }
 
@@ -103,5 +109,6 @@ ddcp_serve_close(ddcp_server *server)
 	if (server == NULL)
 		return;
 	serve_close(server->serve);
+	server->d->serves = false;
 	free(server);
 }

@@ -589,6 +589,45 @@ served_by_steps(void **state)
 	expect(&bob, "SELECT count(*) FROM t", "1");
 }
 
+static int
+no_address(void *self, const char *address)
+{
+	return 0;
+}
+
+static int
+no_finding(void *self, const ddcp_finding *finding)
+{
+	return 0;
+}
+
+/* None of them waits for the loop that only this thread turns. */
+static void
+a_handle_that_serves_asks_no_serve(void **state)
+{
+	ddcp_server *server, *second;
+	ddcp_error e;
+	ddcp *d;
+
+	make(&alice, "alice");
+	d = open_db(&alice);
+	check(ddcp_serve_start(d, NULL, &server, &e), &e, "serve");
+	alarm(PATIENCE_MS / 1000);
+	assert_int_equal(ddcp_pull(d, NULL, &e), DDCP_EUSAGE);
+	assert_string_equal(e.text, "this handle serves its database");
+	assert_int_equal(ddcp_doctor(d, NULL, 0, no_finding, NULL, &e),
+	    DDCP_EUSAGE);
+	assert_int_equal(ddcp_cleanup(d, NULL, &e), DDCP_EUSAGE);
+	assert_int_equal(ddcp_full_addresses(d, no_address, NULL, &e),
+	    DDCP_EUSAGE);
+	alarm(0);
+	assert_int_equal(ddcp_serve_start(d, NULL, &second, &e), DDCP_EUSAGE);
+	assert_null(second);
+	ddcp_serve_close(server);
+	assert_int_equal(ddcp_pull(d, NULL, &e), DDCP_ENOTFOUND);
+	ddcp_close(d);
+}
+
 static void
 versions(void **state)
 {
@@ -611,6 +650,7 @@ main(void)
 		STORY(nobody_there_within_the_timeout),
 		STORY(a_wrong_key_at_an_explicit_place),
 		STORY(served_by_steps),
+		STORY(a_handle_that_serves_asks_no_serve),
 		cmocka_unit_test(versions),
 	};
 
