@@ -220,7 +220,8 @@ typedef struct ddcp_exchange {
 /* fetch fills the inbox; merge applies it; pull is both; push makes the peer
  * fetch now and waits for its answer.  Through a running `serve` of this
  * database if there is one, else by connections of their own.  Returns the
- * gravest code of all remotes; `result` is called once for each.
+ * gravest code of all remotes, with that one's sentence; `result` is called once
+ * for each.
  * DDCP_ENOTFOUND: no such remote, or none at all. */
 DDCP_API int ddcp_fetch(ddcp *d, const ddcp_exchange *x, ddcp_error *error);
 DDCP_API int ddcp_merge(ddcp *d, const ddcp_exchange *x, ddcp_error *error);

@@ -15,10 +15,17 @@ enum { LOCKED_AGAIN_MS = 50 };
 
 _Static_assert(EXCHANGE_FETCH == 0 && EXCHANGE_PUSH == 3, "all verbs");
 
+/* Who asked, and the gravest that was told of a remote. */
+struct asked {
+	const ddcp_exchange *x;
+	struct err gravest;
+};
+
 static int
 give_progress(void *self, const struct exchange_progress *p)
 {
-	const ddcp_exchange *x = self;
+	const struct asked *asked = self;
+	const ddcp_exchange *x = asked->x;
 	ddcp_progress out = { .remote = p->remote, .stage = p->stage,
 		.rows = p->rows, .transactions = p->transactions,
 		.bytes = p->bytes, .total = p->total,
@@ -30,18 +37,23 @@ give_progress(void *self, const struct exchange_progress *p)
 static int
 give_result(void *self, const struct exchange_result *r)
 {
-	const ddcp_exchange *x = self;
+	struct asked *asked = self;
+	const ddcp_exchange *x = asked->x;
 	ddcp_result out = { .remote = r->remote, .code = r->code,
 		.error = r->error, .hint = r->hint, .path = r->path,
 		.transactions = r->transactions, .rows = r->rows,
 		.bytes = r->bytes, .parked = r->parked, .held = r->held,
 		.peer_merges = r->peer_merges };
 
+	if (r->error[0] != '\0' && r->code != asked->gravest.code
+	    && err_gravest(r->code, asked->gravest.code) == r->code)
+		err_set(&asked->gravest, r->code, r->hint, "%s: %s", r->remote,
+		    r->error);
 	return x->result != NULL ? x->result(x->self, &out) : 0;
 }
 
 static int
-take_progress(const ddcp_exchange *x, const json_t *p)
+take_progress(struct asked *asked, const json_t *p)
 {
 	struct exchange_progress progress = {
 		.remote = control_text(p, "remote"),
@@ -52,11 +64,11 @@ take_progress(const ddcp_exchange *x, const json_t *p)
 		.total = (uint64_t)control_number(p, "total"),
 		.elapsed_ms = control_number(p, "elapsed_ms") };
 
-	return give_progress((void *)(uintptr_t)x, &progress);
+	return give_progress(asked, &progress);
 }
 
 static int
-take_result(const ddcp_exchange *x, const json_t *r)
+take_result(struct asked *asked, const json_t *r)
 {
 	struct exchange_result result = {
 		.remote = control_text(r, "remote"),
@@ -72,7 +84,7 @@ take_result(const ddcp_exchange *x, const json_t *r)
 		.peer_merges = json_is_true(json_object_get(r,
 		    "peer_merges")) };
 
-	return give_result((void *)(uintptr_t)x, &result);
+	return give_result(asked, &result);
 }
 
 static int
@@ -87,22 +99,20 @@ take_line(void *self, const json_t *line)
 }
 
 static int
-ask_serve(ddcp *d, enum exchange_verb verb, const ddcp_exchange *x,
-    uint32_t timeout_ms, bool *ran, struct err *err)
+ask_serve(ddcp *d, const struct exchange *own, bool *ran, struct err *err)
 {
 	return control_call(store_state_dir(d->store), json_pack(
-	    "{s:s, s:s, s:I, s:b}", "verb", verbs_name(verb), "remote",
-	    x->remote != NULL ? x->remote : "", "timeout_ms",
-	    (json_int_t)timeout_ms, "progress", x->progress != NULL),
-	    take_line, (void *)(uintptr_t)x, &d->stop, ran, err);
+	    "{s:s, s:s, s:I, s:b}", "verb", verbs_name(own->verb), "remote",
+	    own->remote != NULL ? own->remote : "", "timeout_ms",
+	    (json_int_t)own->timeout_ms, "progress", own->progress != NULL),
+	    take_line, own->self, &d->stop, ran, err);
 }
 
 /* Another process may hold the lock of exchanges.  flock() knows no timeout,
  * and the lock may go over to a serve, who is to be asked then: so both are
  * tried now and then. */
 static int
-run(ddcp *d, const struct exchange *own, const ddcp_exchange *x,
-    struct err *err)
+run(ddcp *d, const struct exchange *own, struct err *err)
 {
 	int64_t started = ticks_ms();
 	bool ran;
@@ -110,7 +120,7 @@ run(ddcp *d, const struct exchange *own, const ddcp_exchange *x,
 
 	for (;;) {
 		err_clear(err);
-		rc = ask_serve(d, own->verb, x, own->timeout_ms, &ran, err);
+		rc = ask_serve(d, own, &ran, err);
 		if (rc == 0 && !ran)
 			rc = once_run(d->store, own, &d->stop, err);
 		if (rc != E_UNREACHABLE || !err->locked
@@ -127,18 +137,20 @@ exchange(ddcp *d, enum exchange_verb verb, const ddcp_exchange *x,
 {
 	static const ddcp_exchange defaults;
 	struct err err = { .code = 0 };
+	struct asked asked = { x != NULL ? x : &defaults, { .code = 0 } };
 	struct exchange own;
 	int rc;
 
-	if (x == NULL)
-		x = &defaults;
+	x = asked.x;
 	own = (struct exchange){ .verb = verb, .remote = x->remote,
 		.timeout_ms = (uint32_t)lib_timeout(d, x->timeout_ms),
 		.progress = x->progress != NULL ? give_progress : NULL,
-		.result = give_result, .self = (void *)(uintptr_t)x };
+		.result = give_result, .self = &asked };
 	rc = lib_not_serving(d, &err);
 	if (rc == 0)
-		rc = run(d, &own, x, &err);
+		rc = run(d, &own, &err);
+	if (rc != 0 && rc == asked.gravest.code && err.text[0] == '\0')
+		err = asked.gravest;
 	stop_reset(&d->stop);
 	return lib_error(rc, &err, error);
 }

@@ -519,8 +519,11 @@ verbs_go_through_the_running_serve(void **state)
 static void
 nobody_there_within_the_timeout(void **state)
 {
+	ddcp_exchange x = { .timeout_ms = 300 };
 	struct answer a;
 	int64_t begun;
+	ddcp_error e;
+	ddcp *d;
 
 	make(&alice, "alice");
 	make(&bob, "bob");
@@ -533,6 +536,11 @@ nobody_there_within_the_timeout(void **state)
 	assert_true(a.hint[0] != '\0');
 	assert_int_equal(exchange(&bob, ddcp_push, NULL, 300, &a),
 	    DDCP_EUNREACHABLE);
+	/* who wants no results hears why all the same */
+	d = open_db(&bob);
+	assert_int_equal(ddcp_pull(d, &x, &e), DDCP_EUNREACHABLE);
+	assert_true(strncmp(e.text, "alice: ", 7) == 0 && e.hint[0] != '\0');
+	ddcp_close(d);
 }
 
 static void
