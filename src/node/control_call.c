@@ -27,20 +27,24 @@ control_number(const json_t *line, const char *key)
 	return json_integer_value(json_object_get(line, key));
 }
 
-/* -1 where nobody listens. */
+/* -1 where nobody listens; *full where somebody does, who stands still while
+ * others wait for him.  A connect() that waits would wait for ever. */
 static int
-connect_to(const char *state_dir)
+connect_to(const char *state_dir, bool *full)
 {
 	struct sockaddr_un address;
 	int dir_fd, fd = -1;
 
+	*full = false;
 	dir_fd = open(state_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (dir_fd < 0)
 		return -1;
 	if (control_address(state_dir, dir_fd, &address, NULL) == 0)
-		fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (fd >= 0 && connect(fd, (struct sockaddr *)&address,
-	    sizeof address) != 0) {
+		fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC
+		    | SOCK_NONBLOCK, 0);
+	if (fd >= 0 && (connect(fd, (struct sockaddr *)&address,
+	    sizeof address) != 0 || fcntl(fd, F_SETFL, 0) != 0)) {
+		*full = errno == EAGAIN;
 		close(fd);
 		fd = -1;
 	}
@@ -51,11 +55,12 @@ connect_to(const char *state_dir)
 bool
 control_is_served(const char *state_dir)
 {
-	int fd = connect_to(state_dir);
+	bool full;
+	int fd = connect_to(state_dir, &full);
 
 	if (fd >= 0)
 		close(fd);
-	return fd >= 0;
+	return fd >= 0 || full;
 }
 
 static int
@@ -153,17 +158,18 @@ control_call(const char *state_dir, json_t *request, control_line_fn *line,
     void *self, struct stop *stop, bool *ran, struct err *err)
 {
 	struct buf in;
-	bool done = false;
+	bool done = false, full = false;
 	int fd, rc;
 
 	*ran = false;
 	buf_init(&in, 2 * CONTROL_ANSWER_MAX);
-	fd = request != NULL ? connect_to(state_dir) : -1;
+	fd = request != NULL ? connect_to(state_dir, &full) : -1;
 	if (request == NULL) {
 		rc = err_nomem(err);
 		goto out;
 	}
-	rc = 0;
+	rc = full ? err_set(err, E_UNREACHABLE, "try again, or look what it waits "
+	    "for", "the running serve of this database does not answer") : 0;
 	if (fd < 0)
 		goto out;
 	*ran = true;
