@@ -44,31 +44,37 @@ cli_usage(const struct cli *cli, const char *fmt, ...)
 	return DDCP_EUSAGE;
 }
 
+/* The global option of that letter, else (0) the one whose name begins so, as
+ * getopt takes them; NULL if there is none. */
 static const struct cli_option *
-find_global(const char *arg, size_t len)
+find_global(char letter, const char *beginning)
 {
 	const struct cli_option *o;
 
 	for (o = globals; o->name != NULL; o++)
-		if (strlen(o->name) == len && memcmp(o->name, arg, len) == 0)
+		if (letter != 0 ? o->letter == letter :
+		    strncmp(o->name, beginning, strlen(beginning)) == 0)
 			return o;
 	return NULL;
 }
 
-/* True if arg is a global option whose value is the next argument. */
+/* True if arg is a global option whose value is the next argument, or letters of
+ * which the last one is. */
 static bool
 takes_next(const char *arg)
 {
-	const struct cli_option *o;
+	const struct cli_option *o = NULL;
 
 	if (strncmp(arg, "--", 2) == 0) {
-		o = find_global(arg + 2, strlen(arg + 2));
+		o = find_global(0, arg + 2);
 		return o != NULL && o->value != NULL;
 	}
-	for (o = globals; o->name != NULL; o++)
-		if (o->letter != 0 && o->letter == arg[1])
-			return o->value != NULL && arg[2] == '\0';
-	return false;
+	for (arg++; *arg != '\0' && (o == NULL || o->value == NULL); arg++) {
+		o = find_global(*arg, "");
+		if (o == NULL)
+			return false;
+	}
+	return *arg == '\0' && o != NULL && o->value != NULL;
 }
 
 /* The index of the first word from `from` on that is no option; argc if there
