@@ -32,15 +32,17 @@ static const struct cli_option globals[GLOBALS + 1] = {
 int
 cli_usage(const struct cli *cli, const char *fmt, ...)
 {
+	char text[512], *safe;
 	va_list ap;
 
-	fputs("error: ", stderr);
 	va_start(ap, fmt);
-	vfprintf(stderr, fmt, ap);
+	vsnprintf(text, sizeof text, fmt, ap);
 	va_end(ap);
-	fprintf(stderr, "\nhint: see \"ddcp help%s%s%s%s\"\n",
-	    cli->group ? " " : "", cli->group ? cli->group->name : "",
+	safe = cli_safe(text);
+	fprintf(stderr, "error: %s\nhint: see \"ddcp help%s%s%s%s\"\n",
+	    safe, cli->group ? " " : "", cli->group ? cli->group->name : "",
 	    cli->verb ? " " : "", cli->verb ? cli->verb->name : "");
+	free(safe);
 	return DDCP_EUSAGE;
 }
 
@@ -137,6 +139,7 @@ unknown_verb(const struct cli *cli, const struct cli_verb *verbs,
 	const char *group = cli->verb != NULL ? cli->verb->name : "";
 	const char *blank = cli->verb != NULL ? " " : "";
 	const struct cli_verb *v, *best = NULL;
+	char *safe = cli_safe(word);
 	int d, least = (int)strlen(word) < 6 ? 3 : 4;
 
 	for (v = verbs; v->name != NULL; v++) {
@@ -146,8 +149,9 @@ unknown_verb(const struct cli *cli, const struct cli_verb *verbs,
 			best = v;
 		}
 	}
-	fprintf(stderr, "error: '%s' is not a verb of ddcp%s%s\n", word, blank,
+	fprintf(stderr, "error: '%s' is not a verb of ddcp%s%s\n", safe, blank,
 	    group);
+	free(safe);
 	if (best != NULL)
 		fprintf(stderr, "hint: the most similar one is \"%s\"\n",
 		    best->name);
