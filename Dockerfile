@@ -5,8 +5,8 @@ FROM debian:bookworm AS build
 COPY . /src
 WORKDIR /src
 RUN YES=1 tools/packages build && \
-    meson setup build --prefix=/usr --buildtype=release -Dtests=disabled && \
-    DESTDIR=/out meson install -C build
+    meson setup /build --prefix=/usr --buildtype=release -Dtests=disabled && \
+    DESTDIR=/out meson install -C /build
 
 FROM debian:bookworm-slim
 RUN apt-get update -q && apt-get install -y --no-install-recommends \
