@@ -147,6 +147,9 @@ exchange(ddcp *d, enum exchange_verb verb, const ddcp_exchange *x,
 		.progress = x->progress != NULL ? give_progress : NULL,
 		.result = give_result, .self = &asked };
 	rc = lib_not_serving(d, &err);
+	/* before a serve is asked, to whom "" means all */
+	if (rc == 0)
+		rc = lib_remote_known(d, x->remote, &err);
 	if (rc == 0)
 		rc = run(d, &own, &err);
 	if (rc != 0 && rc == asked.gravest.code && err.text[0] == '\0')

@@ -58,6 +58,15 @@ lib_not_serving(const ddcp *d, struct err *err)
 	    "process or thread", "this handle serves its database");
 }
 
+int
+lib_remote_known(ddcp *d, const char *name, struct err *err)
+{
+	struct store_remote remote;
+
+	return name != NULL ?
+	    store_remote_by_name(d->store, name, &remote, err) : 0;
+}
+
 static int
 or_default(int timeout_ms)
 {

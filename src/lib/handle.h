@@ -32,6 +32,9 @@ void lib_address(const uint8_t key[static KEY_LEN],
  * wait for itself. */
 int lib_not_serving(const ddcp *d, struct err *err);
 
+/* E_NOTFOUND where no remote of d has that name (NULL: all are meant). */
+int lib_remote_known(ddcp *d, const char *name, struct err *err);
+
 /* Timeout in ms: the one asked for, else the handle's. */
 int lib_timeout(const ddcp *d, int asked_ms);
 

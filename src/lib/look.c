@@ -136,6 +136,8 @@ ddcp_doctor(ddcp *d, const char *remote, int timeout_ms,
 	bool ran;
 	int rc = lib_not_serving(d, &err);
 
+	if (rc == 0)
+		rc = lib_remote_known(d, remote, &err);
 	if (rc != 0)
 		return lib_error(rc, &err, error);
 	rc = control_call(store_state_dir(d->store), json_pack(
