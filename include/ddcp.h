@@ -275,7 +275,8 @@ typedef struct ddcp_server ddcp_server;
  * ddcp_serve_close, which comes before ddcp_close, d refuses with DDCP_EUSAGE
  * what a running serve is asked to do: the exchanges, ddcp_doctor,
  * ddcp_cleanup and ddcp_full_addresses.  Another handle may ask for them, in
- * another thread. */
+ * another thread.  The same holds in callbacks of an exchange, and while a
+ * transaction is open on ddcp_sqlite(). */
 DDCP_API int ddcp_serve_start(ddcp *d, const ddcp_serve_options *options,
     ddcp_server **out, ddcp_error *error);
 /* A descriptor that is readable when ddcp_serve_step has something to do, and

@@ -146,12 +146,15 @@ exchange(ddcp *d, enum exchange_verb verb, const ddcp_exchange *x,
 		.timeout_ms = (uint32_t)lib_timeout(d, x->timeout_ms),
 		.progress = x->progress != NULL ? give_progress : NULL,
 		.result = give_result, .self = &asked };
-	rc = lib_not_serving(d, &err);
+	rc = lib_idle(d, &err);
 	/* before a serve is asked, to whom "" means all */
 	if (rc == 0)
 		rc = lib_remote_known(d, x->remote, &err);
-	if (rc == 0)
+	if (rc == 0) {
+		d->busy = true;
 		rc = run(d, &own, &err);
+		d->busy = false;
+	}
 	if (rc != 0 && rc == asked.gravest.code && err.text[0] == '\0')
 		err = asked.gravest;
 	stop_reset(&d->stop);

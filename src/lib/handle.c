@@ -2,6 +2,7 @@
 /* handle.c - opening, identity, and what concerns the handle as a whole. */
 #include "lib/handle.h"
 
+#include <sqlite3.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -52,10 +53,15 @@ lib_timeout(const ddcp *d, int asked_ms)
 }
 
 int
-lib_not_serving(const ddcp *d, struct err *err)
+lib_idle(const ddcp *d, struct err *err)
 {
-	return !d->serves ? 0 : err_set(err, E_USAGE, "use a handle of another "
-	    "process or thread", "this handle serves its database");
+	if (d->busy)
+		return err_set(err, E_USAGE, "use a handle of another process or "
+		    "thread", "this handle serves its database, or exchanges");
+	if (!sqlite3_get_autocommit(store_handle(d->store)))
+		return err_set(err, E_USAGE, "end it first",
+		    "a transaction is open on this handle");
+	return 0;
 }
 
 int

@@ -18,7 +18,7 @@ struct ddcp {
 	struct store *store;
 	struct stop stop;       /* of exchanges */
 	int timeout_ms;
-	bool serves;
+	bool busy;              /* serves, or exchanges */
 };
 
 /* Tells the caller of the library, who may not want to know; returns rc. */
@@ -28,9 +28,10 @@ int lib_error(int rc, const struct err *err, ddcp_error *out);
 void lib_address(const uint8_t key[static KEY_LEN],
     char out[DDCP_ADDRESS_MAX]);
 
-/* E_USAGE where d serves: whatever asks the running serve of the database would
- * wait for itself. */
-int lib_not_serving(const ddcp *d, struct err *err);
+/* E_USAGE where d serves or exchanges already: what asks the running serve of the
+ * database would wait for itself, and an exchange inside another would give up
+ * its lock; or where a transaction of the caller's is open. */
+int lib_idle(const ddcp *d, struct err *err);
 
 /* E_NOTFOUND where no remote of d has that name (NULL: all are meant). */
 int lib_remote_known(ddcp *d, const char *name, struct err *err);

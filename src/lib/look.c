@@ -82,7 +82,7 @@ ddcp_full_addresses(ddcp *d, int (*each)(void *self, const char *address),
 	struct address_walk w = { each, self };
 	struct err err = { .code = 0 };
 	bool ran;
-	int rc = lib_not_serving(d, &err);
+	int rc = lib_idle(d, &err);
 
 	if (rc != 0)
 		return lib_error(rc, &err, error);
@@ -134,7 +134,7 @@ ddcp_doctor(ddcp *d, const char *remote, int timeout_ms,
 	struct err err = { .code = 0 };
 	int ms = lib_timeout(d, timeout_ms);
 	bool ran;
-	int rc = lib_not_serving(d, &err);
+	int rc = lib_idle(d, &err);
 
 	if (rc == 0)
 		rc = lib_remote_known(d, remote, &err);
@@ -168,7 +168,7 @@ ddcp_cleanup(ddcp *d, ddcp_cleaned *out, ddcp_error *error)
 	struct err err = { .code = 0 };
 	ddcp_cleaned cleaned = { 0, 0 };
 	bool ran;
-	int rc = lib_not_serving(d, &err);
+	int rc = lib_idle(d, &err);
 
 	if (rc != 0)
 		return lib_error(rc, &err, error);

@@ -57,13 +57,13 @@ ddcp_serve_start(ddcp *d, const ddcp_serve_options *options,
 		.no_discovery = server->options.no_discovery,
 		.event = server->options.event != NULL ? give_event : NULL,
 		.self = server };
-	rc = lib_not_serving(d, &err);
+	rc = lib_idle(d, &err);
 	if (rc == 0)
 		rc = serve_start(d->store, &how, &server->serve, &err);
 	if (rc != 0) {
 		free(server);
 	} else {
-		d->serves = true;
+		d->busy = true;
 		*out = server;
 	}
 	return lib_error(rc, &err, error);
@@ -109,6 +109,6 @@ ddcp_serve_close(ddcp_server *server)
 	if (server == NULL)
 		return;
 	serve_close(server->serve);
-	server->d->serves = false;
+	server->d->busy = false;
 	free(server);
 }

@@ -622,7 +622,8 @@ a_handle_that_serves_asks_no_serve(void **state)
 	check(ddcp_serve_start(d, NULL, &server, &e), &e, "serve");
 	alarm(PATIENCE_MS / 1000);
 	assert_int_equal(ddcp_pull(d, NULL, &e), DDCP_EUSAGE);
-	assert_string_equal(e.text, "this handle serves its database");
+	assert_string_equal(e.text, "this handle serves its database, or "
+	    "exchanges");
 	assert_int_equal(ddcp_doctor(d, NULL, 0, no_finding, NULL, &e),
 	    DDCP_EUSAGE);
 	assert_int_equal(ddcp_cleanup(d, NULL, &e), DDCP_EUSAGE);
@@ -634,6 +635,39 @@ a_handle_that_serves_asks_no_serve(void **state)
 	ddcp_serve_close(server);
 	assert_int_equal(ddcp_pull(d, NULL, &e), DDCP_ENOTFOUND);
 	ddcp_close(d);
+}
+
+static int
+pull_inside(void *self, const ddcp_result *result)
+{
+	ddcp_error e;
+
+	assert_int_equal(ddcp_pull(self, NULL, &e), DDCP_EUSAGE);
+	return 0;
+}
+
+static void
+one_exchange_of_a_handle_at_a_time(void **state)
+{
+	ddcp_exchange x = { .timeout_ms = 300, .result = pull_inside };
+	ddcp_server *server;
+	ddcp_error e;
+
+	make(&alice, "alice");
+	make(&bob, "bob");
+	name(&bob, "alice", &alice, false);
+	x.self = open_db(&bob);
+	assert_int_equal(ddcp_pull(x.self, &x, &e), DDCP_EUNREACHABLE);
+	assert_int_equal(sqlite3_exec(ddcp_sqlite(x.self), "BEGIN", NULL, NULL,
+	    NULL), SQLITE_OK);
+	assert_int_equal(ddcp_pull(x.self, &x, &e), DDCP_EUSAGE);
+	assert_string_equal(e.text, "a transaction is open on this handle");
+	assert_int_equal(ddcp_serve_start(x.self, NULL, &server, &e),
+	    DDCP_EUSAGE);
+	assert_int_equal(sqlite3_exec(ddcp_sqlite(x.self), "COMMIT", NULL, NULL,
+	    NULL), SQLITE_OK);
+	assert_int_equal(ddcp_pull(x.self, &x, &e), DDCP_EUNREACHABLE);
+	ddcp_close(x.self);
 }
 
 static void
@@ -659,6 +693,7 @@ main(void)
 		STORY(a_wrong_key_at_an_explicit_place),
 		STORY(served_by_steps),
 		STORY(a_handle_that_serves_asks_no_serve),
+		STORY(one_exchange_of_a_handle_at_a_time),
 		cmocka_unit_test(versions),
 	};
 
