@@ -50,8 +50,19 @@ int apply_park(struct apply *a, struct merge_origin *origin,
     struct table *t, const uint8_t *pk, int npk, int64_t cl, int n,
     const char *reason);
 
-/* Tries what is parked for the row of merge_key again, or (t NULL) all. */
+/* Tries what is parked for the row of merge_key again, or (t NULL) all; never
+ * between two rows of a transaction, as that takes db_versions. */
 int apply_retry(struct apply *a, struct table *t);
+
+/* -- retry.c: rows that changed while something of them is parked ------------ */
+
+/* Notes the row of merge_key, if something of it is parked. */
+int retry_note(struct apply *a, const struct table *t);
+
+/* Tries what is parked of the rows noted; not in the midst of a transaction. */
+int retry_due(struct apply *a);
+
+/* -- apply.c ------------------------------------------------------------------- */
 
 /* The reason in parked bytes. */
 bool apply_reason(const uint8_t *bytes, int nbytes, const char **text,

@@ -189,7 +189,7 @@ import_row(struct import *im, struct merge_origin *o,
 		    apply_change(&im->apply, o, t, row->cl, n);
 	}
 	if (rc == SQLITE_OK && im->apply.changes > before)
-		rc = apply_retry(&im->apply, t);
+		rc = retry_note(&im->apply, t);
 	return rc;
 }
 
@@ -314,6 +314,7 @@ static int
 import_page(struct import *im)
 {
 	struct page_tx tx;
+	bool whole = true;
 	int more, rc;
 
 	rc = apply_init(im->e, &im->apply);
@@ -321,9 +322,11 @@ import_page(struct import *im)
 		rc = map_tables(im);
 	if (rc == SQLITE_OK)
 		rc = retry_on_schema_change(&im->apply);
-	while (rc == SQLITE_OK && (more = page_read_tx(&im->page, &tx)) != 0)
+	while (rc == SQLITE_OK && (more = page_read_tx(&im->page, &tx)) != 0) {
 		rc = more > 0 ? import_tx(im, &tx) : page_malformed(im->e);
-	return rc;
+		whole = (tx.flags & PAGE_TX_ENDS) != 0;
+	}
+	return rc == SQLITE_OK && whole ? retry_due(&im->apply) : rc;
 }
 
 static int

@@ -25,6 +25,7 @@ incoming_of(struct engine *e)
 	merge_row_init(&in->row);
 	buf_init(&in->raw, INT32_MAX);
 	buf_init(&in->pk, INT32_MAX);
+	buf_init(&in->due, INT32_MAX);
 	in->parked_schema = -1;
 	in->pk_value = sqlite3_malloc(PACK_MAX_COLUMNS *
 	    sizeof *in->pk_value);
@@ -71,6 +72,8 @@ incoming_drop(struct engine *e)
 	in->has_row = false;
 	in->run.table = NULL;
 	in->import_dbv = 0;
+	in->ndue = 0;
+	in->due.len = 0;
 	in->origin.site = -1;   /* its row may be gone */
 	merge_row_free(&in->row);
 }
@@ -85,6 +88,7 @@ incoming_free(struct engine *e)
 	merge_row_free(&in->row);
 	buf_clear(&in->raw);
 	buf_clear(&in->pk);
+	buf_clear(&in->due);
 	sqlite3_free(in->pk_value);
 	sqlite3_free(in);
 	e->incoming = NULL;

@@ -100,6 +100,8 @@ struct incoming {
 	int64_t import_sver;    /* goes on in the next page */
 	uint8_t import_site[SITE_ID_LEN];
 	uint8_t import_token[TOKEN_LEN];
+	struct buf due;         /* rows to try again what is parked of: retry.c */
+	int ndue;
 	int64_t parked_schema;  /* schema when parked changes were tried last */
 };
 

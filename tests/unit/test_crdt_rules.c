@@ -715,6 +715,48 @@ equal_deletes_keep_the_greater_site(void **state)
 	    "crsql_changes");
 }
 
+/* In the midst of one: what was parked takes a db_version of its own, and the
+ * rest of the transaction does not come to stand in it. */
+static void
+try_behind(int max_bytes)
+{
+	const struct mishap cut = { .max_bytes = max_bytes };
+	int i;
+
+	for (i = A; i < COUNT; i++)
+		node_exec(&n[i], "CREATE TABLE q(id INTEGER PRIMARY KEY, x, y%s); "
+		    "SELECT crsql_as_crr('q')", i == A ? ", CHECK(x <= y)" : "");
+	node_exec(&n[B], "INSERT INTO q VALUES(1, 1, 1), (3, 1, 1), (5, 1, 1), "
+	    "(7, 1, 1), (9, 1, 1)");
+	pull(A, B);
+	pull(C, B);
+	node_exec(&n[B], "UPDATE q SET x = 5 WHERE id = 5");
+	pull(A, B);
+	node_expect(&n[A], "1\n", "SELECT count(*) FROM crsql_parked");
+	node_exec(&n[C], "UPDATE q SET y = 10 + id");
+	assert_true(node_pull(&n[A], &n[C], &cut));
+	node_expect(&n[A], "0\n", "SELECT count(*) FROM crsql_parked");
+	node_expect(&n[A], "5\n1\n", "SELECT count(*) FROM crsql_changes WHERE "
+	    "\"table\" = 'q' AND col_version > 1 GROUP BY db_version");
+	pull(B, A);
+	pull(C, A);
+	nodes_agree(&n[A], &n[B], "SELECT * FROM q");
+	nodes_agree(&n[A], &n[C], "SELECT * FROM q");
+}
+
+static void
+r11_what_waited_is_tried_behind_the_transaction(void **state)
+{
+	try_behind(100000);
+}
+
+/* Its rows come in pages of their own. */
+static void
+r11_what_waited_is_tried_behind_the_last_page(void **state)
+{
+	try_behind(1);
+}
+
 #define SEQ "INSERT INTO crsql_changes(\"table\", pk, cid, val, col_version, " \
 	"db_version, site_id, cl, seq) VALUES('one', crsql_pack_columns(%d), " \
 	"'x', 1, 1, 5, " S1 ", 1, %s)"
@@ -906,6 +948,8 @@ main(void)
 		T(r19_resurrection_by_import_forgets),
 		T(r19_resurrection_by_changes_keeps_at_version_0),
 		T(equal_deletes_keep_the_greater_site),
+		T(r11_what_waited_is_tried_behind_the_transaction),
+		T(r11_what_waited_is_tried_behind_the_last_page),
 		T(r22_numbers_out_of_range_are_refused),
 		T(r24_user_triggers_fire_and_are_not_captured),
 		T(r24_rows_of_triggers_are_in_nobodys_way),
