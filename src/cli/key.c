@@ -3,6 +3,7 @@
 #include "cli/cli.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -42,8 +43,6 @@ read_line(FILE *from, char out[PASSPHRASE_MAX])
 	setvbuf(from, NULL, _IONBF, 0);
 	if (fgets(out, PASSPHRASE_MAX, from) == NULL)
 		out[0] = '\0';
-	if (stopped_by != 0)
-		return DDCP_EINTERRUPTED;
 	n = strcspn(out, "\r\n");
 	if (n == PASSPHRASE_MAX - 1)
 		return fail(DDCP_EUSAGE, "the passphrase is too long",
@@ -55,6 +54,18 @@ read_line(FILE *from, char out[PASSPHRASE_MAX])
 	return 0;
 }
 
+/* Waits until a line is typed, or one of those signals comes that are blocked
+ * but here. */
+static void
+await_line(int tty, const sigset_t *unblocked)
+{
+	struct pollfd line = { .fd = tty, .events = POLLIN };
+
+	while (ppoll(&line, 1, NULL, unblocked) < 0 && errno == EINTR &&
+	    stopped_by == 0)
+		continue;
+}
+
 /* What is typed there without being shown.  A signal ends the program only when
  * the terminal shows again what is typed. */
 static int
@@ -64,8 +75,13 @@ read_hidden(FILE *tty, const char *question, char out[PASSPHRASE_MAX])
 	enum { NSIGNALS = sizeof signals / sizeof *signals };
 	struct sigaction stop = { .sa_handler = on_stop }, was[NSIGNALS];
 	struct termios old, silent;
+	sigset_t blocked, mask;
 	int i, rc;
 
+	sigemptyset(&blocked);
+	for (i = 0; i < NSIGNALS; i++)
+		sigaddset(&blocked, signals[i]);
+	sigprocmask(SIG_BLOCK, &blocked, &mask);
 	for (i = 0; i < NSIGNALS; i++)
 		sigaction(signals[i], &stop, &was[i]);
 	tcgetattr(fileno(tty), &old);
@@ -73,11 +89,13 @@ read_hidden(FILE *tty, const char *question, char out[PASSPHRASE_MAX])
 	silent.c_lflag &= ~(tcflag_t)ECHO;
 	tcsetattr(fileno(tty), TCSAFLUSH, &silent);
 	fprintf(tty, "%s: ", question);
-	rc = read_line(tty, out);
+	await_line(fileno(tty), &mask);
+	rc = stopped_by != 0 ? DDCP_EINTERRUPTED : read_line(tty, out);
 	tcsetattr(fileno(tty), TCSAFLUSH, &old);
 	fputc('\n', tty);
 	for (i = 0; i < NSIGNALS; i++)
 		sigaction(signals[i], &was[i], NULL);
+	sigprocmask(SIG_SETMASK, &mask, NULL);
 	if (stopped_by != 0)
 		raise(stopped_by);
 	return rc;
