@@ -79,7 +79,8 @@ void cli_say(const struct cli *cli, const char *fmt, ...)
 void cli_note(const struct cli *cli, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 
-/* Text with control characters escaped (\x1b); to be freed; never NULL. */
+/* Text with control characters escaped (\x1b), also those of Unicode that break
+ * lines or turn the direction (\u202e); to be freed; never NULL. */
 char *cli_safe(const char *text);
 
 /* Text as a JSON string; what is no UTF-8 shows question marks. */

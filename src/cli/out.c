@@ -10,6 +10,22 @@
 #include <string.h>
 #include <time.h>
 
+/* The character at s if it is one that breaks lines or turns the direction of what
+ * follows, so that it reads other than it is: U+2028 to U+202E, U+2066 to U+2069.
+ * Else 0. */
+static unsigned
+turning(const char *s)
+{
+	unsigned c;
+
+	if (s[0] != '\xE2' || (s[1] != '\x80' && s[1] != '\x81') ||
+	    (s[2] & 0xC0) != 0x80)
+		return 0;
+	c = 0x2000 | (s[1] & 1u) << 6 | (s[2] & 0x3Fu);
+	return (c >= 0x2028 && c <= 0x202E) || (c >= 0x2066 && c <= 0x2069) ?
+	    c : 0;
+}
+
 char *
 cli_safe(const char *text)
 {
@@ -29,7 +45,10 @@ cli_safe(const char *text)
 		else if (c == 0xC2 && ((unsigned char)text[i + 1] & 0xE0) == 0x80)
 			n += (size_t)sprintf(out + n, "\\x%02x",
 			    (unsigned char)text[++i]);
-		else
+		else if (turning(text + i) != 0) {
+			n += (size_t)sprintf(out + n, "\\u%04x", turning(text + i));
+			i += 2;
+		} else
 			out[n++] = (char)c;
 	}
 	out[n] = '\0';
