@@ -77,6 +77,29 @@ fill_closed(void)
 	return fd >= 0;
 }
 
+/* Runs the verb, or shows the help that was asked for or is needed. */
+static int
+answer(struct cli *cli, bool help)
+{
+	char *shown;
+	int rc;
+
+	if (help && cli->verb != NULL) {
+		cli_print_usage(cli->group, cli->verb, stdout);
+		return 0;
+	}
+	if (cli->verb == NULL) {
+		cli_print_verbs(help ? stdout : stderr);
+		return help ? 0 : DDCP_EUSAGE;
+	}
+	if (cli->db_file == NULL)
+		cli->db_file = default_db_file();
+	cli->shown = shown = cli_safe(cli->db_file);
+	rc = cli->verb->run(cli);
+	free(shown);
+	return rc;
+}
+
 int
 main(int argc, char **argv)
 {
@@ -88,7 +111,6 @@ main(int argc, char **argv)
 		.progress = isatty(STDERR_FILENO),
 		.color = isatty(STDOUT_FILENO) && getenv("NO_COLOR") == NULL,
 	};
-	char *shown;
 	bool help;
 	int rc;
 
@@ -97,21 +119,8 @@ main(int argc, char **argv)
 	setlocale(LC_CTYPE, "");
 	signal(SIGPIPE, SIG_IGN);
 	rc = cli_parse(&cli, argc, argv, &help);
-	if (rc != 0)
-		return -rc;
-	if (help && cli.verb != NULL) {
-		cli_print_usage(cli.group, cli.verb, stdout);
-		return 0;
-	}
-	if (cli.verb == NULL) {
-		cli_print_verbs(help ? stdout : stderr);
-		return help ? 0 : -DDCP_EUSAGE;
-	}
-	if (cli.db_file == NULL)
-		cli.db_file = default_db_file();
-	cli.shown = shown = cli_safe(cli.db_file);
-	rc = cli.verb->run(&cli);
-	free(shown);
+	if (rc == 0)
+		rc = answer(&cli, help);
 	if (fflush(stdout) != 0 || ferror(stdout)) {
 		fputs("error: could not write the answer\n", stderr);
 		return -DDCP_EFATAL;
