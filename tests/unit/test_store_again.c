@@ -277,7 +277,6 @@ static void
 r16_own_changes_behind_many_of_others(void **state)
 {
 	struct site a, b, *all[] = { &a, &b };
-	int i;
 
 	two_sites(&a, &b);
 	sql(&a, "INSERT INTO t VALUES('own', 1, 1)");
@@ -285,8 +284,7 @@ r16_own_changes_behind_many_of_others(void **state)
 	sql(&b, "BEGIN; WITH RECURSIVE s(i) AS (SELECT 1 UNION ALL SELECT i + 1 "
 	    "FROM s LIMIT 3000) INSERT INTO t SELECT 'b' || i, i, 1 FROM s;"
 	    "UPDATE t SET w = id WHERE id <> 'own'; COMMIT");
-	for (i = 0; i < 3; i++)
-		sql(&b, "UPDATE t SET v = %d WHERE id LIKE 'b%%'", i);
+	sql_times(&b, 3, "UPDATE t SET v = %d WHERE id LIKE 'b%%'");
 	pull(&a, &b);
 	untrack(&a, "t");
 	sql(&a, "DELETE FROM t WHERE id = 'own'");
@@ -316,18 +314,15 @@ r16_again_between_the_pages(void **state)
 {
 	struct pull p = { .page = 500, .between = make_again, .pause = true };
 	struct site a, b, *all[] = { &a, &b };
-	int i;
 
 	two_sites(&a, &b);
-	for (i = 0; i < 200; i++)
-		sql(&a, "INSERT INTO t VALUES('r%d', %d, 1)", i, i);
+	sql_times(&a, 200, "INSERT INTO t VALUES('r%d', %d, 1)");
 	p.self = &a;
 	assert_int_equal(pull_with(&b, &a, &p), 0);
 	assert_true(p.pages > 2);
 	assert_int_equal(incarnations(&a), 2);
 	settle(all, 2);
-	for (i = 0; i < 200; i++)
-		sql(&b, "INSERT INTO t VALUES('s%d', %d, 1)", i, i);
+	sql_times(&b, 200, "INSERT INTO t VALUES('s%d', %d, 1)");
 	assert_int_equal(pull_with(&a, &b, &p), 0);
 	settle(all, 2);
 	assert_int_equal(incarnations(&a), 3);
@@ -560,15 +555,12 @@ r16_again_in_an_old_copy(void **state)
 {
 	struct site a, b, *all[] = { &a, &b };
 	char old[SITE_PATH_MAX];
-	int i;
 
 	two_sites(&a, &b);
-	for (i = 0; i < 3; i++)
-		sql(&a, "INSERT INTO t VALUES('common-%d', 1, 1)", i);
+	sql_times(&a, 3, "INSERT INTO t VALUES('common-%d', 1, 1)");
 	pull(&b, &a);
 	keep(&a, old);
-	for (i = 0; i < 4; i++)
-		sql(&a, "INSERT INTO t VALUES('lost-%d', 1, 1)", i);
+	sql_times(&a, 4, "INSERT INTO t VALUES('lost-%d', 1, 1)");
 	pull(&b, &a);
 	restore(&a, old, NULL);
 	sql(&a, "SELECT crsql_as_table('t'); DELETE FROM t WHERE id = 'common-1';"

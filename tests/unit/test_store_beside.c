@@ -2,7 +2,8 @@
 /*
  * test_store_beside.c - two pulls into one database beside each other: pages,
  * pieces of pages and ends come in any order, what both bring overlaps, and one
- * may be cut.  Prints the seed of what fails; DDCP_SEED plays that one alone.
+ * may be cut.  Prints the seed of what fails; DDCP_SEED plays that one alone,
+ * BESIDE_SEEDS says how many are played.
  */
 #include "test_store_site.h"
 
@@ -235,7 +236,11 @@ play_seeds(const char *max_bytes, bool cut)
 {
 	const char *one = getenv("DDCP_SEED");
 	uint64_t seed = one != NULL ? strtoull(one, NULL, 10) : 1;
-	uint64_t last = one != NULL ? seed : SEEDS;
+	const char *count = getenv("BESIDE_SEEDS");
+	uint64_t last = one != NULL ? seed :
+	    count != NULL ? strtoull(count, NULL, 10) : SEEDS;
+
+	assert_true(seed <= last);
 
 	for (; seed <= last; seed++) {
 		print_message("# seed %llu\n", (unsigned long long)seed);

@@ -35,24 +35,20 @@ r02_cursor_of_another_past(void **state)
 {
 	char old[SITE_PATH_MAX], note[SITE_PATH_MAX];
 	struct site a, b;
-	int i;
 
 	site_make(&a, "alice");
 	site_make(&b, "bob");
 	introduce(&a, &b);
-	for (i = 0; i < 10; i++)
-		sql(&a, "INSERT INTO t VALUES('first-%d', 1, 1)", i);
+	sql_times(&a, 10, "INSERT INTO t VALUES('first-%d', 1, 1)");
 	pull(&b, &a);
 	keep(&a, old);
 	keep_state(&a, note);
-	for (i = 0; i < 10; i++)
-		sql(&a, "INSERT INTO t VALUES('lost-%d', 1, 1)", i);
+	sql_times(&a, 10, "INSERT INTO t VALUES('lost-%d', 1, 1)");
 	pull(&b, &a);
 	restore(&a, old, note);
 	site_open(&a);
 	assert_false(store_was_forked(a.store));
-	for (i = 0; i < 25; i++)
-		sql(&a, "INSERT INTO t VALUES('again-%d', 1, 1)", i);
+	sql_times(&a, 25, "INSERT INTO t VALUES('again-%d', 1, 1)");
 	assert_int_equal(meet(&a, &b), 1);
 	assert_alike(&a, &b);
 	assert_int_equal(number(&b, "SELECT count(*) FROM t"), 45);
@@ -118,15 +114,13 @@ r15_own_entry_is_own(void **state)
 {
 	struct store_own_site before, after;
 	struct site a, b;
-	int i;
 
 	site_make(&a, "alice");
 	site_make(&b, "bob");
 	introduce(&a, &b);
 	sql(&b, "INSERT INTO t VALUES('b', 1, 1)");
 	before = own_now(&b);
-	for (i = 0; i < 20; i++)
-		sql(&a, "INSERT INTO t VALUES('a%d', 1, 1)", i);
+	sql_times(&a, 20, "INSERT INTO t VALUES('a%d', 1, 1)");
 	pull(&b, &a);
 	after = own_now(&b);
 	assert_int_equal(before.version, after.version);
@@ -145,17 +139,14 @@ r16_backup_without_state(void **state)
 {
 	char old[SITE_PATH_MAX];
 	struct site a, b;
-	int i;
 
 	site_make(&a, "alice");
 	site_make(&b, "bob");
 	introduce(&a, &b);
-	for (i = 0; i < 3; i++)
-		sql(&a, "INSERT INTO t VALUES('common-%d', 1, 1)", i);
+	sql_times(&a, 3, "INSERT INTO t VALUES('common-%d', 1, 1)");
 	pull(&b, &a);
 	keep(&a, old);
-	for (i = 0; i < 4; i++)
-		sql(&a, "INSERT INTO t VALUES('lost-%d', 1, 1)", i);
+	sql_times(&a, 4, "INSERT INTO t VALUES('lost-%d', 1, 1)");
 	pull(&b, &a);
 	restore(&a, old, NULL);
 	/* Edited by a program before ddcp sees it. */
@@ -181,22 +172,18 @@ r16_backup_with_state(void **state)
 {
 	char old[SITE_PATH_MAX], note[SITE_PATH_MAX];
 	struct site a, b;
-	int i;
 
 	site_make(&a, "alice");
 	site_make(&b, "bob");
 	introduce(&a, &b);
-	for (i = 0; i < 3; i++)
-		sql(&a, "INSERT INTO t VALUES('common-%d', 1, 1)", i);
+	sql_times(&a, 3, "INSERT INTO t VALUES('common-%d', 1, 1)");
 	pull(&b, &a);
 	keep(&a, old);
 	keep_state(&a, note);
-	for (i = 0; i < 4; i++)
-		sql(&a, "INSERT INTO t VALUES('lost-%d', 1, 1)", i);
+	sql_times(&a, 4, "INSERT INTO t VALUES('lost-%d', 1, 1)");
 	pull(&b, &a);
 	restore(&a, old, note);
-	for (i = 0; i < 9; i++)
-		sql(&a, "INSERT INTO t VALUES('second-%d', 1, 1)", i);
+	sql_times(&a, 9, "INSERT INTO t VALUES('second-%d', 1, 1)");
 	site_open(&a);
 	assert_false(store_was_forked(a.store));
 	assert_int_equal(meet(&a, &b), 1);
@@ -216,7 +203,6 @@ r16_another_life_comes_in_pages(void **state)
 	char old[SITE_PATH_MAX], note[SITE_PATH_MAX];
 	struct pull p = { .page = 0 };
 	struct site a, b;
-	int i;
 
 	site_make(&a, "alice");
 	site_make(&b, "bob");
@@ -225,8 +211,7 @@ r16_another_life_comes_in_pages(void **state)
 	pull(&b, &a);
 	keep(&a, old);
 	keep_state(&a, note);
-	for (i = 0; i < 4; i++)
-		sql(&a, "INSERT INTO t VALUES('lost-%d', 1, 1)", i);
+	sql_times(&a, 4, "INSERT INTO t VALUES('lost-%d', 1, 1)");
 	pull(&b, &a);
 	restore(&a, old, note);
 	sql(&a, "INSERT INTO t VALUES('second', 1, 1)");
@@ -247,13 +232,11 @@ static void
 r16_two_lives(void **state)
 {
 	struct site a, b, twin;
-	int i;
 
 	site_make(&a, "alice");
 	site_make(&b, "bob");
 	introduce(&a, &b);
-	for (i = 0; i < 3; i++)
-		sql(&a, "INSERT INTO t VALUES('common-%d', 1, 1)", i);
+	sql_times(&a, 3, "INSERT INTO t VALUES('common-%d', 1, 1)");
 	pull(&b, &a);
 	memset(&twin, 0, sizeof twin);
 	twin.name = "twin";
@@ -262,11 +245,9 @@ r16_two_lives(void **state)
 	copy_database(a.file, twin.file);
 	copy_state(store_state_dir(a.store), twin.state);
 	site_open(&twin);
-	for (i = 0; i < 12; i++)
-		sql(&a, "INSERT INTO t VALUES('one-%d', 1, 1)", i);
-	for (i = 0; i < 7; i++)
-		sql(&twin, "INSERT INTO t VALUES('two-%d', 1, 1);"
-		    "UPDATE t SET v = 'two' WHERE id = 'common-1'", i);
+	sql_times(&a, 12, "INSERT INTO t VALUES('one-%d', 1, 1)");
+	sql_times(&twin, 7, "INSERT INTO t VALUES('two-%d', 1, 1);"
+	    "UPDATE t SET v = 'two' WHERE id = 'common-1'");
 	assert_int_equal(meet(&a, &b), 0);
 	assert_int_equal(meet(&twin, &b), 1);
 	/* the name that both went by proves nothing from now on */
@@ -302,7 +283,6 @@ static void
 two_pasts(struct site *a, struct site *b, struct site *c, struct site *twin,
     int one, int two)
 {
-	int i;
 
 	site_make(a, "alice");
 	site_make(b, "bob");
@@ -310,15 +290,12 @@ two_pasts(struct site *a, struct site *b, struct site *c, struct site *twin,
 	introduce(a, b);
 	introduce(a, c);
 	introduce(b, c);
-	for (i = 0; i < 5; i++)
-		sql(c, "INSERT INTO t VALUES('common-%d', 1, 1)", i);
+	sql_times(c, 5, "INSERT INTO t VALUES('common-%d', 1, 1)");
 	pull(a, c);
 	pull(b, c);
 	make_twin(c, twin);
-	for (i = 0; i < one; i++)
-		sql(c, "INSERT INTO t VALUES('one-%d', 1, 1)", i);
-	for (i = 0; i < two; i++)
-		sql(twin, "INSERT INTO t VALUES('two-%d', 1, 1)", i);
+	sql_times(c, one, "INSERT INTO t VALUES('one-%d', 1, 1)");
+	sql_times(twin, two, "INSERT INTO t VALUES('two-%d', 1, 1)");
 	pull(a, c);
 	pull(b, twin);
 }
@@ -443,8 +420,7 @@ r16_one_backup_twice(void **state)
 	site_make(&a, "alice");
 	site_make(&b, "bob");
 	introduce(&a, &b);
-	for (i = 0; i < 3; i++)
-		sql(&a, "INSERT INTO t VALUES('common-%d', 1, 1)", i);
+	sql_times(&a, 3, "INSERT INTO t VALUES('common-%d', 1, 1)");
 	pull(&b, &a);
 	keep(&a, old);
 	keep_state(&a, note);
@@ -500,7 +476,6 @@ r16_backup_before_a_merge(void **state)
 {
 	char old[SITE_PATH_MAX];
 	struct site a, b, c;
-	int i;
 
 	site_make(&a, "alice");
 	site_make(&b, "bob");
@@ -510,8 +485,7 @@ r16_backup_before_a_merge(void **state)
 	sql(&a, "INSERT INTO t VALUES('a', 1, 1)");
 	pull(&b, &a);
 	keep(&a, old);
-	for (i = 0; i < 5; i++)
-		sql(&c, "INSERT INTO t VALUES('c%d', 1, 1)", i);
+	sql_times(&c, 5, "INSERT INTO t VALUES('c%d', 1, 1)");
 	pull(&a, &c);
 	pull(&b, &a);
 	restore(&a, old, NULL);
@@ -537,7 +511,6 @@ r16_copy_without_state(void **state)
 	struct store *s;
 	struct err err;
 	bool already;
-	int i;
 
 	site_make(&a, "alice");
 	site_make(&b, "bob");
@@ -550,8 +523,7 @@ r16_copy_without_state(void **state)
 	snprintf(copy.file, sizeof copy.file, "%s/copy.db", scratch);
 	copy_database(a.file, copy.file);
 	sql(&copy, "INSERT INTO t VALUES('by-the-copy', 1, 1)");
-	for (i = 0; i < 5; i++)
-		sql(&a, "INSERT INTO t VALUES('by-alice-%d', 1, 1)", i);
+	sql_times(&a, 5, "INSERT INTO t VALUES('by-alice-%d', 1, 1)");
 	pull(&b, &a);
 	open.db_file = how.db_file = copy.file;
 	assert_int_equal(store_open(&open, &s, &err), E_NOTFOUND);

@@ -188,14 +188,12 @@ static void
 r14_durable_before_sent(void **state)
 {
 	struct site a, b;
-	int i;
 
 	site_make(&a, "alice");
 	site_make(&b, "bob");
 	introduce(&a, &b);
-	for (i = 0; i < 50; i++)
-		sql(&a, "PRAGMA synchronous = OFF;"
-		    "INSERT INTO t VALUES('r%d', 1, 1)", i);
+	sql_times(&a, 50, "PRAGMA synchronous = OFF;"
+	    "INSERT INTO t VALUES('r%d', 1, 1)");
 	assert_true(dirty_wal || dirty_db);
 	serve_and_look(&a, &b);
 	site_close(&a);
@@ -209,7 +207,6 @@ r14_durable_with_rollback_journal(void **state)
 	struct site a, b;
 	struct err err;
 	bool already;
-	int i;
 
 	memset(&a, 0, sizeof a);
 	a.name = "alice";
@@ -221,9 +218,8 @@ r14_durable_with_rollback_journal(void **state)
 	sql(&a, "%s", schema);
 	site_make(&b, "bob");
 	introduce(&a, &b);
-	for (i = 0; i < 50; i++)
-		sql(&a, "PRAGMA synchronous = OFF;"
-		    "INSERT INTO t VALUES('r%d', 1, 1)", i);
+	sql_times(&a, 50, "PRAGMA synchronous = OFF;"
+	    "INSERT INTO t VALUES('r%d', 1, 1)");
 	assert_true(dirty_db);
 	serve_and_look(&a, &b);
 	site_close(&a);
@@ -235,13 +231,11 @@ static void
 r14_durable_before_acknowledged(void **state)
 {
 	struct site a, b;
-	int i;
 
 	site_make(&a, "alice");
 	site_make(&b, "bob");
 	introduce(&a, &b);
-	for (i = 0; i < 50; i++)
-		sql(&b, "INSERT INTO t VALUES('r%d', 1, 1)", i);
+	sql_times(&b, 50, "INSERT INTO t VALUES('r%d', 1, 1)");
 	dirty_wal = dirty_db = false;
 	pull(&a, &b);
 	assert_false(dirty_wal);

@@ -117,18 +117,15 @@ r16_two_pasts_noticed_during_a_pull(void **state)
 	struct pull p = { .between = notice };
 	char old[SITE_PATH_MAX], note[SITE_PATH_MAX];
 	struct site s[TRIO];
-	int i;
 
 	make_trio(s);
 	keep(&s[0], old);
 	keep_state(&s[0], note);
-	for (i = 0; i < 5; i++)
-		sql(&s[0], "INSERT INTO t VALUES('one-%d', 1, 1)", i);
+	sql_times(&s[0], 5, "INSERT INTO t VALUES('one-%d', 1, 1)");
 	pull(&s[1], &s[0]);
 	restore(&s[0], old, note);
 	site_open(&s[0]);
-	for (i = 0; i < 2; i++)
-		sql(&s[0], "INSERT INTO t VALUES('two-%d', 1, 1)", i);
+	sql_times(&s[0], 2, "INSERT INTO t VALUES('two-%d', 1, 1)");
 	pull(&s[2], &s[0]);
 	hub = &s[1];
 	p.self = &s[2];
@@ -190,9 +187,8 @@ again_before_the_claim(bool sent)
 	pull(&s[1], &s[0]);
 	keep(&s[0], old);
 	keep_state(&s[0], note);
-	for (i = 0; i < 5; i++)
-		sql(&s[0], "INSERT INTO t VALUES('lost', 1, %d) ON CONFLICT "
-		    "DO UPDATE SET v = v + 1, w = excluded.w", i);
+	sql_times(&s[0], 5, "INSERT INTO t VALUES('lost', 1, %d) ON CONFLICT "
+	    "DO UPDATE SET v = v + 1, w = excluded.w");
 	pull(&s[1], &s[0]);
 	restore(&s[0], old, note);
 	site_open(&s[0]);

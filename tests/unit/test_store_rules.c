@@ -24,13 +24,11 @@ r10_vectors_only_from_end(void **state)
 	struct pull p = { .page = 600, .between = overwrite, .pause = true,
 		.cut_after = 5 };
 	struct site a, b;
-	int i;
 
 	site_make(&a, "alice");
 	site_make(&b, "bob");
 	introduce(&a, &b);
-	for (i = 0; i < 200; i++)
-		sql(&a, "INSERT INTO t VALUES('r%d', 'old', %d)", i, i);
+	sql_times(&a, 200, "INSERT INTO t VALUES('r%d', 'old', %d)");
 	p.self = &a;
 	assert_int_equal(pull_with(&b, &a, &p), E_INTERRUPTED);
 	assert_int_equal(number(&b, "SELECT count(*) FROM ddcp_vector"), 0);
@@ -331,13 +329,11 @@ r18_seen_at_end(void **state)
 	    "(SELECT key FROM ddcp_remote)";
 	struct pull p = { .page = 300, .cut_after = 2 };
 	struct site a, b;
-	int i;
 
 	site_make(&a, "alice");
 	site_make(&b, "bob");
 	introduce(&a, &b);
-	for (i = 0; i < 50; i++)
-		sql(&a, "INSERT INTO t VALUES('r%d', 1, 1)", i);
+	sql_times(&a, 50, "INSERT INTO t VALUES('r%d', 1, 1)");
 	assert_int_equal(pull_with(&b, &a, &p), E_INTERRUPTED);
 	assert_int_equal(number(&b, seen), 0);
 	pull(&b, &a);

@@ -123,6 +123,23 @@ run_sql(const struct site *s, bool with_engine, const char *fmt, va_list ap)
 		sqlite3_close(db);
 }
 
+/* As a program with the extension, once for each number below n, which is what
+ * fmt gets; each time is a transaction. */
+static UNUSED void
+sql_times(const struct site *s, int n, const char *fmt)
+{
+	sqlite3 *db = open_handle(s->file, true);
+	char *sql;
+	int i;
+
+	for (i = 0; i < n; i++) {
+		sql = sqlite3_mprintf(fmt, i, i);
+		exec(db, sql);
+		sqlite3_free(sql);
+	}
+	close_handle(db);
+}
+
 /* As a program with the extension, and as one without. */
 static UNUSED void
 sql(const struct site *s, const char *fmt, ...)
@@ -366,25 +383,50 @@ pull(struct site *to, struct site *from)
 	return p.result;
 }
 
-static UNUSED void
-assert_same_answer(const struct site *a, const struct site *b,
-    const char *query)
+/* Both databases, opened to be compared. */
+struct both {
+	const struct site *a, *b;
+	sqlite3 *x, *y;
+};
+
+static struct both
+open_both(const struct site *a, const struct site *b)
 {
-	sqlite3 *x = open_handle(a->file, true);
-	sqlite3 *y = open_handle(b->file, true);
-	char *p = text_of(x, query), *q = text_of(y, query);
+	return (struct both){ a, b, open_handle(a->file, true),
+		open_handle(b->file, true) };
+}
+
+static void
+close_both(struct both *both)
+{
+	close_handle(both->x);
+	close_handle(both->y);
+}
+
+static void
+both_answer(const struct both *both, const char *query)
+{
+	char *p = text_of(both->x, query), *q = text_of(both->y, query);
 	size_t i, line = 0;
 
 	for (i = 0; p[i] != '\0' && p[i] == q[i]; i++)
 		if (p[i] == '\n')
 			line = i + 1;
 	if (p[i] != q[i])
-		fail_msg("%s\n%s: %.200s\n%s: %.200s", query, a->name,
-		    p + line, b->name, q + line);
+		fail_msg("%s\n%s: %.200s\n%s: %.200s", query, both->a->name,
+		    p + line, both->b->name, q + line);
 	sqlite3_free(p);
 	sqlite3_free(q);
-	close_handle(x);
-	close_handle(y);
+}
+
+static UNUSED void
+assert_same_answer(const struct site *a, const struct site *b,
+    const char *query)
+{
+	struct both both = open_both(a, b);
+
+	both_answer(&both, query);
+	close_both(&both);
 }
 
 /* Same rows, same clocks.  Where two lives of a database made the same
@@ -392,9 +434,12 @@ assert_same_answer(const struct site *a, const struct site *b,
 static UNUSED void
 assert_alike(const struct site *a, const struct site *b)
 {
-	assert_same_answer(a, b, "SELECT * FROM t ORDER BY id");
-	assert_same_answer(a, b, "SELECT \"table\", hex(pk), cid, val, "
+	struct both both = open_both(a, b);
+
+	both_answer(&both, "SELECT * FROM t ORDER BY id");
+	both_answer(&both, "SELECT \"table\", hex(pk), cid, val, "
 	    "col_version, cl FROM crsql_changes ORDER BY 1, 2, 3");
+	close_both(&both);
 }
 
 static UNUSED void
