@@ -70,9 +70,10 @@ what_a_trigger_fails_is_not_written(void **state)
 {
 	static const char *const kind[] = { "", "TEMP" };
 	static const char *const event[] = { "INSERT", "UPDATE", "DELETE" };
-	static const char *const change[] = { "INSERT INTO r VALUES('a', 1), "
-	    "('b', 2), ('c', 3)", "UPDATE r SET x = x + 10",
-	    "DELETE FROM r WHERE id <> 'c'" };
+	static const char *const change[] = {
+		"INSERT INTO r VALUES('a', 1), ('b', 2), ('c', 3)",
+		"UPDATE r SET x = x + 10",
+		"DELETE FROM r WHERE id <> 'c'" };
 	char *before;
 	int i;
 
