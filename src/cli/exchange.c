@@ -61,8 +61,8 @@ add_json(struct exchange *x, const ddcp_result *r)
 	json_array_append_new(x->results,
 	    json_pack("{s:s, s:i, s:o, s:o, s:s, s:I, s:I, s:I, s:I, s:I, "
 	    "s:o}", "remote", r->remote, "code", -r->code, "error",
-	    cli_text(r->error), "hint", cli_text(r->hint), "path", r->path, "transactions",
-	    (json_int_t)r->transactions, "rows", (json_int_t)r->rows, "bytes",
+	    cli_text(r->error), "hint", cli_text(r->hint), "path", r->path,
+	    "transactions", (json_int_t)r->transactions, "rows", (json_int_t)r->rows, "bytes",
 	    (json_int_t)r->bytes, "parked", (json_int_t)r->parked, "held",
 	    (json_int_t)r->held, "only_there", cli_others_json(x->d,
 	    r->remote)));

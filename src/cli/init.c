@@ -17,7 +17,8 @@ report(struct cli *cli, bool already)
 	if (cli->json)
 		cli_json(json_pack("{s:o, s:o, s:s, s:b}", "db_file",
 		    cli_text(ddcp_db_file(d)), "state_dir",
-		    cli_text(ddcp_state_dir(d)), "address", address, "already", already));
+		    cli_text(ddcp_state_dir(d)), "address", address, "already",
+		    already));
 	else if (cli->porcelain)
 		printf("%s\t%d\n", address, already);
 	else

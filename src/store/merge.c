@@ -272,8 +272,7 @@ find_denied(struct split *s, const struct store_vector *asked,
 
 	for (i = 0; i < v->n && rc == 0; i++)
 		if (is_denied(asked, &v->entry[i]) &&
-		    memcmp(v->entry[i].site, own, STORE_SITE_LEN) != 0 &&
-		    !split_has(s, v->entry[i].site))
+		    memcmp(v->entry[i].site, own, STORE_SITE_LEN) != 0)
 			rc = split_add(s, v->entry[i].site, err);
 	return rc;
 }

@@ -29,7 +29,7 @@ split_add(struct split *s, const uint8_t site[static STORE_SITE_LEN],
 	struct split_site e = { .came = 0 };
 
 	memcpy(e.id, site, sizeof e.id);
-	return add(s, &e, err);
+	return split_has(s, site) ? 0 : add(s, &e, err);
 }
 
 void
@@ -169,12 +169,6 @@ newest_of(sqlite3 *db, const struct store_entry *e, struct look *look,
 	return rc;
 }
 
-static int
-add_once(struct split *s, const struct store_entry *e, struct err *err)
-{
-	return split_has(s, e->site) ? 0 : split_add(s, e->site, err);
-}
-
 /* One walk back through the log for all of them: there is no index. */
 static int
 walk(sqlite3 *db, struct split *s, struct look *look, size_t n,
@@ -200,7 +194,7 @@ walk(sqlite3 *db, struct split *s, struct look *look, size_t n,
 		found = bsearch(&key, look, n, sizeof *look, by_origin);
 		if (found != NULL && sql_column(stmt, 2, token, sizeof token) &&
 		    memcmp(token, found->e->token, sizeof token) != 0)
-			rc = add_once(s, found->e, err);
+			rc = split_add(s, found->e->site, err);
 	}
 	sqlite3_finalize(stmt);
 	return rc;

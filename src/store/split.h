@@ -27,7 +27,8 @@ void split_clear(struct split *s);
 bool split_has(const struct split *s,
     const uint8_t site[static STORE_SITE_LEN]);
 
-/* Adds one to what was read; drops their entries from a vector. */
+/* Adds one to what was read, if it is not there; drops their entries from a
+ * vector. */
 int split_add(struct split *s, const uint8_t site[static STORE_SITE_LEN],
     struct err *err);
 void split_drop(const struct split *s, struct store_vector *v);
