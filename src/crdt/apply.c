@@ -2,7 +2,6 @@
 /* apply.c - applying changes that may not fit this database; see apply.h. */
 #include "crdt/apply.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "crdt/columns.h"
@@ -284,33 +283,22 @@ column_of(struct apply *a, const struct table *t, int i)
 	return col;
 }
 
-static int
-by_name(const void *a, const void *b)
-{
-	const struct apply_cell *x = *(const struct apply_cell *const *)a,
-	    *y = *(const struct apply_cell *const *)b;
-
-	return x->nname != y->nname ? x->nname - y->nname :
-	    memcmp(x->name, y->name, (size_t)x->nname);
-}
-
-/* No two cells in a->given have one name: sorted, as they can be very many
- * and are read again whenever they are tried. */
+/* No two cells in a->given have one name. */
 static int
 check_names(struct apply *a, int n)
 {
-	const struct apply_cell **c = sqlite3_malloc64((size_t)n * sizeof *c);
+	struct column_name *name = sqlite3_malloc64((size_t)n * sizeof *name);
+	bool differ;
 	int i;
 
-	if (c == NULL)
+	if (name == NULL)
 		return SQLITE_NOMEM;
 	for (i = 0; i < n; i++)
-		c[i] = &a->given[i];
-	qsort(c, (size_t)n, sizeof *c, by_name);
-	for (i = 1; i < n && by_name(&c[i - 1], &c[i]) != 0; i++)
-		;
-	sqlite3_free(c);
-	return i < n ? page_malformed(a->e) : SQLITE_OK;
+		name[i] = (struct column_name){ a->given[i].name,
+			a->given[i].nname };
+	differ = columns_differ(name, n);
+	sqlite3_free(name);
+	return differ ? SQLITE_OK : page_malformed(a->e);
 }
 
 /* Reads parked bytes into a->given. */

@@ -2,6 +2,7 @@
 /* columns.c - numbers, birthdays and old names of columns; see columns.h. */
 #include "crdt/columns.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "crdt/engine.h"
@@ -90,6 +91,26 @@ columns_same(const char *ours, const char *name, int len)
 {
 	return (int)strlen(ours) == len &&
 	    sqlite3_strnicmp(ours, name, len) == 0;
+}
+
+static int
+by_name(const void *a, const void *b)
+{
+	const struct column_name *x = a, *y = b;
+
+	return x->len != y->len ? x->len - y->len :
+	    memcmp(x->text, y->text, (size_t)x->len);
+}
+
+bool
+columns_differ(struct column_name *name, int n)
+{
+	int i;
+
+	qsort(name, (size_t)n, sizeof *name, by_name);
+	for (i = 1; i < n && by_name(&name[i - 1], &name[i]) != 0; i++)
+		;
+	return i >= n;
 }
 
 /* The last one is the newest, where two columns had a name. */

@@ -39,6 +39,14 @@ int columns_tell(struct engine *e);
  * they had there. */
 void columns_keep_births(struct table *t, const struct table *old);
 
+/* True if no two of n names are the same to the byte; sorts them, as they can be
+ * very many. */
+struct column_name {
+	const char *text;
+	int len;
+};
+bool columns_differ(struct column_name *name, int n);
+
 /* True if that is the name of a column of ours, as SQLite compares names: ASCII
  * letters in either case. */
 bool columns_same(const char *ours, const char *name, int len);

@@ -2,7 +2,6 @@
 /* match.c - columns of a page and of this database; see match.h. */
 #include "crdt/match.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "crdt/columns.h"
@@ -24,33 +23,24 @@ match_clear(struct match *m)
 
 /* -- the same name -------------------------------------------------------------- */
 
-static int
-by_name(const void *a, const void *b)
-{
-	const struct match_column *x = a, *y = b;
-
-	return x->nname != y->nname ? x->nname - y->nname :
-	    memcmp(x->name, y->name, (size_t)x->nname);
-}
-
 /* Names that are not here must differ too: what is parked stands under them. */
 static int
 check_unknown(struct work *w)
 {
-	struct match_column *c;
+	struct column_name *name;
+	bool differ;
 	int i, n = 0;
 
-	c = sqlite3_malloc64(((size_t)w->t->ncol + 1) * sizeof *c);
-	if (c == NULL)
+	name = sqlite3_malloc64(((size_t)w->t->ncol + 1) * sizeof *name);
+	if (name == NULL)
 		return SQLITE_NOMEM;
 	for (i = 0; i < w->t->ncol; i++)
 		if (w->m->column[i].col < 0)
-			c[n++] = w->m->column[i];
-	qsort(c, (size_t)n, sizeof *c, by_name);
-	for (i = 1; i < n && by_name(&c[i - 1], &c[i]) != 0; i++)
-		;
-	sqlite3_free(c);
-	return i < n ? page_malformed(w->e) : SQLITE_OK;
+			name[n++] = (struct column_name){
+			    w->m->column[i].name, w->m->column[i].nname };
+	differ = columns_differ(name, n);
+	sqlite3_free(name);
+	return differ ? SQLITE_OK : page_malformed(w->e);
 }
 
 static int
