@@ -386,13 +386,13 @@ hurry(uv_handle_t *handle, void *self)
 		return;
 	waiting->timers++;
 	waiting->ms += uv_timer_get_due_in(timer);
-	uv_timer_set_repeat(timer, 1);
-	uv_timer_again(timer);
-	uv_timer_set_repeat(timer, 0);
+	uv_timer_start(timer, timer->timer_cb, 0, 0);
 }
 
 /* Lets happen what was waiting to, timers included, and tells after how many
- * milliseconds the last of them would have come. */
+ * milliseconds the last of them would have come.  A turn that does not wait
+ * runs what was due as it began and nothing that was started in it, however
+ * slow the machine is. */
 static uint64_t
 finish_looks(uv_loop_t *loop)
 {
@@ -404,7 +404,7 @@ finish_looks(uv_loop_t *loop)
 		before = waiting.timers;
 		uv_walk(loop, hurry, &waiting);
 		if (waiting.timers > before)
-			uv_run(loop, UV_RUN_ONCE);
+			uv_run(loop, UV_RUN_NOWAIT);
 	} while (waiting.timers > before);
 	return waiting.ms;
 }
