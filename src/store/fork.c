@@ -10,6 +10,7 @@
 #include "base/rd.h"
 #include "store/again.h"
 #include "store/claims.h"
+#include "store/durable.h"
 #include "store/held.h"
 #include "store/note.h"
 #include "store/schema.h"
@@ -373,37 +374,6 @@ noted_common(struct store *s, const struct note *n, uint64_t *common,
 	return rc;
 }
 
-int
-fork_check_note(struct store *s, struct err *err)
-{
-	struct note n;
-	uint64_t common = 0;
-	bool found, lost = false;
-	int64_t past = 0;
-	int rc;
-
-	rc = note_read(s->dir, &n, &found, err);
-	if (rc != 0 || !found)
-		return rc;
-	if (memcmp(n.site, s->site, STORE_SITE_LEN) != 0) {
-		/* Of an incarnation that is over, or of one that this file
-		 * never was. */
-		rc = sql_int(s->db, &past, err, "SELECT count(*) FROM ddcp_own "
-		    "WHERE site = ?1", "b", n.site, (size_t)STORE_SITE_LEN);
-		lost = past == 0;
-	} else {
-		rc = noted_common(s, &n, &common, err);
-		lost = n.nown > 0 && common != n.own[0].version;
-		if (rc == 0 && !lost)
-			rc = head_is_lost(s, &n, &lost, err);
-	}
-	if (rc != 0 || !lost)
-		return rc;
-	/* Reading is harmless; serving is refused. */
-	s->unsafe = s->readonly;
-	return s->readonly ? 0 : fork_now(s, BY_NOTE, common, err);
-}
-
 static int
 make_note(struct store *s, sqlite3 *db, struct note *n, struct err *err)
 {
@@ -447,4 +417,41 @@ fork_write_note(struct store *s, sqlite3 *db, struct err *err)
 		memcpy(s->noted, head.cursor, sizeof s->noted);
 	/* A database that can't be written makes no new versions to confuse. */
 	return s->readonly ? 0 : rc;
+}
+
+int
+fork_check_note(struct store *s, struct err *err)
+{
+	struct note n;
+	uint64_t common = 0;
+	bool found, lost = false;
+	int64_t past = 0;
+	int rc;
+
+	rc = note_read(s->dir, &n, &found, err);
+	if (rc != 0 || !found)
+		return rc;
+	if (memcmp(n.site, s->site, STORE_SITE_LEN) != 0) {
+		/* Of an incarnation that is over, or of one that this file
+		 * never was. */
+		rc = sql_int(s->db, &past, err, "SELECT count(*) FROM ddcp_own "
+		    "WHERE site = ?1", "b", n.site, (size_t)STORE_SITE_LEN);
+		lost = past == 0;
+	} else {
+		rc = noted_common(s, &n, &common, err);
+		lost = n.nown > 0 && common != n.own[0].version;
+		if (rc == 0 && !lost)
+			rc = head_is_lost(s, &n, &lost, err);
+	}
+	if (rc != 0 || !lost)
+		return rc;
+	/* Reading is harmless; serving is refused. */
+	s->unsafe = s->readonly;
+	if (s->readonly)
+		return 0;
+	rc = fork_now(s, BY_NOTE, common, err);
+	/* Else each look before the first word to a peer begins another one. */
+	if (rc == 0)
+		rc = durable_sync(s, s->db, err);
+	return rc == 0 ? fork_write_note(s, s->db, err) : rc;
 }

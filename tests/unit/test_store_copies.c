@@ -443,6 +443,42 @@ r16_one_backup_twice(void **state)
 	site_close(&b);
 }
 
+/* The note is of a life that the copy never had: one new life is enough, however
+ * often the database is opened before it says a word. */
+static void
+r16_one_life_a_copy(void **state)
+{
+	static const char lives[] = "SELECT count(*) FROM ddcp_own";
+	char old[SITE_PATH_MAX];
+	struct site a, b;
+	int64_t begun;
+	int i;
+
+	site_make(&a, "alice");
+	site_make(&b, "bob");
+	introduce(&a, &b);
+	sql_times(&a, 3, "INSERT INTO t VALUES('common-%d', 1, 1)");
+	pull(&b, &a);
+	keep(&a, old);
+	for (i = 0; i < 2; i++) {
+		sql(&a, "INSERT INTO t VALUES('life-%d', 1, 1)", i);
+		meet(&a, &b);
+		restore(&a, old, NULL);
+		site_open(&a);
+	}
+	begun = number(&a, lives);
+	for (i = 0; i < 3; i++) {
+		site_close(&a);
+		site_open(&a);
+		assert_int_equal(number(&a, lives), begun);
+	}
+	meet(&a, &b);
+	assert_alike(&a, &b);
+	ten_more_meetings(&a, &b);
+	site_close(&a);
+	site_close(&b);
+}
+
 /* The power goes after sending: what was committed last is lost, the note is
  * not. */
 static void
@@ -614,6 +650,7 @@ main(void)
 		TEST(r16_another_life_comes_in_pages),
 		TEST(r16_two_lives),
 		TEST(r16_one_backup_twice),
+		TEST(r16_one_life_a_copy),
 		TEST(r16_a_foreign_site_with_two_pasts),
 		TEST(r16_two_pasts_are_told_on),
 		TEST(r16_two_pasts_come_back),
