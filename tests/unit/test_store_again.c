@@ -64,7 +64,7 @@ settle(struct site *const *all, size_t n)
 				assert_int_equal(meet(all[i], all[j]), 0);
 	for (i = 0; i < n; i++)
 		before[i] = incarnations(all[i]);
-	for (round = 0; round < 10; round++) {
+	for (round = 0; round < meetings(); round++) {
 		sql(all[round % n], "INSERT INTO t VALUES('more-%d', %d, 1)",
 		    more++, round);
 		for (i = 0; i < n; i++)
@@ -569,7 +569,7 @@ r16_again_in_an_old_copy(void **state)
 	assert_true(store_was_forked(a.store));
 	settle(all, 2);
 	assert_int_equal(incarnations(&a), 2);
-	assert_int_equal(number(&a, "SELECT count(*) FROM t"), 7 + 10);
+	assert_int_equal(number(&a, "SELECT count(*) FROM t"), 7 + meetings());
 	site_close(&a);
 	site_close(&b);
 }

@@ -6,11 +6,11 @@
 #include "test_store_site.h"
 
 static void
-ten_more_meetings(struct site *a, struct site *b)
+more_meetings(struct site *a, struct site *b)
 {
 	int i;
 
-	for (i = 0; i < 10; i++) {
+	for (i = 0; i < meetings(); i++) {
 		sql(a, "INSERT INTO t VALUES('%s-more-%d', 1, 1)", a->name, i);
 		if (i % 3 == 0)
 			sql(b, "UPDATE t SET w = %d WHERE id LIKE '%%-more-%d'",
@@ -157,7 +157,7 @@ r16_backup_without_state(void **state)
 	meet(&a, &b);
 	assert_alike(&a, &b);
 	assert_int_equal(number(&b, "SELECT count(*) FROM t"), 8);
-	ten_more_meetings(&a, &b);
+	more_meetings(&a, &b);
 	assert_int_equal(own_sites(&a), 2);
 	site_close(&a);
 	site_open(&a);
@@ -189,7 +189,7 @@ r16_backup_with_state(void **state)
 	assert_int_equal(meet(&a, &b), 1);
 	assert_alike(&a, &b);
 	assert_int_equal(number(&b, "SELECT count(*) FROM t"), 16);
-	ten_more_meetings(&a, &b);
+	more_meetings(&a, &b);
 	assert_int_equal(own_sites(&a), 2);
 	site_close(&a);
 	site_close(&b);
@@ -221,7 +221,7 @@ r16_another_life_comes_in_pages(void **state)
 	assert_int_equal(meet(&a, &b), 1);
 	assert_alike(&a, &b);
 	assert_int_equal(number(&b, "SELECT count(*) FROM t"), 6);
-	ten_more_meetings(&a, &b);
+	more_meetings(&a, &b);
 	site_close(&a);
 	site_close(&b);
 }
@@ -256,8 +256,8 @@ r16_two_lives(void **state)
 	assert_alike(&a, &b);
 	assert_alike(&twin, &b);
 	assert_int_equal(number(&b, "SELECT count(*) FROM t"), 22);
-	ten_more_meetings(&a, &b);
-	ten_more_meetings(&twin, &b);
+	more_meetings(&a, &b);
+	more_meetings(&twin, &b);
 	assert_int_equal(meet(&a, &b), 0);
 	assert_alike(&a, &twin);
 	site_close(&a);
@@ -401,8 +401,8 @@ r16_two_pasts_come_back(void **state)
 	assert_alike(&a, &c);
 	assert_alike(&a, &twin);
 	assert_int_equal(number(&a, "SELECT count(*) FROM t"), 20);
-	ten_more_meetings(&a, &b);
-	ten_more_meetings(&c, &b);
+	more_meetings(&a, &b);
+	more_meetings(&c, &b);
 	site_close(&a);
 	site_close(&b);
 	site_close(&c);
@@ -438,7 +438,7 @@ r16_one_backup_twice(void **state)
 	assert_alike(&a, &b);
 	assert_int_equal(number(&b, "SELECT count(*) FROM t"),
 	    3 + 3 + 4 + 5 + 6 + 4);
-	ten_more_meetings(&a, &b);
+	more_meetings(&a, &b);
 	site_close(&a);
 	site_close(&b);
 }
@@ -474,7 +474,7 @@ r16_one_life_a_copy(void **state)
 	}
 	meet(&a, &b);
 	assert_alike(&a, &b);
-	ten_more_meetings(&a, &b);
+	more_meetings(&a, &b);
 	site_close(&a);
 	site_close(&b);
 }

@@ -66,6 +66,15 @@ scratch_remove(void **state)
 	return nftw(scratch, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
 }
 
+/* How often sites meet again to show that nothing more happens: MEETINGS. */
+static UNUSED int
+meetings(void)
+{
+	const char *n = getenv("MEETINGS");
+
+	return n != NULL ? atoi(n) : 10;
+}
+
 /* -- errors --------------------------------------------------------------------- */
 
 #define must(call) must_at((call), &err, #call, __LINE__)
