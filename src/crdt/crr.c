@@ -69,12 +69,13 @@ static const struct check checks[] = {
 	    "empty or has more than 2048 bytes" },
 };
 
+enum { OUR_CHECKS = 5 };        /* those before are cr-sqlite's, too */
+
 static int
-check_table(struct engine *e, const char *name)
+check_from(struct engine *e, const char *name, size_t i)
 {
 	char *text;
 	int64_t n;
-	size_t i;
 	int rc = SQLITE_OK;
 
 	if (sqlite3_strnicmp(name, "crsql_", 6) == 0 ||
@@ -84,7 +85,7 @@ check_table(struct engine *e, const char *name)
 		    "that begin with crsql_, ddcp_ or sqlite_ are kept for bookkeeping",
 		    name);
 
-	for (i = 0; i < sizeof checks / sizeof *checks; i++) {
+	for (; i < sizeof checks / sizeof *checks; i++) {
 		rc = count(e, &n, checks[i].query, name);
 		if (rc != SQLITE_OK)
 			return rc;
@@ -96,6 +97,18 @@ check_table(struct engine *e, const char *name)
 		return rc;
 	}
 	return SQLITE_OK;
+}
+
+static int
+check_table(struct engine *e, const char *name)
+{
+	return check_from(e, name, 0);
+}
+
+int
+crr_check_form(struct engine *e, const char *name)
+{
+	return check_from(e, name, OUR_CHECKS);
 }
 
 /* -- making and unmaking ----------------------------------------------------------------- */
@@ -158,8 +171,9 @@ crr_check(struct engine *e, struct table *t)
 	return rc == SQLITE_OK ? check_keys(e, t) : rc;
 }
 
-int
-crr_enter(struct engine *e, const char *name)
+/* The table is a replicated one, whose rows no change is known of. */
+static int
+enter(struct engine *e, const char *name, struct table **out)
 {
 	struct table *t;
 	int64_t id = 0;
@@ -190,8 +204,16 @@ crr_enter(struct engine *e, const char *name)
 		rc = check_keys(e, t);
 	if (rc == SQLITE_OK)
 		rc = journal_ensure_columns(e, t->npk);
-	if (rc == SQLITE_OK)
-		rc = triggers_make(e, t);
+	*out = t;
+	return rc == SQLITE_OK ? triggers_make(e, t) : rc;
+}
+
+int
+crr_enter(struct engine *e, const char *name)
+{
+	struct table *t;
+	int rc = enter(e, name, &t);
+
 	return rc == SQLITE_OK ? backfill(e, t) : rc;
 }
 
@@ -233,6 +255,29 @@ check_names(struct engine *e, const char *name)
 }
 
 static int
+make_metadata(struct engine *e, const char *name)
+{
+	int rc = check_names(e, name);
+
+	if (rc == SQLITE_OK)
+		rc = lost_drop_metadata(e, name);
+	return rc != SQLITE_OK ? rc : engine_exec(e,
+	    "CREATE TABLE main.\"%w__crsql_meta\"("
+	    "key INTEGER PRIMARY KEY, m BLOB NOT NULL);"
+	    "CREATE TABLE main.\"%w__crsql_dead\"(pk BLOB PRIMARY KEY, "
+	    "m BLOB NOT NULL) WITHOUT ROWID;", name, name);
+}
+
+int
+crr_take_over(struct engine *e, const char *name)
+{
+	struct table *t;
+	int rc = make_metadata(e, name);
+
+	return rc == SQLITE_OK ? enter(e, name, &t) : rc;
+}
+
+static int
 make(struct engine *e, const void *name)
 {
 	bool lost;
@@ -258,14 +303,7 @@ make(struct engine *e, const void *name)
 	if (rc == SQLITE_OK)
 		rc = lost_follow(e);
 	if (rc == SQLITE_OK)
-		rc = check_names(e, name);
-	if (rc == SQLITE_OK)
-		rc = lost_drop_metadata(e, name);
-	if (rc == SQLITE_OK)
-		rc = engine_exec(e, "CREATE TABLE main.\"%w__crsql_meta\"("
-		    "key INTEGER PRIMARY KEY, m BLOB NOT NULL);"
-		    "CREATE TABLE main.\"%w__crsql_dead\"(pk BLOB PRIMARY KEY, "
-		    "m BLOB NOT NULL) WITHOUT ROWID;", name, name);
+		rc = make_metadata(e, name);
 	return rc == SQLITE_OK ? crr_enter(e, name) : rc;
 }
 

@@ -12,6 +12,12 @@ int crr_unmake(struct engine *e, const char *name);
 /* SQLITE_ERROR, with the reason, if t as it is now can't be replicated. */
 int crr_check(struct engine *e, struct table *t);
 
+/* The part of it that cr-sqlite does not ask for. */
+int crr_check_form(struct engine *e, const char *name);
+
+/* A table of cr-sqlite's becomes one of ours, whose clocks are to be written. */
+int crr_take_over(struct engine *e, const char *name);
+
 /* The table becomes a replicated one, and its rows new changes; the tables of
  * its metadata are there and empty. */
 int crr_enter(struct engine *e, const char *name);

@@ -31,6 +31,8 @@
  *   resync.c    tables made anew behind the engine's back
  *   compare.c   their rows, against what the log knows
  *   seen.c      which versions of others a site had seen when
+ *   adopt.c     files of cr-sqlite are taken over
+ *   adopt_read.c   its clocks        adopt_write.c  as ours
  *   funcs.c     the small SQL functions
  *   vtab.c      what virtual tables have in common
  *
@@ -189,6 +191,16 @@ int storage_ensure(struct engine *e);
 /* Registers the functions that belong to storage: crsql_identity. */
 int storage_register(struct engine *e);
 
+/* -- adopt.c ------------------------------------------------------------- */
+
+/* Whether the file has metadata of cr-sqlite's. */
+int adopt_look(struct engine *e, bool *foreign);
+
+/* Takes them over, all or nothing; the number of tables.  SQLITE_READONLY where
+ * that can't be written; SQLITE_ERROR, with a sentence, if they are damaged or a
+ * transaction is open. */
+int adopt_file(struct engine *e, int *tables);
+
 /* -- site.c -------------------------------------------------------------- */
 
 /* The ordinal of a site id, made if create; *out = -1 if unknown and not
@@ -221,6 +233,7 @@ int import_register(struct engine *e);
 int park_register(struct engine *e);
 int seen_register(struct engine *e);
 int funcs_register(struct engine *e);
+int adopt_register(struct engine *e);
 int pageinfo_register(struct engine *e);
 
 #endif

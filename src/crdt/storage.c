@@ -82,10 +82,6 @@ check_format(struct engine *e)
 
 	if (rc != SQLITE_OK)
 		return rc;
-	if (number >= 150000)
-		return engine_fail(e, SQLITE_ERROR, "this database was made by "
-		    "cr-sqlite %lld; its metadata can't be taken over yet",
-		    number);
 	if (number <= FORMAT_NUMBER)
 		return SQLITE_OK;
 	/* the connection goes on without the engine: it shall do no harm */
@@ -185,6 +181,22 @@ make_small_tables(struct engine *e, const void *unused)
 	return rc == SQLITE_OK ? fill(e) : rc;
 }
 
+/* A file of cr-sqlite becomes ours.  Where it is damaged the connection goes on
+ * without the engine, as plain SQLite that may only read. */
+static int
+take_over_if_foreign(struct engine *e)
+{
+	bool foreign;
+	int tables, rc = adopt_look(e, &foreign);
+
+	if (rc != SQLITE_OK || !foreign)
+		return rc;
+	rc = adopt_file(e, &tables);
+	if (rc == SQLITE_ERROR || rc == SQLITE_READONLY)
+		sqlite3_exec(e->db, "PRAGMA query_only = 1", NULL, NULL, NULL);
+	return rc;
+}
+
 int
 storage_load(struct engine *e)
 {
@@ -192,7 +204,9 @@ storage_load(struct engine *e)
 	int rc;
 
 	e->readonly = sqlite3_db_readonly(e->db, "main") != 0;
-	rc = has_table(e, "crsql_site_id", &has);
+	rc = take_over_if_foreign(e);
+	if (rc == SQLITE_OK)
+		rc = has_table(e, "crsql_site_id", &has);
 	if (rc == SQLITE_OK && has)
 		rc = check_format(e);
 	if (rc == SQLITE_OK && !has && e->readonly)
@@ -217,6 +231,35 @@ storage_ensure(struct engine *e)
 	if (rc == SQLITE_OK)
 		e->has_storage = true;
 	return rc;
+}
+
+/* Columns that cr-sqlite's table has not. */
+static int
+add_key_columns(struct engine *e)
+{
+	int64_t has = 0;
+	int rc = engine_int(e, &has, "SELECT count(*) FROM "
+	    "pragma_table_info('crsql_site_id', 'main') WHERE name IN "
+	    "('public_key', 'incarnation')");
+
+	return rc != SQLITE_OK || has ? rc : engine_exec(e,
+	    "ALTER TABLE main.crsql_site_id ADD COLUMN public_key BLOB;"
+	    "ALTER TABLE main.crsql_site_id ADD COLUMN incarnation BLOB");
+}
+
+int
+storage_take_over(struct engine *e)
+{
+	int rc = add_key_columns(e);
+
+	if (rc == SQLITE_OK)
+		rc = engine_exec(e, "DELETE FROM crsql_master WHERE key IN "
+		    "('crsqlite_version', 'pre_compact_dbversion', 'log_id')");
+	if (rc == SQLITE_OK)
+		rc = make_small_tables(e, NULL);
+	if (rc == SQLITE_OK)
+		rc = storage_ensure(e);
+	return rc == SQLITE_OK ? storage_read_identity(e) : rc;
 }
 
 /* -- crsql_identity -------------------------------------------------------- */

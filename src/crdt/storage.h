@@ -8,4 +8,8 @@
 /* Reads again who this database is: after a rollback or another's commit. */
 int storage_read_identity(struct engine *e);
 
+/* The small tables of a file of cr-sqlite become ours; the large ones are
+ * made. */
+int storage_take_over(struct engine *e);
+
 #endif

@@ -16,9 +16,10 @@ CREATE TABLE mine AS SELECT crsql_site_id() AS id;
 --readonly test.db SELECT crsql_db_version(), length(crsql_site_id());
 .shell sqlite3 other.db 'CREATE TABLE t(x)'
 --readonly other.db SELECT count(*) FROM crsql_changes; SELECT group_concat(name) FROM sqlite_schema;
--- files of cr-sqlite, and newer ones than this program, are refused
+-- a file of cr-sqlite becomes ours, newer ones than this program are refused
+DELETE FROM crsql_master WHERE key = 'log_id';
 UPDATE crsql_master SET value = 160300 WHERE key = 'crsqlite_version';
---with SELECT 1;
+--with SELECT value FROM crsql_master WHERE key = 'crsqlite_version';
 UPDATE crsql_master SET value = 2 WHERE key = 'crsqlite_version';
 --with SELECT 1;
 UPDATE crsql_master SET value = 1 WHERE key = 'crsqlite_version';
