@@ -364,16 +364,19 @@ int
 adopt_file(struct engine *e, int *tables)
 {
 	struct adopt a = { .e = e }, *arg = &a;
+	int64_t query_only = 0;
 	bool master;
 	int rc = has_table(e, "crsql_master", &master);
 
 	*tables = 0;
+	if (rc == SQLITE_OK)
+		rc = engine_int(e, &query_only, "PRAGMA query_only");
 	if (rc != SQLITE_OK)
 		return rc;
 	if (!master)
 		return engine_fail(e, SQLITE_ERROR, ADOPT_REFUSED
 		    "crsql_master is missing");
-	if (!engine_writable(e))
+	if (query_only || sqlite3_db_readonly(e->db, "main") != 0)
 		return engine_fail(e, SQLITE_READONLY, "this database was made by "
 		    "cr-sqlite and can't be written here: its tables can be read "
 		    "without this extension; open it for writing once, and its "

@@ -504,6 +504,32 @@ importing_a_page(void **state)
 	free(bytes);
 }
 
+/* A file as cr-sqlite makes it: fresh rows, one written again, one of another
+ * site, one deleted. */
+#define CRSQLITE TABLES "CREATE TABLE crsql_master(key TEXT PRIMARY KEY, value " \
+	"ANY); INSERT INTO crsql_master VALUES('crsqlite_version', 160300); CREATE " \
+	"TABLE crsql_site_id(site_id BLOB NOT NULL, ordinal INTEGER PRIMARY KEY); " \
+	"INSERT INTO crsql_site_id VALUES(" S1 ", 0), (" S2 ", 1); INSERT INTO t " \
+	"VALUES('a', 1, 1), ('b', 2, 2), ('c', 3, 3); CREATE TABLE t__crsql_clock(" \
+	"key, col_name, col_version, db_version, site_id, seq); CREATE TABLE " \
+	"t__crsql_pks(__crsql_key INTEGER PRIMARY KEY, id); INSERT INTO " \
+	"t__crsql_pks VALUES(1, 'a'), (2, 'b'), (3, 'c'), (4, 'd'); INSERT INTO " \
+	"t__crsql_clock VALUES(1, 'x', 1, 1, 0, 0), (1, 'y', 1, 1, 0, 1), (2, 'x', " \
+	"1, 1, 0, 2), (2, 'y', 2, 3, 0, 0), (3, 'x', 4, 2, 1, 0), (4, '-1', 2, 2, " \
+	"0, 0); CREATE TRIGGER t__crsql_itrig AFTER INSERT ON t BEGIN SELECT 1; END"
+
+static void
+taking_over_a_file_of_cr_sqlite(void **state)
+{
+	static const struct script s = { "SELECT count(*), crsql_db_version() FROM "
+		"crsql_changes", LOOK "; SELECT name FROM sqlite_schema WHERE name "
+		"LIKE 't\\_\\_%' ESCAPE '\\' ORDER BY 1", true };
+
+	node_plainly(base, CRSQLITE);
+	take_base();
+	fail_everywhere(&s);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, make_base, remove_base)
 
 int
@@ -520,6 +546,7 @@ faults_run(const char *name, const struct fault *what)
 		TEST(merging_changes),
 		TEST(exporting_a_page),
 		TEST(importing_a_page),
+		TEST(taking_over_a_file_of_cr_sqlite),
 	};
 
 	fault = what;
