@@ -313,12 +313,12 @@ static int
 convert(struct adopt *a)
 {
 	struct engine *e = a->e;
-	int i, rc = drop_all(e, "TRIGGER", "%\\_\\_crsql\\__trig");
+	int i, rc = drop_all(e, "trigger", "%\\_\\_crsql\\__trig");
 
 	if (rc == SQLITE_OK)
-		rc = drop_all(e, "TABLE", "%\\_\\_crsql\\_clock");
+		rc = drop_all(e, "table", "%\\_\\_crsql\\_clock");
 	if (rc == SQLITE_OK)
-		rc = drop_all(e, "TABLE", "%\\_\\_crsql\\_pks");
+		rc = drop_all(e, "table", "%\\_\\_crsql\\_pks");
 	if (rc == SQLITE_OK)
 		rc = storage_take_over(e);
 	e->tx.head = -1;

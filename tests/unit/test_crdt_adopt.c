@@ -181,17 +181,29 @@ make(char path[static NODE_FILE], const char *sql)
 	node_plainly(path, sql);
 }
 
-/* A file of 0.16 is taken over: the node, and what was shown before. */
+/* Files that are open until a test ends. */
+static char adopted[4][NODE_FILE];
+static int nadopted;
+
+static int
+remove_adopted(void **state)
+{
+	while (nadopted > 0)
+		unlink(adopted[--nadopted]);
+	return 0;
+}
+
+/* A file is taken over: the node, and what was shown before, if it is of 0.16. */
 static void
 adopt(struct node *n, const char *sql, char **before)
 {
-	char path[NODE_FILE];
+	char *path = adopted[nadopted++];
 
+	assert_true(nadopted <= (int)(sizeof adopted / sizeof *adopted));
 	make(path, sql);
 	if (before != NULL)
 		*before = shown(path);
 	node_open(n, 0, path);
-	unlink(path);
 }
 
 /* -- what it looks like afterwards ---------------------------------------------- */
@@ -417,7 +429,8 @@ static const struct damage {
 	    "col_version is out of range" },
 	{ "UPDATE r__crsql_clock SET seq = -1 WHERE key = 2", "seq is out" },
 	{ "UPDATE r__crsql_clock SET col_version = 2 WHERE key = 4 AND "
-	    "col_name = '-1'", "clocks of columns" },
+	    "col_name = '-1'; DROP TRIGGER r__crsql_dtrig; DELETE FROM r WHERE "
+	    "id = 'd'", "clocks of columns" },
 	{ "DROP TRIGGER r__crsql_itrig; INSERT INTO r VALUES('c', 1, 2, 3); "
 	    "CREATE TRIGGER r__crsql_itrig AFTER INSERT ON r BEGIN SELECT 1; END",
 	    "is in the table" },
@@ -628,24 +641,26 @@ an_empty_one_becomes_ours(void **state)
 	node_close(&n);
 }
 
+#define TEST(f) cmocka_unit_test_teardown(f, remove_adopted)
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(all_that_was_shown_is_shown),
-		cmocka_unit_test(the_layout_of_0_15_is_known_by_its_columns),
-		cmocka_unit_test(rows_written_together_are_runs),
-		cmocka_unit_test(writes_go_on),
-		cmocka_unit_test(r01_history_goes_out_by_pages),
-		cmocka_unit_test(two_with_one_history_have_nothing_new),
-		cmocka_unit_test(r01_copies_name_their_history_alike),
-		cmocka_unit_test(a_damaged_one_is_refused_and_left_as_it_was),
-		cmocka_unit_test(one_that_cannot_be_written_says_what_it_is),
-		cmocka_unit_test(not_inside_a_transaction),
-		cmocka_unit_test(by_function),
-		cmocka_unit_test(what_is_gone_is_forgotten),
-		cmocka_unit_test(names_are_any),
-		cmocka_unit_test(an_empty_one_becomes_ours),
+		TEST(all_that_was_shown_is_shown),
+		TEST(the_layout_of_0_15_is_known_by_its_columns),
+		TEST(rows_written_together_are_runs),
+		TEST(writes_go_on),
+		TEST(r01_history_goes_out_by_pages),
+		TEST(two_with_one_history_have_nothing_new),
+		TEST(r01_copies_name_their_history_alike),
+		TEST(a_damaged_one_is_refused_and_left_as_it_was),
+		TEST(one_that_cannot_be_written_says_what_it_is),
+		TEST(not_inside_a_transaction),
+		TEST(by_function),
+		TEST(what_is_gone_is_forgotten),
+		TEST(names_are_any),
+		TEST(an_empty_one_becomes_ours),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
