@@ -150,12 +150,16 @@ in_range(sqlite3_stmt *stmt, int column, int64_t least, int64_t most)
 static int
 which_fact(const struct reader *r)
 {
-	const char *name = (const char *)sqlite3_column_text(r->clocks, COL_NAME);
-	int len = sqlite3_column_bytes(r->clocks, COL_NAME);
+	const char *name;
+	int len;
 
-	if (name == NULL ||
-	    sqlite3_column_type(r->clocks, COL_NAME) != SQLITE_TEXT)
+	/* before it is read: that may change the type */
+	if (sqlite3_column_type(r->clocks, COL_NAME) != SQLITE_TEXT)
 		return -1;
+	name = (const char *)sqlite3_column_text(r->clocks, COL_NAME);
+	if (name == NULL)
+		return -1;
+	len = sqlite3_column_bytes(r->clocks, COL_NAME);
 	if (len == 2 && memcmp(name, "-1", 2) == 0)
 		return 0;
 	len = table_column(&r->t->shape, name, len);
