@@ -13,6 +13,7 @@
  *   tx.c        one transaction: db_versions, enlisting, savepoints, commit
  *   enlist.c    how SQLite tells of commits and savepoints
  *   capture.c   the preupdate hook: writes become records
+ *   quiet.c     triggers off for a while          bulk.c  in long transactions
  *   record.c    the records that wait for a fold; savepoints
  *   journal.c   writes of plain programs: triggers, and reading the journal
  *   fold.c      records become clocks, tombstones and log rows
@@ -158,7 +159,7 @@ enum engine_slot {
 	SLOT_JOURNAL_ANY, SLOT_JOURNAL_READ, SLOT_JOURNAL_CLEAR, SLOT_ENLIST,
 	SLOT_ME, SLOT_ME_UPDATE, SLOT_SEEN_READ, SLOT_SEEN_WRITE, SLOT_PARK_ANY,
 	SLOT_PARK_ROW, SLOT_LOG_HEADER, SLOT_LOG_BEFORE, SLOT_SCHEMA,
-	SLOT_TEMP_TRIGGERS, SLOT_COUNT
+	SLOT_TEMP_TRIGGERS, SLOT_TEMP_SCHEMA, SLOT_COUNT
 };
 int engine_cached(struct engine *e, enum engine_slot slot, const char *sql,
     sqlite3_stmt **out);

@@ -311,6 +311,7 @@ tx_committed(struct engine *e)
 		e->rows_impacted = 0;
 	e->tx.data_version = data_version(e);
 	capture_clear(e);
+	bulk_end(e);
 }
 
 void
@@ -328,4 +329,5 @@ tx_rolled_back(struct engine *e)
 	e->tables.mended = e->tx.mended;
 	e->tables.schema_version = -1;
 	e->tables.names_changed = false;
+	bulk_end(e);
 }
