@@ -34,6 +34,7 @@
  *   funcs.c     the small SQL functions
  *   views.c     <t>__crsql_clock and <t>__crsql_pks: which there are;
  *   clock_view.c, pks_view.c  what they say
+ *   check.c     crsql_check: what is wrong; check_log.c, check_rows.c its parts
  *   vtab.c      what virtual tables have in common
  *
  * Everything is reached by SQL only; this header is for files of this
@@ -225,6 +226,7 @@ int export_register(struct engine *e);
 int import_register(struct engine *e);
 int park_register(struct engine *e);
 int seen_register(struct engine *e);
+int check_register(struct engine *e);
 int views_load(struct engine *e);
 int funcs_register(struct engine *e);
 int pageinfo_register(struct engine *e);

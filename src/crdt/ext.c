@@ -105,7 +105,8 @@ register_all(struct engine *e)
 	static int (*const registers[])(struct engine *) = {
 		enlist_register, capture_register, storage_register, crr_register,
 		changes_register, pack_register, export_register, import_register,
-		park_register, seen_register, views_load, funcs_register,
+		park_register, seen_register, check_register, views_load,
+		funcs_register,
 	};
 	size_t i;
 	int rc = SQLITE_OK;

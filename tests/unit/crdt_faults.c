@@ -145,11 +145,13 @@ outcome(struct node *n, const struct script *s)
 	char *rows, *changes;
 	size_t len;
 
+	node_expect(n, "", "SELECT * FROM crsql_check");
 	assert_int_equal(run(n->db, s->look, &rows), SQLITE_OK);
 	if (run(n->db, "CREATE TABLE IF NOT EXISTS after(id INTEGER PRIMARY KEY, "
 	    "v); SELECT crsql_as_crr('after'); INSERT INTO after VALUES(1, 1); "
 	    "UPDATE after SET v = 2; " CHANGES, &changes) != SQLITE_OK)
 		fail_msg("after it: %s", sqlite3_errmsg(n->db));
+	node_expect(n, "", "SELECT * FROM crsql_check");
 	len = strlen(rows);
 	rows = realloc(rows, len + strlen(changes) + 1);
 	assert_non_null(rows);
