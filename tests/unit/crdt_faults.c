@@ -382,7 +382,9 @@ reading_changes(void **state)
 		"crsql_unpack_columns u WHERE u.package = c.pk; SELECT "
 		"crsql_db_version(), crsql_own(), crsql_head(), "
 		"crsql_token(crsql_site_id(), 2), crsql_pack_columns(1, 'a', NULL, "
-		"x'01'), crsql_config_get('merge-equal-values')", LOOK, false, true };
+		"x'01'), crsql_config_get('merge-equal-values'); SELECT * FROM t__crsql_clock JOIN "
+		"t__crsql_pks ON __crsql_key = key; SELECT * FROM i__crsql_pks "
+		"WHERE id = 2; SELECT * FROM crsql_check", LOOK, false, true };
 
 	with_tables("");
 	take_base();
