@@ -433,6 +433,10 @@ changes_column(sqlite3_vtab_cursor *cursor, sqlite3_context *ctx, int i)
 	struct changes_cursor *c = (struct changes_cursor *)cursor;
 	const struct change *now = &c->now;
 
+	/* a function beside it may have changed the schema */
+	if (c->e->tables.generation != c->generation)
+		return vtab_fail(cursor->pVtab, engine_fail(c->e, SQLITE_ABORT,
+		    "the schema changed while crsql_changes was read"));
 	switch (i) {
 	case COL_TABLE:
 		sqlite3_result_text(ctx, now->table->name, -1,
@@ -472,17 +476,14 @@ changes_column(sqlite3_vtab_cursor *cursor, sqlite3_context *ctx, int i)
 	return SQLITE_OK;
 }
 
-/* SQLite joins the parts of an OR by it: one number for each (table, pk, cid),
- * by FNV-1a. */
+/* SQLite joins the parts of an OR by it: one number for each
+ * (table, pk, cid). */
 static int
 changes_rowid(sqlite3_vtab_cursor *cursor, sqlite3_int64 *out)
 {
 	const struct change *now = &((struct changes_cursor *)cursor)->now;
-	uint64_t h = 0xCBF29CE484222325u;
-	int i;
+	uint64_t h = pack_hash(now->pk, now->npk);
 
-	for (i = 0; i < now->npk; i++)
-		h = (h ^ now->pk[i]) * 0x100000001B3u;
 	h = (h ^ (uint64_t)now->table->id) * 0x100000001B3u;
 	h = (h ^ (uint64_t)(now->col + 1)) * 0x9E3779B97F4A7C15u;
 	*out = (int64_t)((h ^ h >> 29) & INT64_MAX);

@@ -33,6 +33,9 @@
  *   compare.c   their rows, against what the log knows
  *   seen.c      which versions of others a site had seen when
  *   funcs.c     the small SQL functions
+ *   views.c     <t>__crsql_clock and <t>__crsql_pks: which there are;
+ *   clock_view.c, pks_view.c  what they say
+ *   check.c     crsql_check: what is wrong; check_log.c, check_rows.c its parts
  *   vtab.c      what virtual tables have in common
  *
  * Everything is reached by SQL only; this header is for files of this
@@ -73,6 +76,7 @@ enum {
 /* Seqs above this, as the log keeps them times 4096 (log.h). */
 #define SEQ_MAX ((int64_t)1 << 50)
 
+struct view;            /* views.c: the modules of one table */
 struct preupdate;       /* capture.c: the hook's functions, if there */
 struct capture;         /* capture.c: records of this transaction */
 struct incoming;        /* incoming.c: cells collected for one row */
@@ -92,6 +96,8 @@ struct engine {
 	uint8_t log_id[LOG_ID_LEN];
 	bool merge_equal_values;
 	struct table_list tables;
+	struct view **views;    /* views.c: in order of table number */
+	int nviews;
 	bool temp_may_fail;     /* triggers.h */
 	int last_table;         /* index of the one written last */
 	struct tx tx;
@@ -221,6 +227,8 @@ int export_register(struct engine *e);
 int import_register(struct engine *e);
 int park_register(struct engine *e);
 int seen_register(struct engine *e);
+int check_register(struct engine *e);
+int views_load(struct engine *e);
 int funcs_register(struct engine *e);
 int pageinfo_register(struct engine *e);
 

@@ -10,6 +10,7 @@
 
 #include "crdt/capture.h"
 #include "crdt/merge.h"
+#include "crdt/views.h"
 
 SQLITE_EXTENSION_INIT1
 
@@ -68,6 +69,7 @@ engine_free(void *self)
 	engine_drop_statements(e);
 	incoming_free(e);
 	capture_free(e);
+	views_free(e);
 	buf_clear(&e->scratch);
 	sqlite3_free(e->error);
 	sqlite3_free(e);
@@ -103,7 +105,8 @@ register_all(struct engine *e)
 	static int (*const registers[])(struct engine *) = {
 		enlist_register, capture_register, storage_register, crr_register,
 		changes_register, pack_register, export_register, import_register,
-		park_register, seen_register, funcs_register,
+		park_register, seen_register, check_register, views_load,
+		funcs_register,
 	};
 	size_t i;
 	int rc = SQLITE_OK;

@@ -99,6 +99,7 @@ static const sqlite3_api_routines routines = {
 	.value_text = sqlite3_value_text,
 	.value_type = sqlite3_value_type,
 	.vmprintf = sqlite3_vmprintf,
+	.vtab_collation = sqlite3_vtab_collation,
 	.vtab_config = sqlite3_vtab_config,
 };
 

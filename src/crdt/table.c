@@ -14,6 +14,7 @@
 #include "crdt/resync.h"
 #include "crdt/triggers.h"
 #include "crdt/unique.h"
+#include "crdt/views.h"
 
 SQLITE_EXTENSION_INIT3
 
@@ -524,6 +525,8 @@ table_refresh(struct engine *e)
 	e->tables.n = 0;
 	engine_drop_statements(e);
 	rc = read_all(e, &old);
+	if (rc == SQLITE_OK)
+		rc = views_follow(e);
 	/* what was found before in this transaction is not to be found again */
 	if (rc != SQLITE_OK) {
 		free_list(&e->tables);
