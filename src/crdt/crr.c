@@ -261,23 +261,30 @@ make(struct engine *e, const void *name)
 		rc = check_names(e, name);
 	if (rc == SQLITE_OK)
 		rc = lost_drop_metadata(e, name);
-	if (rc == SQLITE_OK)
-		rc = engine_exec(e, "CREATE TABLE main.\"%w__crsql_meta\"("
+	/* inside a statement nothing is dropped: ours stay, empty */
+	if (rc == SQLITE_OK || rc == SQLITE_LOCKED)
+		rc = engine_exec(e, "CREATE TABLE IF NOT EXISTS "
+		    "main.\"%w__crsql_meta\"("
 		    "key INTEGER PRIMARY KEY, m BLOB NOT NULL);"
-		    "CREATE TABLE main.\"%w__crsql_dead\"(pk BLOB PRIMARY KEY, "
+		    "CREATE TABLE IF NOT EXISTS main.\"%w__crsql_dead\"(pk BLOB PRIMARY KEY, "
 		    "m BLOB NOT NULL) WITHOUT ROWID;", name, name);
 	return rc == SQLITE_OK ? crr_enter(e, name) : rc;
+}
+
+/* What SQLite undid is not known any more. */
+static int
+forget_on_failure(struct engine *e, int rc)
+{
+	if (rc != SQLITE_OK)
+		e->tables.schema_version = -1;
+	return rc;
 }
 
 static int
 in_savepoint(struct engine *e, int (*f)(struct engine *, const void *),
     const char *name)
 {
-	int rc = engine_atomically(e, f, name);
-
-	if (rc != SQLITE_OK)
-		e->tables.schema_version = -1;
-	return rc;
+	return forget_on_failure(e, engine_atomically(e, f, name));
 }
 
 static int
@@ -322,6 +329,18 @@ int
 crr_unmake(struct engine *e, const char *name)
 {
 	return in_savepoint(e, unmake, name);
+}
+
+int
+crr_make_inside(struct engine *e, const char *name)
+{
+	return forget_on_failure(e, make(e, name));
+}
+
+int
+crr_unmake_inside(struct engine *e, const char *name)
+{
+	return forget_on_failure(e, unmake(e, name));
 }
 
 /* -- SQL ------------------------------------------------------------------------------------ */
