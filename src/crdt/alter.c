@@ -2,7 +2,6 @@
 /* alter.c - see alter.h; what follows from a new shape is table_mend's. */
 #include "crdt/alter.h"
 
-#include "crdt/capture.h"
 #include "crdt/crr.h"
 #include "crdt/triggers.h"
 
@@ -14,6 +13,7 @@ struct alter {
 	int table;              /* id */
 	enum { CLOSED, LEAN, ENDING } state;
 	bool fits;              /* it could be replicated when this began */
+	int first_new;          /* columns have numbers below it */
 };
 
 static struct alter *
@@ -39,6 +39,14 @@ bool
 alter_is_open(const struct engine *e, int id)
 {
 	return find_open(e, id) != NULL;
+}
+
+int
+alter_first_new(const struct engine *e, int id)
+{
+	const struct alter *a = find_open(e, id);
+
+	return a != NULL ? a->first_new : INT32_MAX;
 }
 
 /* Its triggers are made again by the next fold. */
@@ -73,7 +81,7 @@ alter_free(struct engine *e)
 /* -- the beginning --------------------------------------------------------------- */
 
 static int
-add(struct engine *e, int id, bool fits)
+add(struct engine *e, int id, bool fits, int first_new)
 {
 	struct alter *list = e->alter;
 	int room = e->alter_room ? e->alter_room * 2 : 4;
@@ -85,7 +93,7 @@ add(struct engine *e, int id, bool fits)
 		e->alter = list;
 		e->alter_room = room;
 	}
-	list[e->tx.alters++] = (struct alter){ id, LEAN, fits };
+	list[e->tx.alters++] = (struct alter){ id, LEAN, fits, first_new };
 	return SQLITE_OK;
 }
 
@@ -108,6 +116,7 @@ static int
 begin(struct engine *e, const void *name)
 {
 	struct table *t = NULL;
+	int64_t first_new = 0;
 	bool fits = true;
 	int rc = table_refresh(e);
 
@@ -122,10 +131,12 @@ begin(struct engine *e, const void *name)
 		return rc;
 	rc = check(e, t, &fits);
 	if (rc == SQLITE_OK)
-		rc = add(e, t->id, fits);
+		rc = engine_int(e, &first_new, "SELECT coalesce(max(cid), -1) + 1 "
+		    "FROM crsql_col WHERE tbl = %d", t->id);
+	if (rc == SQLITE_OK)
+		rc = add(e, t->id, fits, (int)first_new);
 	if (rc != SQLITE_OK)
 		return rc;
-	e->capture->seen_changes = -1;
 	t->lean = true;
 	return triggers_make(e, t);
 }

@@ -342,18 +342,6 @@ note_blob_write(struct engine *e, struct capture *c, struct table *t,
 	return SQLITE_OK;
 }
 
-/* A table that is altered has no trigger by which SQLite would tell of each
- * statement: another one is known by the changes counted before it. */
-static bool
-is_another_statement(struct engine *e, struct capture *c)
-{
-	int changes = sqlite3_total_changes(e->db);
-	bool other = changes != c->seen_changes;
-
-	c->seen_changes = changes;
-	return other;
-}
-
 static int
 note(struct engine *e, struct capture *c, int op, const char *name,
     int64_t old_key, int64_t key)
@@ -363,8 +351,7 @@ note(struct engine *e, struct capture *c, int op, const char *name,
 
 	if (!e->tx.open)
 		rc = tx_begin(e);
-	else if (c->look_at_schema ||
-	    (e->tx.alters > 0 && is_another_statement(e, c)))
+	else if (c->look_at_schema)
 		rc = table_refresh(e);
 	c->look_at_schema = false;
 	t = rc == SQLITE_OK ? find_table(e, name) : NULL;

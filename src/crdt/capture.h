@@ -58,8 +58,6 @@ struct capture {
 	bool by_journal;    /* config capture=journal, or no hook here */
 	int ndeletes;       /* deletes among the records not folded */
 	bool look_at_schema;    /* a statement may have changed it */
-	int seen_changes;       /* total_changes() at the last look, while tables
-	                           are altered */
 	bool refuse;        /* a row of an attached database is being written */
 	bool deleted;       /* a top row may have gone: hw is to be saved */
 };

@@ -261,12 +261,10 @@ make(struct engine *e, const void *name)
 		rc = check_names(e, name);
 	if (rc == SQLITE_OK)
 		rc = lost_drop_metadata(e, name);
-	/* inside a statement nothing is dropped: ours stay, empty */
-	if (rc == SQLITE_OK || rc == SQLITE_LOCKED)
-		rc = engine_exec(e, "CREATE TABLE IF NOT EXISTS "
-		    "main.\"%w__crsql_meta\"("
+	if (rc == SQLITE_OK)
+		rc = engine_exec(e, "CREATE TABLE main.\"%w__crsql_meta\"("
 		    "key INTEGER PRIMARY KEY, m BLOB NOT NULL);"
-		    "CREATE TABLE IF NOT EXISTS main.\"%w__crsql_dead\"(pk BLOB PRIMARY KEY, "
+		    "CREATE TABLE main.\"%w__crsql_dead\"(pk BLOB PRIMARY KEY, "
 		    "m BLOB NOT NULL) WITHOUT ROWID;", name, name);
 	return rc == SQLITE_OK ? crr_enter(e, name) : rc;
 }

@@ -84,10 +84,10 @@ check_columns(void)
 	node_expect(&n[A], "NULL\n", "SELECT crsql_commit_alter('t')");
 	/* a default is no change, a dropped column has none, and a renamed one
 	 * keeps its versions */
-	node_expect(&n[A], "'c',1\n'x',2\n", "SELECT DISTINCT cid, "
+	node_expect(&n[A], "'c'|1\n'x'|2\n", "SELECT DISTINCT cid, "
 	    "max(col_version) FROM crsql_changes GROUP BY 1 ORDER BY 1");
-	node_expect(&n[A], "1,'A1','c1','dd'\n2,'a2','c2','dd'\n"
-	    "3,'a3','c3','dd'\n", "SELECT id + 0, x, c, d FROM t ORDER BY id");
+	node_expect(&n[A], "1|'A1'|'c1'|'dd'\n2|'a2'|'c2'|'dd'\n"
+	    "3|'a3'|'c3'|'dd'\n", "SELECT id + 0, x, c, d FROM t ORDER BY id");
 	/* writes are noted as before */
 	node_exec(&n[A], "UPDATE t SET d = 'new' WHERE id = 2");
 	node_exec(&n[B], BEGIN "ALTER TABLE t DROP COLUMN b;"
@@ -119,8 +119,8 @@ check_rows(void)
 	node_exec(&n[B], BEGIN "ALTER TABLE t ADD COLUMN d;"
 	    "ALTER TABLE t DROP COLUMN b;" COMMIT);
 	converge();
-	node_expect(&n[B], "1,'A1','C1','A1!'\n3,'a3','c3',NULL\n"
-	    "4,'a4',NULL,'d4'\n", "SELECT id + 0, a, c, d FROM t ORDER BY id");
+	node_expect(&n[B], "1|'A1'|'C1'|'A1!'\n3|'a3'|'c3'|NULL\n"
+	    "4|'a4'|NULL|'d4'\n", "SELECT id + 0, a, c, d FROM t ORDER BY id");
 	node_expect(&n[B], "2\n", "SELECT cl FROM crsql_changes WHERE cid = '-1'");
 }
 
@@ -158,7 +158,7 @@ check_name_again(void)
 	node_exec(&n[A], "UPDATE t SET c = 'c', c = 'cc' WHERE id = 1;" BEGIN
 	    "ALTER TABLE t DROP COLUMN a; ALTER TABLE t RENAME COLUMN c TO a;"
 	    COMMIT);
-	node_expect(&n[A], "'a',2,'cc'\n'b',1,'b1'\n", "SELECT cid, col_version, "
+	node_expect(&n[A], "'a'|2|'cc'\n'b'|1|'b1'\n", "SELECT cid, col_version, "
 	    "val FROM crsql_changes WHERE pk = (SELECT crsql_pack_columns(id) FROM "
 	    "t WHERE id = 1) ORDER BY 1");
 }
@@ -186,7 +186,7 @@ odd_names(void **state)
 	    "\"x\"\", \"\"y\";"
 	    "ALTER TABLE \"o'd\"\"d t\" ADD COLUMN \"z'\";"
 	    "SELECT crsql_commit_alter('o''d\"d t')");
-	node_expect(&n[A], "'d'' ',1\n'x\", \"y',2\n'\xc3\xa9',1\n",
+	node_expect(&n[A], "'d'' '|1\n'x\", \"y'|2\n'\xc3\xa9'|1\n",
 	    "SELECT cid, col_version FROM crsql_changes ORDER BY 1");
 	nodes_close(n, 1);
 }
@@ -203,9 +203,121 @@ keys_only(void **state)
 	node_expect(&n[A], "1\n", "SELECT val FROM crsql_changes WHERE cid = 'a'");
 	node_exec(&n[A], BEGIN "ALTER TABLE t DROP COLUMN a;"
 	    "INSERT INTO t VALUES('l');" COMMIT);
-	node_expect(&n[A], "x'010b016c'\n", "SELECT pk FROM crsql_changes "
+	node_expect(&n[A], "010b016c\n", "SELECT pk FROM crsql_changes "
 	    "ORDER BY db_version DESC LIMIT 1");
 	nodes_close(n, 1);
+}
+
+/* -- a table made anew inside -------------------------------------------------- */
+
+#define REBUILD "CREATE TABLE new(id INTEGER PRIMARY KEY NOT NULL, a, c, " \
+	"d DEFAULT 'dd');" \
+	"INSERT INTO new SELECT id, a, c, CASE id WHEN 1 THEN 'd1' ELSE 'dd' END " \
+	"FROM t WHERE id <> 2; INSERT INTO new(id, a) VALUES(9, 'a9');" \
+	"DROP TABLE t; ALTER TABLE new RENAME TO t;"
+
+static void
+check_rebuilt(void)
+{
+	node_exec(&n[A], BEGIN "UPDATE t SET a = 'A3' WHERE id = 3;" REBUILD
+	    COMMIT "UPDATE t SET d = 'd3' WHERE id = 3");
+	node_exec(&n[B], BEGIN "ALTER TABLE t DROP COLUMN b;"
+	    "ALTER TABLE t ADD COLUMN d DEFAULT 'dd';" COMMIT
+	    "UPDATE t SET c = 'z3' WHERE id = 3");
+	converge();
+	node_expect(&n[B], "1|'A1'|'c1'|'d1'\n3|'A3'|'z3'|'d3'\n"
+	    "9|'a9'|NULL|'dd'\n", ROWS);
+	/* one is gone, and the others have the versions they had */
+	node_expect(&n[A], "2\n", "SELECT cl FROM crsql_changes WHERE cid = '-1'");
+	node_expect(&n[A], "2\n", "SELECT col_version FROM crsql_changes WHERE "
+	    "val = 'A1'");
+}
+
+static void
+rebuilt(void **state)
+{
+	size_t w;
+
+	(void)state;
+	for (w = 0; w < sizeof ways / sizeof *ways; w++) {
+		open_both(keys[0], ways[w]);
+		check_rebuilt();
+		nodes_close(n, COUNT);
+	}
+}
+
+/* A row that was gone from the copy comes again, and is written after it. */
+static void
+rebuilt_and_written(void **state)
+{
+	(void)state;
+	open_both(keys[0], ways[0]);
+	node_exec(&n[A], BEGIN "UPDATE t SET a = 'x' WHERE id = 2;" REBUILD
+	    "INSERT INTO t(id, a) VALUES(2, 'again');"
+	    "UPDATE t SET c = 'C1', d = 'D1' WHERE id = 1;"
+	    "DELETE FROM t WHERE id = 3;" COMMIT);
+	node_exec(&n[B], BEGIN "ALTER TABLE t DROP COLUMN b;"
+	    "ALTER TABLE t ADD COLUMN d DEFAULT 'dd';" COMMIT);
+	converge();
+	node_expect(&n[B], "1|'A1'|'C1'|'D1'\n2|'again'|NULL|'dd'\n"
+	    "9|'a9'|NULL|'dd'\n", ROWS);
+	node_expect(&n[A], "2|3\n3|2\n", "SELECT (SELECT cell FROM "
+	    "crsql_unpack_columns(pk)), cl FROM crsql_changes WHERE cid = '-1' "
+	    "ORDER BY 1");
+	nodes_close(n, COUNT);
+}
+
+/* Made anew with its columns in another order, and written at once. */
+static void
+made_anew(void **state)
+{
+	(void)state;
+	open_both(keys[0], ways[0]);
+	node_exec(&n[A], BEGIN "UPDATE t SET b = 'x' WHERE id = 3; DROP TABLE t;"
+	    "CREATE TABLE t(z, y, id INTEGER PRIMARY KEY NOT NULL, a, b, c);"
+	    "INSERT INTO t(id, a) VALUES(1, 'new');"
+	    "UPDATE t SET a = 'newer';" COMMIT);
+	node_expect(&n[A], "'-1'|3\n'a'|2\n'b'|1\n'c'|1\n'y'|1\n'z'|1\n", "SELECT "
+	    "cid, col_version FROM crsql_changes WHERE pk = crsql_pack_columns(1) "
+	    "ORDER BY 1");
+	node_expect(&n[A], "2\n2\n", "SELECT cl FROM crsql_changes WHERE pk <> "
+	    "crsql_pack_columns(1)");
+	node_expect(&n[A], "0\n", "SELECT count(*) FROM t__crsql_meta WHERE key "
+	    "NOT IN (SELECT id FROM t)");
+	nodes_close(n, COUNT);
+}
+
+/* Another column in the place of one that is gone is not that one. */
+static void
+other_column(void **state)
+{
+	(void)state;
+	open_both(keys[0], ways[0]);
+	node_exec(&n[A], "UPDATE t SET b = 'B1' WHERE id = 1;" BEGIN
+	    "CREATE TABLE new(id INTEGER PRIMARY KEY NOT NULL, a, d, c);"
+	    "INSERT INTO new SELECT id, a, iif(id = 1, 'd', NULL), c FROM t;"
+	    "DROP TABLE t; ALTER TABLE new RENAME TO t;" COMMIT);
+	node_expect(&n[A], "'d'|1\n", "SELECT cid, col_version FROM crsql_changes "
+	    "WHERE cid NOT IN ('a', 'c')");
+	nodes_close(n, COUNT);
+}
+
+/* 13.1, 12: another primary key: the rows stay, and are changes of a new
+ * db_version. */
+static void
+other_key(void **state)
+{
+	(void)state;
+	open_both(keys[0], ways[0]);
+	nodes_exec(n, COUNT, BEGIN "CREATE TABLE new(a NOT NULL, b NOT NULL, id, c, "
+	    "PRIMARY KEY(a, b)); INSERT INTO new SELECT a, b, id, c FROM t;"
+	    "DROP TABLE t; ALTER TABLE new RENAME TO t;" COMMIT);
+	node_expect(&n[A], "3|3|6\n", "SELECT min(db_version), max(db_version), "
+	    "count(*) FROM crsql_changes");
+	node_exec(&n[A], "UPDATE t SET c = 'new' WHERE id = 2");
+	converge();
+	node_expect(&n[B], "'new'\n", "SELECT c FROM t WHERE id = 2");
+	nodes_close(n, COUNT);
 }
 
 /* -- transactions ----------------------------------------------------------------- */
@@ -231,7 +343,7 @@ several(void **state)
 	    COMMIT "SELECT crsql_commit_alter('main', 'u')");
 	converge();
 	nodes_agree(&n[A], &n[B], "SELECT * FROM u");
-	node_expect(&n[B], "'x','y'\n", "SELECT c, d FROM t WHERE id = 1");
+	node_expect(&n[B], "'x'|'y'\n", "SELECT c, d FROM t WHERE id = 1");
 	node_expect(&n[A], "1\n", "SELECT count(DISTINCT db_version) FROM "
 	    "crsql_changes WHERE db_version > 2");
 	nodes_close(n, COUNT);
@@ -251,11 +363,16 @@ check_rolled_back(void)
 	node_expect(&n[A], triggers, "SELECT group_concat(sql) FROM "
 	    "sqlite_schema");
 	node_exec(&n[A], BEGIN "ALTER TABLE t DROP COLUMN b; ROLLBACK");
+	/* no alter is left, whose triggers would know no columns */
+	node_exec(&n[A], BEGIN "ROLLBACK TO alter_crr; ALTER TABLE t ADD COLUMN z;"
+	    "SELECT count(*) FROM crsql_changes");
+	node_expect(&n[A], "0\n", TRIGGERS " AND name LIKE '%%ctrig'");
+	node_exec(&n[A], "ROLLBACK");
 	node_expect(&n[A], triggers, "SELECT group_concat(sql) FROM "
 	    "sqlite_schema");
 	sqlite3_free(triggers);
 	converge();
-	node_expect(&n[B], "3,'before','behind','c3'\n",
+	node_expect(&n[B], "3|'before'|'behind'|'c3'\n",
 	    "SELECT id + 0, a, b, c FROM t WHERE id = 3");
 	node_expect(&n[B], "3\n", "SELECT count(*) FROM t");
 }
@@ -281,7 +398,7 @@ check_forgotten(void)
 	node_exec(&n[B], BEGIN "ALTER TABLE t DROP COLUMN b;"
 	    "ALTER TABLE t RENAME COLUMN a TO x;" COMMIT);
 	converge();
-	node_expect(&n[B], "1,'A1','c1'\n3,'then','c3'\n",
+	node_expect(&n[B], "1|'A1'|'c1'\n3|'then'|'c3'\n",
 	    "SELECT id + 0, x, c FROM t ORDER BY id");
 }
 
@@ -296,14 +413,19 @@ forgotten(void **state)
 static void
 check_look_between(void)
 {
+	char *triggers = node_rows(&n[A], TRIGGERS);
+
 	node_exec(&n[A], BEGIN "ALTER TABLE t ADD COLUMN d;"
 	    "UPDATE t SET d = 'd' WHERE id = 1");
-	node_expect(&n[A], "'d',1\n", "SELECT val, col_version FROM crsql_changes "
+	node_expect(&n[A], "'d'|1\n", "SELECT val, col_version FROM crsql_changes "
 	    "WHERE cid = 'd'");
 	node_exec(&n[A], "ALTER TABLE t DROP COLUMN a;"
-	    "UPDATE t SET d = 'dd' WHERE id = 1;" COMMIT);
-	node_expect(&n[A], "'dd',2\n", "SELECT val, col_version FROM crsql_changes "
+	    "UPDATE t SET d = 'dd' WHERE id = 1");
+	node_expect(&n[A], "'dd'|2\n", "SELECT val, col_version FROM crsql_changes "
 	    "WHERE cid = 'd'");
+	node_exec(&n[A], COMMIT);
+	node_expect(&n[A], triggers, TRIGGERS);
+	sqlite3_free(triggers);
 }
 
 static void
@@ -358,7 +480,9 @@ failures(void **state)
 	node_exec(&n[A], BEGIN "ALTER TABLE t ADD COLUMN r REFERENCES u(a);"
 	    "UPDATE t SET b = 'kept' WHERE id = 1");
 	fails(COMMIT, COMPACTING);
-	node_exec(&n[A], "ALTER TABLE t DROP COLUMN r;" COMMIT);
+	/* it is still open: a look changes nothing */
+	node_exec(&n[A], "SELECT count(*) FROM crsql_changes;"
+	    "ALTER TABLE t DROP COLUMN r;" COMMIT);
 	node_exec(&n[A], BEGIN "DROP TABLE t");
 	fails(COMMIT, COMPACTING);
 	node_exec(&n[A], "ROLLBACK TO alter_crr; RELEASE alter_crr; COMMIT");
@@ -394,7 +518,7 @@ beside_plain(void **state)
 	node_exec(&n[A], BEGIN "ALTER TABLE t DROP COLUMN a;"
 	    "ALTER TABLE t ADD COLUMN c;" COMMIT);
 	node_plainly(path, "UPDATE t SET c = 6 WHERE id = 'x'");
-	node_expect(&n[A], "'b',2\n'c',6\n'b',5\n", "SELECT cid, val FROM "
+	node_expect(&n[A], "'b'|2\n'b'|5\n'c'|6\n", "SELECT cid, val FROM "
 	    "crsql_changes");
 	node_close(&n[A]);
 	unlink(path);
@@ -410,6 +534,11 @@ main(void)
 		cmocka_unit_test(name_again),
 		cmocka_unit_test(odd_names),
 		cmocka_unit_test(keys_only),
+		cmocka_unit_test(rebuilt),
+		cmocka_unit_test(rebuilt_and_written),
+		cmocka_unit_test(made_anew),
+		cmocka_unit_test(other_column),
+		cmocka_unit_test(other_key),
 		cmocka_unit_test(several),
 		cmocka_unit_test(rolled_back),
 		cmocka_unit_test(forgotten),
