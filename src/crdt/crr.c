@@ -269,15 +269,20 @@ make(struct engine *e, const void *name)
 	return rc == SQLITE_OK ? crr_enter(e, name) : rc;
 }
 
+/* What SQLite undid is not known any more. */
+static int
+forget_on_failure(struct engine *e, int rc)
+{
+	if (rc != SQLITE_OK)
+		e->tables.schema_version = -1;
+	return rc;
+}
+
 static int
 in_savepoint(struct engine *e, int (*f)(struct engine *, const void *),
     const char *name)
 {
-	int rc = engine_atomically(e, f, name);
-
-	if (rc != SQLITE_OK)
-		e->tables.schema_version = -1;
-	return rc;
+	return forget_on_failure(e, engine_atomically(e, f, name));
 }
 
 static int
@@ -322,6 +327,18 @@ int
 crr_unmake(struct engine *e, const char *name)
 {
 	return in_savepoint(e, unmake, name);
+}
+
+int
+crr_make_inside(struct engine *e, const char *name)
+{
+	return forget_on_failure(e, make(e, name));
+}
+
+int
+crr_unmake_inside(struct engine *e, const char *name)
+{
+	return forget_on_failure(e, unmake(e, name));
 }
 
 /* -- SQL ------------------------------------------------------------------------------------ */

@@ -7,6 +7,11 @@
  *   table.c     what is known of a replicated table
  *   columns.c   numbers, birthdays and old names of its columns
  *   crr.c       crsql_as_crr, crsql_as_table and their checks
+ *   alter.c     crsql_begin_alter, crsql_commit_alter
+ *   automigrate.c  crsql_automigrate
+ *   migrate.c   brings tables to the shape of another database's
+ *   clset.c     the module by which tables are made replicated ones
+ *   marker.c    the trigger that names columns meanwhile
  *   triggers.c  the triggers that stand on them
  *   unique.c    unique indexes that they got later
  *   lost.c      tables dropped, renamed, or without their log
@@ -36,6 +41,7 @@
  *   views.c     <t>__crsql_clock and <t>__crsql_pks: which there are;
  *   clock_view.c, pks_view.c  what they say
  *   check.c     crsql_check: what is wrong; check_log.c, check_rows.c its parts
+ *   sqltext.c   the text of a CREATE
  *   vtab.c      what virtual tables have in common
  *
  * Everything is reached by SQL only; this header is for files of this
@@ -80,6 +86,7 @@ struct view;            /* views.c: the modules of one table */
 struct preupdate;       /* capture.c: the hook's functions, if there */
 struct capture;         /* capture.c: records of this transaction */
 struct incoming;        /* incoming.c: cells collected for one row */
+struct alter;           /* alter.c: a table that is being altered */
 
 struct engine {
 	sqlite3 *db;
@@ -104,6 +111,8 @@ struct engine {
 	const struct preupdate *preupdate;  /* NULL: no hook in this SQLite */
 	struct capture *capture;
 	struct incoming *incoming;
+	struct alter *alter;    /* tx.alters of them, and room for more */
+	int alter_room;
 	struct stmt_cache {             /* statements kept for a connection */
 		sqlite3_stmt *stmt[24];  /* SLOT_COUNT of them */
 	} cache;
@@ -221,6 +230,9 @@ int site_of_local(struct engine *e, int64_t dbv, int64_t *ordinal);
 int enlist_register(struct engine *e);
 int capture_register(struct engine *e);
 int crr_register(struct engine *e);
+int alter_register(struct engine *e);
+int clset_register(struct engine *e);
+int automigrate_register(struct engine *e);
 int changes_register(struct engine *e);
 int pack_register(struct engine *e);
 int export_register(struct engine *e);

@@ -5,6 +5,7 @@
  * savepoints.  It has no rows; tx_begin enlists it by an INSERT.  What they do
  * to versions is tx.c's.
  */
+#include "crdt/alter.h"
 #include "crdt/capture.h"
 #include "crdt/columns.h"
 #include "crdt/merge.h"
@@ -109,6 +110,7 @@ enlist_sync(sqlite3_vtab *v)
 	struct engine *e = engine_of(v);
 	int rc = bulk_check(e);
 
+	alter_end_all(e);
 	if (rc == SQLITE_OK)
 		rc = incoming_flush(e);
 	if (rc == SQLITE_OK)

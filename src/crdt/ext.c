@@ -8,6 +8,7 @@
 #include <dlfcn.h>
 #include <string.h>
 
+#include "crdt/alter.h"
 #include "crdt/capture.h"
 #include "crdt/merge.h"
 #include "crdt/views.h"
@@ -70,6 +71,7 @@ engine_free(void *self)
 	incoming_free(e);
 	capture_free(e);
 	views_free(e);
+	alter_free(e);
 	buf_clear(&e->scratch);
 	sqlite3_free(e->error);
 	sqlite3_free(e);
@@ -104,6 +106,7 @@ register_all(struct engine *e)
 {
 	static int (*const registers[])(struct engine *) = {
 		enlist_register, capture_register, storage_register, crr_register,
+		alter_register, clset_register, automigrate_register,
 		changes_register, pack_register, export_register, import_register,
 		park_register, seen_register, check_register, views_load,
 		funcs_register,

@@ -12,7 +12,8 @@ SQLITE_EXTENSION_INIT3
 enum { MASK_COLUMNS = 63 };
 
 static const char *const suffixes[JOURNAL_NTRIGGERS] = {
-	"btrig", "itrig", "utrig", "dtrig", "htrig", "ktrig", "ntrig", "mtrig"
+	"btrig", "itrig", "utrig", "dtrig", "htrig", "ktrig", "ntrig", "mtrig",
+	"ctrig"
 };
 
 const char *
@@ -153,8 +154,8 @@ mask_of(sqlite3_str *s, const struct table *t)
 {
 	int i;
 
-	for (i = 0; i < t->ncol; i++)
-		if (t->col[i].cid >= MASK_COLUMNS) {
+	for (i = t->lean ? -1 : 0; i < t->ncol; i++)
+		if (i < 0 || t->col[i].cid >= MASK_COLUMNS) {
 			sqlite3_str_appendall(s, "NULL");
 			return;
 		}
@@ -312,10 +313,10 @@ journal_trigger_sql(struct engine *e, const struct table *t, int i, char **out)
 	char *event = key_event(t, i), *unique = NULL;
 	int rc = event != NULL ? SQLITE_OK : SQLITE_NOMEM;
 
-	if (rc == SQLITE_OK && (i == 0 || i == 4))
+	if (rc == SQLITE_OK && !t->lean && (i == 0 || i == 4))
 		rc = unique_condition(e, t, &unique);
 	if (rc == SQLITE_OK)
-		trigger(s, t, i, event, unique);
+		trigger(s, t, i, event, unique ? unique : "");
 	rc = engine_text(s, rc, out);
 	sqlite3_free(event);
 	sqlite3_free(unique);

@@ -10,11 +10,13 @@
 #include "crdt/engine.h"
 
 /* Six of the journal, two that refuse a NULL key where the declaration allows
- * one. */
+ * one, and while a table is altered one that names its columns (marker.h). */
 enum {
-	JOURNAL_NTRIGGERS = 8,
+	JOURNAL_NTRIGGERS = 9,
 	JOURNAL_INSERT_TRIGGER = 1,
-	JOURNAL_UPDATE_TRIGGER = 2
+	JOURNAL_UPDATE_TRIGGER = 2,
+	JOURNAL_NULL_TRIGGER = 6,       /* and the next */
+	JOURNAL_COLUMNS_TRIGGER = 8
 };
 
 enum journal_op {       /* w = 8 * table + op */

@@ -50,6 +50,7 @@ static const sqlite3_api_routines routines = {
 	.strnicmp = sqlite3_strnicmp,
 	.sql = sqlite3_sql,
 	.stmt_busy = sqlite3_stmt_busy,
+	.stmt_readonly = sqlite3_stmt_readonly,
 	.next_stmt = sqlite3_next_stmt,
 	.db_config = sqlite3_db_config,
 	.close = sqlite3_close,

@@ -7,6 +7,7 @@
 
 #include <string.h>
 
+#include "crdt/alter.h"
 #include "crdt/capture.h"
 #include "crdt/columns.h"
 #include "crdt/lost.h"
@@ -389,6 +390,7 @@ read_table(struct engine *e, int id, const char *name, const char *noted)
 	memset(t, 0, sizeof *t);
 	t->id = id;
 	t->hw = t->has_dead = t->has_meta = -1;
+	t->lean = alter_is_lean(e, id);
 	t->name = sqlite3_mprintf("%s", name);
 	t->noted = sqlite3_mprintf("%s", noted);
 	rc = t->name && t->noted ? table_read_shape(e, t) : SQLITE_NOMEM;

@@ -2,7 +2,9 @@
 /* triggers.c - see triggers.h; their text is in journal.c. */
 #include "crdt/triggers.h"
 
+#include "crdt/capture.h"
 #include "crdt/journal.h"
+#include "crdt/marker.h"
 #include "crdt/resync.h"
 
 SQLITE_EXTENSION_INIT3
@@ -19,14 +21,28 @@ plain_writers(struct engine *e, bool *wanted)
 	return rc;
 }
 
+/* The text of trigger i, "" if it is not wanted.  Of a table that is altered
+ * the hook notes writes, if there is one. */
+static int
+text_of(struct engine *e, const struct table *t, int i, bool plain, char **out)
+{
+	bool hooked = t->lean && !e->capture->by_journal;
+
+	if (i == JOURNAL_COLUMNS_TRIGGER && t->lean)
+		return marker_sql(t, out);
+	if (i == JOURNAL_COLUMNS_TRIGGER || !plain ||
+	    (hooked && i < JOURNAL_NULL_TRIGGER))
+		return journal_marker_sql(t, i, out);
+	return journal_trigger_sql(e, t, i, out);
+}
+
 /* The text that trigger i must have, and whether one is there and has it. */
 static int
-look_at_trigger(struct engine *e, struct table *t, int i, bool wanted,
+look_at_trigger(struct engine *e, struct table *t, int i, bool plain,
     char **sql, int64_t *there, int64_t *same)
 {
 	const char *suffix = journal_trigger_suffix(i);
-	int rc = wanted ? journal_trigger_sql(e, t, i, sql)
-	    : journal_marker_sql(t, i, sql);
+	int rc = text_of(e, t, i, plain, sql);
 
 	*there = *same = 0;
 	if (rc == SQLITE_OK)
@@ -40,11 +56,11 @@ look_at_trigger(struct engine *e, struct table *t, int i, bool wanted,
 }
 
 static int
-check_trigger(struct engine *e, struct table *t, int i, bool wanted)
+check_trigger(struct engine *e, struct table *t, int i, bool plain)
 {
 	char *sql = NULL;
 	int64_t same, there;
-	int rc = look_at_trigger(e, t, i, wanted, &sql, &there, &same);
+	int rc = look_at_trigger(e, t, i, plain, &sql, &there, &same);
 
 	if (rc == SQLITE_OK && there && !same)
 		rc = engine_exec(e, "DROP TRIGGER main.\"%w__crsql_%w\"", t->name,

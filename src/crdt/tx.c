@@ -98,6 +98,7 @@ tx_restore(struct engine *e, const struct tx *then)
 	e->tx.plain_pending = then->plain_pending;
 	e->tx.wrote = then->wrote;
 	e->tx.wrote_changes = then->wrote_changes;
+	e->tx.alters = then->alters;
 	e->tables.mended = then->mended;
 }
 
@@ -181,6 +182,7 @@ tx_begin(struct engine *e)
 	e->tx.wrote = false;
 	e->tx.wrote_changes = false;
 	e->tx.mended = e->tables.mended;
+	e->tx.alters = 0;
 	rc = engine_run(e, stmt);
 	if (rc != SQLITE_OK)
 		e->tx.open = false;
@@ -303,6 +305,7 @@ void
 tx_committed(struct engine *e)
 {
 	e->tx.open = false;
+	e->tx.alters = 0;
 	if (e->tx.wrote && e->tx.current > e->tx.head)
 		e->tx.head = e->tx.current;
 	e->tx.wanted = 0;
@@ -318,6 +321,7 @@ void
 tx_rolled_back(struct engine *e)
 {
 	e->tx.open = false;
+	e->tx.alters = 0;
 	e->tx.wanted = 0;
 	e->tx.seq = 0;
 	e->rows_impacted = 0;
