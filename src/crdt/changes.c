@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "crdt/columns.h"
 #include "crdt/merge.h"
 #include "crdt/val.h"
 #include "crdt/vtab.h"
@@ -424,6 +425,24 @@ give_value(struct changes_cursor *c, sqlite3_context *ctx)
 		    c->row.first_value + now->col));
 }
 
+static void
+give_cid(const struct change *now, sqlite3_context *ctx)
+{
+	const char *name = now->col < 0 ? "-1" : now->table->col[now->col].name;
+	int len = (int)strlen(name);
+	char *quoted;
+
+	if (now->col < 0 || columns_quotes(name, len) < 0) {
+		sqlite3_result_text(ctx, name, len, SQLITE_TRANSIENT);
+		return;
+	}
+	quoted = sqlite3_mprintf("\"%s\"", name);
+	if (quoted != NULL)
+		sqlite3_result_text(ctx, quoted, len + 2, sqlite3_free);
+	else
+		sqlite3_result_error_nomem(ctx);
+}
+
 static int
 give_site(struct changes_cursor *c, sqlite3_context *ctx)
 {
@@ -457,11 +476,7 @@ changes_column(sqlite3_vtab_cursor *cursor, sqlite3_context *ctx, int i)
 		sqlite3_result_blob(ctx, now->pk, now->npk, SQLITE_TRANSIENT);
 		break;
 	case COL_CID:
-		if (now->col < 0)
-			sqlite3_result_text(ctx, "-1", 2, SQLITE_STATIC);
-		else
-			sqlite3_result_text(ctx, now->table->col[now->col].name,
-			    -1, SQLITE_TRANSIENT);
+		give_cid(now, ctx);
 		break;
 	case COL_VAL:
 		give_value(c, ctx);

@@ -93,6 +93,20 @@ columns_same(const char *ours, const char *name, int len)
 	    sqlite3_strnicmp(ours, name, len) == 0;
 }
 
+int
+columns_quotes(const char *name, int len)
+{
+	int i, n = 0;
+
+	while (n < len && name[n] == '"')
+		n++;
+	if (len != 2 * n + 2 || memcmp(name + n, "-1", 2) != 0)
+		return -1;
+	for (i = n + 2; i < len && name[i] == '"'; i++)
+		;
+	return i == len ? n : -1;
+}
+
 static int
 by_name(const void *a, const void *b)
 {
