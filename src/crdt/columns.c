@@ -262,10 +262,10 @@ take_by_triggers(struct engine *e, struct table *t, struct noted_list *l,
 	if (rc == SQLITE_OK && sqlite3_step(stmt) == SQLITE_ROW) {
 		sql = engine_column(stmt, 0, &rc);
 		for (i = 0; i < t->ncol && rc == SQLITE_OK; i++) {
-			cid = journal_trigger_cid(e, sql, &t->col[i]);
+			rc = journal_trigger_cid(e, sql, &t->col[i], &cid);
 			for (j = 0; j < l->n && l->at[j].cid != cid; j++)
 				;
-			if (j == l->n || l->at[j].index >= 0)
+			if (rc != SQLITE_OK || j == l->n || l->at[j].index >= 0)
 				continue;
 			*told = true;
 			rc = take(t, i, &l->at[j]);
