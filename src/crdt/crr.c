@@ -7,6 +7,7 @@
 #include "crdt/log.h"
 #include "crdt/lost.h"
 #include "crdt/triggers.h"
+#include "crdt/val.h"
 
 SQLITE_EXTENSION_INIT3
 
@@ -30,6 +31,7 @@ struct check {
 };
 
 _Static_assert(NAME_MAX_BYTES == 2048, "the last check says so");
+_Static_assert(PACK_MAX_COLUMNS == 255, "the one before says so");
 static const struct check checks[] = {
 	{ "SELECT count(*) FROM pragma_index_list(%Q, 'main') "
 	    "WHERE \"unique\" AND origin <> 'pk'",
@@ -61,6 +63,8 @@ static const struct check checks[] = {
 	    "AND x.coll <> 'BINARY'",
 	    "Table %s has a key column whose collation is not BINARY: rows could "
 	    "not be told apart by their bytes" },
+	{ "SELECT count(*) FROM pragma_table_info(%Q, 'main') WHERE pk > 255",
+	    "Table %s has a key of more than 255 columns: it can't be packed" },
 	/* NAME_MAX_BYTES; arg is the table */
 	{ "SELECT count(*) FROM pragma_table_info(%Q, 'main') WHERE "
 	    "max(length(CAST(name AS BLOB)), length(CAST(arg AS BLOB))) > 2048 OR "
