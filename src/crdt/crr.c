@@ -41,7 +41,7 @@ static const struct check checks[] = {
 	    "Table %s has no primary key or primary key is nullable. CRRs must "
 	    "have a non nullable primary key" },
 	{ "SELECT count(*) FROM main.sqlite_schema WHERE type = 'table' AND "
-	    "name = %Q AND sql LIKE '%%autoincrement%%'",
+	    "name = %Q AND instr(lower(sql), 'autoincrement')",
 	    "%s has auto-increment primary keys. This is likely a mistake as two "
 	    "concurrent nodes will assign unrelated rows the same primary key. "
 	    "Either use a primary key that represents the identity of your row or "
