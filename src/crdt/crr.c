@@ -350,11 +350,27 @@ with_real_name(struct engine *e, int (*f)(struct engine *, const char *),
 	return rc;
 }
 
+/* cr-sqlite takes any schema and never looks at it: one that is there, and is
+ * not meant by it, is not taken for main. */
+static int
+check_schema(struct engine *e, sqlite3_value *value)
+{
+	const char *name = (const char *)sqlite3_value_text(value);
+	int64_t other = 0;
+	int rc = engine_int(e, &other, "SELECT %Q = 'temp' COLLATE NOCASE OR "
+	    "EXISTS(SELECT 1 FROM pragma_database_list WHERE seq > 0 AND "
+	    "name = %Q COLLATE NOCASE)", name, name);
+
+	return rc != SQLITE_OK || !other ? rc : engine_fail(e, SQLITE_ERROR,
+	    "Only tables of the main database can be replicated, not those of "
+	    "%s: open that database itself", name);
+}
+
 static void
 as_crr(sqlite3_context *ctx, int argc, sqlite3_value **argv)
 {
 	struct engine *e = sqlite3_user_data(ctx);
-	int rc;
+	int rc = SQLITE_OK;
 
 	if (argc == 0) {
 		sqlite3_result_error(ctx, "Wrong number of args provided to "
@@ -362,7 +378,10 @@ as_crr(sqlite3_context *ctx, int argc, sqlite3_value **argv)
 		    "or just the table name.", -1);
 		return;
 	}
-	rc = with_real_name(e, crr_make, argv[argc == 2 ? 1 : 0]);
+	if (argc == 2)
+		rc = check_schema(e, argv[0]);
+	if (rc == SQLITE_OK)
+		rc = with_real_name(e, crr_make, argv[argc == 2 ? 1 : 0]);
 	if (rc == SQLITE_OK)
 		sqlite3_result_text(ctx, "OK", 2, SQLITE_STATIC);
 	else
