@@ -94,6 +94,20 @@ columns_same(const char *ours, const char *name, int len)
 	    sqlite3_strnicmp(ours, name, len) == 0;
 }
 
+int
+columns_quotes(const char *name, int len)
+{
+	int i, n = 0;
+
+	while (n < len && name[n] == '"')
+		n++;
+	if (len != 2 * n + 2 || memcmp(name + n, "-1", 2) != 0)
+		return -1;
+	for (i = n + 2; i < len && name[i] == '"'; i++)
+		;
+	return i == len ? n : -1;
+}
+
 static int
 by_name(const void *a, const void *b)
 {
@@ -249,10 +263,10 @@ take_by_triggers(struct engine *e, struct table *t, struct noted_list *l,
 	if (rc == SQLITE_OK && sqlite3_step(stmt) == SQLITE_ROW) {
 		sql = engine_column(stmt, 0, &rc);
 		for (i = 0; i < t->ncol && rc == SQLITE_OK; i++) {
-			cid = journal_trigger_cid(e, sql, &t->col[i]);
+			rc = journal_trigger_cid(e, sql, &t->col[i], &cid);
 			for (j = 0; j < l->n && l->at[j].cid != cid; j++)
 				;
-			if (j == l->n || l->at[j].index >= 0)
+			if (rc != SQLITE_OK || j == l->n || l->at[j].index >= 0)
 				continue;
 			*told = true;
 			rc = take(t, i, &l->at[j]);

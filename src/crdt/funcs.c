@@ -89,7 +89,7 @@ next_db_version_function(sqlite3_context *ctx, int argc, sqlite3_value **argv)
 	if (argc == 1)
 		wanted = sqlite3_value_int64(argv[0]);
 	next = head + 1;
-	if (e->tx.current != 0)
+	if (e->tx.open && e->tx.current != 0)
 		next = e->tx.current + !e->tx.current_own;
 	if (e->tx.wanted > next)
 		next = e->tx.wanted;

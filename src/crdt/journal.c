@@ -131,22 +131,25 @@ mask_term(sqlite3_str *s, const struct column *c)
 }
 
 int
-journal_trigger_cid(struct engine *e, const char *sql, const struct column *c)
+journal_trigger_cid(struct engine *e, const char *sql, const struct column *c,
+    int *out)
 {
 	sqlite3_str *s = sqlite3_str_new(e->db);
-	const char *at = NULL;
+	const char *at;
 	char *term;
-	int cid = 0;
+	int rc, cid = 0;
 
+	*out = -1;
 	mask_term(s, c);
-	term = sqlite3_str_finish(s);
-	if (term != NULL)
-		at = strstr(sql, term);
-	if (at != NULL)
+	rc = engine_text(s, SQLITE_OK, &term);
+	at = rc == SQLITE_OK ? strstr(sql, term) : NULL;
+	if (at != NULL) {
 		for (at += strlen(term); *at >= '0' && *at <= '9'; at++)
-			cid = cid * 10 + (*at - '0');
+			cid = cid < MASK_COLUMNS ? cid * 10 + (*at - '0') : cid;
+		*out = cid < MASK_COLUMNS ? cid : -1;
+	}
 	sqlite3_free(term);
-	return at != NULL && cid < MASK_COLUMNS ? cid : -1;
+	return rc;
 }
 
 static void

@@ -39,10 +39,10 @@ int journal_trigger_sql(struct engine *e, const struct table *t, int i,
  * name, and one made anew is told. */
 int journal_marker_sql(const struct table *t, int i, char **out);
 
-/* The number by which the text of the update trigger knows a column, -1 if it
- * does not: SQLite renames columns there too. */
+/* *cid is the number by which the text of the update trigger knows a column, -1
+ * if it does not: SQLite renames columns there too. */
 int journal_trigger_cid(struct engine *e, const char *sql,
-    const struct column *c);
+    const struct column *c, int *cid);
 
 /* Adds the pk columns to crsql_j that a key of npk columns needs. */
 int journal_ensure_columns(struct engine *e, int npk);

@@ -71,6 +71,7 @@ static const sqlite3_api_routines routines = {
 	.result_double = sqlite3_result_double,
 	.result_error = sqlite3_result_error,
 	.result_error_code = sqlite3_result_error_code,
+	.result_error_nomem = sqlite3_result_error_nomem,
 	.result_error_toobig = sqlite3_result_error_toobig,
 	.result_int = sqlite3_result_int,
 	.result_int64 = sqlite3_result_int64,

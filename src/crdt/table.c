@@ -395,7 +395,7 @@ read_table(struct engine *e, int id, const char *name, const char *noted)
 	t->noted = sqlite3_mprintf("%s", noted);
 	rc = t->name && t->noted ? table_read_shape(e, t) : SQLITE_NOMEM;
 	/* another table in its place, which mending forgets */
-	if (rc == SQLITE_OK && t->npk == 0) {
+	if (rc == SQLITE_OK && (t->npk == 0 || t->npk > PACK_MAX_COLUMNS)) {
 		free_table(t);
 		e->tables.n--;
 		return SQLITE_OK;

@@ -259,13 +259,26 @@ may_read_as_is(int rc)
 	    code == SQLITE_READONLY ? SQLITE_OK : rc;
 }
 
+/* With PRAGMA legacy_alter_table, SQLite leaves the old name in the triggers of a
+ * table it renames: nobody can write it until they are made anew. */
+static bool
+renamed(const struct engine *e)
+{
+	int i;
+
+	for (i = 0; i < e->tables.n; i++)
+		if (strcmp(e->tables.table[i].name, e->tables.table[i].noted) != 0)
+			return true;
+	return false;
+}
+
 /* Folds the journal for a reader, where that is possible without waiting. */
 static int
 fold_for_reader(struct engine *e)
 {
 	int rc;
 
-	if (!e->tx.plain_pending || !engine_writable(e))
+	if ((!e->tx.plain_pending && !renamed(e)) || !engine_writable(e))
 		return SQLITE_OK;
 	if (sqlite3_get_autocommit(e->db)) {
 		/* refused inside a statement that writes: of that one, then */

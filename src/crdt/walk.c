@@ -136,7 +136,7 @@ pack_pk(struct walk *w, const struct source *s, struct walk_row *row)
 	w->pk.len = w->stored_pk.len = 0;
 	buf_add_u8(&w->pk, (uint8_t)s->table->npk);
 	for (i = 0; i < s->table->npk; i++) {
-		v = val_of_column(s->rows, 1 + i);
+		v = val_of_column(s->rows, s->first + i);
 		other = other || v.type == SQLITE_FLOAT;
 		val_canonical(&v);
 		val_encode(&w->pk, &v);
@@ -146,7 +146,7 @@ pack_pk(struct walk *w, const struct source *s, struct walk_row *row)
 	if (other) {
 		buf_add_u8(&w->stored_pk, (uint8_t)s->table->npk);
 		for (i = 0; i < s->table->npk; i++) {
-			v = val_of_column(s->rows, 1 + i);
+			v = val_of_column(s->rows, s->first + i);
 			val_encode(&w->stored_pk, &v);
 		}
 		row->stored_pk = w->stored_pk.data;
@@ -177,8 +177,7 @@ next_of_range(struct walk *w, struct walk_row *row)
 	int64_t key;
 	int n, rc;
 
-	while ((rc = sqlite3_step(s->rows)) == SQLITE_ROW) {
-		key = sqlite3_column_int64(s->rows, 0);
+	while ((rc = source_next(s, &key)) == SQLITE_ROW) {
 		rc = source_clock(w->e, s, key);
 		if (rc != SQLITE_OK)
 			return rc;
@@ -193,7 +192,7 @@ next_of_range(struct walk *w, struct walk_row *row)
 		row->ncell = n;
 		row->cell = s->cell;
 		row->values = s->rows;
-		row->first_value = 1 + s->table->npk;
+		row->first_value = s->first + s->table->npk;
 		rc = pack_pk(w, s, row);
 		return rc == SQLITE_OK ? SQLITE_ROW : rc;
 	}
