@@ -83,10 +83,4 @@ struct apply_scope {
 int apply_begin(struct engine *e, bool batch, struct apply_scope *s);
 int apply_end(struct engine *e, struct apply_scope *s, int rc);
 
-/* -- quiet.c ------------------------------------------------------------------ */
-
-/* Switches triggers off for a while, if nobody misses them; on again. */
-int quiet_begin(struct engine *e, bool *quiet);
-void quiet_end(struct engine *e, bool quiet);
-
 #endif

@@ -416,6 +416,8 @@ on_preupdate(void *self, sqlite3 *db, int op, char const *schema,
 	struct capture *c = e->capture;
 	int rc;
 
+	if (c->bulk.on)
+		bulk_wrote(e, name);
 	if (e->merging > 0 || e->sync_bit != 0)
 		return;
 	if (strcmp(schema, "main") != 0) {
@@ -504,6 +506,7 @@ capture_choose(struct engine *e, bool by_journal)
 	if (rc != SQLITE_OK || e->readonly)
 		return rc;
 	capture_pause(e);
+	bulk_stop(e);
 	c->by_journal = by_journal || e->preupdate == NULL;
 	c->installed = !c->by_journal;
 	capture_resume(e);
@@ -550,7 +553,7 @@ char_function(sqlite3_context *ctx, int argc, sqlite3_value **argv)
 int
 capture_register(struct engine *e)
 {
-	int64_t journal = 0, has = 0;
+	int64_t journal = 0, bulk = 1, has = 0;
 	int rc;
 
 	e->capture = sqlite3_malloc(sizeof *e->capture);
@@ -564,6 +567,10 @@ capture_register(struct engine *e)
 	if (rc == SQLITE_OK && has)
 		rc = engine_int(e, &journal, "SELECT value FROM crsql_master WHERE "
 		    "key = 'config.capture'");
+	if (rc == SQLITE_OK && has)
+		rc = engine_int(e, &bulk, "SELECT value FROM crsql_master WHERE "
+		    "key = 'config.bulk'");
+	bulk_init(e, bulk != 0);
 	if (rc == SQLITE_OK)
 		rc = capture_choose(e, journal != 0);
 	if (rc == SQLITE_OK)
@@ -577,6 +584,7 @@ capture_free(struct engine *e)
 {
 	if (e->capture == NULL)
 		return;
+	bulk_free(e);
 	buf_clear(&e->capture->list.bytes);
 	sqlite3_free(e->capture->list.record);
 	sqlite3_free(e->capture->mark);

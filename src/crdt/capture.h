@@ -8,6 +8,7 @@
 #define CRDT_CAPTURE_H
 
 #include "crdt/engine.h"
+#include "crdt/quiet.h"
 
 enum record_op {
 	RECORD_RUN,         /* n fresh rows from key on, above all before */
@@ -60,6 +61,7 @@ struct capture {
 	bool look_at_schema;    /* a statement may have changed it */
 	bool refuse;        /* a row of an attached database is being written */
 	bool deleted;       /* a top row may have gone: hw is to be saved */
+	struct bulk bulk;
 };
 
 enum { CAPTURE_FOLD_AT = 1 << 16 };  /* records waiting at a savepoint */

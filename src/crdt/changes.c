@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "crdt/columns.h"
 #include "crdt/merge.h"
 #include "crdt/val.h"
 #include "crdt/vtab.h"
@@ -87,6 +88,20 @@ constraint_bit(int column, int op)
 	}
 }
 
+/* Names of tables are looked up as NOCASE does: what compares otherwise, and
+ * might be true of another, is left to SQLite. */
+static bool
+compares_as_we_do(sqlite3_index_info *info, int i)
+{
+	const char *collation;
+
+	if (info->aConstraint[i].iColumn != COL_TABLE)
+		return true;
+	collation = sqlite3_vtab_collation(info, i);
+	return sqlite3_stricmp(collation, "BINARY") == 0 ||
+	    sqlite3_stricmp(collation, "NOCASE") == 0;
+}
+
 /* SQLite checks every constraint again: what is used here only narrows. */
 static int
 changes_best_index(sqlite3_vtab *vtab, sqlite3_index_info *info)
@@ -99,7 +114,7 @@ changes_best_index(sqlite3_vtab *vtab, sqlite3_index_info *info)
 				continue;
 			which = constraint_bit(info->aConstraint[i].iColumn,
 			    info->aConstraint[i].op);
-			if (which != bit)
+			if (which != bit || !compares_as_we_do(info, i))
 				continue;
 			info->aConstraintUsage[i].argvIndex = ++n;
 			used |= bit;
@@ -314,8 +329,8 @@ skip_table(void *arg, int table, int64_t dbv, int64_t pos, int64_t site,
 	return table != c->only_table;
 }
 
-/* Narrows the walk by one constraint; values that are no integers are left
- * to SQLite. */
+/* Narrows the walk by one constraint; values of another type, which SQLite may
+ * convert before it compares, are left to it. */
 static void
 narrow(struct changes_cursor *c, struct walk_from *from, int bit,
     sqlite3_value *v)
@@ -324,8 +339,9 @@ narrow(struct changes_cursor *c, struct walk_from *from, int bit,
 	int64_t i;
 
 	if (bit == BY_TABLE) {
-		t = sqlite3_value_type(v) == SQLITE_TEXT ? table_find(c->e,
-		    (const char *)sqlite3_value_text(v)) : NULL;
+		if (sqlite3_value_type(v) != SQLITE_TEXT)
+			return;
+		t = table_find(c->e, (const char *)sqlite3_value_text(v));
 		c->only_table = t != NULL ? t->id : -2;
 		from->skip = skip_table;
 		from->arg = c;
@@ -409,6 +425,24 @@ give_value(struct changes_cursor *c, sqlite3_context *ctx)
 		    c->row.first_value + now->col));
 }
 
+static void
+give_cid(const struct change *now, sqlite3_context *ctx)
+{
+	const char *name = now->col < 0 ? "-1" : now->table->col[now->col].name;
+	int len = (int)strlen(name);
+	char *quoted;
+
+	if (now->col < 0 || columns_quotes(name, len) < 0) {
+		sqlite3_result_text(ctx, name, len, SQLITE_TRANSIENT);
+		return;
+	}
+	quoted = sqlite3_mprintf("\"%s\"", name);
+	if (quoted != NULL)
+		sqlite3_result_text(ctx, quoted, len + 2, sqlite3_free);
+	else
+		sqlite3_result_error_nomem(ctx);
+}
+
 static int
 give_site(struct changes_cursor *c, sqlite3_context *ctx)
 {
@@ -433,6 +467,10 @@ changes_column(sqlite3_vtab_cursor *cursor, sqlite3_context *ctx, int i)
 	struct changes_cursor *c = (struct changes_cursor *)cursor;
 	const struct change *now = &c->now;
 
+	/* a function beside it may have changed the schema */
+	if (c->e->tables.generation != c->generation)
+		return vtab_fail(cursor->pVtab, engine_fail(c->e, SQLITE_ABORT,
+		    "the schema changed while crsql_changes was read"));
 	switch (i) {
 	case COL_TABLE:
 		sqlite3_result_text(ctx, now->table->name, -1,
@@ -442,11 +480,7 @@ changes_column(sqlite3_vtab_cursor *cursor, sqlite3_context *ctx, int i)
 		sqlite3_result_blob(ctx, now->pk, now->npk, SQLITE_TRANSIENT);
 		break;
 	case COL_CID:
-		if (now->col < 0)
-			sqlite3_result_text(ctx, "-1", 2, SQLITE_STATIC);
-		else
-			sqlite3_result_text(ctx, now->table->col[now->col].name,
-			    -1, SQLITE_TRANSIENT);
+		give_cid(now, ctx);
 		break;
 	case COL_VAL:
 		give_value(c, ctx);
@@ -472,17 +506,14 @@ changes_column(sqlite3_vtab_cursor *cursor, sqlite3_context *ctx, int i)
 	return SQLITE_OK;
 }
 
-/* SQLite joins the parts of an OR by it: one number for each (table, pk, cid),
- * by FNV-1a. */
+/* SQLite joins the parts of an OR by it: one number for each
+ * (table, pk, cid). */
 static int
 changes_rowid(sqlite3_vtab_cursor *cursor, sqlite3_int64 *out)
 {
 	const struct change *now = &((struct changes_cursor *)cursor)->now;
-	uint64_t h = 0xCBF29CE484222325u;
-	int i;
+	uint64_t h = pack_hash(now->pk, now->npk);
 
-	for (i = 0; i < now->npk; i++)
-		h = (h ^ now->pk[i]) * 0x100000001B3u;
 	h = (h ^ (uint64_t)now->table->id) * 0x100000001B3u;
 	h = (h ^ (uint64_t)(now->col + 1)) * 0x9E3779B97F4A7C15u;
 	*out = (int64_t)((h ^ h >> 29) & INT64_MAX);

@@ -5,9 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "crdt/engine.h"
+#include "crdt/alter.h"
 #include "crdt/journal.h"
 #include "crdt/log.h"
+#include "crdt/marker.h"
 
 SQLITE_EXTENSION_INIT3
 
@@ -91,6 +92,20 @@ columns_same(const char *ours, const char *name, int len)
 {
 	return (int)strlen(ours) == len &&
 	    sqlite3_strnicmp(ours, name, len) == 0;
+}
+
+int
+columns_quotes(const char *name, int len)
+{
+	int i, n = 0;
+
+	while (n < len && name[n] == '"')
+		n++;
+	if (len != 2 * n + 2 || memcmp(name + n, "-1", 2) != 0)
+		return -1;
+	for (i = n + 2; i < len && name[i] == '"'; i++)
+		;
+	return i == len ? n : -1;
 }
 
 static int
@@ -248,14 +263,61 @@ take_by_triggers(struct engine *e, struct table *t, struct noted_list *l,
 	if (rc == SQLITE_OK && sqlite3_step(stmt) == SQLITE_ROW) {
 		sql = engine_column(stmt, 0, &rc);
 		for (i = 0; i < t->ncol && rc == SQLITE_OK; i++) {
-			cid = journal_trigger_cid(e, sql, &t->col[i]);
+			rc = journal_trigger_cid(e, sql, &t->col[i], &cid);
 			for (j = 0; j < l->n && l->at[j].cid != cid; j++)
 				;
-			if (j == l->n || l->at[j].index >= 0)
+			if (rc != SQLITE_OK || j == l->n || l->at[j].index >= 0)
 				continue;
 			*told = true;
 			rc = take(t, i, &l->at[j]);
 		}
+	}
+	return engine_finalize(stmt, rc);
+}
+
+/* A column that was dropped leaves its name in the marker, which another one may
+ * have got by a renaming: `renamed` ones come first. */
+static int
+take_marked(struct table *t, struct noted_list *l, struct marker m,
+    bool renamed)
+{
+	struct marker_column c;
+	int i, j, rc = SQLITE_OK;
+
+	while (rc == SQLITE_OK && marker_next(&m, &c)) {
+		for (j = 0; j < l->n && l->at[j].cid != c.cid; j++)
+			;
+		if (j == l->n || l->at[j].index >= 0 ||
+		    marker_is(&c, l->at[j].name) == renamed)
+			continue;
+		for (i = 0; i < t->ncol && !marker_is(&c, t->col[i].name); i++)
+			;
+		if (i < t->ncol && t->col[i].cid < 0)
+			rc = take(t, i, &l->at[j]);
+	}
+	return rc;
+}
+
+/* By the marker of a table that is being altered: *told if it is there. */
+static int
+take_by_marker(struct engine *e, struct table *t, struct noted_list *l,
+    bool *told)
+{
+	struct marker m;
+	sqlite3_stmt *stmt;
+	const char *sql;
+	int rc = engine_prepare(e, &stmt, "SELECT sql FROM main.sqlite_schema "
+	    "WHERE type = 'trigger' AND tbl_name = %Q AND name = "
+	    "'%q__crsql_%q'", t->name, t->noted,
+	    journal_trigger_suffix(JOURNAL_COLUMNS_TRIGGER));
+
+	if (rc == SQLITE_OK && sqlite3_step(stmt) == SQLITE_ROW) {
+		sql = engine_column(stmt, 0, &rc);
+		*told = rc == SQLITE_OK && marker_begin(&m, sql, t->noted);
+		if (*told)
+			rc = take_marked(t, l, m, true);
+		if (*told && rc == SQLITE_OK)
+			rc = take_marked(t, l, m, false);
 	}
 	return engine_finalize(stmt, rc);
 }
@@ -323,9 +385,11 @@ columns_read(struct engine *e, struct table *t)
 		rc = read_noted(e, t, &l);
 	if (rc == SQLITE_OK)
 		rc = take_by_triggers(e, t, &l, &told);
+	if (rc == SQLITE_OK && !told)
+		rc = take_by_marker(e, t, &l, &told);
 	if (rc == SQLITE_OK)
 		rc = take_by_name(t, &l);
-	if (rc == SQLITE_OK && !told)
+	if (rc == SQLITE_OK && !told && !alter_is_open(e, t->id))
 		rc = take_by_place(t, &l);
 	if (rc == SQLITE_OK)
 		rc = number_new(e, t, l.next);

@@ -39,6 +39,11 @@ int columns_tell(struct engine *e);
  * they had there. */
 void columns_keep_births(struct table *t, const struct table *old);
 
+/* The cid of the sentinel is -1.  That of a column of this name, or of this name
+ * in double quotes, however many, is its name in one more pair of them: how
+ * many there are, 0 for -1 itself, -1 for every other name. */
+int columns_quotes(const char *name, int len);
+
 /* True if no two of n names are the same to the byte; sorts them, as they can be
  * very many. */
 struct column_name {

@@ -19,6 +19,7 @@ struct compare {
 	struct keymap first;    /* by table and key */
 	bool any;               /* something is in it */
 	bool tell;              /* what is gone is journalled as deleted */
+	bool late;              /* ... behind all that waits */
 	bool clocks_told;       /* ... and rows with a clock row are already */
 	struct buf pk;
 };
@@ -82,7 +83,7 @@ compare_new(struct engine *e, bool journal, struct compare **out)
 	if (c == NULL)
 		return SQLITE_NOMEM;
 	c->e = e;
-	c->any = c->tell = c->clocks_told = false;
+	c->any = c->tell = c->late = c->clocks_told = false;
 	c->first.slot = NULL;
 	buf_init(&c->pk, INT32_MAX);
 	rc = fold_list_make(e, journal, &list);
@@ -124,6 +125,22 @@ is_dead(struct compare *c, struct table *t, int64_t key, bool *dead)
 	    (int)c->pk.len, dead, &d);
 }
 
+static int
+note_gone(struct compare *c, struct table *t, int64_t key)
+{
+	struct val v = { .type = SQLITE_INTEGER, .i = key };
+	struct capture *own = c->e->capture;
+	struct record *r = record_add(&own->list, RECORD_DELETE, t->id, key);
+	int rc;
+
+	c->pk.len = 0;
+	rc = r != NULL ? pack_key(&v, 1, &c->pk) : SQLITE_NOMEM;
+	own->ndeletes++;
+	own->deleted = true;
+	return rc != SQLITE_OK ? rc :
+	    record_set_pk(&own->list, r, c->pk.data, c->pk.len);
+}
+
 /* The deletion of a row that is gone is journalled: behind all that was written
  * to it, or before all if another row came to its key since. */
 static int
@@ -137,6 +154,9 @@ tell(struct compare *c, struct table *t, int64_t key, bool came)
 		    "main.\"%w__crsql_meta\" WHERE key = %lld", t->noted, key);
 	if (rc != SQLITE_OK || told)
 		return rc;
+	if (c->late && !came)
+		return note_gone(c, t, key);
+	c->e->tx.plain_pending = true;
 	return engine_exec(c->e, "INSERT INTO main.crsql_j(id, w, key) SELECT "
 	    "CASE WHEN %d THEN min(id) - 1 ELSE max(id) + 1 END, %d, %lld FROM "
 	    "main.crsql_j", came, 8 * t->id + JOURNAL_DELETE, key);
@@ -243,12 +263,13 @@ compare_gone(struct compare *c, struct table *t, bool *gone)
 }
 
 int
-compare_tell_gone(struct compare *c, struct table *t)
+compare_tell_gone(struct compare *c, struct table *t, bool late)
 {
 	bool gone = false;
 	int rc;
 
 	c->tell = true;
+	c->late = late;
 	rc = check_clocks(c, t, &gone);
 	c->clocks_told = true;
 	if (rc == SQLITE_OK)

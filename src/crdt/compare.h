@@ -20,8 +20,9 @@ void compare_free(struct compare *c);
  * looks like one that is gone. */
 int compare_gone(struct compare *c, struct table *t, bool *gone);
 
-/* Journals the deletion of each; t has an integer key. */
-int compare_tell_gone(struct compare *c, struct table *t);
+/* Journals the deletion of each; t has an integer key.  Or with `late` notes it
+ * behind what waits for the fold, if no other row came to its key since. */
+int compare_tell_gone(struct compare *c, struct table *t, bool late);
 
 /* Notes as new what is not known, and what was deleted and is there again. */
 int compare_add_new(struct compare *c, struct table *t);

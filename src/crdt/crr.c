@@ -7,6 +7,7 @@
 #include "crdt/log.h"
 #include "crdt/lost.h"
 #include "crdt/triggers.h"
+#include "crdt/val.h"
 
 SQLITE_EXTENSION_INIT3
 
@@ -30,6 +31,7 @@ struct check {
 };
 
 _Static_assert(NAME_MAX_BYTES == 2048, "the last check says so");
+_Static_assert(PACK_MAX_COLUMNS == 255, "the one before says so");
 static const struct check checks[] = {
 	{ "SELECT count(*) FROM pragma_index_list(%Q, 'main') "
 	    "WHERE \"unique\" AND origin <> 'pk'",
@@ -39,7 +41,7 @@ static const struct check checks[] = {
 	    "Table %s has no primary key or primary key is nullable. CRRs must "
 	    "have a non nullable primary key" },
 	{ "SELECT count(*) FROM main.sqlite_schema WHERE type = 'table' AND "
-	    "name = %Q AND sql LIKE '%%autoincrement%%'",
+	    "name = %Q AND instr(lower(sql), 'autoincrement')",
 	    "%s has auto-increment primary keys. This is likely a mistake as two "
 	    "concurrent nodes will assign unrelated rows the same primary key. "
 	    "Either use a primary key that represents the identity of your row or "
@@ -61,6 +63,8 @@ static const struct check checks[] = {
 	    "AND x.coll <> 'BINARY'",
 	    "Table %s has a key column whose collation is not BINARY: rows could "
 	    "not be told apart by their bytes" },
+	{ "SELECT count(*) FROM pragma_table_info(%Q, 'main') WHERE pk > 255",
+	    "Table %s has a key of more than 255 columns: it can't be packed" },
 	/* NAME_MAX_BYTES; arg is the table */
 	{ "SELECT count(*) FROM pragma_table_info(%Q, 'main') WHERE "
 	    "max(length(CAST(name AS BLOB)), length(CAST(arg AS BLOB))) > 2048 OR "
@@ -307,15 +311,20 @@ make(struct engine *e, const void *name)
 	return rc == SQLITE_OK ? crr_enter(e, name) : rc;
 }
 
+/* What SQLite undid is not known any more. */
+static int
+forget_on_failure(struct engine *e, int rc)
+{
+	if (rc != SQLITE_OK)
+		e->tables.schema_version = -1;
+	return rc;
+}
+
 static int
 in_savepoint(struct engine *e, int (*f)(struct engine *, const void *),
     const char *name)
 {
-	int rc = engine_atomically(e, f, name);
-
-	if (rc != SQLITE_OK)
-		e->tables.schema_version = -1;
-	return rc;
+	return forget_on_failure(e, engine_atomically(e, f, name));
 }
 
 static int
@@ -362,6 +371,18 @@ crr_unmake(struct engine *e, const char *name)
 	return in_savepoint(e, unmake, name);
 }
 
+int
+crr_make_inside(struct engine *e, const char *name)
+{
+	return forget_on_failure(e, make(e, name));
+}
+
+int
+crr_unmake_inside(struct engine *e, const char *name)
+{
+	return forget_on_failure(e, unmake(e, name));
+}
+
 /* -- SQL ------------------------------------------------------------------------------------ */
 
 /* Calls f with the name as the schema has it; as given if it is not there. */
@@ -384,11 +405,27 @@ with_real_name(struct engine *e, int (*f)(struct engine *, const char *),
 	return rc;
 }
 
+/* cr-sqlite takes any schema and never looks at it: one that is there, and is
+ * not meant by it, is not taken for main. */
+static int
+check_schema(struct engine *e, sqlite3_value *value)
+{
+	const char *name = (const char *)sqlite3_value_text(value);
+	int64_t other = 0;
+	int rc = engine_int(e, &other, "SELECT %Q = 'temp' COLLATE NOCASE OR "
+	    "EXISTS(SELECT 1 FROM pragma_database_list WHERE seq > 0 AND "
+	    "name = %Q COLLATE NOCASE)", name, name);
+
+	return rc != SQLITE_OK || !other ? rc : engine_fail(e, SQLITE_ERROR,
+	    "Only tables of the main database can be replicated, not those of "
+	    "%s: open that database itself", name);
+}
+
 static void
 as_crr(sqlite3_context *ctx, int argc, sqlite3_value **argv)
 {
 	struct engine *e = sqlite3_user_data(ctx);
-	int rc;
+	int rc = SQLITE_OK;
 
 	if (argc == 0) {
 		sqlite3_result_error(ctx, "Wrong number of args provided to "
@@ -396,7 +433,10 @@ as_crr(sqlite3_context *ctx, int argc, sqlite3_value **argv)
 		    "or just the table name.", -1);
 		return;
 	}
-	rc = with_real_name(e, crr_make, argv[argc == 2 ? 1 : 0]);
+	if (argc == 2)
+		rc = check_schema(e, argv[0]);
+	if (rc == SQLITE_OK)
+		rc = with_real_name(e, crr_make, argv[argc == 2 ? 1 : 0]);
 	if (rc == SQLITE_OK)
 		sqlite3_result_text(ctx, "OK", 2, SQLITE_STATIC);
 	else

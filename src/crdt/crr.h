@@ -9,6 +9,10 @@
 int crr_make(struct engine *e, const char *name);
 int crr_unmake(struct engine *e, const char *name);
 
+/* The same inside a statement that writes: without a savepoint. */
+int crr_make_inside(struct engine *e, const char *name);
+int crr_unmake_inside(struct engine *e, const char *name);
+
 /* SQLITE_ERROR, with the reason, if t as it is now can't be replicated. */
 int crr_check(struct engine *e, struct table *t);
 

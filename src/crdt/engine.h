@@ -7,12 +7,18 @@
  *   table.c     what is known of a replicated table
  *   columns.c   numbers, birthdays and old names of its columns
  *   crr.c       crsql_as_crr, crsql_as_table and their checks
+ *   alter.c     crsql_begin_alter, crsql_commit_alter
+ *   automigrate.c  crsql_automigrate
+ *   migrate.c   brings tables to the shape of another database's
+ *   clset.c     the module by which tables are made replicated ones
+ *   marker.c    the trigger that names columns meanwhile
  *   triggers.c  the triggers that stand on them
  *   unique.c    unique indexes that they got later
  *   lost.c      tables dropped, renamed, or without their log
  *   tx.c        one transaction: db_versions, enlisting, savepoints, commit
  *   enlist.c    how SQLite tells of commits and savepoints
  *   capture.c   the preupdate hook: writes become records
+ *   quiet.c     triggers off for a while          bulk.c  in long transactions
  *   record.c    the records that wait for a fold; savepoints
  *   journal.c   writes of plain programs: triggers, and reading the journal
  *   fold.c      records become clocks, tombstones and log rows
@@ -34,6 +40,10 @@
  *   adopt.c     files of cr-sqlite are taken over
  *   adopt_read.c   its clocks        adopt_write.c  as ours
  *   funcs.c     the small SQL functions
+ *   views.c     <t>__crsql_clock and <t>__crsql_pks: which there are;
+ *   clock_view.c, pks_view.c  what they say
+ *   check.c     crsql_check: what is wrong; check_log.c, check_rows.c its parts
+ *   sqltext.c   the text of a CREATE
  *   vtab.c      what virtual tables have in common
  *
  * Everything is reached by SQL only; this header is for files of this
@@ -74,9 +84,11 @@ enum {
 /* Seqs above this, as the log keeps them times 4096 (log.h). */
 #define SEQ_MAX ((int64_t)1 << 50)
 
+struct view;            /* views.c: the modules of one table */
 struct preupdate;       /* capture.c: the hook's functions, if there */
 struct capture;         /* capture.c: records of this transaction */
 struct incoming;        /* incoming.c: cells collected for one row */
+struct alter;           /* alter.c: a table that is being altered */
 
 struct engine {
 	sqlite3 *db;
@@ -93,12 +105,16 @@ struct engine {
 	uint8_t log_id[LOG_ID_LEN];
 	bool merge_equal_values;
 	struct table_list tables;
+	struct view **views;    /* views.c: in order of table number */
+	int nviews;
 	bool temp_may_fail;     /* triggers.h */
 	int last_table;         /* index of the one written last */
 	struct tx tx;
 	const struct preupdate *preupdate;  /* NULL: no hook in this SQLite */
 	struct capture *capture;
 	struct incoming *incoming;
+	struct alter *alter;    /* tx.alters of them, and room for more */
+	int alter_room;
 	struct stmt_cache {             /* statements kept for a connection */
 		sqlite3_stmt *stmt[24];  /* SLOT_COUNT of them */
 	} cache;
@@ -160,7 +176,7 @@ enum engine_slot {
 	SLOT_JOURNAL_ANY, SLOT_JOURNAL_READ, SLOT_JOURNAL_CLEAR, SLOT_ENLIST,
 	SLOT_ME, SLOT_ME_UPDATE, SLOT_SEEN_READ, SLOT_SEEN_WRITE, SLOT_PARK_ANY,
 	SLOT_PARK_ROW, SLOT_LOG_HEADER, SLOT_LOG_BEFORE, SLOT_SCHEMA,
-	SLOT_TEMP_TRIGGERS, SLOT_COUNT
+	SLOT_TEMP_TRIGGERS, SLOT_TEMP_SCHEMA, SLOT_COUNT
 };
 int engine_cached(struct engine *e, enum engine_slot slot, const char *sql,
     sqlite3_stmt **out);
@@ -226,12 +242,17 @@ int site_of_local(struct engine *e, int64_t dbv, int64_t *ordinal);
 int enlist_register(struct engine *e);
 int capture_register(struct engine *e);
 int crr_register(struct engine *e);
+int alter_register(struct engine *e);
+int clset_register(struct engine *e);
+int automigrate_register(struct engine *e);
 int changes_register(struct engine *e);
 int pack_register(struct engine *e);
 int export_register(struct engine *e);
 int import_register(struct engine *e);
 int park_register(struct engine *e);
 int seen_register(struct engine *e);
+int check_register(struct engine *e);
+int views_load(struct engine *e);
 int funcs_register(struct engine *e);
 int adopt_register(struct engine *e);
 int pageinfo_register(struct engine *e);

@@ -5,6 +5,7 @@
  * savepoints.  It has no rows; tx_begin enlists it by an INSERT.  What they do
  * to versions is tx.c's.
  */
+#include "crdt/alter.h"
 #include "crdt/capture.h"
 #include "crdt/columns.h"
 #include "crdt/merge.h"
@@ -107,8 +108,11 @@ static int
 enlist_sync(sqlite3_vtab *v)
 {
 	struct engine *e = engine_of(v);
-	int rc = incoming_flush(e);
+	int rc = bulk_check(e);
 
+	alter_end_all(e);
+	if (rc == SQLITE_OK)
+		rc = incoming_flush(e);
 	if (rc == SQLITE_OK)
 		rc = tx_fold(e);
 	if (rc == SQLITE_OK)
@@ -154,6 +158,7 @@ enlist_release(sqlite3_vtab *v, int id)
 	if (e->merging == 0) {
 		e->capture->look_at_schema = true;
 		capture_release(e, id);
+		bulk_statement_ended(e);
 	}
 	return SQLITE_OK;
 }

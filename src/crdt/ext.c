@@ -8,8 +8,10 @@
 #include <dlfcn.h>
 #include <string.h>
 
+#include "crdt/alter.h"
 #include "crdt/capture.h"
 #include "crdt/merge.h"
+#include "crdt/views.h"
 
 SQLITE_EXTENSION_INIT1
 
@@ -68,6 +70,8 @@ engine_free(void *self)
 	engine_drop_statements(e);
 	incoming_free(e);
 	capture_free(e);
+	views_free(e);
+	alter_free(e);
 	buf_clear(&e->scratch);
 	sqlite3_free(e->error);
 	sqlite3_free(e);
@@ -102,8 +106,10 @@ register_all(struct engine *e)
 {
 	static int (*const registers[])(struct engine *) = {
 		enlist_register, capture_register, storage_register, crr_register,
+		alter_register, clset_register, automigrate_register,
 		changes_register, pack_register, export_register, import_register,
-		park_register, seen_register, adopt_register, funcs_register,
+		park_register, seen_register, adopt_register, check_register,
+		views_load, funcs_register,
 	};
 	size_t i;
 	int rc = SQLITE_OK;

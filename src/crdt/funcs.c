@@ -89,7 +89,7 @@ next_db_version_function(sqlite3_context *ctx, int argc, sqlite3_value **argv)
 	if (argc == 1)
 		wanted = sqlite3_value_int64(argv[0]);
 	next = head + 1;
-	if (e->tx.current != 0)
+	if (e->tx.open && e->tx.current != 0)
 		next = e->tx.current + !e->tx.current_own;
 	if (e->tx.wanted > next)
 		next = e->tx.wanted;
@@ -138,6 +138,7 @@ finalize_function(sqlite3_context *ctx, int argc, sqlite3_value **argv)
 {
 	struct engine *e = engine_of(ctx);
 
+	bulk_stop(e);
 	engine_drop_statements(e);
 	e->finalized = true;
 	sqlite3_result_text(ctx, "finalized", -1, SQLITE_STATIC);
@@ -164,6 +165,15 @@ set_capture(struct engine *e, int64_t value)
 	return capture_choose(e, value != 0);
 }
 
+static int
+set_bulk(struct engine *e, int64_t value)
+{
+	if (value == 0)
+		bulk_stop(e);
+	e->capture->bulk.wanted = value != 0;
+	return SQLITE_OK;
+}
+
 /* Settings are kept as config.NAME in crsql_master. */
 static const struct setting {
 	const char *name;
@@ -174,6 +184,7 @@ static const struct setting {
 	{ "merge-equal-values", 0, NULL, set_merge_equal },
 	{ "plain-writers", 1, NULL, set_plain_writers },
 	{ "capture", 0, "journal", set_capture },
+	{ "bulk", 1, NULL, set_bulk },
 };
 
 static const struct setting *

@@ -8,6 +8,7 @@
 #include "crdt/apply.h"
 #include "crdt/match.h"
 #include "crdt/page.h"
+#include "crdt/quiet.h"
 #include "crdt/seen.h"
 
 enum { QUIET_FROM = 16384 };    /* bytes of a page worth quiet.c's switch */

@@ -231,12 +231,15 @@ find_column(struct engine *e, struct incoming *in, struct change *c)
 {
 	const struct table *t = c->table;
 	int next = in->column + 1;
+	int quotes = c->cid != NULL ? columns_quotes(c->cid, c->ncid) : -1;
 
-	if (c->ncid == 2 && memcmp(c->cid, "-1", 2) == 0) {
+	if (quotes == 0) {
 		c->cell.col = in->column = -1;
 		return SQLITE_OK;
 	}
-	if (next >= t->ncol || strcmp(t->col[next].name, c->cid ? c->cid :
+	if (quotes > 0)
+		next = columns_find(t, c->cid + 1, c->ncid - 2);
+	else if (next >= t->ncol || strcmp(t->col[next].name, c->cid ? c->cid :
 	    "") != 0)
 		next = c->cid != NULL ? columns_find(t, c->cid, c->ncid) : -1;
 	if (next < 0)

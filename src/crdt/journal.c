@@ -12,7 +12,8 @@ SQLITE_EXTENSION_INIT3
 enum { MASK_COLUMNS = 63 };
 
 static const char *const suffixes[JOURNAL_NTRIGGERS] = {
-	"btrig", "itrig", "utrig", "dtrig", "htrig", "ktrig", "ntrig", "mtrig"
+	"btrig", "itrig", "utrig", "dtrig", "htrig", "ktrig", "ntrig", "mtrig",
+	"ctrig"
 };
 
 const char *
@@ -130,22 +131,25 @@ mask_term(sqlite3_str *s, const struct column *c)
 }
 
 int
-journal_trigger_cid(struct engine *e, const char *sql, const struct column *c)
+journal_trigger_cid(struct engine *e, const char *sql, const struct column *c,
+    int *out)
 {
 	sqlite3_str *s = sqlite3_str_new(e->db);
-	const char *at = NULL;
+	const char *at;
 	char *term;
-	int cid = 0;
+	int rc, cid = 0;
 
+	*out = -1;
 	mask_term(s, c);
-	term = sqlite3_str_finish(s);
-	if (term != NULL)
-		at = strstr(sql, term);
-	if (at != NULL)
+	rc = engine_text(s, SQLITE_OK, &term);
+	at = rc == SQLITE_OK ? strstr(sql, term) : NULL;
+	if (at != NULL) {
 		for (at += strlen(term); *at >= '0' && *at <= '9'; at++)
-			cid = cid * 10 + (*at - '0');
+			cid = cid < MASK_COLUMNS ? cid * 10 + (*at - '0') : cid;
+		*out = cid < MASK_COLUMNS ? cid : -1;
+	}
 	sqlite3_free(term);
-	return at != NULL && cid < MASK_COLUMNS ? cid : -1;
+	return rc;
 }
 
 static void
@@ -153,8 +157,8 @@ mask_of(sqlite3_str *s, const struct table *t)
 {
 	int i;
 
-	for (i = 0; i < t->ncol; i++)
-		if (t->col[i].cid >= MASK_COLUMNS) {
+	for (i = t->lean ? -1 : 0; i < t->ncol; i++)
+		if (i < 0 || t->col[i].cid >= MASK_COLUMNS) {
 			sqlite3_str_appendall(s, "NULL");
 			return;
 		}
@@ -312,10 +316,10 @@ journal_trigger_sql(struct engine *e, const struct table *t, int i, char **out)
 	char *event = key_event(t, i), *unique = NULL;
 	int rc = event != NULL ? SQLITE_OK : SQLITE_NOMEM;
 
-	if (rc == SQLITE_OK && (i == 0 || i == 4))
+	if (rc == SQLITE_OK && !t->lean && (i == 0 || i == 4))
 		rc = unique_condition(e, t, &unique);
 	if (rc == SQLITE_OK)
-		trigger(s, t, i, event, unique);
+		trigger(s, t, i, event, unique ? unique : "");
 	rc = engine_text(s, rc, out);
 	sqlite3_free(event);
 	sqlite3_free(unique);

@@ -10,11 +10,13 @@
 #include "crdt/engine.h"
 
 /* Six of the journal, two that refuse a NULL key where the declaration allows
- * one. */
+ * one, and while a table is altered one that names its columns (marker.h). */
 enum {
-	JOURNAL_NTRIGGERS = 8,
+	JOURNAL_NTRIGGERS = 9,
 	JOURNAL_INSERT_TRIGGER = 1,
-	JOURNAL_UPDATE_TRIGGER = 2
+	JOURNAL_UPDATE_TRIGGER = 2,
+	JOURNAL_NULL_TRIGGER = 6,       /* and the next */
+	JOURNAL_COLUMNS_TRIGGER = 8
 };
 
 enum journal_op {       /* w = 8 * table + op */
@@ -37,10 +39,10 @@ int journal_trigger_sql(struct engine *e, const struct table *t, int i,
  * name, and one made anew is told. */
 int journal_marker_sql(const struct table *t, int i, char **out);
 
-/* The number by which the text of the update trigger knows a column, -1 if it
- * does not: SQLite renames columns there too. */
+/* *cid is the number by which the text of the update trigger knows a column, -1
+ * if it does not: SQLite renames columns there too. */
 int journal_trigger_cid(struct engine *e, const char *sql,
-    const struct column *c);
+    const struct column *c, int *cid);
 
 /* Adds the pk columns to crsql_j that a key of npk columns needs. */
 int journal_ensure_columns(struct engine *e, int npk);

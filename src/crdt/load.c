@@ -50,6 +50,7 @@ static const sqlite3_api_routines routines = {
 	.strnicmp = sqlite3_strnicmp,
 	.sql = sqlite3_sql,
 	.stmt_busy = sqlite3_stmt_busy,
+	.stmt_readonly = sqlite3_stmt_readonly,
 	.next_stmt = sqlite3_next_stmt,
 	.db_config = sqlite3_db_config,
 	.close = sqlite3_close,
@@ -70,6 +71,7 @@ static const sqlite3_api_routines routines = {
 	.result_double = sqlite3_result_double,
 	.result_error = sqlite3_result_error,
 	.result_error_code = sqlite3_result_error_code,
+	.result_error_nomem = sqlite3_result_error_nomem,
 	.result_error_toobig = sqlite3_result_error_toobig,
 	.result_int = sqlite3_result_int,
 	.result_int64 = sqlite3_result_int64,
@@ -99,6 +101,7 @@ static const sqlite3_api_routines routines = {
 	.value_text = sqlite3_value_text,
 	.value_type = sqlite3_value_type,
 	.vmprintf = sqlite3_vmprintf,
+	.vtab_collation = sqlite3_vtab_collation,
 	.vtab_config = sqlite3_vtab_config,
 };
 

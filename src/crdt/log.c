@@ -63,18 +63,27 @@ chain_before(struct engine *e, int64_t dbv, uint8_t chain[CHAIN_LEN])
 	return sqlite3_reset(stmt);
 }
 
+void
+log_link(const uint8_t before[CHAIN_LEN], int64_t dbv,
+    const uint8_t token[TOKEN_LEN], uint8_t out[CHAIN_LEN])
+{
+	uint64_t v = mix(number(before) + (uint64_t)dbv * 0x9E3779B97F4A7C15u);
+	int i;
+
+	v = mix(v ^ number(token));
+	for (i = 0; i < CHAIN_LEN; i++)
+		out[i] = (uint8_t)(v >> 8 * (7 - i));
+}
+
 /* Puts the chain behind the header of dbv. */
 static int
 add_chain(struct engine *e, int64_t dbv, uint8_t header[HEADER_LEN + CHAIN_LEN])
 {
-	uint8_t *chain = header + HEADER_LEN;
-	uint64_t v;
-	int i, rc = chain_before(e, dbv, chain);
+	uint8_t before[CHAIN_LEN];
+	int rc = chain_before(e, dbv, before);
 
-	v = mix(number(chain) + (uint64_t)dbv * 0x9E3779B97F4A7C15u);
-	v = mix(v ^ number(header + HEADER_LEN - TOKEN_LEN));
-	for (i = 0; i < CHAIN_LEN; i++)
-		chain[i] = (uint8_t)(v >> 8 * (7 - i));
+	log_link(before, dbv, header + HEADER_LEN - TOKEN_LEN,
+	    header + HEADER_LEN);
 	return rc;
 }
 

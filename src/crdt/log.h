@@ -68,6 +68,10 @@ int log_origin(struct engine *e, int64_t dbv, int64_t pos, int64_t *site,
 int log_chain(struct engine *e, int64_t dbv, bool *found,
     uint8_t chain[CHAIN_LEN]);
 
+/* The chain at dbv, made of the one before and the transaction's token. */
+void log_link(const uint8_t before[CHAIN_LEN], int64_t dbv,
+    const uint8_t token[TOKEN_LEN], uint8_t out[CHAIN_LEN]);
+
 /* The header at dbv: *found false if there is none. */
 int log_header(struct engine *e, int64_t dbv, bool *found,
     uint8_t header[HEADER_LEN]);

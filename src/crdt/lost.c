@@ -4,6 +4,7 @@
 
 #include "crdt/columns.h"
 #include "crdt/unique.h"
+#include "crdt/val.h"
 
 SQLITE_EXTENSION_INIT3
 
@@ -131,14 +132,15 @@ lost_follow(struct engine *e)
 		    "FROM main.sqlite_schema g WHERE g.type = 'trigger' AND g.name = "
 		    "t.name || '__crsql_itrig') FROM crsql_tbl t WHERE NOT EXISTS("
 		    "SELECT 1 FROM main.sqlite_schema s WHERE s.type = 'table' AND "
-		    "s.name = t.name AND EXISTS(SELECT 1 FROM "
-		    "pragma_table_info(s.name, 'main') WHERE pk)) OR EXISTS(SELECT 1 "
+		    "s.name = t.name AND (SELECT max(pk) FROM "
+		    "pragma_table_info(s.name, 'main')) BETWEEN 1 AND %d) OR "
+		    "EXISTS(SELECT 1 "
 		    "FROM main.sqlite_schema g WHERE g.type = 'trigger' AND g.name = "
 		    "t.name || '__crsql_itrig' AND g.tbl_name <> t.name COLLATE "
 		    "NOCASE AND g.tbl_name NOT IN (SELECT name FROM crsql_tbl)) "
 		    "ORDER BY (SELECT g.tbl_name FROM main.sqlite_schema g WHERE "
 		    "g.type = 'trigger' AND g.name = t.name || '__crsql_itrig') IN "
-		    "(SELECT name FROM crsql_tbl) LIMIT 1");
+		    "(SELECT name FROM crsql_tbl) LIMIT 1", PACK_MAX_COLUMNS);
 		if (rc != SQLITE_OK)
 			return rc;
 		if (sqlite3_step(stmt) == SQLITE_ROW) {

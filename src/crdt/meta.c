@@ -237,9 +237,8 @@ meta_version(const struct table *t, const struct meta *m, int64_t key, int i)
 	return 1;
 }
 
-/* True if something of the row still stands at (dbv, pos). */
-static bool
-stands_at(const struct meta *m, int64_t dbv, int64_t pos)
+bool
+meta_stands_at(const struct meta *m, int64_t dbv, int64_t pos)
 {
 	int i, own = 0;
 
@@ -257,7 +256,7 @@ stands_at(const struct meta *m, int64_t dbv, int64_t pos)
 static int
 sweep_if_left(struct engine *e, const struct meta *m, const struct stamp *old)
 {
-	if (old->dbv == 0 || stands_at(m, old->dbv, old->pos))
+	if (old->dbv == 0 || meta_stands_at(m, old->dbv, old->pos))
 		return SQLITE_OK;
 	return log_sweep(e, old->dbv, old->pos);
 }

@@ -82,6 +82,9 @@ int meta_decode(const struct table *t, const uint8_t *data, int len,
 int64_t meta_version(const struct table *t, const struct meta *m,
     int64_t key, int i);
 
+/* True if something of the row stands at (dbv, pos) by its own clock row. */
+bool meta_stands_at(const struct meta *m, int64_t dbv, int64_t pos);
+
 /* Moves column i, or the sentinel, to a new place and sweeps the log row it
  * stood in if nothing of this row stands there any more. */
 int meta_set_column(struct engine *e, struct table *t, struct meta *m, int i,

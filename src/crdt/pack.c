@@ -43,6 +43,17 @@ pack_key(const struct val *v, int n, struct buf *out)
 	return out->failed ? SQLITE_NOMEM : SQLITE_OK;
 }
 
+uint64_t
+pack_hash(const uint8_t *pk, int npk)
+{
+	uint64_t h = 0xCBF29CE484222325u;
+	int i;
+
+	for (i = 0; i < npk; i++)
+		h = (h ^ pk[i]) * 0x100000001B3u;
+	return h;
+}
+
 int
 pack_read(const uint8_t *data, int len, int n, struct val *out, int max)
 {

@@ -1,18 +1,16 @@
 // SPDX-License-Identifier: MPL-2.0
 /*
- * quiet.c - our journal's triggers do nothing on this connection, but SQLite
- * still pays for them at each row (CAPTURE section 2).  While a large page is
- * imported, triggers are switched off altogether, if it is certain that nobody
- * misses them: no table merged has a trigger of its user's, nothing else runs.
+ * quiet.c - triggers off while a large page is imported (quiet.h), and the
+ * switch itself.
  */
+#include "crdt/quiet.h"
+
 #include <string.h>
 
-#include "crdt/apply.h"
+SQLITE_EXTENSION_INIT3
 
-enum { ASK = -1 };
-
-static int
-set_triggers(struct engine *e, int to, bool *on)
+int
+quiet_switch(struct engine *e, int to, bool *on)
 {
 	int now = 0;
 	int rc = sqlite3_db_config(e->db, SQLITE_DBCONFIG_ENABLE_TRIGGER, to,
@@ -20,6 +18,17 @@ set_triggers(struct engine *e, int to, bool *on)
 
 	*on = now != 0;
 	return rc;
+}
+
+int
+quiet_running(struct engine *e)
+{
+	sqlite3_stmt *stmt = NULL;
+	int n = 0;
+
+	while ((stmt = sqlite3_next_stmt(e->db, stmt)) != NULL)
+		n += sqlite3_stmt_busy(stmt) != 0;
+	return n;
 }
 
 static int
@@ -78,12 +87,12 @@ quiet_begin(struct engine *e, bool *quiet)
 	int rc;
 
 	*quiet = false;
-	rc = set_triggers(e, ASK, &on);
+	rc = quiet_switch(e, QUIET_ASK, &on);
 	if (rc != SQLITE_OK || !on || !is_alone(e))
 		return rc;
 	rc = only_ours(e, &only);
 	if (rc == SQLITE_OK && only) {
-		rc = set_triggers(e, 0, &on);
+		rc = quiet_switch(e, 0, &on);
 		*quiet = rc == SQLITE_OK;
 	}
 	return rc;
@@ -95,5 +104,5 @@ quiet_end(struct engine *e, bool quiet)
 	bool on;
 
 	if (quiet)
-		set_triggers(e, 1, &on);
+		quiet_switch(e, 1, &on);
 }

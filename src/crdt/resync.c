@@ -2,6 +2,8 @@
 /* resync.c - see resync.h. */
 #include "crdt/resync.h"
 
+#include "crdt/alter.h"
+#include "crdt/capture.h"
 #include "crdt/compare.h"
 #include "crdt/crr.h"
 #include "crdt/journal.h"
@@ -121,6 +123,61 @@ made_anew(struct engine *e, const struct table *t, bool *anew)
 	return rc;
 }
 
+/* Rows in which a column that came inside an alter has not its default. */
+static int
+note_values(struct engine *e, struct table *t, const struct column *c,
+    const char *preset)
+{
+	struct record *r;
+	sqlite3_stmt *stmt;
+	int rc = engine_prepare(e, &stmt, "SELECT %s FROM main.\"%w\" WHERE "
+	    "\"%w\" COLLATE BINARY IS NOT (%s)", t->rowid, t->name, c->name, preset);
+
+	while (rc == SQLITE_OK && sqlite3_step(stmt) == SQLITE_ROW) {
+		r = record_add(&e->capture->list, RECORD_UPDATE, t->id,
+		    sqlite3_column_int64(stmt, 0));
+		if (r == NULL) {
+			rc = SQLITE_NOMEM;
+			break;
+		}
+		r->n = 1;
+		r->mask = c->cid < 63 ? (uint64_t)1 << c->cid : 0;
+	}
+	return engine_finalize(stmt, rc);
+}
+
+static int
+note_new_columns(struct engine *e, struct table *t)
+{
+	int first = alter_first_new(e, t->id), i, rc = SQLITE_OK;
+	sqlite3_stmt *stmt;
+
+	for (i = 0; i < t->ncol && rc == SQLITE_OK; i++) {
+		if (t->col[i].cid < first)
+			continue;
+		rc = engine_prepare(e, &stmt, "SELECT coalesce(dflt_value, 'NULL') "
+		    "FROM pragma_table_info(%Q, 'main') WHERE name = %Q", t->name,
+		    t->col[i].name);
+		if (rc == SQLITE_OK && sqlite3_step(stmt) == SQLITE_ROW)
+			rc = note_values(e, t, &t->col[i],
+			    engine_column(stmt, 0, &rc));
+		rc = engine_finalize(stmt, rc);
+	}
+	return rc;
+}
+
+/* The user has said that it is the same table, and the key names its rows. */
+static int
+mend_altered(struct engine *e, struct compare *c, struct table *t)
+{
+	int rc = compare_tell_gone(c, t, true);
+
+	/* a row that came has all its columns by that: behind this */
+	if (rc == SQLITE_OK)
+		rc = note_new_columns(e, t);
+	return rc == SQLITE_OK ? compare_add_new(c, t) : rc;
+}
+
 static int
 mend_rebuilt(struct engine *e, struct compare *c)
 {
@@ -133,6 +190,10 @@ mend_rebuilt(struct engine *e, struct compare *c)
 		rc = triggers_lost(e, t, &lost);
 		if (rc != SQLITE_OK || !lost)
 			continue;
+		if (t->integer_key && alter_is_open(e, t->id)) {
+			rc = mend_altered(e, c, t);
+			continue;
+		}
 		rc = made_anew(e, t, &other);
 		if (rc == SQLITE_OK && !other)
 			rc = compare_gone(c, t, &other);
@@ -167,7 +228,7 @@ find_pushed_out(struct engine *e, struct compare *c, struct table *t)
 	if (rc != SQLITE_OK || !wrote)
 		return rc;
 	if (t->integer_key)
-		return compare_tell_gone(c, t);
+		return compare_tell_gone(c, t, false);
 	rc = compare_gone(c, t, &gone);
 	if (rc != SQLITE_OK || !gone)
 		return rc;

@@ -4,25 +4,34 @@
 
 #include <string.h>
 
+/* A result may have no more columns than a table: where the rowid is one too
+ * many, it is read by a statement of its own. */
 static int
-prepare_rows(struct engine *e, const struct table *t, sqlite3_stmt **out)
+prepare_rows(struct engine *e, struct source *s)
 {
-	sqlite3_str *s = sqlite3_str_new(e->db);
+	const struct table *t = s->table;
+	sqlite3_str *text = sqlite3_str_new(e->db);
+	bool wide = 1 + t->npk + t->ncol >
+	    sqlite3_limit(e->db, SQLITE_LIMIT_COLUMN, -1);
+	const char *comma = wide ? "" : ", ";
 	char *sql;
 	int i, rc;
 
-	sqlite3_str_appendf(s, "SELECT %s", t->rowid);
-	for (i = 0; i < t->npk; i++)
-		sqlite3_str_appendf(s, ", \"%w\"", t->pk[i].name);
+	s->first = !wide;
+	sqlite3_str_appendf(text, "SELECT %s", wide ? "" : t->rowid);
+	for (i = 0; i < t->npk; i++, comma = ", ")
+		sqlite3_str_appendf(text, "%s\"%w\"", comma, t->pk[i].name);
 	for (i = 0; i < t->ncol; i++)
-		sqlite3_str_appendf(s, ", \"%w\"", t->col[i].name);
-	sqlite3_str_appendf(s, " FROM main.\"%w\" WHERE %s BETWEEN ?1 AND ?2 "
+		sqlite3_str_appendf(text, ", \"%w\"", t->col[i].name);
+	sqlite3_str_appendf(text, " FROM main.\"%w\" WHERE %s BETWEEN ?1 AND ?2 "
 	    "ORDER BY %s", t->name, t->rowid, t->rowid);
-	sql = sqlite3_str_finish(s);
-	if (sql == NULL)
-		return SQLITE_NOMEM;
-	rc = engine_prepare(e, out, "%s", sql);
+	rc = engine_text(text, SQLITE_OK, &sql);
+	if (rc == SQLITE_OK)
+		rc = engine_prepare(e, &s->rows, "%s", sql);
 	sqlite3_free(sql);
+	if (rc == SQLITE_OK && wide)
+		rc = engine_prepare(e, &s->keys, "SELECT %s FROM main.\"%w\" WHERE "
+		    "%s BETWEEN ?1 AND ?2 ORDER BY 1", t->rowid, t->name, t->rowid);
 	return rc;
 }
 
@@ -30,6 +39,7 @@ void
 source_free(struct source *s)
 {
 	sqlite3_finalize(s->rows);
+	sqlite3_finalize(s->keys);
 	sqlite3_finalize(s->clocks);
 	meta_free(&s->meta);
 	sqlite3_free(s->cell);
@@ -54,7 +64,7 @@ source_new(struct engine *e, struct table *t, struct source **out)
 	if (rc == SQLITE_OK)
 		rc = table_load_flags(e, t);
 	if (rc == SQLITE_OK)
-		rc = prepare_rows(e, t, &s->rows);
+		rc = prepare_rows(e, s);
 	if (rc == SQLITE_OK && t->has_meta)
 		rc = engine_prepare(e, &s->clocks, "SELECT key, m FROM "
 		    "main.\"%w__crsql_meta\" WHERE key BETWEEN ?1 AND ?2 "
@@ -77,19 +87,38 @@ next_clock(struct source *s)
 	return rc == SQLITE_ROW || rc == SQLITE_DONE ? SQLITE_OK : rc;
 }
 
+static void
+begin_range(sqlite3_stmt *stmt, int64_t lo, int64_t hi)
+{
+	sqlite3_reset(stmt);
+	if (stmt != NULL) {
+		sqlite3_bind_int64(stmt, 1, lo);
+		sqlite3_bind_int64(stmt, 2, hi);
+	}
+}
+
 int
 source_range(struct source *s, int64_t lo, int64_t hi)
 {
-	sqlite3_reset(s->rows);
-	sqlite3_bind_int64(s->rows, 1, lo);
-	sqlite3_bind_int64(s->rows, 2, hi);
+	begin_range(s->rows, lo, hi);
+	begin_range(s->keys, lo, hi);
+	begin_range(s->clocks, lo, hi);
 	s->clock_row = false;
-	if (s->clocks == NULL)
-		return SQLITE_OK;
-	sqlite3_reset(s->clocks);
-	sqlite3_bind_int64(s->clocks, 1, lo);
-	sqlite3_bind_int64(s->clocks, 2, hi);
-	return next_clock(s);
+	return s->clocks != NULL ? next_clock(s) : SQLITE_OK;
+}
+
+int
+source_next(struct source *s, int64_t *key)
+{
+	sqlite3_stmt *keys = s->keys != NULL ? s->keys : s->rows;
+	int rc = sqlite3_step(s->rows);
+
+	/* in step: nobody writes between the two */
+	if (rc == SQLITE_ROW && s->keys != NULL)
+		rc = sqlite3_step(s->keys);
+	if (rc == SQLITE_ROW)
+		*key = sqlite3_column_int64(keys, 0);
+	return rc;
 }
 
 int

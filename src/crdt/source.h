@@ -14,7 +14,9 @@
  * work. */
 struct source {
 	struct table *table;
-	sqlite3_stmt *rows;     /* rowid, pk columns, columns */
+	sqlite3_stmt *rows;     /* (rowid,) pk columns, columns */
+	int first;              /* of rows: where pk columns begin */
+	sqlite3_stmt *keys;     /* rowid, where rows have no room for it */
 	sqlite3_stmt *clocks;   /* key, m; NULL: there are none */
 	bool clock_row;         /* clocks has a row ... */
 	int64_t clock_key;      /* ... of this key */
@@ -28,6 +30,9 @@ void source_free(struct source *s);
 
 /* Begins to read the rows of keys lo to hi. */
 int source_range(struct source *s, int64_t lo, int64_t hi);
+
+/* The next of them: SQLITE_ROW with its key, SQLITE_DONE, or an error. */
+int source_next(struct source *s, int64_t *key);
 
 /* Sets s->meta to that of a key; keys rise within a range. */
 int source_clock(struct engine *e, struct source *s, int64_t key);

@@ -7,6 +7,7 @@
 
 #include <string.h>
 
+#include "crdt/alter.h"
 #include "crdt/capture.h"
 #include "crdt/columns.h"
 #include "crdt/lost.h"
@@ -14,6 +15,7 @@
 #include "crdt/resync.h"
 #include "crdt/triggers.h"
 #include "crdt/unique.h"
+#include "crdt/views.h"
 
 SQLITE_EXTENSION_INIT3
 
@@ -388,11 +390,12 @@ read_table(struct engine *e, int id, const char *name, const char *noted)
 	memset(t, 0, sizeof *t);
 	t->id = id;
 	t->hw = t->has_dead = t->has_meta = -1;
+	t->lean = alter_is_lean(e, id);
 	t->name = sqlite3_mprintf("%s", name);
 	t->noted = sqlite3_mprintf("%s", noted);
 	rc = t->name && t->noted ? table_read_shape(e, t) : SQLITE_NOMEM;
 	/* another table in its place, which mending forgets */
-	if (rc == SQLITE_OK && t->npk == 0) {
+	if (rc == SQLITE_OK && (t->npk == 0 || t->npk > PACK_MAX_COLUMNS)) {
 		free_table(t);
 		e->tables.n--;
 		return SQLITE_OK;
@@ -524,6 +527,8 @@ table_refresh(struct engine *e)
 	e->tables.n = 0;
 	engine_drop_statements(e);
 	rc = read_all(e, &old);
+	if (rc == SQLITE_OK)
+		rc = views_follow(e);
 	/* what was found before in this transaction is not to be found again */
 	if (rc != SQLITE_OK) {
 		free_list(&e->tables);

@@ -66,6 +66,7 @@ struct table {
 	int has_meta;       /* any clock rows? -1: not known */
 	int64_t youngest;   /* the latest birthday of its columns */
 	bool old_triggers;  /* the journal's don't know all columns */
+	bool lean;          /* alter.h: they may name no column but the key's */
 	bool trigger_merge_off; /* R24: triggers off when merged */
 	struct sqlite3_stmt *stmt[TS_COUNT];
 	struct table_mask_stmt { /* UPDATE of some columns, INSERT of some */

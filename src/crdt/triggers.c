@@ -2,7 +2,9 @@
 /* triggers.c - see triggers.h; their text is in journal.c. */
 #include "crdt/triggers.h"
 
+#include "crdt/capture.h"
 #include "crdt/journal.h"
+#include "crdt/marker.h"
 #include "crdt/resync.h"
 
 SQLITE_EXTENSION_INIT3
@@ -19,28 +21,75 @@ plain_writers(struct engine *e, bool *wanted)
 	return rc;
 }
 
+/* The text of trigger i, "" if it is not wanted.  Of a table that is altered
+ * the hook notes writes, if there is one. */
 static int
-check_trigger(struct engine *e, struct table *t, int i, bool wanted)
+text_of(struct engine *e, const struct table *t, int i, bool plain, char **out)
 {
-	char *sql;
-	const char *suffix = journal_trigger_suffix(i);
-	int64_t same = 0, there = 0;
-	int rc = wanted ? journal_trigger_sql(e, t, i, &sql)
-	    : journal_marker_sql(t, i, &sql);
+	bool hooked = t->lean && !e->capture->by_journal;
 
+	if (i == JOURNAL_COLUMNS_TRIGGER && t->lean)
+		return marker_sql(t, out);
+	if (i == JOURNAL_COLUMNS_TRIGGER || !plain ||
+	    (hooked && i < JOURNAL_NULL_TRIGGER))
+		return journal_marker_sql(t, i, out);
+	return journal_trigger_sql(e, t, i, out);
+}
+
+/* The text that trigger i must have, and whether one is there and has it. */
+static int
+look_at_trigger(struct engine *e, struct table *t, int i, bool plain,
+    char **sql, int64_t *there, int64_t *same)
+{
+	const char *suffix = journal_trigger_suffix(i);
+	int rc = text_of(e, t, i, plain, sql);
+
+	*there = *same = 0;
 	if (rc == SQLITE_OK)
-		rc = engine_int(e, &there, "SELECT 1 FROM main.sqlite_schema WHERE "
+		rc = engine_int(e, there, "SELECT 1 FROM main.sqlite_schema WHERE "
 		    "type = 'trigger' AND name = '%q__crsql_%q'", t->name, suffix);
-	if (rc == SQLITE_OK && there)
-		rc = engine_int(e, &same, "SELECT sql = %Q FROM main.sqlite_schema "
-		    "WHERE type = 'trigger' AND name = '%q__crsql_%q'", sql, t->name,
+	if (rc == SQLITE_OK && *there)
+		rc = engine_int(e, same, "SELECT sql = %Q FROM main.sqlite_schema "
+		    "WHERE type = 'trigger' AND name = '%q__crsql_%q'", *sql, t->name,
 		    suffix);
+	return rc;
+}
+
+static int
+check_trigger(struct engine *e, struct table *t, int i, bool plain)
+{
+	char *sql = NULL;
+	int64_t same, there;
+	int rc = look_at_trigger(e, t, i, plain, &sql, &there, &same);
+
 	if (rc == SQLITE_OK && there && !same)
 		rc = engine_exec(e, "DROP TRIGGER main.\"%w__crsql_%w\"", t->name,
-		    suffix);
+		    journal_trigger_suffix(i));
 	if (rc == SQLITE_OK && !same && *sql != '\0')
 		rc = engine_exec(e, "%s", sql);
 	sqlite3_free(sql);
+	return rc;
+}
+
+int
+triggers_differ(struct engine *e, struct table *t, const char **suffix)
+{
+	int64_t same, there;
+	bool wanted;
+	char *sql;
+	int i, rc = plain_writers(e, &wanted);
+
+	*suffix = NULL;
+	for (i = 0; i < JOURNAL_NTRIGGERS && rc == SQLITE_OK &&
+	    *suffix == NULL; i++) {
+		sql = NULL;
+		rc = look_at_trigger(e, t, i, wanted, &sql, &there, &same);
+		if (rc == SQLITE_OK && there != (*sql != '\0'))
+			*suffix = journal_trigger_suffix(i);
+		if (rc == SQLITE_OK && there && !same)
+			*suffix = journal_trigger_suffix(i);
+		sqlite3_free(sql);
+	}
 	return rc;
 }
 

@@ -11,6 +11,10 @@
 /* Makes the triggers of t what they must be, and notes its key. */
 int triggers_make(struct engine *e, struct table *t);
 
+/* *suffix is that of the first trigger of t that is not what it must be, NULL if
+ * there is none; only reads. */
+int triggers_differ(struct engine *e, struct table *t, const char **suffix);
+
 /* Drops those of the table of that name. */
 int triggers_drop(struct engine *e, const char *name);
 

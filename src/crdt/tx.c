@@ -98,6 +98,7 @@ tx_restore(struct engine *e, const struct tx *then)
 	e->tx.plain_pending = then->plain_pending;
 	e->tx.wrote = then->wrote;
 	e->tx.wrote_changes = then->wrote_changes;
+	e->tx.alters = then->alters;
 	e->tables.mended = then->mended;
 }
 
@@ -181,6 +182,7 @@ tx_begin(struct engine *e)
 	e->tx.wrote = false;
 	e->tx.wrote_changes = false;
 	e->tx.mended = e->tables.mended;
+	e->tx.alters = 0;
 	rc = engine_run(e, stmt);
 	if (rc != SQLITE_OK)
 		e->tx.open = false;
@@ -257,13 +259,26 @@ may_read_as_is(int rc)
 	    code == SQLITE_READONLY ? SQLITE_OK : rc;
 }
 
+/* With PRAGMA legacy_alter_table, SQLite leaves the old name in the triggers of a
+ * table it renames: nobody can write it until they are made anew. */
+static bool
+renamed(const struct engine *e)
+{
+	int i;
+
+	for (i = 0; i < e->tables.n; i++)
+		if (strcmp(e->tables.table[i].name, e->tables.table[i].noted) != 0)
+			return true;
+	return false;
+}
+
 /* Folds the journal for a reader, where that is possible without waiting. */
 static int
 fold_for_reader(struct engine *e)
 {
 	int rc;
 
-	if (!e->tx.plain_pending || !engine_writable(e))
+	if ((!e->tx.plain_pending && !renamed(e)) || !engine_writable(e))
 		return SQLITE_OK;
 	if (sqlite3_get_autocommit(e->db)) {
 		/* refused inside a statement that writes: of that one, then */
@@ -303,6 +318,7 @@ void
 tx_committed(struct engine *e)
 {
 	e->tx.open = false;
+	e->tx.alters = 0;
 	if (e->tx.wrote && e->tx.current > e->tx.head)
 		e->tx.head = e->tx.current;
 	e->tx.wanted = 0;
@@ -311,12 +327,14 @@ tx_committed(struct engine *e)
 		e->rows_impacted = 0;
 	e->tx.data_version = data_version(e);
 	capture_clear(e);
+	bulk_end(e);
 }
 
 void
 tx_rolled_back(struct engine *e)
 {
 	e->tx.open = false;
+	e->tx.alters = 0;
 	e->tx.wanted = 0;
 	e->tx.seq = 0;
 	e->rows_impacted = 0;
@@ -328,4 +346,5 @@ tx_rolled_back(struct engine *e)
 	e->tables.mended = e->tx.mended;
 	e->tables.schema_version = -1;
 	e->tables.names_changed = false;
+	bulk_end(e);
 }

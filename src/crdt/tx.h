@@ -37,6 +37,7 @@ struct tx {
 	bool wrote;             /* a log row was written */
 	bool wrote_changes;     /* crsql_changes was written: rows_impacted */
 	int64_t mended;         /* e->tables.mended at its beginning */
+	int alters;             /* begun in it: alter.c */
 	uint32_t data_version;  /* FCNTL_DATA_VERSION at head */
 };
 

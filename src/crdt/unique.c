@@ -8,6 +8,8 @@
 
 #include <string.h>
 
+#include "crdt/sqltext.h"
+
 SQLITE_EXTENSION_INIT3
 
 enum { EXPRESSION = -2 };       /* pragma_index_xinfo.cid */
@@ -18,58 +20,6 @@ struct text {
 	const char *from, *to;  /* NULL: none */
 };
 
-static bool
-is_word(char c)
-{
-	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-	    (c >= '0' && c <= '9') || c == '_' || c == '$' || (c & 0x80) != 0;
-}
-
-/* Behind blanks and comments. */
-static const char *
-skip_blank(const char *p)
-{
-	const char *end;
-
-	for (;;) {
-		while (*p != '\0' && strchr(" \t\n\r\f", *p) != NULL)
-			p++;
-		if (p[0] == '-' && p[1] == '-') {
-			end = strchr(p, '\n');
-		} else if (p[0] == '/' && p[1] == '*') {
-			end = strstr(p + 2, "*/");
-			end = end ? end + 1 : NULL;
-		} else {
-			return p;
-		}
-		p = end ? end + 1 : p + strlen(p);
-	}
-}
-
-/* Behind the word, the quoted name or text, or the character at p. */
-static const char *
-skip_token(const char *p)
-{
-	char close = *p == '[' ? ']' : *p;
-
-	if (is_word(*p)) {
-		while (is_word(*p))
-			p++;
-		return p;
-	}
-	if (*p != '\0' && strchr("'\"`[", *p) != NULL)
-		for (p++; *p != '\0' && *p != close; p++)
-			;       /* a doubled quote is one more token */
-	return *p != '\0' ? p + 1 : p;
-}
-
-static bool
-token_is(const char *from, const char *to, const char *word)
-{
-	return to - from == (ptrdiff_t)strlen(word) &&
-	    sqlite3_strnicmp(from, word, (int)(to - from)) == 0;
-}
-
 /* One column or expression of the list, behind '(' or ','; what ends it is at
  * the place returned. */
 static const char *
@@ -78,15 +28,15 @@ read_term(const char *p, struct text *term)
 	const char *next;
 	int depth = 0;
 
-	p = skip_blank(p);
+	p = sqltext_blank(p);
 	term->from = term->to = p;
 	while (*p != '\0' && (depth > 0 || (*p != ',' && *p != ')'))) {
-		next = skip_token(p);
+		next = sqltext_token(p);
 		depth += (*p == '(') - (*p == ')');
-		if (depth > 0 || !(token_is(p, next, "ASC") ||
-		    token_is(p, next, "DESC")))
+		if (depth > 0 || !(sqltext_is(p, next, "ASC") ||
+		    sqltext_is(p, next, "DESC")))
 			term->to = next;
-		p = skip_blank(next);
+		p = sqltext_blank(next);
 	}
 	return p;
 }
@@ -100,15 +50,15 @@ find_texts(const char *sql, int n, struct text *term, struct text *where)
 
 	term->from = where->from = NULL;
 	while (*sql != '\0' && *sql != '(')
-		sql = skip_blank(skip_token(sql));
+		sql = sqltext_blank(sqltext_token(sql));
 	for (i = 0; *sql != '\0' && *sql != ')'; i++) {
 		sql = read_term(sql + 1, &t);
 		if (i == n)
 			*term = t;
 	}
-	sql = *sql != '\0' ? skip_blank(sql + 1) : sql;
-	if (token_is(sql, skip_token(sql), "WHERE")) {
-		where->from = skip_token(sql);
+	sql = *sql != '\0' ? sqltext_blank(sql + 1) : sql;
+	if (sqltext_is(sql, sqltext_token(sql), "WHERE")) {
+		where->from = sqltext_token(sql);
 		where->to = sql + strlen(sql);
 	}
 }

@@ -66,6 +66,9 @@ void val_decode(struct rd *r, struct val *v);
 int pack_values(const struct val *v, int n, struct buf *out);
 int pack_key(const struct val *v, int n, struct buf *out);
 
+/* One number for a packed key, by FNV-1a. */
+uint64_t pack_hash(const uint8_t *pk, int npk);
+
 /* Reads a packed blob of exactly n values (n < 0: any number up to max);
  * returns their number or -1 if it is malformed.  Bytes that follow are
  * malformed too, but for n < 0, where they are left alone. */

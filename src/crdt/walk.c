@@ -28,6 +28,7 @@ struct walk {
 	void *arg;
 	bool resume;            /* a log row goes on behind a key, if it is still */
 	int64_t resume_dbv, resume_pos, resume_key;     /* there: the first */
+	int64_t lo, hi;         /* keys that are wanted */
 	/* the log row at hand */
 	int64_t dbv, pos, site, sver;
 	struct source *range;   /* NULL: none */
@@ -135,7 +136,7 @@ pack_pk(struct walk *w, const struct source *s, struct walk_row *row)
 	w->pk.len = w->stored_pk.len = 0;
 	buf_add_u8(&w->pk, (uint8_t)s->table->npk);
 	for (i = 0; i < s->table->npk; i++) {
-		v = val_of_column(s->rows, 1 + i);
+		v = val_of_column(s->rows, s->first + i);
 		other = other || v.type == SQLITE_FLOAT;
 		val_canonical(&v);
 		val_encode(&w->pk, &v);
@@ -145,7 +146,7 @@ pack_pk(struct walk *w, const struct source *s, struct walk_row *row)
 	if (other) {
 		buf_add_u8(&w->stored_pk, (uint8_t)s->table->npk);
 		for (i = 0; i < s->table->npk; i++) {
-			v = val_of_column(s->rows, 1 + i);
+			v = val_of_column(s->rows, s->first + i);
 			val_encode(&w->stored_pk, &v);
 		}
 		row->stored_pk = w->stored_pk.data;
@@ -176,8 +177,7 @@ next_of_range(struct walk *w, struct walk_row *row)
 	int64_t key;
 	int n, rc;
 
-	while ((rc = sqlite3_step(s->rows)) == SQLITE_ROW) {
-		key = sqlite3_column_int64(s->rows, 0);
+	while ((rc = source_next(s, &key)) == SQLITE_ROW) {
 		rc = source_clock(w->e, s, key);
 		if (rc != SQLITE_OK)
 			return rc;
@@ -192,7 +192,7 @@ next_of_range(struct walk *w, struct walk_row *row)
 		row->ncell = n;
 		row->cell = s->cell;
 		row->values = s->rows;
-		row->first_value = 1 + s->table->npk;
+		row->first_value = s->first + s->table->npk;
 		rc = pack_pk(w, s, row);
 		return rc == SQLITE_OK ? SQLITE_ROW : rc;
 	}
@@ -263,6 +263,8 @@ open_range(struct walk *w, struct table *t)
 		return source_range(w->range, 1, 0);    /* nothing is left */
 	if (w->resume && w->resume_key >= lo)
 		lo = w->resume_key + 1;
+	lo = w->lo > lo ? w->lo : lo;
+	hi = w->hi < hi ? w->hi : hi;
 	return source_range(w->range, lo, hi);
 }
 
@@ -369,6 +371,18 @@ walk_next(struct walk *w, struct walk_row *row)
 	}
 }
 
+/* The log has no index by key: what is not wanted is left out by SQLite, before
+ * any data is read for it. */
+static int
+prepare_log(struct engine *e, const struct walk_from *from, sqlite3_stmt **out)
+{
+	return engine_prepare(e, out, "SELECT dbv, pos, tbl, key, n, "
+	    "seq_stride, site, sver, mask FROM crsql_log WHERE "
+	    "(dbv, pos) > (?1, ?2) AND dbv <= ?3 %s ORDER BY dbv, pos",
+	    from->table == 0 ? "" : "AND tbl = ?4 AND (n = -2 OR "
+	    "(key <= ?6 AND ?5 - key < coalesce(n, 1)))");
+}
+
 int
 walk_open(struct engine *e, const struct walk_from *from, bool want_headers,
     struct walk **out)
@@ -389,11 +403,11 @@ walk_open(struct engine *e, const struct walk_from *from, bool want_headers,
 	w->resume_dbv = from->dbv;
 	w->resume_pos = from->pos;
 	w->resume_key = from->key;
+	w->lo = from->table != 0 ? from->lo : INT64_MIN;
+	w->hi = from->table != 0 ? from->hi : INT64_MAX;
 	buf_init(&w->pk, INT32_MAX);
 	buf_init(&w->stored_pk, INT32_MAX);
-	rc = engine_prepare(e, &w->log, "SELECT dbv, pos, tbl, key, n, "
-	    "seq_stride, site, sver, mask FROM crsql_log WHERE "
-	    "(dbv, pos) > (?1, ?2) AND dbv <= ?3 ORDER BY dbv, pos");
+	rc = prepare_log(e, from, &w->log);
 	if (rc != SQLITE_OK) {
 		walk_close(w);
 		*out = NULL;
@@ -402,6 +416,11 @@ walk_open(struct engine *e, const struct walk_from *from, bool want_headers,
 	sqlite3_bind_int64(w->log, 1, from->dbv);
 	sqlite3_bind_int64(w->log, 2, from->pos - from->in_run);
 	sqlite3_bind_int64(w->log, 3, from->last_dbv);
+	if (from->table != 0) {
+		sqlite3_bind_int(w->log, 4, from->table);
+		sqlite3_bind_int64(w->log, 5, from->lo);
+		sqlite3_bind_int64(w->log, 6, from->hi);
+	}
 	return SQLITE_OK;
 }
 

@@ -17,6 +17,8 @@ struct walk_from {          /* where to begin: after this place */
 	bool in_run;            /* go on inside the run at (dbv, pos) ... */
 	int64_t key;            /* ... after this key */
 	int64_t last_dbv;       /* end after this one; INT64_MAX for all */
+	int table;              /* crsql_tbl.id of the only one; 0: all */
+	int64_t lo, hi;         /* of that one: these keys, and all tombstones */
 	/* Asked once per log row before its data is read: true leaves it out.
 	 * NULL: none. */
 	bool (*skip)(void *arg, int table, int64_t dbv, int64_t pos,

@@ -166,6 +166,10 @@ class Site:
             found[row[:3]] = (row[3], row[7],
                               Entry(row[4], row[5], row[8], row[6], row[9]))
         self.check_order(rows)
+        wrong = db.execute("SELECT * FROM crsql_check").fetchall()
+        if wrong:
+            raise Mismatch("crsql_check of site %d says %s"
+                           % (self.index, wrong))
         if imported is not None:
             self.adopt(found, imported)
         self.settle_seqs(found)

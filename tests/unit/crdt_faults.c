@@ -145,11 +145,13 @@ outcome(struct node *n, const struct script *s)
 	char *rows, *changes;
 	size_t len;
 
+	node_expect(n, "", "SELECT * FROM crsql_check");
 	assert_int_equal(run(n->db, s->look, &rows), SQLITE_OK);
 	if (run(n->db, "CREATE TABLE IF NOT EXISTS after(id INTEGER PRIMARY KEY, "
 	    "v); SELECT crsql_as_crr('after'); INSERT INTO after VALUES(1, 1); "
 	    "UPDATE after SET v = 2; " CHANGES, &changes) != SQLITE_OK)
 		fail_msg("after it: %s", sqlite3_errmsg(n->db));
+	node_expect(n, "", "SELECT * FROM crsql_check");
 	len = strlen(rows);
 	rows = realloc(rows, len + strlen(changes) + 1);
 	assert_non_null(rows);
@@ -380,7 +382,9 @@ reading_changes(void **state)
 		"crsql_unpack_columns u WHERE u.package = c.pk; SELECT "
 		"crsql_db_version(), crsql_own(), crsql_head(), "
 		"crsql_token(crsql_site_id(), 2), crsql_pack_columns(1, 'a', NULL, "
-		"x'01'), crsql_config_get('merge-equal-values')", LOOK, false, true };
+		"x'01'), crsql_config_get('merge-equal-values'); SELECT * FROM t__crsql_clock JOIN "
+		"t__crsql_pks ON __crsql_key = key; SELECT * FROM i__crsql_pks "
+		"WHERE id = 2; SELECT * FROM crsql_check", LOOK, false, true };
 
 	with_tables("");
 	take_base();

@@ -366,14 +366,15 @@ tear_down(void **state)
 	return system(command);
 }
 
-/* A port of this process, so that several runs don't meet. */
+/* A port of this process, so that several runs don't meet; below those that the
+ * system gives to connections. */
 static const char *
 local(int n)
 {
 	static char place[3][32];
 
 	snprintf(place[n], sizeof place[n], "127.0.0.1:%d",
-	    32000 + getpid() % 9000 * 3 + n);
+	    10000 + getpid() % 7000 * 3 + n);
 	return place[n];
 }
 

@@ -1,0 +1,281 @@
+// SPDX-License-Identifier: MPL-2.0
+/* alter.c - see alter.h; what follows from a new shape is table_mend's. */
+#include "crdt/alter.h"
+
+#include "crdt/crr.h"
+#include "crdt/triggers.h"
+
+SQLITE_EXTENSION_INIT3
+
+#define FAILED "failed compacting tables post alteration"
+
+struct alter {
+	int table;              /* id */
+	enum { CLOSED, LEAN, ENDING } state;
+	bool fits;              /* it could be replicated when this began */
+	int first_new;          /* columns have numbers below it */
+};
+
+static struct alter *
+find_open(const struct engine *e, int id)
+{
+	int i;
+
+	for (i = e->tx.alters - 1; i >= 0; i--)
+		if (e->alter[i].table == id && e->alter[i].state != CLOSED)
+			return &e->alter[i];
+	return NULL;
+}
+
+bool
+alter_is_lean(const struct engine *e, int id)
+{
+	const struct alter *a = find_open(e, id);
+
+	return a != NULL && a->state == LEAN;
+}
+
+bool
+alter_is_open(const struct engine *e, int id)
+{
+	return find_open(e, id) != NULL;
+}
+
+int
+alter_first_new(const struct engine *e, int id)
+{
+	const struct alter *a = find_open(e, id);
+
+	return a != NULL ? a->first_new : INT32_MAX;
+}
+
+/* Its triggers are made again by the next fold. */
+static void
+end(struct engine *e, struct alter *a)
+{
+	struct table *t = table_by_id(e, a->table);
+
+	a->state = ENDING;
+	if (t != NULL)
+		t->lean = false;
+	e->tables.mended = -1;
+}
+
+void
+alter_end_all(struct engine *e)
+{
+	int i;
+
+	for (i = 0; i < e->tx.alters; i++)
+		if (e->alter[i].state == LEAN)
+			end(e, &e->alter[i]);
+}
+
+void
+alter_free(struct engine *e)
+{
+	sqlite3_free(e->alter);
+	e->alter = NULL;
+}
+
+/* -- the beginning --------------------------------------------------------------- */
+
+static int
+add(struct engine *e, int id, bool fits, int first_new)
+{
+	struct alter *list = e->alter;
+	int room = e->alter_room ? e->alter_room * 2 : 4;
+
+	if (e->tx.alters == e->alter_room) {
+		list = sqlite3_realloc64(list, sizeof *list * (uint64_t)room);
+		if (list == NULL)
+			return SQLITE_NOMEM;
+		e->alter = list;
+		e->alter_room = room;
+	}
+	list[e->tx.alters++] = (struct alter){ id, LEAN, fits, first_new };
+	return SQLITE_OK;
+}
+
+/* SQLITE_OK if it is known whether t can be replicated. */
+static int
+check(struct engine *e, struct table *t, bool *fits)
+{
+	int rc = crr_check(e, t);
+
+	*fits = rc == SQLITE_OK;
+	if (rc == SQLITE_ERROR) {
+		sqlite3_free(e->error);
+		e->error = NULL;
+		rc = SQLITE_OK;
+	}
+	return rc;
+}
+
+static int
+begin(struct engine *e, const void *name)
+{
+	struct table *t = NULL;
+	int64_t first_new = 0;
+	bool fits = true;
+	int rc = table_refresh(e);
+
+	if (rc != SQLITE_OK || table_find(e, name) == NULL)
+		return rc;
+	rc = tx_begin_merge(e);
+	if (rc == SQLITE_OK)
+		rc = tx_fold(e);
+	/* it may have turned out to be another one by now */
+	t = rc == SQLITE_OK ? table_find(e, name) : NULL;
+	if (t == NULL || alter_is_open(e, t->id))
+		return rc;
+	rc = check(e, t, &fits);
+	if (rc == SQLITE_OK)
+		rc = engine_int(e, &first_new, "SELECT coalesce(max(cid), -1) + 1 "
+		    "FROM crsql_col WHERE tbl = %d", t->id);
+	if (rc == SQLITE_OK)
+		rc = add(e, t->id, fits, (int)first_new);
+	if (rc != SQLITE_OK)
+		return rc;
+	t->lean = true;
+	return triggers_make(e, t);
+}
+
+int
+alter_begin(struct engine *e, const char *name)
+{
+	bool alone = sqlite3_get_autocommit(e->db) != 0;
+	char *why;
+	int rc = engine_exec(e, "SAVEPOINT alter_crr");
+
+	if (rc != SQLITE_OK)
+		return rc;
+	rc = engine_atomically(e, begin, name);
+	if (rc == SQLITE_OK)
+		return rc;
+	e->tables.schema_version = -1;
+	why = sqlite3_mprintf("%s", engine_error(e));
+	engine_exec(e, alone ? "ROLLBACK" : "RELEASE alter_crr");
+	engine_fail(e, rc, "%s", why ? why : "");
+	sqlite3_free(why);
+	return rc;
+}
+
+/* -- the end ----------------------------------------------------------------------- */
+
+/* By its name, or by the one that it had at the beginning. */
+static struct table *
+find(struct engine *e, const char *name)
+{
+	struct table *t = table_find(e, name);
+	int i;
+
+	for (i = 0; i < e->tables.n && t == NULL; i++)
+		if (sqlite3_stricmp(e->tables.table[i].noted, name) == 0)
+			t = &e->tables.table[i];
+	return t;
+}
+
+static int
+commit(struct engine *e, const void *name)
+{
+	struct table *t;
+	struct alter *a;
+	int rc = table_refresh(e);
+
+	t = rc == SQLITE_OK ? find(e, name) : NULL;
+	if (rc == SQLITE_OK && t == NULL)
+		rc = engine_fail(e, SQLITE_ERROR, "table %s is not replicated",
+		    (const char *)name);
+	if (rc != SQLITE_OK)
+		return rc;
+	a = find_open(e, t->id);
+	if (a != NULL && a->fits)
+		rc = crr_check(e, t);
+	if (rc == SQLITE_OK && a != NULL)
+		end(e, a);
+	if (rc == SQLITE_OK)
+		rc = tx_begin_merge(e);
+	if (rc == SQLITE_OK)
+		rc = tx_fold(e);
+	if (a != NULL)
+		a->state = rc == SQLITE_OK ? CLOSED : LEAN;
+	return rc;
+}
+
+/* Of a savepoint that nobody began SQLite says so. */
+int
+alter_commit(struct engine *e, const char *name)
+{
+	int rc = sqlite3_get_autocommit(e->db) ? engine_fail(e, SQLITE_ERROR,
+	    "no such savepoint: alter_crr") : engine_atomically(e, commit, name);
+
+	if (rc == SQLITE_OK)
+		rc = engine_exec(e, "RELEASE alter_crr");
+	else
+		e->tables.schema_version = -1;
+	return rc;
+}
+
+/* -- SQL ------------------------------------------------------------------------------ */
+
+/* [schema,] table: the schema is always main. */
+static const char *
+table_name(sqlite3_context *ctx, int argc, sqlite3_value **argv)
+{
+	const char *name = argc == 0 ? NULL :
+	    (const char *)sqlite3_value_text(argv[argc == 2 ? 1 : 0]);
+
+	if (name == NULL)
+		sqlite3_result_error(ctx, argc == 0 ? "Wrong number of args. Provide "
+		    "the schema name and table name or just the table name." :
+		    "the name of a table is wanted, not NULL", -1);
+	return name;
+}
+
+static void
+begin_function(sqlite3_context *ctx, int argc, sqlite3_value **argv)
+{
+	struct engine *e = sqlite3_user_data(ctx);
+	const char *name = table_name(ctx, argc, argv);
+	int rc;
+
+	if (name == NULL)
+		return;
+	rc = alter_begin(e, name);
+	if (rc == SQLITE_OK)
+		sqlite3_result_text(ctx, "OK", 2, SQLITE_STATIC);
+	else
+		engine_result_error(e, ctx, rc);
+}
+
+/* The reason is told by SQLite's log: cr-sqlite has one sentence for all. */
+static void
+commit_function(sqlite3_context *ctx, int argc, sqlite3_value **argv)
+{
+	struct engine *e = sqlite3_user_data(ctx);
+	const char *name = table_name(ctx, argc, argv);
+	int rc;
+
+	if (name == NULL)
+		return;
+	rc = alter_commit(e, name);
+	if (rc == SQLITE_OK)
+		return;
+	sqlite3_log(rc, FAILED ": %s: %s", name, engine_error(e));
+	engine_fail(e, rc, FAILED);
+	engine_result_error(e, ctx, rc);
+}
+
+int
+alter_register(struct engine *e)
+{
+	int flags = SQLITE_UTF8 | SQLITE_DIRECTONLY;
+	int rc = sqlite3_create_function(e->db, "crsql_begin_alter", -1, flags, e,
+	    begin_function, NULL, NULL);
+
+	if (rc == SQLITE_OK)
+		rc = sqlite3_create_function(e->db, "crsql_commit_alter", -1, flags,
+		    e, commit_function, NULL, NULL);
+	return rc;
+}

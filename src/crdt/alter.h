@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: MPL-2.0
+/*
+ * alter.h - tables between crsql_begin_alter and crsql_commit_alter.
+ *
+ * Meanwhile triggers that name columns are off the table (marker.h), so that
+ * every ALTER is possible; what is written is noted as ever.  The end is
+ * crsql_commit_alter, or that of the transaction, whichever is first.
+ */
+#ifndef CRDT_ALTER_H
+#define CRDT_ALTER_H
+
+#include "crdt/engine.h"
+
+/* crsql_begin_alter and crsql_commit_alter. */
+int alter_begin(struct engine *e, const char *name);
+int alter_commit(struct engine *e, const char *name);
+
+/* True if the triggers of table id may name no column but the key's. */
+bool alter_is_lean(const struct engine *e, int id);
+
+/* True until all is written down that was done to the table: one column is
+ * another's new name only if it is known by the marker. */
+bool alter_is_open(const struct engine *e, int id);
+
+/* The number of the first column that it did not have at the beginning. */
+int alter_first_new(const struct engine *e, int id);
+
+/* The transaction is about to be committed. */
+void alter_end_all(struct engine *e);
+
+void alter_free(struct engine *e);
+
+#endif
