@@ -107,6 +107,7 @@ struct engine {
 	struct table_list tables;
 	struct view **views;    /* views.c: in order of table number */
 	int nviews;
+	bool has_views;         /* views_load was called */
 	bool temp_may_fail;     /* triggers.h */
 	int last_table;         /* index of the one written last */
 	struct tx tx;

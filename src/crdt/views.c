@@ -137,9 +137,13 @@ int
 views_follow(struct engine *e)
 {
 	size_t size = sizeof(struct view *) * (size_t)(e->tables.n + 1);
-	struct view **place = sqlite3_malloc64(size);
+	struct view **place;
 	int i, rc;
 
+	/* while the engine loads it may yet fail, and modules would stay */
+	if (!e->has_views)
+		return SQLITE_OK;
+	place = sqlite3_malloc64(size);
 	if (place == NULL)
 		return SQLITE_NOMEM;
 	memset(place, 0, size);
@@ -172,6 +176,7 @@ views_load(struct engine *e)
 	struct view **list;
 	int room = 0, rc;
 
+	e->has_views = true;
 	if (!e->has_storage)
 		return SQLITE_OK;
 	rc = engine_prepare(e, &stmt, "SELECT id, name FROM crsql_tbl WHERE (SELECT "
