@@ -155,6 +155,8 @@ keys_are_found(void **state)
 	static const char *const values[] = { "1", "3", "5", "-5", "99", "'a'",
 		"'b'", "'B'", "'e'", "x'62'", "NULL", "1.5", "9223372036854775807",
 		"(SELECT __crsql_key FROM pks_r WHERE id = 'b')" };
+	/* long doubles decide it, of which valgrind makes doubles */
+	static const char imprecise[] = "id = 1.0 * 9223372036854775807";
 	char *want, *got, *where;
 	size_t t, k, v;
 
@@ -167,6 +169,10 @@ keys_are_found(void **state)
 		for (k = 0; k < sizeof what / sizeof *what; k++)
 			for (v = 0; v < sizeof values / sizeof *values; v++) {
 				where = sqlite3_mprintf(what[k], values[v]);
+				if (strcmp(where, imprecise) == 0) {
+					sqlite3_free(where);
+					continue;
+				}
 				want = node_rows(&n[A], "SELECT * FROM pks_%s WHERE %s "
 				    "ORDER BY 1", tables[t], where);
 				got = node_rows(&n[A], "SELECT * FROM %s__crsql_pks "
