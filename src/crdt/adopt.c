@@ -20,17 +20,6 @@ enum { CR_SQLITE_MIN = 150000 };        /* crsqlite_version of 0.15 */
 
 /* -- what is there ------------------------------------------------------------- */
 
-static int
-has_table(struct engine *e, const char *name, bool *has)
-{
-	int64_t n = 0;
-	int rc = engine_int(e, &n, "SELECT EXISTS(SELECT 1 FROM "
-	    "main.sqlite_schema WHERE type = 'table' AND name = %Q)", name);
-
-	*has = n != 0;
-	return rc;
-}
-
 /* A file that we have written has a log id; one of cr-sqlite has its number, or
  * lost that and still has its triggers. */
 int
@@ -38,7 +27,7 @@ adopt_look(struct engine *e, bool *foreign)
 {
 	int64_t number = 0, ours = 0, triggers = 0;
 	bool master;
-	int rc = has_table(e, "crsql_master", &master);
+	int rc = storage_has_table(e, "crsql_master", &master);
 
 	*foreign = false;
 	if (rc == SQLITE_OK && master)
@@ -119,7 +108,7 @@ check_file(struct engine *e)
 {
 	bool has;
 	size_t i;
-	int rc = has_table(e, "crsql_site_id", &has);
+	int rc = storage_has_table(e, "crsql_site_id", &has);
 
 	if (rc == SQLITE_OK && !has)
 		rc = engine_fail(e, SQLITE_ERROR, ADOPT_REFUSED
@@ -283,28 +272,12 @@ free_tables(struct adopt *a)
 	sqlite3_free(a->table);
 }
 
-/* Drops what cr-sqlite keeps per table: a name of a list at a time, as nothing
- * can be dropped while the list is read. */
+/* Drops what cr-sqlite keeps per table. */
 static int
 drop_all(struct engine *e, const char *type, const char *like)
 {
-	sqlite3_stmt *stmt;
-	char *name;
-	int rc;
-
-	do {
-		name = NULL;
-		rc = engine_prepare(e, &stmt, "SELECT name FROM main.sqlite_schema "
-		    "WHERE type = %Q AND name LIKE %Q ESCAPE '\\' LIMIT 1", type,
-		    like);
-		if (rc == SQLITE_OK && sqlite3_step(stmt) == SQLITE_ROW)
-			rc = engine_copy(stmt, 0, &name);
-		rc = engine_finalize(stmt, rc);
-		if (rc == SQLITE_OK && name != NULL)
-			rc = engine_exec(e, "DROP %s main.\"%w\"", type, name);
-		sqlite3_free(name);
-	} while (name != NULL && rc == SQLITE_OK);
-	return rc;
+	return engine_drop_each(e, type, "SELECT name FROM main.sqlite_schema "
+	    "WHERE type = %Q AND name LIKE %Q ESCAPE '\\'", type, like);
 }
 
 /* -- the steps --------------------------------------------------------------------- */
@@ -366,7 +339,7 @@ adopt_file(struct engine *e, int *tables)
 	struct adopt a = { .e = e }, *arg = &a;
 	int64_t query_only = 0;
 	bool master;
-	int rc = has_table(e, "crsql_master", &master);
+	int rc = storage_has_table(e, "crsql_master", &master);
 
 	*tables = 0;
 	if (rc == SQLITE_OK)

@@ -45,31 +45,18 @@ bulk_free(struct engine *e)
 
 /* -- which triggers there are ------------------------------------------------ */
 
-static int
-read_version(struct engine *e, enum engine_slot slot, const char *sql,
-    int64_t *out)
-{
-	sqlite3_stmt *stmt;
-	int rc = engine_cached(e, slot, sql, &stmt);
-
-	if (rc != SQLITE_OK)
-		return rc;
-	if (sqlite3_step(stmt) == SQLITE_ROW)
-		*out = sqlite3_column_int64(stmt, 0);
-	return engine_reset(stmt, rc);
-}
-
 /* *same if the schemas are those that were looked at; notes them. */
 static int
 same_schemas(struct engine *e, bool *same)
 {
 	struct bulk *b = bulk_of(e);
 	int64_t main = 0, temp = 0;
-	int rc = read_version(e, SLOT_SCHEMA, "PRAGMA main.schema_version", &main);
+	int rc = engine_cached_int(e, SLOT_SCHEMA, "PRAGMA main.schema_version",
+	    &main);
 
 	if (rc == SQLITE_OK)
-		rc = read_version(e, SLOT_TEMP_SCHEMA, "PRAGMA temp.schema_version",
-		    &temp);
+		rc = engine_cached_int(e, SLOT_TEMP_SCHEMA,
+		    "PRAGMA temp.schema_version", &temp);
 	*same = rc == SQLITE_OK && main == b->main && temp == b->temp;
 	b->main = main;
 	b->temp = temp;
@@ -92,10 +79,8 @@ each_foreign(struct engine *e, const char *schema,
 	int rc;
 
 	rc = engine_prepare(e, &stmt, "SELECT tbl_name FROM \"%w\".sqlite_schema "
-	    "AS s WHERE type = 'trigger' %s", schema, !main ? "" : "AND NOT ("
-	    "substr(name, 1, length(tbl_name)) = tbl_name COLLATE NOCASE AND "
-	    "substr(name, length(tbl_name) + 1) GLOB '__crsql_[a-z]trig' AND "
-	    "tbl_name COLLATE NOCASE IN (SELECT name FROM crsql_tbl))");
+	    "WHERE type = 'trigger' %s", schema, !main ? "" : "AND NOT ("
+	    QUIET_OUR_NAME " AND " QUIET_REPLICATED ")");
 	while (rc == SQLITE_OK && !*hit && sqlite3_step(stmt) == SQLITE_ROW)
 		f(e, engine_column(stmt, 0, &rc), hit);
 	return engine_finalize(stmt, rc);

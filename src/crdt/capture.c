@@ -6,11 +6,12 @@
 
 #include "crdt/attached.h"
 #include "crdt/log.h"
+#include "crdt/storage.h"
 #include "crdt/val.h"
 
 SQLITE_EXTENSION_INIT3
 
-enum { LIST_BYTES_MAX = 1 << 30, CELLS_MAX = 63 };
+enum { LIST_BYTES_MAX = 1 << 30 };
 
 /* The hook's functions are not in the table that extensions are given, and
  * not in every SQLite: they are looked for in the library in use. */
@@ -250,6 +251,7 @@ changed_columns(struct engine *e, struct table *t, int64_t old_key,
 	sqlite3_value *old, *new;
 	sqlite3_stmt *row = NULL;
 	struct val a, b;
+	uint64_t bit;
 	bool high = false;
 	int i, rc = SQLITE_OK;
 
@@ -269,10 +271,9 @@ changed_columns(struct engine *e, struct table *t, int64_t old_key,
 		if (val_compare(&a, &b) == 0)
 			continue;
 		*any = true;
-		if (t->col[i].cid >= CELLS_MAX)
-			high = true;
-		else
-			*mask |= (uint64_t)1 << t->col[i].cid;
+		bit = record_bit(t->col[i].cid);
+		high |= bit == 0;
+		*mask |= bit;
 	}
 	if (row != NULL)
 		sqlite3_reset(row);
@@ -337,8 +338,8 @@ note_blob_write(struct engine *e, struct capture *c, struct table *t,
 	(void)e;
 	for (i = 0; i < t->ncol; i++)
 		if (t->col[i].stored == stored)
-			return note_columns(c, t, key, t->col[i].cid < CELLS_MAX ?
-			    (uint64_t)1 << t->col[i].cid : 0);
+			return note_columns(c, t, key,
+			    record_bit(t->col[i].cid));
 	return SQLITE_OK;
 }
 
@@ -553,7 +554,8 @@ char_function(sqlite3_context *ctx, int argc, sqlite3_value **argv)
 int
 capture_register(struct engine *e)
 {
-	int64_t journal = 0, bulk = 1, has = 0;
+	int64_t journal = 0, bulk = 1;
+	bool has = false;
 	int rc;
 
 	e->capture = sqlite3_malloc(sizeof *e->capture);
@@ -562,14 +564,11 @@ capture_register(struct engine *e)
 	memset(e->capture, 0, sizeof *e->capture);
 	buf_init(&e->capture->list.bytes, LIST_BYTES_MAX);
 	e->preupdate = find_preupdate();
-	rc = engine_int(e, &has, "SELECT count(*) FROM main.sqlite_schema WHERE "
-	    "name = 'crsql_master'");
+	rc = storage_has_table(e, "crsql_master", &has);
 	if (rc == SQLITE_OK && has)
-		rc = engine_int(e, &journal, "SELECT value FROM crsql_master WHERE "
-		    "key = 'config.capture'");
+		rc = storage_setting(e, "capture", &journal);
 	if (rc == SQLITE_OK && has)
-		rc = engine_int(e, &bulk, "SELECT value FROM crsql_master WHERE "
-		    "key = 'config.bulk'");
+		rc = storage_setting(e, "bulk", &bulk);
 	bulk_init(e, bulk != 0);
 	if (rc == SQLITE_OK)
 		rc = capture_choose(e, journal != 0);

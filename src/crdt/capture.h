@@ -31,6 +31,14 @@ struct record {
 	int changes;        /* total_changes() then: tells one statement */
 };
 
+enum { RECORD_COLUMNS = 63 };    /* have a bit in a mask; of others all are told */
+
+static inline uint64_t
+record_bit(int cid)
+{
+	return cid < RECORD_COLUMNS ? (uint64_t)1 << cid : 0;
+}
+
 struct record_list {
 	struct record *record;
 	int n, room;

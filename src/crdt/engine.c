@@ -82,6 +82,42 @@ engine_exec(struct engine *e, const char *fmt, ...)
 	return rc;
 }
 
+/* The first name that is left, NULL if there is none. */
+static int
+first_name(struct engine *e, const char *sql, char **name)
+{
+	sqlite3_stmt *stmt;
+	int rc = engine_prepare(e, &stmt, "%s", sql);
+
+	*name = NULL;
+	if (rc == SQLITE_OK && sqlite3_step(stmt) == SQLITE_ROW)
+		rc = engine_copy(stmt, 0, name);
+	return engine_finalize(stmt, rc);
+}
+
+int
+engine_drop_each(struct engine *e, const char *type, const char *fmt, ...)
+{
+	va_list ap;
+	char *sql, *name;
+	int rc;
+
+	va_start(ap, fmt);
+	sql = sqlite3_vmprintf(fmt, ap);
+	va_end(ap);
+	rc = sql ? SQLITE_OK : SQLITE_NOMEM;
+	do {
+		name = NULL;
+		if (rc == SQLITE_OK)
+			rc = first_name(e, sql, &name);
+		if (rc == SQLITE_OK && name != NULL)
+			rc = engine_exec(e, "DROP %s main.\"%w\"", type, name);
+		sqlite3_free(name);
+	} while (name != NULL && rc == SQLITE_OK);
+	sqlite3_free(sql);
+	return rc;
+}
+
 int
 engine_run(struct engine *e, sqlite3_stmt *stmt)
 {
@@ -209,6 +245,20 @@ engine_cached(struct engine *e, enum engine_slot slot, const char *sql,
 		sqlite3_reset(*kept);
 	*out = *kept;
 	return rc;
+}
+
+int
+engine_cached_int(struct engine *e, enum engine_slot slot, const char *sql,
+    int64_t *out)
+{
+	sqlite3_stmt *stmt;
+	int rc = engine_cached(e, slot, sql, &stmt);
+
+	if (rc != SQLITE_OK)
+		return rc;
+	if (sqlite3_step(stmt) == SQLITE_ROW)
+		*out = sqlite3_column_int64(stmt, 0);
+	return engine_reset(stmt, rc);
 }
 
 void

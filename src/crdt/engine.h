@@ -139,6 +139,10 @@ int engine_prepare(struct engine *e, sqlite3_stmt **out, const char *fmt, ...);
 /* Runs statements made by sqlite3_mprintf. */
 int engine_exec(struct engine *e, const char *fmt, ...);
 
+/* Drops, by DROP type, all whose names a query made by sqlite3_mprintf answers:
+ * one at a time, as nothing can be dropped while it is read. */
+int engine_drop_each(struct engine *e, const char *type, const char *fmt, ...);
+
 /* Steps a statement that answers nothing, and resets it. */
 int engine_run(struct engine *e, sqlite3_stmt *stmt);
 
@@ -181,6 +185,11 @@ enum engine_slot {
 };
 int engine_cached(struct engine *e, enum engine_slot slot, const char *sql,
     sqlite3_stmt **out);
+
+/* One integer from a cached statement; *out stays as it is if there is no
+ * row. */
+int engine_cached_int(struct engine *e, enum engine_slot slot, const char *sql,
+    int64_t *out);
 
 /* Finalises every cached statement, those of the tables included. */
 void engine_drop_statements(struct engine *e);

@@ -217,8 +217,7 @@ fold_update(struct fold *f, const struct record *r)
 	if (cols == NULL)
 		return SQLITE_NOMEM;
 	for (i = 0; i < t->ncol; i++)
-		if (r->mask == 0 || (t->col[i].cid < 63 &&
-		    r->mask >> t->col[i].cid & 1))
+		if (r->mask == 0 || (r->mask & record_bit(t->col[i].cid)))
 			cols[n++] = i;
 	if (n == 0)
 		rc = SQLITE_OK;

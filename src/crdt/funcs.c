@@ -12,6 +12,7 @@
 #include "crdt/log.h"
 #include "crdt/lost.h"
 #include "crdt/page.h"
+#include "crdt/storage.h"
 
 enum { OWN_LEN = SITE_ID_LEN + 8 + TOKEN_LEN };
 
@@ -249,8 +250,7 @@ config_get_function(sqlite3_context *ctx, int argc, sqlite3_value **argv)
 		return;
 	}
 	value = s->preset;
-	rc = engine_int(e, &value, "SELECT value FROM crsql_master WHERE "
-	    "key = 'config.%q'", s->name);
+	rc = storage_setting(e, s->name, &value);
 	give_int(ctx, rc, value);
 }
 

@@ -9,8 +9,6 @@
 
 SQLITE_EXTENSION_INIT3
 
-enum { MASK_COLUMNS = 63 };
-
 static const char *const suffixes[JOURNAL_NTRIGGERS] = {
 	"btrig", "itrig", "utrig", "dtrig", "htrig", "ktrig", "ntrig", "mtrig",
 	"ctrig"
@@ -145,8 +143,8 @@ journal_trigger_cid(struct engine *e, const char *sql, const struct column *c,
 	at = rc == SQLITE_OK ? strstr(sql, term) : NULL;
 	if (at != NULL) {
 		for (at += strlen(term); *at >= '0' && *at <= '9'; at++)
-			cid = cid < MASK_COLUMNS ? cid * 10 + (*at - '0') : cid;
-		*out = cid < MASK_COLUMNS ? cid : -1;
+			cid = cid < RECORD_COLUMNS ? cid * 10 + (*at - '0') : cid;
+		*out = cid < RECORD_COLUMNS ? cid : -1;
 	}
 	sqlite3_free(term);
 	return rc;
@@ -158,7 +156,7 @@ mask_of(sqlite3_str *s, const struct table *t)
 	int i;
 
 	for (i = t->lean ? -1 : 0; i < t->ncol; i++)
-		if (i < 0 || t->col[i].cid >= MASK_COLUMNS) {
+		if (i < 0 || t->col[i].cid >= RECORD_COLUMNS) {
 			sqlite3_str_appendall(s, "NULL");
 			return;
 		}

@@ -72,10 +72,8 @@ only_ours(struct engine *e, bool *only)
 
 	rc = engine_int(e, &others, "SELECT "
 	    "EXISTS(SELECT 1 FROM temp.sqlite_schema WHERE type = 'trigger') OR "
-	    "EXISTS(SELECT 1 FROM main.sqlite_schema AS s WHERE "
-	    "s.type = 'trigger' AND s.tbl_name IN (SELECT name FROM crsql_tbl) "
-	    "AND s.name NOT LIKE replace(replace(s.tbl_name, '\\', '\\\\'), "
-	    "'_', '\\_') || '\\_\\_crsql\\__trig' ESCAPE '\\')");
+	    "EXISTS(SELECT 1 FROM main.sqlite_schema WHERE type = 'trigger' AND "
+	    QUIET_REPLICATED " AND NOT (" QUIET_OUR_NAME "))");
 	*only = others == 0;
 	return rc;
 }

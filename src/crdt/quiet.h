@@ -28,6 +28,14 @@ int quiet_switch(struct engine *e, int to, bool *on);
  * switch ends those that open another table later. */
 int quiet_running(struct engine *e);
 
+/* Conditions on a trigger in main.sqlite_schema: it has a name of ours; its table
+ * is replicated. */
+#define QUIET_OUR_NAME \
+	"substr(name, 1, length(tbl_name)) = tbl_name COLLATE NOCASE AND " \
+	"substr(name, length(tbl_name) + 1) GLOB '__crsql_[a-z]trig'"
+#define QUIET_REPLICATED \
+	"tbl_name COLLATE NOCASE IN (SELECT name FROM crsql_tbl)"
+
 /* -- bulk.c: from the 65th statement of a transaction on ------------------- */
 
 struct bulk {

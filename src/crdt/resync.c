@@ -141,7 +141,7 @@ note_values(struct engine *e, struct table *t, const struct column *c,
 			break;
 		}
 		r->n = 1;
-		r->mask = c->cid < 63 ? (uint64_t)1 << c->cid : 0;
+		r->mask = record_bit(c->cid);
 	}
 	return engine_finalize(stmt, rc);
 }

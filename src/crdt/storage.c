@@ -43,8 +43,8 @@ static const char large_tables[] =
     "CREATE TABLE IF NOT EXISTS crsql_j(id INTEGER PRIMARY KEY, w INTEGER, "
     "key INTEGER, mask INTEGER, pk);";
 
-static int
-has_table(struct engine *e, const char *name, bool *has)
+int
+storage_has_table(struct engine *e, const char *name, bool *has)
 {
 	int64_t n = 0;
 	int rc = engine_int(e, &n, "SELECT count(*) FROM main.sqlite_schema "
@@ -144,12 +144,12 @@ int
 storage_read_identity(struct engine *e)
 {
 	bool found = false;
-	int rc = has_table(e, "crsql_site_id", &found);
+	int rc = storage_has_table(e, "crsql_site_id", &found);
 
 	e->me = 0;
 	if (rc != SQLITE_OK || !found)
 		return rc;              /* read-only, and nothing here */
-	rc = has_table(e, "crsql_log", &e->has_storage);
+	rc = storage_has_table(e, "crsql_log", &e->has_storage);
 	if (rc == SQLITE_OK && e->has_storage)
 		rc = engine_int(e, &e->me, "SELECT ordinal FROM crsql_me "
 		    "ORDER BY first_dbv DESC LIMIT 1");
@@ -161,12 +161,18 @@ storage_read_identity(struct engine *e)
 	return rc;
 }
 
+int
+storage_setting(struct engine *e, const char *name, int64_t *value)
+{
+	return engine_int(e, value, "SELECT value FROM crsql_master WHERE "
+	    "key = 'config.%q'", name);
+}
+
 static int
 read_settings(struct engine *e)
 {
 	int64_t value = 0;
-	int rc = engine_int(e, &value, "SELECT value FROM crsql_master "
-	    "WHERE key = 'config.merge-equal-values'");
+	int rc = storage_setting(e, "merge-equal-values", &value);
 
 	e->merge_equal_values = value == 1;
 	return rc;
@@ -206,7 +212,7 @@ storage_load(struct engine *e)
 	e->readonly = sqlite3_db_readonly(e->db, "main") != 0;
 	rc = take_over_if_foreign(e);
 	if (rc == SQLITE_OK)
-		rc = has_table(e, "crsql_site_id", &has);
+		rc = storage_has_table(e, "crsql_site_id", &has);
 	if (rc == SQLITE_OK && has)
 		rc = check_format(e);
 	if (rc == SQLITE_OK && !has && e->readonly)

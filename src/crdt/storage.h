@@ -5,6 +5,13 @@
 
 #include "crdt/engine.h"
 
+/* True if main has a table of that name. */
+int storage_has_table(struct engine *e, const char *name, bool *has);
+
+/* A setting, config.NAME in crsql_master; *value stays as it is where it was
+ * never set. */
+int storage_setting(struct engine *e, const char *name, int64_t *value);
+
 /* Reads again who this database is: after a rollback or another's commit. */
 int storage_read_identity(struct engine *e);
 

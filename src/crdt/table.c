@@ -474,15 +474,8 @@ find_youngest(struct engine *e)
 static int
 schema_version(struct engine *e, int64_t *out)
 {
-	sqlite3_stmt *stmt;
-	int rc = engine_cached(e, SLOT_SCHEMA, "PRAGMA main.schema_version", &stmt);
-
 	*out = 0;
-	if (rc != SQLITE_OK)
-		return rc;
-	if (sqlite3_step(stmt) == SQLITE_ROW)
-		*out = sqlite3_column_int64(stmt, 0);
-	return sqlite3_reset(stmt);
+	return engine_cached_int(e, SLOT_SCHEMA, "PRAGMA main.schema_version", out);
 }
 
 /* Reads all anew; old is what was known before. */

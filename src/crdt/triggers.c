@@ -6,6 +6,7 @@
 #include "crdt/journal.h"
 #include "crdt/marker.h"
 #include "crdt/resync.h"
+#include "crdt/storage.h"
 
 SQLITE_EXTENSION_INIT3
 
@@ -14,8 +15,7 @@ static int
 plain_writers(struct engine *e, bool *wanted)
 {
 	int64_t on = 1;
-	int rc = engine_int(e, &on, "SELECT value FROM crsql_master WHERE "
-	    "key = 'config.plain-writers'");
+	int rc = storage_setting(e, "plain-writers", &on);
 
 	*wanted = on != 0;
 	return rc;
@@ -97,29 +97,10 @@ triggers_differ(struct engine *e, struct table *t, const char **suffix)
 static int
 drop_misnamed(struct engine *e, const struct table *t)
 {
-	sqlite3_stmt *stmt;
-	bool found;
-	char *name;
-	int rc;
-
-	do {
-		found = false;
-		name = NULL;
-		rc = engine_prepare(e, &stmt, "SELECT name FROM main.sqlite_schema "
-		    "WHERE type = 'trigger' AND tbl_name = %Q AND "
-		    "name LIKE '%%\\_\\_crsql\\__trig' ESCAPE '\\' AND "
-		    "substr(name, 1, length(name) - 5) <> '%q__crsql_'", t->name,
-		    t->name);
-		if (rc == SQLITE_OK && sqlite3_step(stmt) == SQLITE_ROW) {
-			found = true;
-			rc = engine_copy(stmt, 0, &name);
-		}
-		rc = engine_finalize(stmt, rc);
-		if (rc == SQLITE_OK && found)
-			rc = engine_exec(e, "DROP TRIGGER main.\"%w\"", name);
-		sqlite3_free(name);
-	} while (found && rc == SQLITE_OK);
-	return rc;
+	return engine_drop_each(e, "TRIGGER", "SELECT name FROM "
+	    "main.sqlite_schema WHERE type = 'trigger' AND tbl_name = %Q AND "
+	    "name LIKE '%%\\_\\_crsql\\__trig' ESCAPE '\\' AND "
+	    "substr(name, 1, length(name) - 5) <> '%q__crsql_'", t->name, t->name);
 }
 
 int
