@@ -132,18 +132,64 @@ engine_run(struct engine *e, sqlite3_stmt *stmt)
 	return rc != SQLITE_OK ? rc : SQLITE_ERROR;
 }
 
+/* FNV-1a. */
+static uint32_t
+hash_text(const char *text)
+{
+	uint32_t h = 2166136261u;
+
+	for (; *text != '\0'; text++)
+		h = (h ^ (uint8_t)*text) * 16777619u;
+	return h;
+}
+
+/* What a PRAGMA answers may be fixed when it is prepared. */
+static bool
+may_be_kept(const struct engine *e, const char *sql)
+{
+	return e->watched && strncmp(sql, "SELECT", 6) == 0;
+}
+
+/* The kept statement of that text, made if there is none.  If it can't be kept,
+ * or another one runs in its place, *own is true: it is the caller's to
+ * finalise. */
+static int
+by_text(struct engine *e, const char *sql, sqlite3_stmt **out, bool *own)
+{
+	const size_t places = sizeof e->cache.by_text / sizeof *e->cache.by_text;
+	sqlite3_stmt **kept;
+
+	*out = NULL;
+	*own = false;
+	if (sql == NULL)
+		return SQLITE_NOMEM;
+	kept = &e->cache.by_text[hash_text(sql) % places];
+	*own = !may_be_kept(e, sql) || sqlite3_stmt_busy(*kept);
+	if (*own)
+		return prepare_text(e, out, sql);
+	if (*kept == NULL || strcmp(sqlite3_sql(*kept), sql) != 0) {
+		sqlite3_finalize(*kept);
+		*kept = NULL;
+		if (prepare_text(e, kept, sql) != SQLITE_OK)
+			return sqlite3_errcode(e->db);
+	}
+	*out = *kept;
+	return SQLITE_OK;
+}
+
 int
 engine_int(struct engine *e, int64_t *out, const char *fmt, ...)
 {
-	sqlite3_stmt *stmt = NULL;
+	sqlite3_stmt *stmt;
 	va_list ap;
 	char *sql;
+	bool own;
 	int rc;
 
 	va_start(ap, fmt);
 	sql = sqlite3_vmprintf(fmt, ap);
 	va_end(ap);
-	rc = prepare_text(e, &stmt, sql);
+	rc = by_text(e, sql, &stmt, &own);
 	sqlite3_free(sql);
 	if (rc == SQLITE_OK) {
 		rc = sqlite3_step(stmt);
@@ -153,7 +199,10 @@ engine_int(struct engine *e, int64_t *out, const char *fmt, ...)
 			engine_fail(e, rc, "%s", sqlite3_errmsg(e->db));
 		rc = rc == SQLITE_ROW || rc == SQLITE_DONE ? SQLITE_OK : rc;
 	}
-	sqlite3_finalize(stmt);
+	if (own)
+		sqlite3_finalize(stmt);
+	else
+		sqlite3_reset(stmt);
 	return rc;
 }
 
@@ -269,6 +318,13 @@ engine_drop_statements(struct engine *e)
 	for (i = 0; i < sizeof e->cache.stmt / sizeof *e->cache.stmt; i++) {
 		sqlite3_finalize(e->cache.stmt[i]);
 		e->cache.stmt[i] = NULL;
+	}
+	for (i = 0; i < sizeof e->cache.by_text / sizeof *e->cache.by_text; i++) {
+		/* one that runs asked for what dropped them */
+		if (sqlite3_stmt_busy(e->cache.by_text[i]))
+			continue;
+		sqlite3_finalize(e->cache.by_text[i]);
+		e->cache.by_text[i] = NULL;
 	}
 	table_forget_all(e);
 }

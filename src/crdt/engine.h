@@ -118,6 +118,7 @@ struct engine {
 	int alter_room;
 	struct stmt_cache {             /* statements kept for a connection */
 		sqlite3_stmt *stmt[24];  /* SLOT_COUNT of them */
+		sqlite3_stmt *by_text[64];      /* of engine_int, by hash */
 	} cache;
 	struct buf scratch;     /* for one encoding at a time */
 	char *error;            /* last sentence, or NULL */
@@ -147,7 +148,7 @@ int engine_drop_each(struct engine *e, const char *type, const char *fmt, ...);
 int engine_run(struct engine *e, sqlite3_stmt *stmt);
 
 /* One integer from a query made by sqlite3_mprintf; *out stays as it is if
- * there is no row. */
+ * there is no row.  The statement is kept, and found again by its text. */
 int engine_int(struct engine *e, int64_t *out, const char *fmt, ...);
 
 /* Ends s: if rc is SQLITE_OK, and s did not run out of memory, *out is its text,

@@ -174,15 +174,16 @@ sql_int(sqlite3 *db, int64_t *out, struct err *err, const char *sql,
 	return rc;
 }
 
+/* Asked often: by no statement, which would have to be parsed. */
 int
 sql_has_table(sqlite3 *db, const char *name, bool *has, struct err *err)
 {
-	int64_t n;
-	int rc = sql_int(db, &n, err, "SELECT count(*) FROM sqlite_schema "
-	    "WHERE type = 'table' AND name = ?1", "t", name);
+	int rc = sqlite3_table_column_metadata(db, "main", name, NULL, NULL,
+	    NULL, NULL, NULL, NULL);
 
-	*has = n > 0;
-	return rc;
+	*has = rc == SQLITE_OK;
+	/* SQLITE_ERROR is its answer where there is none, or a view */
+	return rc == SQLITE_OK || rc == SQLITE_ERROR ? 0 : sql_fail(db, rc, err);
 }
 
 int
