@@ -158,6 +158,7 @@ by_text(struct engine *e, const char *sql, sqlite3_stmt **out, bool *own)
 {
 	const size_t places = sizeof e->cache.by_text / sizeof *e->cache.by_text;
 	sqlite3_stmt **kept;
+	int rc = SQLITE_OK;
 
 	*out = NULL;
 	*own = false;
@@ -169,12 +170,10 @@ by_text(struct engine *e, const char *sql, sqlite3_stmt **out, bool *own)
 		return prepare_text(e, out, sql);
 	if (*kept == NULL || strcmp(sqlite3_sql(*kept), sql) != 0) {
 		sqlite3_finalize(*kept);
-		*kept = NULL;
-		if (prepare_text(e, kept, sql) != SQLITE_OK)
-			return sqlite3_errcode(e->db);
+		rc = prepare_text(e, kept, sql);
 	}
 	*out = *kept;
-	return SQLITE_OK;
+	return rc;
 }
 
 int
