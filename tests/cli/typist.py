@@ -8,11 +8,37 @@ import sys
 import termios
 
 
+def hold(words, say):
+    """Leads the session: when its leader ends the terminal is hung up, and what
+    was written last may be lost. So it tells how the program ended, and stays."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    pid = os.fork()
+    if pid == 0:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_DFL)
+        os.execv(words[0], words)
+    os.write(say, b'%d' % os.waitpid(pid, 0)[1])
+    while True:
+        signal.pause()
+
+
 def begin(words):
+    hear, say = os.pipe()
     pid, terminal = pty.fork()
     if pid == 0:
-        os.execv(words[0], words)
-    return pid, terminal
+        hold(words, say)
+    os.close(say)
+    return pid, terminal, hear
+
+
+def end(pid, terminal, hear):
+    status = int(os.read(hear, 16))
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+    os.close(hear)
+    os.close(terminal)
+    return status
 
 
 def read_until(terminal, end):
@@ -27,25 +53,25 @@ def shows(terminal):
 
 
 def interrupted(words):
-    pid, terminal = begin(words)
+    pid, terminal, hear = begin(words)
     read_until(terminal, b'Passphrase: ')
     assert not shows(terminal)
     os.write(terminal, b'secr\x03')
     read_until(terminal, b'\n')
     assert shows(terminal)
-    status = os.waitpid(pid, 0)[1]
+    status = end(pid, terminal, hear)
     assert os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGINT
 
 
 def typed(words):
-    pid, terminal = begin(words)
+    pid, terminal, hear = begin(words)
     read_until(terminal, b'Passphrase: ')
     os.write(terminal, b'secret\n')
     text = read_until(terminal, b'The same again: ')
     assert b'secret' not in text
     os.write(terminal, b'secret\n')
     read_until(terminal, b'is you')
-    assert os.waitpid(pid, 0)[1] == 0
+    assert end(pid, terminal, hear) == 0
 
 
 signal.alarm(60)        # one that is never answered fails
