@@ -9,6 +9,7 @@
 #include "crdt/journal.h"
 #include "crdt/log.h"
 #include "crdt/marker.h"
+#include "crdt/mask.h"
 
 SQLITE_EXTENSION_INIT3
 
@@ -253,7 +254,7 @@ take_by_triggers(struct engine *e, struct table *t, struct noted_list *l,
     bool *told)
 {
 	sqlite3_stmt *stmt;
-	const char *sql;
+	const char *sql, *at = NULL;
 	int i, j, cid, rc = engine_prepare(e, &stmt, "SELECT sql FROM "
 	    "main.sqlite_schema WHERE type = 'trigger' AND tbl_name = %Q AND "
 	    "name = '%q__crsql_%q'", t->name, t->noted,
@@ -263,7 +264,7 @@ take_by_triggers(struct engine *e, struct table *t, struct noted_list *l,
 	if (rc == SQLITE_OK && sqlite3_step(stmt) == SQLITE_ROW) {
 		sql = engine_column(stmt, 0, &rc);
 		for (i = 0; i < t->ncol && rc == SQLITE_OK; i++) {
-			rc = journal_trigger_cid(e, sql, &t->col[i], &cid);
+			rc = mask_sql_cid(e, sql, &at, &t->col[i], &cid);
 			for (j = 0; j < l->n && l->at[j].cid != cid; j++)
 				;
 			if (rc != SQLITE_OK || j == l->n || l->at[j].index >= 0)

@@ -22,6 +22,7 @@
  *   record.c    the records that wait for a fold; savepoints
  *   journal.c   writes of plain programs: triggers, and reading the journal
  *   fold.c      records become clocks, tombstones and log rows
+ *   mask.c      the columns of an update, in all of these
  *   fold_list.c the records of a fold         fold_hw.c  highest keys before
  *   keymap.c    a map by table and key
  *   move.c      rows that get another rowid
