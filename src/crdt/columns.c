@@ -10,6 +10,7 @@
 #include "crdt/log.h"
 #include "crdt/marker.h"
 #include "crdt/mask.h"
+#include "crdt/meta.h"
 
 SQLITE_EXTENSION_INIT3
 
@@ -437,9 +438,10 @@ save_column(struct engine *e, const struct table *t, struct column *c)
 
 /* Columns that are gone keep their number, so that none is used twice. */
 static int
-save_gone(struct engine *e, const struct table *t)
+save_gone(struct engine *e, struct table *t)
 {
 	sqlite3_str *s = sqlite3_str_new(e->db);
+	int64_t gone = 0;
 	char *cids;
 	int i, rc;
 
@@ -447,10 +449,13 @@ save_gone(struct engine *e, const struct table *t)
 		sqlite3_str_appendf(s, "%s%d", i ? ", " : "", t->col[i].cid);
 	rc = engine_text(s, SQLITE_OK, &cids);
 	if (rc == SQLITE_OK)
+		rc = engine_int(e, &gone, "SELECT EXISTS(SELECT 1 FROM crsql_col "
+		    "WHERE tbl = %d AND name <> '' AND cid NOT IN (%s))", t->id, cids);
+	if (rc == SQLITE_OK && gone)
 		rc = engine_exec(e, "UPDATE crsql_col SET name = '' WHERE tbl = %d "
 		    "AND name <> '' AND cid NOT IN (%s)", t->id, cids);
 	sqlite3_free(cids);
-	return rc;
+	return rc == SQLITE_OK && gone ? meta_forget_gone(e, t) : rc;
 }
 
 int
