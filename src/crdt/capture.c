@@ -6,6 +6,7 @@
 
 #include "crdt/attached.h"
 #include "crdt/log.h"
+#include "crdt/mask.h"
 #include "crdt/storage.h"
 #include "crdt/val.h"
 
@@ -200,14 +201,22 @@ note_delete(struct engine *e, struct capture *c, struct table *t,
 	return rc;
 }
 
+/* The bytes of the mask are those behind the first `high` of the list. */
 static int
-note_columns(struct capture *c, struct table *t, int64_t key, uint64_t mask)
+note_columns(struct capture *c, struct table *t, int64_t key, uint64_t mask,
+    size_t high)
 {
 	struct record *r = last_record(c);
+	size_t len = c->list.bytes.len - high;
 
+	if (c->list.bytes.failed)
+		return SQLITE_NOMEM;
 	if (r != NULL && r->op == RECORD_UPDATE && r->table == t->id &&
-	    r->mask == mask && log_goes_on(r->key, r->n, key)) {
+	    r->mask == mask && r->npk == len && log_goes_on(r->key, r->n, key) &&
+	    (len == 0 || memcmp(record_pk(&c->list, r), c->list.bytes.data + high,
+	    len) == 0)) {
 		r->n++;
+		c->list.bytes.len = high;
 		return SQLITE_OK;
 	}
 	r = record_add(&c->list, RECORD_UPDATE, t->id, key);
@@ -215,6 +224,8 @@ note_columns(struct capture *c, struct table *t, int64_t key, uint64_t mask)
 		return SQLITE_NOMEM;
 	r->n = 1;
 	r->mask = mask;
+	r->pk = (uint32_t)high;
+	r->npk = (uint32_t)len;
 	return SQLITE_OK;
 }
 
@@ -240,19 +251,18 @@ true_old_value(struct engine *e, struct table *t, int64_t key, int i,
 	return SQLITE_OK;
 }
 
-/* Columns that changed: bit = cid; all bits where a number is too high. */
+/* Columns that changed; bytes of their mask go to the list. */
 static int
 changed_columns(struct engine *e, struct table *t, int64_t old_key,
-    uint64_t *mask, bool *any)
+    struct mask *mask, bool *any)
 {
+	struct buf *high = &e->capture->list.bytes;
 	sqlite3_value *old, *new;
 	sqlite3_stmt *row = NULL;
 	struct val a, b;
-	uint64_t bit;
-	bool high = false;
 	int i, rc = SQLITE_OK;
 
-	*mask = 0;
+	*mask = mask_empty();
 	*any = false;
 	for (i = 0; i < t->ncol && rc == SQLITE_OK; i++) {
 		rc = e->preupdate->old_value(e->db, t->col[i].position, &old);
@@ -268,14 +278,11 @@ changed_columns(struct engine *e, struct table *t, int64_t old_key,
 		if (val_compare(&a, &b) == 0)
 			continue;
 		*any = true;
-		bit = record_bit(t->col[i].cid);
-		high |= bit == 0;
-		*mask |= bit;
+		mask_add(mask, high, t->col[i].cid);
 	}
 	if (row != NULL)
 		sqlite3_reset(row);
-	if (high)
-		*mask = 0;
+	mask_end(mask, high);
 	return rc;
 }
 
@@ -296,7 +303,8 @@ note_update(struct engine *e, struct capture *c, struct table *t,
 {
 	struct val a[PACK_MAX_COLUMNS], b[PACK_MAX_COLUMNS];
 	struct record *r;
-	uint64_t mask;
+	struct mask mask;
+	size_t high;
 	bool any;
 	int rc = read_pk(e, t, false, a);
 
@@ -322,22 +330,28 @@ note_update(struct engine *e, struct capture *c, struct table *t,
 			t->hw = key;
 		c->deleted = true;
 	}
+	high = c->list.bytes.len;
 	rc = changed_columns(e, t, old_key, &mask, &any);
-	return rc == SQLITE_OK && any ? note_columns(c, t, key, mask) : rc;
+	return rc == SQLITE_OK && any ? note_columns(c, t, key, mask.bits, high)
+	    : rc;
 }
 
 static int
 note_blob_write(struct engine *e, struct capture *c, struct table *t,
     int64_t key, int stored)
 {
+	struct mask mask = mask_empty();
+	size_t high = c->list.bytes.len;
 	int i;
 
 	(void)e;
-	for (i = 0; i < t->ncol; i++)
-		if (t->col[i].stored == stored)
-			return note_columns(c, t, key,
-			    record_bit(t->col[i].cid));
-	return SQLITE_OK;
+	for (i = 0; i < t->ncol && t->col[i].stored != stored; i++)
+		;
+	if (i == t->ncol)
+		return SQLITE_OK;
+	mask_add(&mask, &c->list.bytes, t->col[i].cid);
+	mask_end(&mask, &c->list.bytes);
+	return note_columns(c, t, key, mask.bits, high);
 }
 
 static int
@@ -416,6 +430,13 @@ on_preupdate(void *self, sqlite3 *db, int op, char const *schema,
 
 	if (c->bulk.on)
 		bulk_wrote(e, name);
+	/* triggers are off still for a reader's sake: this one's commit is looked
+	 * at too, and switches them on, whatever table it is */
+	if (c->bulk.on && !e->tx.open && !e->finalized && tx_begin(e) != SQLITE_OK &&
+	    sqlite3_txn_state(db, "main") == SQLITE_TXN_WRITE) {
+		c->rc = SQLITE_ERROR;
+		watch_end(e, true);
+	}
 	if (e->merging > 0 || e->sync_bit != 0)
 		return;
 	if (strcmp(schema, "main") != 0) {

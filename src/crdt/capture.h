@@ -13,8 +13,8 @@
 enum record_op {
 	RECORD_RUN,         /* n fresh rows from key on, above all before */
 	RECORD_INSERT,      /* a row at key */
-	RECORD_UPDATE,      /* columns of mask (bit = cid) in n rows from key on;
-	                       mask 0: all columns */
+	RECORD_UPDATE,      /* columns of mask, and of the bytes at pk (mask.h), in
+	                       n rows from key on; neither: all columns */
 	RECORD_DELETE,      /* the row at key, which had pk */
 	RECORD_REPLACE,     /* the row at old, now at key, same pk: every column */
 	RECORD_MOVE         /* the row at old, now at key, same pk */
@@ -26,18 +26,10 @@ struct record {
 	int64_t key;
 	int64_t n;          /* RUN, UPDATE; old key of REPLACE and MOVE */
 	uint64_t mask;
-	uint32_t pk;        /* DELETE, REPLACE: where in the list's bytes */
+	uint32_t pk;        /* DELETE, REPLACE, UPDATE: where in the list's bytes */
 	uint32_t npk;
 	int changes;        /* total_changes() then: tells one statement */
 };
-
-enum { RECORD_COLUMNS = 63 };    /* have a bit in a mask; of others all are told */
-
-static inline uint64_t
-record_bit(int cid)
-{
-	return cid < RECORD_COLUMNS ? (uint64_t)1 << cid : 0;
-}
 
 struct record_list {
 	struct record *record;
@@ -103,6 +95,8 @@ void capture_forget_records(struct capture *c);
 /* Appends a record, zeroed but for op, table and key; NULL without memory. */
 struct record *record_add(struct record_list *l, enum record_op op, int table,
     int64_t key);
+/* One that updates a column in a row. */
+int record_add_column(struct record_list *l, int table, int64_t key, int cid);
 /* Gives it a pk. */
 int record_set_pk(struct record_list *l, struct record *r, const void *pk,
     size_t npk);

@@ -118,7 +118,8 @@ static const char journal[] =
     "SELECT (SELECT name FROM crsql_tbl t WHERE t.id = w >> 3), j.id, "
     "'the journal has a write that can''t be read' FROM crsql_j j WHERE "
     "typeof(w) <> 'integer' OR w & 7 NOT BETWEEN 1 AND 6 OR typeof(key) <> "
-    "'integer' OR (mask IS NOT NULL AND typeof(mask) <> 'integer') OR "
+    "'integer' OR (mask IS NOT NULL AND typeof(mask) <> 'integer' AND NOT (w & 7 "
+    "= 2 AND typeof(mask) = 'text')) OR "
     "(w & 7 IN (5, 6) AND mask IS NULL) OR w >> 3 NOT IN (SELECT id FROM "
     "crsql_tbl)";
 

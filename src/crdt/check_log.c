@@ -170,7 +170,8 @@ check_run(struct check *c, struct table *t)
 	int rc = SQLITE_OK;
 
 	if (!is_integer(c, COL_KEY) || n > INT64_MAX - (key > 0 ? key - 1 : 0) ||
-	    !(is_null(c, COL_MASK) || is_integer(c, COL_MASK)) ||
+	    !(is_null(c, COL_MASK) || is_integer(c, COL_MASK) ||
+	    type(c, COL_MASK) == SQLITE_BLOB) ||
 	    !(is_null(c, COL_SEQ_STRIDE) || is_integer(c, COL_SEQ_STRIDE)) ||
 	    number(c, COL_SEQ_STRIDE) < 0)
 		return say(c, "of a run is malformed");

@@ -4,6 +4,9 @@
  * tombstones, columns and triggers, and hold them against the log.
  */
 #include "crdt/check.h"
+
+#include "base/rd.h"
+#include "crdt/mask.h"
 #include "crdt/triggers.h"
 #include "crdt/val.h"
 
@@ -89,6 +92,22 @@ begin_rows(struct check *c, struct table *t)
 	return rc;
 }
 
+/* True if the run of updates that was read has that column. */
+static bool
+is_told(const struct check *c, int cid)
+{
+	uint64_t bits = (uint64_t)sqlite3_column_int64(c->places, AT_MASK);
+	struct rd r;
+
+	rd_init(&r, NULL, 0);
+	if (sqlite3_column_type(c->places, AT_MASK) == SQLITE_BLOB) {
+		rd_init(&r, sqlite3_column_blob(c->places, AT_MASK),
+		    (size_t)sqlite3_column_bytes(c->places, AT_MASK));
+		bits = rd_varint(&r, INT64_MAX);
+	}
+	return mask_has(bits, r.p, rd_left(&r), cid);
+}
+
 /* What stands at a place must be told of by the log row there: one of this
  * row, or of a run of updates with this column (col -1: the sentinel). */
 static int
@@ -108,9 +127,8 @@ check_place(struct check *c, struct table *t, const struct stamp *at, int col)
 	else if (good)
 		good = n > 0 && key >= first && key - first < n &&
 		    sqlite3_column_type(c->places, AT_MASK) != SQLITE_NULL;
-	if (good && n > 0 && col >= 0 && t->col[col].cid < 64)
-		good = sqlite3_column_int64(c->places, AT_MASK) >>
-		    t->col[col].cid & 1;
+	if (good && n > 0 && col >= 0)
+		good = is_told(c, t->col[col].cid);
 	return good ? SQLITE_OK : check_say(c, t->name, c->stmt, ROW_KEY,
 	    "the clock of %s stands at %lld/%lld, where the log has no such row",
 	    col < 0 ? "the row" : t->col[col].name, at->dbv, at->pos);

@@ -9,6 +9,8 @@
 #include "crdt/journal.h"
 #include "crdt/log.h"
 #include "crdt/marker.h"
+#include "crdt/mask.h"
+#include "crdt/meta.h"
 #include "crdt/schema.h"
 
 SQLITE_EXTENSION_INIT3
@@ -313,12 +315,12 @@ static int
 take_by_triggers(struct engine *e, struct table *t, struct noted_list *l,
     const struct schema_table *in, bool *told)
 {
-	const char *sql;
+	const char *sql, *at = NULL;
 	int i, j, cid, rc = trigger_text(t, JOURNAL_UPDATE_TRIGGER, in, &sql);
 
 	*told = false;
 	for (i = 0; sql != NULL && i < t->ncol && rc == SQLITE_OK; i++) {
-		rc = journal_trigger_cid(e, sql, &t->col[i], &cid);
+		rc = mask_sql_cid(e, sql, &at, &t->col[i], &cid);
 		for (j = 0; j < l->n && l->at[j].cid != cid; j++)
 			;
 		if (rc != SQLITE_OK || j == l->n || l->at[j].index >= 0)
@@ -484,9 +486,10 @@ save_column(struct engine *e, const struct table *t, struct column *c)
 
 /* Columns that are gone keep their number, so that none is used twice. */
 static int
-save_gone(struct engine *e, const struct table *t)
+save_gone(struct engine *e, struct table *t)
 {
 	sqlite3_str *s = sqlite3_str_new(e->db);
+	int64_t gone = 0;
 	char *cids;
 	int i, rc;
 
@@ -494,10 +497,13 @@ save_gone(struct engine *e, const struct table *t)
 		sqlite3_str_appendf(s, "%s%d", i ? ", " : "", t->col[i].cid);
 	rc = engine_text(s, SQLITE_OK, &cids);
 	if (rc == SQLITE_OK)
+		rc = engine_int(e, &gone, "SELECT EXISTS(SELECT 1 FROM crsql_col "
+		    "WHERE tbl = %d AND name <> '' AND cid NOT IN (%s))", t->id, cids);
+	if (rc == SQLITE_OK && gone)
 		rc = engine_exec(e, "UPDATE crsql_col SET name = '' WHERE tbl = %d "
 		    "AND name <> '' AND cid NOT IN (%s)", t->id, cids);
 	sqlite3_free(cids);
-	return rc;
+	return rc == SQLITE_OK && gone ? meta_forget_gone(e, t) : rc;
 }
 
 int

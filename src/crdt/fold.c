@@ -7,6 +7,7 @@
 #include "crdt/fold_list.h"
 #include "crdt/journal.h"
 #include "crdt/log.h"
+#include "crdt/mask.h"
 #include "crdt/meta.h"
 #include "crdt/move.h"
 
@@ -51,20 +52,28 @@ raise_hw(struct table *t, int64_t key)
 }
 
 static int
-append(struct fold *f, int64_t key, int64_t n, uint64_t mask, int64_t seq,
-    int64_t stride, struct stamp *at)
+append_row(struct fold *f, struct log_row *row, struct stamp *at)
 {
-	struct log_row row = { .table = f->table->id, .key = key, .n = n,
-		.seq = seq, .stride = stride, .own = true, .mask = mask };
-	int rc = tx_own_dbv(f->e, &row.dbv);
+	int rc = tx_own_dbv(f->e, &row->dbv);
 
+	row->table = f->table->id;
+	row->own = true;
 	if (rc == SQLITE_OK)
-		rc = log_append(f->e, &row);
+		rc = log_append(f->e, row);
 	at->version = 1;
-	at->dbv = row.dbv;
-	at->pos = row.pos;
-	at->seq = seq;
+	at->dbv = row->dbv;
+	at->pos = row->pos;
+	at->seq = row->seq;
 	return rc;
+}
+
+static int
+append(struct fold *f, int64_t key, int64_t n, int64_t seq, int64_t stride,
+    struct stamp *at)
+{
+	struct log_row row = { .key = key, .n = n, .seq = seq, .stride = stride };
+
+	return append_row(f, &row, at);
 }
 
 static int64_t
@@ -86,7 +95,7 @@ fold_run(struct fold *f, int64_t key, int64_t n)
 	struct stamp at = { 0 };
 
 	raise_hw(t, key + (n - 1));
-	return append(f, key, n, 0, take_seqs(f, n * stride), stride, &at);
+	return append(f, key, n, take_seqs(f, n * stride), stride, &at);
 }
 
 /* A new row with an entry of its own: a key at or below one used before, or
@@ -99,7 +108,7 @@ fold_single(struct fold *f, int64_t key, int64_t cl)
 	bool sentinel = cl > 1 || t->ncol == 0;
 	int64_t seq = take_seqs(f, t->ncol + (sentinel ? 1 : 0));
 	struct stamp at = { 0 };
-	int i, rc = append(f, key, LOG_ROW, 0, seq, 0, &at);
+	int i, rc = append(f, key, LOG_ROW, seq, 0, &at);
 
 	if (rc == SQLITE_OK)
 		rc = meta_get(f->e, t, key, m);
@@ -173,7 +182,7 @@ fold_columns(struct fold *f, int64_t key, const int *cols, int n)
 	int i, rc = meta_get(f->e, t, key, m);
 
 	if (rc == SQLITE_OK)
-		rc = append(f, key, LOG_ROW, 0, take_seqs(f, n), 0, &at);
+		rc = append(f, key, LOG_ROW, take_seqs(f, n), 0, &at);
 	for (i = 0; i < n && rc == SQLITE_OK; i++, at.seq++) {
 		at.version = meta_version(t, m, key, cols[i]) + 1;
 		rc = meta_set_column(f->e, t, m, cols[i], &at);
@@ -188,11 +197,24 @@ fold_update_run(struct fold *f, const struct record *r, const int *cols,
 {
 	struct table *t = f->table;
 	struct meta *m = &f->meta;
+	struct log_row row = { .key = r->key, .n = r->n, .stride = n,
+		.mask = r->mask };
+	struct buf *mask = &f->e->scratch;
 	struct stamp at = { 0 };
 	int64_t k, at_row;
-	int i, rc = append(f, r->key, r->n, r->mask, take_seqs(f, n * r->n), n,
-	    &at);
+	int i, rc;
 
+	if (r->npk > 0) {
+		mask->len = 0;
+		buf_add_varint(mask, r->mask);
+		buf_add(mask, record_pk(f->list.list, r), r->npk);
+		if (mask->failed)
+			return SQLITE_NOMEM;
+		row.bytes = mask->data;
+		row.nbytes = (int)mask->len;
+	}
+	row.seq = take_seqs(f, n * r->n);
+	rc = append_row(f, &row, &at);
 	for (at_row = 0; at_row < r->n && rc == SQLITE_OK; at_row++) {
 		k = r->key + at_row;
 		rc = meta_get(f->e, t, k, m);
@@ -206,22 +228,40 @@ fold_update_run(struct fold *f, const struct record *r, const int *cols,
 	return rc;
 }
 
+/* The columns that were updated, by index; how many. */
+static int
+columns_of(const struct fold *f, const struct record *r, int *cols)
+{
+	const struct table *t = f->table;
+	bool all = r->mask == 0 && r->npk == 0;
+	int i, n = 0;
+
+	if (r->npk > 0) {
+		memset(cols, 0, sizeof *cols * (size_t)t->ncol);
+		mask_mark(t, record_pk(f->list.list, r), r->npk, cols);
+	}
+	for (i = 0; i < t->ncol; i++)
+		if (all || (t->col[i].cid < MASK_BITS ? r->mask >> t->col[i].cid & 1
+		    : r->npk > 0 && cols[i] != 0))
+			cols[n++] = i;
+	return n;
+}
+
 static int
 fold_update(struct fold *f, const struct record *r)
 {
 	struct table *t = f->table;
 	int *cols = sqlite3_malloc64(sizeof *cols * (uint64_t)(t->ncol + 1));
+	bool all = r->mask == 0 && r->npk == 0;
 	int64_t k;
-	int i, n = 0, rc = SQLITE_OK;
+	int n = 0, rc = SQLITE_OK;
 
 	if (cols == NULL)
 		return SQLITE_NOMEM;
-	for (i = 0; i < t->ncol; i++)
-		if (r->mask == 0 || (r->mask & record_bit(t->col[i].cid)))
-			cols[n++] = i;
+	n = columns_of(f, r, cols);
 	if (n == 0)
 		rc = SQLITE_OK;
-	else if (r->n > 1 && r->mask != 0)
+	else if (r->n > 1 && !all)
 		rc = fold_update_run(f, r, cols, n);
 	else
 		for (k = 0; k < r->n && rc == SQLITE_OK; k++)
@@ -290,7 +330,7 @@ fold_replace(struct fold *f, const struct record *r)
 	int i, rc = meta_get(f->e, t, r->n, m);
 
 	if (rc == SQLITE_OK)
-		rc = append(f, r->key, LOG_ROW, 0, take_seqs(f, 1 + t->ncol), 0, &at);
+		rc = append(f, r->key, LOG_ROW, take_seqs(f, 1 + t->ncol), 0, &at);
 	meta_fresh(new);
 	new->base = BASE_NONE;
 	new->has_sentinel = m->has_sentinel || t->ncol == 0;

@@ -5,6 +5,7 @@
 
 #include "crdt/journal.h"
 #include "crdt/keymap.h"
+#include "crdt/mask.h"
 #include "crdt/val.h"
 
 SQLITE_EXTENSION_INIT3
@@ -29,23 +30,35 @@ add_deleted(struct record_list *l, enum record_op op, int table, int64_t key,
 	return r ? record_set_pk(l, r, j->pk, (size_t)j->npk) : SQLITE_NOMEM;
 }
 
-/* A journalled update names columns by bit; NULL means all, and so does a
- * table that got columns which its trigger does not know. */
+/* A journalled update names columns; NULL means all, and so does what can't be
+ * read, and a table that got columns which its trigger does not know. */
 static int
 add_update(struct reading *rd, const struct journal_record *j)
 {
 	struct table *t = table_by_id(rd->e, j->table);
-	uint64_t mask = (uint64_t)j->mask;
+	struct mask mask = mask_empty();
+	struct buf *high = &rd->list->bytes;
+	size_t from = high->len;
 	bool all = j->all || t->old_triggers;
 	struct record *r;
 
-	if (!all && mask == 0)
+	if (!all && j->text == NULL)
+		mask.bits = (uint64_t)j->mask;
+	else if (!all)
+		all = !mask_read_text(&mask, high, j->text);
+	if (high->failed)
+		return SQLITE_NOMEM;
+	if (all)
+		high->len = from;
+	if (!all && mask.bits == 0 && high->len == from)
 		return SQLITE_OK;
 	r = record_add(rd->list, RECORD_UPDATE, j->table, j->key);
 	if (r == NULL)
 		return SQLITE_NOMEM;
 	r->n = 1;
-	r->mask = all ? 0 : mask;
+	r->mask = all ? 0 : mask.bits;
+	r->pk = (uint32_t)from;
+	r->npk = (uint32_t)(high->len - from);
 	return SQLITE_OK;
 }
 

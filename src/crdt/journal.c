@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "crdt/capture.h"
+#include "crdt/mask.h"
 #include "crdt/unique.h"
 #include "crdt/val.h"
 
@@ -132,61 +133,6 @@ before_update(sqlite3_str *s, const struct table *t, const char *event,
 	hint(s, t, true, unique);
 }
 
-/* ((old."a" IS NOT new."a" COLLATE BINARY)<< what the number of the column
- * follows. */
-static void
-mask_term(sqlite3_str *s, const struct column *c)
-{
-	sqlite3_str_appendf(s, "((old.\"%w\" IS NOT new.\"%w\" COLLATE BINARY",
-	    c->name, c->name);
-	/* a change of type only: 1 to 1.0 where nothing converts */
-	if (c->affinity == 'A')
-		sqlite3_str_appendf(s, " OR typeof(old.\"%w\") <> "
-		    "typeof(new.\"%w\")", c->name, c->name);
-	sqlite3_str_appendall(s, ")<<");
-}
-
-int
-journal_trigger_cid(struct engine *e, const char *sql, const struct column *c,
-    int *out)
-{
-	sqlite3_str *s = sqlite3_str_new(e->db);
-	const char *at;
-	char *term;
-	int rc, cid = 0;
-
-	*out = -1;
-	mask_term(s, c);
-	rc = engine_text(s, SQLITE_OK, &term);
-	at = rc == SQLITE_OK ? strstr(sql, term) : NULL;
-	if (at != NULL) {
-		for (at += strlen(term); *at >= '0' && *at <= '9'; at++)
-			cid = cid < RECORD_COLUMNS ? cid * 10 + (*at - '0') : cid;
-		*out = cid < RECORD_COLUMNS ? cid : -1;
-	}
-	sqlite3_free(term);
-	return rc;
-}
-
-static void
-mask_of(sqlite3_str *s, const struct table *t)
-{
-	int i;
-
-	for (i = t->lean ? -1 : 0; i < t->ncol; i++)
-		if (i < 0 || t->col[i].cid >= RECORD_COLUMNS) {
-			sqlite3_str_appendall(s, "NULL");
-			return;
-		}
-	for (i = 0; i < t->ncol; i++) {
-		sqlite3_str_appendall(s, i ? "|" : "");
-		mask_term(s, &t->col[i]);
-		sqlite3_str_appendf(s, "%d)", t->col[i].cid);
-	}
-	if (t->ncol == 0)
-		sqlite3_str_appendall(s, "0");
-}
-
 /* INSERT INTO crsql_j(...) of the row old or new, for an event without look-up. */
 static void
 record(sqlite3_str *s, const struct table *t, enum journal_op op,
@@ -200,7 +146,7 @@ record(sqlite3_str *s, const struct table *t, enum journal_op op,
 	    t->rowid);
 	if (op == JOURNAL_UPDATE) {
 		sqlite3_str_appendall(s, ", ");
-		mask_of(s, t);
+		mask_sql(s, t);
 	}
 	if (op == JOURNAL_DELETE)
 		pk_values(s, t, row);
@@ -249,7 +195,7 @@ after_rekey(sqlite3_str *s, const struct table *t)
 	if (!t->integer_key) {
 		sqlite3_str_appendf(s, " INSERT INTO crsql_j(w, key, mask) SELECT %d, "
 		    "new.%s, ", 8 * t->id + JOURNAL_UPDATE, rowid);
-		mask_of(s, t);
+		mask_sql(s, t);
 		sqlite3_str_appendall(s, " WHERE NOT ");
 		pk_changed(s, t);
 		sqlite3_str_appendall(s, ";");
@@ -459,7 +405,10 @@ journal_read(struct engine *e, int (*f)(void *self,
 		r.table = (int)(w >> 3);
 		r.key = sqlite3_column_int64(stmt, 1);
 		r.mask = sqlite3_column_int64(stmt, 2);
-		r.all = sqlite3_column_type(stmt, 2) == SQLITE_NULL;
+		if (sqlite3_column_type(stmt, 2) == SQLITE_TEXT)
+			r.text = engine_column(stmt, 2, &rc);
+		r.all = r.text == NULL &&
+		    sqlite3_column_type(stmt, 2) != SQLITE_INTEGER;
 		if (t == NULL || t->id != r.table)
 			t = table_by_id(e, r.table);
 		if (t == NULL)

@@ -21,7 +21,7 @@ enum {
 
 enum journal_op {       /* w = 8 * table + op */
 	JOURNAL_INSERT = 1,     /* key */
-	JOURNAL_UPDATE = 2,     /* key, mask: bit = cid, NULL: all columns */
+	JOURNAL_UPDATE = 2,     /* key, mask: of columns (mask.h), NULL: all */
 	JOURNAL_DELETE = 3,     /* key, pk unless the key is it */
 	JOURNAL_HINT = 4,       /* key, pk: may be about to be replaced */
 	JOURNAL_REKEY = 5,      /* key; mask: old key; pk: old one */
@@ -39,11 +39,6 @@ int journal_trigger_sql(struct engine *e, const struct table *t, int i,
  * name, and one made anew is told. */
 int journal_marker_sql(const struct table *t, int i, char **out);
 
-/* *cid is the number by which the text of the update trigger knows a column, -1
- * if it does not: SQLite renames columns there too. */
-int journal_trigger_cid(struct engine *e, const char *sql,
-    const struct column *c, int *cid);
-
 /* Adds the pk columns to crsql_j that a key of npk columns needs. */
 int journal_ensure_columns(struct engine *e, int npk);
 
@@ -56,7 +51,8 @@ struct journal_record {
 	int table;
 	int64_t key;
 	int64_t mask;
-	bool all;               /* mask was NULL */
+	const char *text;       /* mask was one: valid until the next */
+	bool all;               /* mask was NULL, or nothing that is one */
 	const uint8_t *pk;
 	int npk;
 };

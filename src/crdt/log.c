@@ -110,7 +110,7 @@ bind_row(struct engine *e, sqlite3_stmt *stmt, const struct log_row *row,
 		sqlite3_bind_null(stmt, 5);
 	else
 		sqlite3_bind_int64(stmt, 5, row->n);
-	if (row->n > 0 && (row->seq != 0 || row->mask != 0 ||
+	if (row->n > 0 && (row->seq != 0 || row->mask != 0 || row->bytes != NULL ||
 	    row->stride != default_stride(e, row->table)))
 		sqlite3_bind_int64(stmt, 6, row->seq * LOG_STRIDE_BASE + row->stride);
 	else

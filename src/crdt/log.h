@@ -6,8 +6,9 @@
  * PRIMARY KEY(dbv, pos), WITHOUT ROWID: one row per (origin, row), runs
  * excepted; doc/EXTENSION.md.
  *   n > 0, mask NULL  run: rows key..key+n-1 fresh, seq = seq + i*stride
- *   n > 0, mask       update run: columns of mask (bit = cid) changed in rows
- *                     key..key+n-1 by one statement
+ *   n > 0, mask       update run: columns of mask changed in rows key..key+n-1
+ *                     by one statement: an integer, or a blob, the same as a
+ *                     varint and the bytes behind it (mask.h)
  *   n NULL (-1)       one row, facts in its clock row
  *   n = -2            tombstone, key is the packed pk
  *   n = -4            parked change, mask is its bytes (park.c)
@@ -45,7 +46,7 @@ struct log_row {
 	int64_t site;
 	int64_t sver;
 	uint64_t mask;          /* update runs */
-	const uint8_t *bytes;   /* LOG_PARKED */
+	const uint8_t *bytes;   /* LOG_PARKED; update runs with high columns */
 	int nbytes;
 	const uint8_t *header;  /* HEADER_LEN bytes for pos 0; NULL: a new one
 	                           of now with a random token */

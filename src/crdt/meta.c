@@ -126,8 +126,34 @@ read_place(struct rd *r, struct stamp *s)
 	s->seq = (int64_t)rd_varint(r, INT64_MAX);
 }
 
+/* Places where columns stood that are not there any more. */
+struct gone {
+	struct stamp *at;
+	int n, room;
+	int rc;
+};
+
 static void
-read_group(struct rd *r, const struct table *t, struct meta *m)
+add_gone(struct gone *g, const struct stamp *s)
+{
+	int room = g->room ? g->room * 2 : 16;
+	struct stamp *at = g->at;
+
+	if (g->n == g->room) {
+		at = sqlite3_realloc64(at, sizeof *at * (uint64_t)room);
+		if (at == NULL) {
+			g->rc = SQLITE_NOMEM;
+			return;
+		}
+		g->at = at;
+		g->room = room;
+	}
+	at[g->n++] = *s;
+}
+
+/* g, if there is one, gets what is of no column. */
+static void
+read_group(struct rd *r, const struct table *t, struct meta *m, struct gone *g)
 {
 	struct stamp s;
 	uint64_t n, cid = 0, k;
@@ -143,12 +169,14 @@ read_group(struct rd *r, const struct table *t, struct meta *m)
 		i = rd_failed(r) ? -1 : table_column_by_cid(t, (int)cid);
 		if (i >= 0)
 			m->col[i] = s;
+		else if (g != NULL && !rd_failed(r))
+			add_gone(g, &s);
 	}
 }
 
-int
-meta_decode(const struct table *t, const uint8_t *data, int len,
-    struct meta *m)
+static int
+decode(const struct table *t, const uint8_t *data, int len, struct meta *m,
+    struct gone *g)
 {
 	struct rd r;
 	uint8_t flags;
@@ -166,9 +194,16 @@ meta_decode(const struct table *t, const uint8_t *data, int len,
 		read_place(&r, &m->base_at);
 	m->base_at.version = 1;
 	while (!rd_failed(&r) && rd_left(&r) > 0)
-		read_group(&r, t, m);
+		read_group(&r, t, m, g);
 	m->stored = true;
 	return rd_done(&r) && m->base <= BASE_AT ? SQLITE_OK : SQLITE_CORRUPT;
+}
+
+int
+meta_decode(const struct table *t, const uint8_t *data, int len,
+    struct meta *m)
+{
+	return decode(t, data, len, m, NULL);
 }
 
 /* -- rows ----------------------------------------------------------------------- */
@@ -304,5 +339,85 @@ meta_sweep(struct engine *e, const struct meta *m)
 		    m->col[i].dbv != m->col[i - 1].dbv ||
 		    m->col[i].pos != m->col[i - 1].pos))
 			rc = log_sweep(e, m->col[i].dbv, m->col[i].pos);
+	return rc;
+}
+
+/* -- columns that are dropped ------------------------------------------------------- */
+
+/* The columns that stand where the row was inserted. */
+static int
+count_at_base(const struct table *t, const struct meta *m, int64_t key)
+{
+	int i, n = 0;
+
+	for (i = 0; i < m->ncol && m->base != BASE_NONE; i++)
+		n += m->col[i].dbv == 0 && key > t->col[i].born;
+	return n;
+}
+
+static int
+count_explicit(const struct meta *m)
+{
+	int i, n = m->has_sentinel;
+
+	for (i = 0; i < m->ncol; i++)
+		n += m->col[i].dbv != 0;
+	return n;
+}
+
+/* The row of m, of whose columns some stood at the places of g. */
+static int
+forget_gone(struct engine *e, struct table *t, int64_t key, struct meta *m,
+    struct gone *g)
+{
+	int i, rc = SQLITE_OK;
+
+	if (m->base == BASE_AT && count_at_base(t, m, key) == 0) {
+		add_gone(g, &m->base_at);
+		m->base = BASE_NONE;
+	}
+	if (g->rc != SQLITE_OK || g->n == 0)
+		return g->rc;
+	/* of a row of a run the walk knows that it has nothing else */
+	if (m->base == BASE_NONE && count_explicit(m) == 0) {
+		m->has_sentinel = true;
+		m->sentinel = g->at[g->n - 1];
+		m->sentinel.version = m->cl;
+	}
+	for (i = 0; i < g->n && rc == SQLITE_OK; i++)
+		rc = sweep_if_left(e, m, &g->at[i]);
+	if (rc == SQLITE_OK && m->base == BASE_RUN && m->cl == 1 &&
+	    count_explicit(m) == 0)
+		return meta_del(e, t, key);     /* fresh again */
+	return rc == SQLITE_OK ? meta_put(e, t, key, m) : rc;
+}
+
+int
+meta_forget_gone(struct engine *e, struct table *t)
+{
+	struct gone g = { NULL, 0, 0, SQLITE_OK };
+	sqlite3_stmt *stmt = NULL;
+	struct meta m;
+	int64_t key;
+	int rc = meta_init(&m, t);
+
+	if (rc == SQLITE_OK)
+		rc = table_stmt(e, t, TS_META_RANGE, &stmt);
+	if (rc == SQLITE_OK) {
+		sqlite3_bind_int64(stmt, 1, INT64_MIN);
+		sqlite3_bind_int64(stmt, 2, INT64_MAX);
+	}
+	while (rc == SQLITE_OK && sqlite3_step(stmt) == SQLITE_ROW) {
+		key = sqlite3_column_int64(stmt, 0);
+		g.n = 0;
+		/* one that is damaged is told by who needs it */
+		if (decode(t, sqlite3_column_blob(stmt, 1),
+		    sqlite3_column_bytes(stmt, 1), &m, &g) == SQLITE_OK)
+			rc = forget_gone(e, t, key, &m, &g);
+	}
+	if (stmt != NULL)
+		rc = engine_reset(stmt, rc);
+	sqlite3_free(g.at);
+	meta_free(&m);
 	return rc;
 }

@@ -95,6 +95,11 @@ int meta_set_sentinel(struct engine *e, struct meta *m, int64_t cl,
 /* Sweeps every log row that this row's clocks stand in (before a delete). */
 int meta_sweep(struct engine *e, const struct meta *m);
 
+/* After columns were dropped: takes what was said of them out of all clock rows,
+ * and sweeps log rows where nothing else stands.  A row of which nothing would be
+ * told any more is told by its sentinel. */
+int meta_forget_gone(struct engine *e, struct table *t);
+
 /* Tombstones; get tells found.  put replaces and sweeps the log row of the
  * one before; del sweeps too. */
 int dead_get(struct engine *e, struct table *t, const uint8_t *pk, int npk,

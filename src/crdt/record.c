@@ -7,6 +7,8 @@
 
 #include <string.h>
 
+#include "crdt/mask.h"
+
 SQLITE_EXTENSION_INIT3
 
 struct record *
@@ -28,6 +30,23 @@ record_add(struct record_list *l, enum record_op op, int table, int64_t key)
 	r->table = table;
 	r->key = key;
 	return r;
+}
+
+int
+record_add_column(struct record_list *l, int table, int64_t key, int cid)
+{
+	struct record *r = record_add(l, RECORD_UPDATE, table, key);
+	struct mask m = mask_empty();
+
+	if (r == NULL)
+		return SQLITE_NOMEM;
+	r->n = 1;
+	r->pk = (uint32_t)l->bytes.len;
+	mask_add(&m, &l->bytes, cid);
+	mask_end(&m, &l->bytes);
+	r->mask = m.bits;
+	r->npk = (uint32_t)(l->bytes.len - r->pk);
+	return l->bytes.failed ? SQLITE_NOMEM : SQLITE_OK;
 }
 
 int

@@ -144,21 +144,13 @@ static int
 note_values(struct engine *e, struct table *t, const struct column *c,
     const char *preset)
 {
-	struct record *r;
 	sqlite3_stmt *stmt;
 	int rc = engine_prepare(e, &stmt, "SELECT %s FROM main.\"%w\" WHERE "
 	    "\"%w\" COLLATE BINARY IS NOT (%s)", t->rowid, t->name, c->name, preset);
 
-	while (rc == SQLITE_OK && sqlite3_step(stmt) == SQLITE_ROW) {
-		r = record_add(&e->capture->list, RECORD_UPDATE, t->id,
-		    sqlite3_column_int64(stmt, 0));
-		if (r == NULL) {
-			rc = SQLITE_NOMEM;
-			break;
-		}
-		r->n = 1;
-		r->mask = record_bit(c->cid);
-	}
+	while (rc == SQLITE_OK && sqlite3_step(stmt) == SQLITE_ROW)
+		rc = record_add_column(&e->capture->list, t->id,
+		    sqlite3_column_int64(stmt, 0), c->cid);
 	return engine_finalize(stmt, rc);
 }
 

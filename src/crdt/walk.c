@@ -76,7 +76,18 @@ add_cell(struct source *s, int *n, int col, int64_t version, int64_t seq)
 	    .seq = seq };
 }
 
-/* Facts of a run's row: what was not changed since. */
+static bool
+born_with_any(const struct table *t, int64_t key)
+{
+	int i;
+
+	for (i = 0; i < t->ncol && key <= t->col[i].born; i++)
+		;
+	return i < t->ncol;
+}
+
+/* Facts of a run's row: what was not changed since.  One that has none of the
+ * columns it was born with, or had none, is told by its sentinel. */
 static int
 run_facts(const struct walk *w, struct source *s, int64_t key, bool *fresh)
 {
@@ -88,13 +99,13 @@ run_facts(const struct walk *w, struct source *s, int64_t key, bool *fresh)
 	*fresh = false;
 	if (m->base != BASE_RUN)
 		return 0;
-	if (t->ncol == 0 && !m->stored)
-		add_cell(s, &n, -1, 1, seq);
 	for (i = 0; i < t->ncol; i++) {
 		if (m->col[i].dbv == 0 && key > t->col[i].born)
 			add_cell(s, &n, i, 1, seq + i);
 	}
-	*fresh = !m->stored && (n == t->ncol || t->ncol == 0);
+	*fresh = !m->stored && n == t->ncol;
+	if (n == 0 && !m->has_sentinel && !born_with_any(t, key))
+		add_cell(s, &n, -1, 1, seq);
 	return n;
 }
 

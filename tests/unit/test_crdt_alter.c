@@ -208,6 +208,79 @@ keys_only(void **state)
 	nodes_close(n, 1);
 }
 
+/* Who comes later gets a row also when no column is left that it was born with;
+ * log rows in which dropped columns stood go. */
+static void
+born_with_other_columns(void **state)
+{
+	struct node *late = &n[B];
+	size_t k;
+
+	(void)state;
+	for (k = 0; k < sizeof keys / sizeof *keys; k++) {
+		node_open(&n[A], A, NULL);
+		node_exec(&n[A], "CREATE TABLE t(%s, a, b); CREATE TABLE u(%s);"
+		    "SELECT crsql_as_crr('t'); SELECT crsql_as_crr('u');", keys[k],
+		    keys[k]);
+		/* a run; columns written again; reinserted; replaced; below the top */
+		node_exec(&n[A], "INSERT INTO t VALUES(1, 1, 1), (2, 2, 2), (3, 3, 3), "
+		    "(4, 4, 4), (9, 9, 9); UPDATE t SET a = 5 WHERE id = 2; UPDATE t "
+		    "SET b = 6 WHERE id = 2; UPDATE t SET a = 7 WHERE id = 3; DELETE "
+		    "FROM t WHERE id = 1; INSERT INTO t VALUES(1, 8, 8); REPLACE INTO "
+		    "t VALUES(4, 1, 1); INSERT INTO t VALUES(7, 7, 7); UPDATE t SET "
+		    "a = 9 WHERE id = 7; INSERT INTO u VALUES(1), (2); DELETE FROM u "
+		    "WHERE id = 1; INSERT INTO u VALUES(1)");
+		node_exec(&n[A], "ALTER TABLE t ADD COLUMN c DEFAULT 3; ALTER TABLE u "
+		    "ADD COLUMN a; UPDATE t SET c = 4 WHERE id IN (3, 9)");
+		node_exec(&n[A], BEGIN "ALTER TABLE t DROP COLUMN a;" COMMIT);
+		node_expect(&n[A], "", "SELECT * FROM crsql_check");
+		node_exec(&n[A], BEGIN "ALTER TABLE t DROP COLUMN b;" COMMIT);
+		node_expect(&n[A], "", "SELECT * FROM crsql_check");
+		node_open(late, B, NULL);
+		node_exec(late, "CREATE TABLE t(%s, c DEFAULT 3); CREATE TABLE u(%s, "
+		    "a); SELECT crsql_as_crr('t'); SELECT crsql_as_crr('u')", keys[k],
+		    keys[k]);
+		converge();
+		nodes_agree(&n[A], late, "SELECT * FROM u ORDER BY id");
+		node_expect(late, "6|2\n", "SELECT (SELECT count(*) FROM t), "
+		    "(SELECT count(*) FROM u)");
+		node_exec(&n[A], "UPDATE u SET a = 1; DROP TABLE u");
+		node_exec(&n[A], BEGIN "ALTER TABLE t DROP COLUMN c;" COMMIT);
+		node_exec(late, "DROP TABLE u;" BEGIN "ALTER TABLE t DROP COLUMN c;"
+		    COMMIT "INSERT INTO t VALUES(20)");
+		converge();
+		node_close(late);
+		node_open(late, B, NULL);
+		node_exec(late, "CREATE TABLE t(%s); SELECT crsql_as_crr('t')",
+		    keys[k]);
+		node_pull_changes(late, &n[A], true);
+		nodes_agree(&n[A], late, ROWS);
+		nodes_agree(&n[A], late, FACTS);
+		node_expect(&n[A], "", "SELECT * FROM crsql_check");
+		node_expect(late, "", "SELECT * FROM crsql_check");
+		nodes_close(n, COUNT);
+	}
+}
+
+/* A log row in which nothing stands but a column that is dropped. */
+static void
+rows_of_the_log_go_with_a_column(void **state)
+{
+	(void)state;
+	nodes_open(n, 1, "CREATE TABLE t(id TEXT PRIMARY KEY NOT NULL, a, b);"
+	    "SELECT crsql_as_crr('t'); INSERT INTO t VALUES('k', 1, 1), "
+	    "('l', 1, 1); UPDATE t SET a = 2 WHERE id = 'k'; UPDATE t SET a = 3, "
+	    "b = 3 WHERE id = 'l'; BEGIN; UPDATE t SET b = 4 WHERE id = 'k'; "
+	    "UPDATE t SET a = 4 WHERE id = 'k'; COMMIT");
+	node_expect(&n[A], "2\n0\nNULL\nNULL\nNULL\n", "SELECT n FROM crsql_log "
+	    "ORDER BY dbv, pos");
+	node_exec(&n[A], BEGIN "ALTER TABLE t DROP COLUMN a;" COMMIT);
+	node_expect(&n[A], "2\n0\nNULL\nNULL\n", "SELECT n FROM crsql_log ORDER BY "
+	    "dbv, pos");
+	node_expect(&n[A], "", "SELECT * FROM crsql_check");
+	nodes_close(n, 1);
+}
+
 /* -- a table made anew inside -------------------------------------------------- */
 
 #define REBUILD "CREATE TABLE new(id INTEGER PRIMARY KEY NOT NULL, a, c, " \
@@ -534,6 +607,8 @@ main(void)
 		cmocka_unit_test(name_again),
 		cmocka_unit_test(odd_names),
 		cmocka_unit_test(keys_only),
+		cmocka_unit_test(born_with_other_columns),
+		cmocka_unit_test(rows_of_the_log_go_with_a_column),
 		cmocka_unit_test(rebuilt),
 		cmocka_unit_test(rebuilt_and_written),
 		cmocka_unit_test(made_anew),
