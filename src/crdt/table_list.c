@@ -13,6 +13,7 @@
 
 #include "crdt/alter.h"
 #include "crdt/columns.h"
+#include "crdt/fract.h"
 #include "crdt/lost.h"
 #include "crdt/merge.h"
 #include "crdt/resync.h"
@@ -524,6 +525,8 @@ make_triggers(struct engine *e)
 	schema_clear(&s);
 	if (rc == SQLITE_OK)
 		rc = unique_note(e);
+	if (rc == SQLITE_OK)
+		rc = fract_follow(e);
 	return rc == SQLITE_OK ? table_refresh(e) : rc;
 }
 
