@@ -2,6 +2,7 @@
 /* cursor.c - places in a log as readers keep them (R2); see page.h. */
 #include <string.h>
 
+#include "crdt/horizon.h"
 #include "crdt/log.h"
 #include "crdt/page.h"
 
@@ -62,11 +63,20 @@ cursor_compare(const struct cursor *a, const struct cursor *b)
 int
 cursor_sign(struct engine *e, struct cursor *c)
 {
+	const struct horizon *h;
 	bool found;
+	int rc;
 
 	memcpy(c->log_id, e->log_id, LOG_ID_LEN);
 	memset(c->token, 0, sizeof c->token);
-	return c->dbv > 0 ? log_chain(e, c->dbv, &found, c->token) : SQLITE_OK;
+	if (c->dbv == 0)
+		return SQLITE_OK;
+	rc = log_chain(e, c->dbv, &found, c->token);
+	if (rc == SQLITE_OK)
+		rc = horizon_get(e, &h);
+	if (rc == SQLITE_OK)
+		horizon_sign(h, c->dbv, c->token);
+	return rc;
 }
 
 int

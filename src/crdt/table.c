@@ -10,6 +10,7 @@
 #include "crdt/alter.h"
 #include "crdt/capture.h"
 #include "crdt/columns.h"
+#include "crdt/horizon.h"
 #include "crdt/lost.h"
 #include "crdt/merge.h"
 #include "crdt/resync.h"
@@ -236,6 +237,7 @@ table_forget_state(struct engine *e)
 {
 	int i;
 
+	horizon_forget(e);
 	for (i = 0; i < e->tables.n; i++) {
 		e->tables.table[i].hw = -1;
 		e->tables.table[i].has_dead = -1;
