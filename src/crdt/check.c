@@ -131,7 +131,7 @@ static const char forgotten[] =
     "UNION ALL SELECT NULL, NULL, 'crsql_master has no note of what was forgotten' "
     "WHERE EXISTS(SELECT 1 FROM crsql_horizon) AND NOT EXISTS(SELECT 1 FROM "
     "crsql_master WHERE key = 'gc' AND typeof(value) = 'blob' AND length(value) = "
-    "24)";
+    "32)";
 
 /* A database of an earlier build may lack the table. */
 static int

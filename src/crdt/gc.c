@@ -28,7 +28,7 @@ struct gc {
 	sqlite3_stmt *next;     /* the next log row that may go */
 	struct source *sources;
 	bool has_parked;
-	int64_t place, swept;   /* as in struct horizon */
+	int64_t dead_dbv, dead_pos, swept;      /* as in struct horizon */
 	bool forgot;            /* a tombstone was dropped */
 	int64_t dropped;
 	/* the log row at hand */
@@ -97,8 +97,11 @@ drop_tombstone(struct gc *g)
 		rc = drop_parked(g, tomb.cl, &parked);
 	if (rc == SQLITE_OK)
 		rc = dead_del(g->e, g->table, g->pk.data, (int)g->pk.len);
-	if (g->dbv > g->place)
-		g->place = g->dbv;
+	if (g->dbv > g->dead_dbv || (g->dbv == g->dead_dbv &&
+	    g->pos > g->dead_pos)) {
+		g->dead_dbv = g->dbv;
+		g->dead_pos = g->pos;
+	}
 	g->forgot = true;
 	g->dropped++;
 	return rc;
@@ -339,18 +342,19 @@ put64(uint8_t *p, int64_t v)
 static int
 write_note(struct gc *g)
 {
-	uint8_t note[16 + HORIZON_SALT_LEN];
+	uint8_t note[24 + HORIZON_SALT_LEN];
 	const struct horizon *h;
 	sqlite3_stmt *stmt;
 	int rc = horizon_get(g->e, &h);
 
 	if (rc != SQLITE_OK)
 		return rc;
-	put64(note, g->place);
-	put64(note + 8, g->swept);
-	memcpy(note + 16, h->salt, HORIZON_SALT_LEN);
+	put64(note, g->dead_dbv);
+	put64(note + 8, g->dead_pos);
+	put64(note + 16, g->swept);
+	memcpy(note + 24, h->salt, HORIZON_SALT_LEN);
 	if (g->forgot)
-		sqlite3_randomness(HORIZON_SALT_LEN, note + 16);
+		sqlite3_randomness(HORIZON_SALT_LEN, note + 24);
 	rc = engine_prepare(g->e, &stmt,
 	    "INSERT OR REPLACE INTO crsql_master VALUES('gc', ?1)");
 	if (rc == SQLITE_OK) {
@@ -375,7 +379,8 @@ begin(struct gc *g, struct engine *e)
 	buf_init(&g->pk, INT32_MAX);
 	if (rc != SQLITE_OK)
 		return rc;
-	g->place = h->place;
+	g->dead_dbv = h->dbv;
+	g->dead_pos = h->pos;
 	g->swept = h->swept;
 	rc = engine_int(e, &any,
 	    "SELECT EXISTS(SELECT 1 FROM crsql_log WHERE n = -4)");

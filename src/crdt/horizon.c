@@ -7,7 +7,7 @@
 #include "base/buf.h"
 #include "crdt/log.h"
 
-enum { ENTRY_BYTES = SITE_ID_LEN + 1, NOTE_LEN = 16 + HORIZON_SALT_LEN };
+enum { ENTRY_BYTES = SITE_ID_LEN + 1, NOTE_LEN = 24 + HORIZON_SALT_LEN };
 
 /* -- reading what is stored ------------------------------------------------ */
 
@@ -34,9 +34,10 @@ read_note(struct engine *e, struct horizon *h, bool *found)
 	if (*found && sqlite3_column_type(stmt, 0) == SQLITE_BLOB &&
 	    sqlite3_column_bytes(stmt, 0) == NOTE_LEN) {
 		note = sqlite3_column_blob(stmt, 0);
-		h->place = number(note);
-		h->swept = number(note + 8);
-		memcpy(h->salt, note + 16, HORIZON_SALT_LEN);
+		h->dbv = number(note);
+		h->pos = number(note + 8);
+		h->swept = number(note + 16);
+		memcpy(h->salt, note + 24, HORIZON_SALT_LEN);
 	} else if (*found) {
 		rc = engine_fail(e, SQLITE_CORRUPT,
 		    "the note of what was forgotten is damaged");
@@ -216,10 +217,11 @@ horizon_within(struct engine *e, const struct horizon_given *given,
 }
 
 void
-horizon_sign(const struct horizon *h, int64_t dbv, uint8_t token[CHAIN_LEN])
+horizon_sign(const struct horizon *h, int64_t dbv, int64_t pos,
+    uint8_t token[CHAIN_LEN])
 {
-	if (dbv < h->place)
-		log_link(token, h->place, h->salt, token);
+	if (dbv < h->dbv || (dbv == h->dbv && pos < h->pos))
+		log_link(token, h->dbv, h->salt, token);
 }
 
 /* -- refusals -------------------------------------------------------------- */

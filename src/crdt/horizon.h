@@ -12,8 +12,8 @@
  * row that was deleted, can't be told any more.
  *
  * AS BYTES: a vector as in a plan: nentries (site_id[16] version)*.
- * THE ROW gc: place[8] swept[8] salt[8], the first two big-endian: the newest
- * db_versions of which a tombstone, and a header, was dropped.
+ * THE ROW gc: dbv[8] pos[8] swept[8] salt[8], the first three big-endian: where
+ * the newest tombstone stood that was dropped, and the newest header.
  */
 #ifndef CRDT_HORIZON_H
 #define CRDT_HORIZON_H
@@ -32,8 +32,8 @@ struct horizon_entry {
 struct horizon {
 	int n;                  /* 0: nothing was forgotten */
 	struct horizon_entry *entry;    /* by ordinal */
-	int64_t place;
-	int64_t swept;
+	int64_t dbv, pos;       /* of the newest tombstone that was dropped */
+	int64_t swept;          /* db_version of the newest header */
 	uint8_t salt[HORIZON_SALT_LEN];
 };
 
@@ -66,9 +66,9 @@ int horizon_rises(struct engine *e, const struct horizon_given *given,
 int horizon_within(struct engine *e, const struct horizon_given *given,
     bool *within);
 
-/* A cursor before the place shows another token after each gc: so one that is
+/* A cursor before that place shows another token after each gc: so one that is
  * known is of a reader who read on since. */
-void horizon_sign(const struct horizon *h, int64_t dbv,
+void horizon_sign(const struct horizon *h, int64_t dbv, int64_t pos,
     uint8_t token[CHAIN_LEN]);
 
 /* The refusals: engine_fail's code CRDT_HORIZON. */

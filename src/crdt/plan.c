@@ -35,7 +35,7 @@ plan_check_cursor(struct engine *e, const struct cursor *c, bool *known)
 	if (rc == SQLITE_OK)
 		rc = horizon_get(e, &h);
 	if (rc == SQLITE_OK)
-		horizon_sign(h, c->dbv, chain);
+		horizon_sign(h, c->dbv, c->pos, chain);
 	*known = rc == SQLITE_OK && found &&
 	    memcmp(chain, c->token, TOKEN_LEN) == 0;
 	return rc;
@@ -187,49 +187,54 @@ vector_version(const struct plan_group *g, const uint8_t id[SITE_ID_LEN])
 	return found != NULL ? found->version : 0;
 }
 
+enum admitted {
+	ADMIT_MEMBER,           /* has all that was forgotten */
+	ADMIT_NEW,              /* has nothing of those sites */
+	ADMIT_LATE,             /* a member, if another group says so: of himself he
+	                           has all, of others nothing of these tables */
+	ADMIT_BEHIND
+};
+
 /* A cursor that is known is of one who read behind all that was dropped, or since
- * then; a vector that covers the horizon is of one who had all of it.  Who has
- * neither must be new. */
-static bool
-admit_group(const struct horizon *h, const struct plan_group *g,
-    bool *newcomer)
+ * then; a vector that covers the horizon is of one who had all of it. */
+static enum admitted
+admit_group(const struct horizon *h, const struct plan_group *g)
 {
+	bool covers = true, names = false, part = false;
 	int64_t version;
-	bool covers = true, names = false;
 	int i;
 
-	*newcomer = false;
 	if (!g->lost && g->cursor.dbv > 0)
-		return true;
+		return ADMIT_MEMBER;
 	for (i = 0; i < h->n; i++) {
 		version = vector_version(g, h->entry[i].id);
 		covers = covers && version >= h->entry[i].version;
 		names = names || version > 0;
+		part = part || (version > 0 && version < h->entry[i].version);
 	}
-	*newcomer = !covers;
-	return covers || (!g->lost && !names);
+	if (covers)
+		return ADMIT_MEMBER;
+	if (g->lost || part)
+		return ADMIT_BEHIND;
+	return names ? ADMIT_LATE : ADMIT_NEW;
 }
 
 int
 plan_admit(struct engine *e, struct plan *p, bool *newcomer)
 {
 	const struct horizon *h;
-	bool is_new, member = false;
+	bool has[ADMIT_BEHIND + 1] = { false };
 	int i, k, rc = horizon_get(e, &h);
 
-	*newcomer = false;
 	for (i = 0; i < p->ngroup && rc == SQLITE_OK && h->n > 0; i++) {
 		for (k = 0; k <= p->max_table && p->group_of[k] != i; k++)
 			;
-		if (k > p->max_table)
-			continue;               /* of no table here */
-		if (!admit_group(h, &p->group[i], &is_new))
-			return horizon_refuse_reader(e);
-		*newcomer = *newcomer || is_new;
-		member = member || !is_new;
+		if (k <= p->max_table)          /* of a table here */
+			has[admit_group(h, &p->group[i])] = true;
 	}
-	/* a table that a member replicates late has no old rows */
-	*newcomer = *newcomer && !member;
+	*newcomer = has[ADMIT_NEW] && !has[ADMIT_MEMBER];
+	if (has[ADMIT_BEHIND] || (has[ADMIT_LATE] && !has[ADMIT_MEMBER]))
+		return horizon_refuse_reader(e);
 	return rc;
 }
 

@@ -308,10 +308,9 @@ the_horizon_only_rises(void **state)
 	gc(&n[A], &high);
 	gc(&n[A], &low);
 	node_expect(&n[A], "2\n", "SELECT count(*) FROM crsql_horizon");
-	node_exec(&n[C], "INSERT INTO t VALUES(7, 7, 7)");
-	gc(&n[C], &high);
-	node_expect(&n[A], "0\n", "SELECT count(*) FROM crsql_horizon h JOIN "
-	    "crsql_site_id s ON s.ordinal = h.site WHERE h.version < 1");
+	node_expect(&n[A], "1\n2\n", "SELECT version FROM crsql_horizon ORDER BY 1");
+	node_expect(&n[A], "0\n", "SELECT crsql_gc(crsql_horizon())");
+	node_expect(&n[A], "1\n2\n", "SELECT version FROM crsql_horizon ORDER BY 1");
 	nodes_close(n, 3);
 }
 
@@ -404,6 +403,49 @@ a_cursor_from_before_is_none(void **state)
 	pull(&n[B], &n[A]);
 	nodes_agree(&n[A], &n[B], changes);
 	assert_true(vector_get(&v, n[A].site) > 0);
+	node_close(&late);
+	nodes_close(n, 2);
+}
+
+/* Also where the cursor stands in the transaction that deleted, and at its end,
+ * which went with the tombstone, and is the head. */
+static void
+a_cursor_inside_the_delete_is_none(void **state)
+{
+	uint8_t *page, head[NODE_CURSOR];
+	struct node n[2], late;
+	struct vector v;
+	struct buf plan;
+	int len;
+
+	nodes_open(n, 2, schema);
+	node_exec(&n[A], "INSERT INTO t VALUES(1, 1, 1)");
+	settle(n, 2);
+	node_exec(&n[A], "BEGIN; INSERT INTO t VALUES(2, 2, 2); DELETE FROM t "
+	    "WHERE id = 1; COMMIT");
+	node_open(&late, 2, NULL);
+	node_exec(&late, "%s", schema);
+	v = n[A].has;
+	v.n = 0;
+	vector_raise(&v, n[A].site, 1);
+	node_plan(&late, nothing, &v, &plan);
+	assert_int_equal(node_export(&n[A], &plan, NULL, 1, &page, &len), 0);
+	assert_int_equal(page_flags_of(page), 8);
+	memcpy(late.cursor[A], page + 4, NODE_CURSOR);
+	settle(n, 2);
+	memcpy(head, n[B].cursor[A], NODE_CURSOR);
+	v = minimum(n, 2);
+	gc(&n[B], &v);
+	/* taken over, and not told of */
+	pull(&n[A], &n[B]);
+	reading_is_refused(&late, &n[A]);
+	node_expect(&n[A], "1\n", "SELECT substr(hdr, -8) = substr("
+	    "crsql_head(), -8) FROM crsql_log ORDER BY dbv DESC LIMIT 1");
+	memcpy(late.cursor[A], head, NODE_CURSOR);
+	pull(&late, &n[A]);
+	node_expect(&late, "", "SELECT id FROM t");
+	sqlite3_free(page);
+	buf_clear(&plan);
 	node_close(&late);
 	nodes_close(n, 2);
 }
@@ -630,6 +672,29 @@ r20_an_old_copy_brings_nothing_back(void **state)
 	nodes_close(n, 2);
 	unlink(path);
 	unlink(old);
+}
+
+/* The file is smaller, or has room again. */
+static void
+r20_the_file_shrinks(void **state)
+{
+	struct node n[2];
+
+	nodes_open(n, 2, schema);
+	node_exec(&n[A], "INSERT INTO t SELECT 'row ' || value, 1, 1 FROM (WITH "
+	    "RECURSIVE s(value) AS (SELECT 1 UNION ALL SELECT value + 1 FROM s "
+	    "LIMIT 2000) SELECT value FROM s)");
+	node_exec(&n[A], "DELETE FROM t; VACUUM");
+	settle(n, 2);
+	node_expect(&n[A], "1\n", "SELECT page_count > 40 FROM "
+	    "pragma_page_count");
+	gc_all(n, 2);
+	node_expect(&n[A], "1\n", "SELECT freelist_count > 20 FROM "
+	    "pragma_freelist_count");
+	node_exec(&n[A], "VACUUM");
+	node_expect(&n[A], "1\n", "SELECT page_count < 30 FROM "
+	    "pragma_page_count");
+	nodes_close(n, 2);
 }
 
 /* Between two pages of a pull things are forgotten. */
@@ -979,6 +1044,7 @@ main(void)
 		cmocka_unit_test(a_bad_horizon_changes_nothing),
 		cmocka_unit_test(r20_who_is_behind_is_refused_both_ways),
 		cmocka_unit_test(a_cursor_from_before_is_none),
+		cmocka_unit_test(a_cursor_inside_the_delete_is_none),
 		cmocka_unit_test(half_a_copy_is_not_new),
 		cmocka_unit_test(r20_a_row_made_again_lives),
 		cmocka_unit_test(old_cells_stay_out_of_a_new_life),
@@ -986,6 +1052,7 @@ main(void)
 		cmocka_unit_test(what_is_parked_does_not_come_back),
 		cmocka_unit_test(plain_writes_are_folded_first),
 		cmocka_unit_test(r20_an_old_copy_brings_nothing_back),
+		cmocka_unit_test(r20_the_file_shrinks),
 		cmocka_unit_test(gc_between_two_pages),
 		cmocka_unit_test(steps_become_one),
 		cmocka_unit_test(superseded_runs_go),
