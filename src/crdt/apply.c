@@ -135,6 +135,9 @@ park(struct apply *a, struct merge_origin *o, struct table *t,
 		rc = is_parked(a, o, t, pk, npk, &found);
 	if (rc != SQLITE_OK || found)
 		return rc;
+	rc = merge_check_behind(a->e, o, t, true);
+	if (rc != SQLITE_OK)
+		return rc;
 	a->has_parked = true;
 	return place_append(a->e, o, &row);
 }

@@ -17,6 +17,7 @@
 
 #include "crdt/journal.h"
 #include "crdt/lost.h"
+#include "crdt/storage.h"
 #include "crdt/vtab.h"
 
 SQLITE_EXTENSION_INIT3
@@ -123,6 +124,39 @@ static const char journal[] =
     "(w & 7 IN (5, 6) AND mask IS NULL) OR w >> 3 NOT IN (SELECT id FROM "
     "crsql_tbl)";
 
+static const char forgotten[] =
+    "SELECT NULL, site, 'crsql_horizon names a site that is not there' FROM "
+    "crsql_horizon WHERE site NOT IN (SELECT ordinal FROM crsql_site_id) "
+    "UNION ALL SELECT NULL, site, 'crsql_horizon has a version that is none' FROM "
+    "crsql_horizon WHERE typeof(version) <> 'integer' OR version < 1 "
+    "UNION ALL SELECT NULL, NULL, 'crsql_master has no note of what was forgotten' "
+    "WHERE EXISTS(SELECT 1 FROM crsql_horizon) AND NOT EXISTS(SELECT 1 FROM "
+    "crsql_master WHERE key = 'gc' AND typeof(value) = 'blob' AND length(value) = "
+    "32)";
+
+/* A database of an earlier build may lack the table. */
+static int
+begin_forgotten(struct check *c, struct table *t)
+{
+	bool has = false;
+	int rc = storage_has_table(c->e, "crsql_horizon", &has);
+
+	return rc == SQLITE_OK && has ? engine_prepare(c->e, &c->stmt, "%s",
+	    forgotten) : rc;
+}
+
+static int
+look_said(struct check *c, struct table *t)
+{
+	const char *table = (const char *)sqlite3_column_text(c->stmt, 0);
+	const char *what = (const char *)sqlite3_column_text(c->stmt, 2);
+
+	return what == NULL ? SQLITE_NOMEM : check_say(c, table, c->stmt, 1, "%s",
+	    what);
+}
+
+static const struct check_part check_forgotten = { .begin = begin_forgotten,
+	.look = look_said };
 static const struct check_part check_sites = { .small = true, .sql = sites };
 static const struct check_part check_settings = { .small = true,
 	.sql = settings };
@@ -133,7 +167,7 @@ static const struct check_part check_journal = { .sql = journal };
 
 static const struct check_part *const parts[] = {
 	&check_sites, &check_settings, &check_own, &check_seen, &check_tables,
-	&check_journal, &check_log, &check_births, &check_clocks, &check_rows,
+	&check_journal, &check_forgotten, &check_log, &check_births, &check_clocks, &check_rows,
 	&check_dead, &check_triggers,
 };
 enum { NPARTS = sizeof parts / sizeof *parts };
@@ -251,16 +285,6 @@ begin_part(struct check_cursor *c, bool *more)
 	return rc;
 }
 
-static int
-look_said(struct check *c)
-{
-	const char *table = (const char *)sqlite3_column_text(c->stmt, 0);
-	const char *what = (const char *)sqlite3_column_text(c->stmt, 2);
-
-	return what == NULL ? SQLITE_NOMEM : check_say(c, table, c->stmt, 1, "%s",
-	    what);
-}
-
 /* The next row of the part; damage that its looking meets is of that row. */
 static int
 next_of_part(struct check_cursor *c, bool *more)
@@ -271,7 +295,7 @@ next_of_part(struct check_cursor *c, bool *more)
 	*more = rc == SQLITE_ROW;
 	if (*more)
 		return p->sql == NULL ? p->look(&c->check, table_at(c))
-		    : look_said(&c->check);
+		    : look_said(&c->check, table_at(c));
 	return rc == SQLITE_DONE ? SQLITE_OK : rc;
 }
 

@@ -37,6 +37,7 @@ struct check {
 	int64_t dbv;
 	bool chained;           /* chain is that of dbv */
 	uint8_t chain[CHAIN_LEN];
+	int64_t swept;          /* up to here headers may be gone: horizon.h */
 	int id;                 /* the table asked for last, -1: none */
 	bool dropped;           /* it had columns that are gone */
 	/* check_rows.c: of one table */

@@ -5,6 +5,7 @@
  */
 #include "crdt/apply.h"
 #include "crdt/check.h"
+#include "crdt/horizon.h"
 #include "crdt/val.h"
 
 #include <string.h>
@@ -17,6 +18,12 @@ enum { COL_DBV, COL_POS, COL_TBL, COL_KEY, COL_N, COL_SEQ_STRIDE, COL_SITE,
 static int
 begin_log(struct check *c, struct table *t)
 {
+	const struct horizon *h;
+	int rc = horizon_get(c->e, &h);
+
+	if (rc != SQLITE_OK)
+		return rc;
+	c->swept = h->swept;
 	return engine_prepare(c->e, &c->stmt, "SELECT l.dbv, l.pos, l.tbl, l.key, "
 	    "l.n, l.seq_stride, l.site, l.sver, l.mask, l.hdr, t.name, s.ordinal "
 	    "FROM crsql_log l LEFT JOIN crsql_tbl t ON t.id = l.tbl LEFT JOIN "
@@ -59,12 +66,13 @@ say(struct check *c, const char *what)
 /* -- what each transaction begins with -------------------------------------------- */
 
 static int
-check_chain(struct check *c, const uint8_t *header, int len)
+check_chain(struct check *c, int64_t before, const uint8_t *header, int len)
 {
 	uint8_t chain[CHAIN_LEN];
 	bool broken = false;
 
-	if (c->chained && len == HEADER_LEN + CHAIN_LEN) {
+	/* links that were dropped are not missed */
+	if (c->chained && before > c->swept && len == HEADER_LEN + CHAIN_LEN) {
 		log_link(c->chain, number(c, COL_DBV),
 		    header + HEADER_LEN - TOKEN_LEN, chain);
 		broken = memcmp(chain, header + HEADER_LEN, CHAIN_LEN) != 0;
@@ -93,7 +101,7 @@ check_header(struct check *c)
 	}
 	if (type(c, COL_HDR) == SQLITE_BLOB && (len == HEADER_LEN ||
 	    len == HEADER_LEN + CHAIN_LEN))
-		return check_chain(c, header, len);
+		return check_chain(c, before, header, len);
 	c->chained = false;
 	return say(c, "has no header");
 }

@@ -2,6 +2,7 @@
 /* cursor.c - places in a log as readers keep them (R2); see page.h. */
 #include <string.h>
 
+#include "crdt/horizon.h"
 #include "crdt/log.h"
 #include "crdt/page.h"
 
@@ -62,25 +63,38 @@ cursor_compare(const struct cursor *a, const struct cursor *b)
 int
 cursor_sign(struct engine *e, struct cursor *c)
 {
+	const struct horizon *h;
 	bool found;
+	int rc;
 
 	memcpy(c->log_id, e->log_id, LOG_ID_LEN);
 	memset(c->token, 0, sizeof c->token);
-	return c->dbv > 0 ? log_chain(e, c->dbv, &found, c->token) : SQLITE_OK;
+	if (c->dbv == 0)
+		return SQLITE_OK;
+	rc = log_chain(e, c->dbv, &found, c->token);
+	if (rc == SQLITE_OK)
+		rc = horizon_get(e, &h);
+	if (rc == SQLITE_OK)
+		horizon_sign(h, c->dbv, c->pos, c->token);
+	return rc;
 }
 
 int
 cursor_head(struct engine *e, struct cursor *c)
 {
+	const struct horizon *h;
 	int64_t dbv = 0, pos = 0;
-	int rc = SQLITE_OK;
+	int rc = horizon_get(e, &h);
 
-	if (e->has_storage)
+	if (rc == SQLITE_OK && e->has_storage)
 		rc = engine_int(e, &dbv, "SELECT dbv FROM crsql_log "
 		    "ORDER BY dbv DESC LIMIT 1");
 	if (rc == SQLITE_OK && dbv > 0)
 		rc = engine_int(e, &pos, "SELECT pos FROM crsql_log WHERE "
 		    "dbv = %lld ORDER BY pos DESC LIMIT 1", (long long)dbv);
+	/* what stood at its end may have been dropped */
+	if (rc == SQLITE_OK && dbv > 0 && dbv == h->dbv && pos < h->pos)
+		pos = h->pos;
 	*c = (struct cursor){ .dbv = dbv, .pos = pos, .key = CURSOR_WHOLE };
 	return rc == SQLITE_OK ? cursor_sign(e, c) : rc;
 }

@@ -40,6 +40,8 @@
  *   resync.c    tables made anew behind the engine's back
  *   compare.c   their rows, against what the log knows
  *   seen.c      which versions of others a site had seen when
+ *   horizon.c   what was forgotten, and who may not be talked to since
+ *   gc.c        crsql_gc: forgetting
  *   adopt.c     files of cr-sqlite are taken over
  *   adopt_read.c   its clocks        adopt_write.c  as ours
  *   funcs.c     the small SQL functions
@@ -89,11 +91,15 @@ enum {
 /* Seqs above this, as the log keeps them times 4096 (log.h). */
 #define SEQ_MAX ((int64_t)1 << 50)
 
+/* The code of what is refused because of the horizon (R20): 18433. */
+#define CRDT_HORIZON (SQLITE_ERROR | 72 << 8)
+
 struct view;            /* views.c: the modules of one table */
 struct preupdate;       /* capture.c: the hook's functions, if there */
 struct capture;         /* capture.c: records of this transaction */
 struct incoming;        /* incoming.c: cells collected for one row */
 struct alter;           /* alter.c: a table that is being altered */
+struct horizon;         /* horizon.c: what was forgotten */
 
 /* Statements kept for a connection: engine_cached(). */
 enum engine_slot {
@@ -132,6 +138,7 @@ struct engine {
 	struct incoming *incoming;
 	struct alter *alter;    /* tx.alters of them, and room for more */
 	int alter_room;
+	struct horizon *horizon;        /* NULL: not read since a change */
 	struct stmt_cache {
 		sqlite3_stmt *stmt[SLOT_COUNT];
 		sqlite3_stmt *by_text[64];      /* of engine_int, by hash */
@@ -279,6 +286,7 @@ int import_register(struct engine *e);
 int park_register(struct engine *e);
 int seen_register(struct engine *e);
 int check_register(struct engine *e);
+int gc_register(struct engine *e);
 int views_load(struct engine *e);
 int funcs_register(struct engine *e);
 int adopt_register(struct engine *e);

@@ -337,6 +337,23 @@ choose_reader(struct export *x)
 	return engine_finalize(stmt, rc);
 }
 
+/* What was forgotten here decides who may read, and is told. */
+static int
+take_horizon(struct export *x)
+{
+	const struct horizon *h;
+	bool newcomer = false;
+	int rc = plan_admit(x->e, &x->plan, &newcomer);
+
+	if (rc == SQLITE_OK)
+		rc = horizon_get(x->e, &h);
+	if (rc != SQLITE_OK || h->n == 0)
+		return rc;
+	x->out.horizon = h;
+	x->flags |= PAGE_HORIZON | (newcomer ? PAGE_NEWCOMER : 0);
+	return SQLITE_OK;
+}
+
 static void
 export_clear(struct export *x)
 {
@@ -365,6 +382,8 @@ crsql_export(sqlite3_context *ctx, int argc, sqlite3_value **argv)
 	if (rc == SQLITE_OK)
 		rc = plan_read(e, sqlite3_value_blob(argv[0]),
 		    (size_t)sqlite3_value_bytes(argv[0]), &x.plan);
+	if (rc == SQLITE_OK)
+		rc = take_horizon(&x);
 	if (rc == SQLITE_OK)
 		rc = choose_reader(&x);
 	if (rc == SQLITE_OK)

@@ -10,6 +10,7 @@
 
 #include "crdt/alter.h"
 #include "crdt/capture.h"
+#include "crdt/horizon.h"
 #include "crdt/merge.h"
 #include "crdt/views.h"
 
@@ -72,6 +73,7 @@ engine_free(void *self)
 	capture_free(e);
 	views_free(e);
 	alter_free(e);
+	horizon_forget(e);
 	buf_clear(&e->scratch);
 	sqlite3_free(e->error);
 	sqlite3_free(e);
@@ -109,7 +111,7 @@ register_all(struct engine *e)
 		alter_register, clset_register, automigrate_register,
 		changes_register, pack_register, export_register, import_register,
 		park_register, seen_register, adopt_register, check_register,
-		fract_register, views_load, funcs_register,
+		fract_register, gc_register, views_load, funcs_register,
 	};
 	size_t i;
 	int rc = SQLITE_OK;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "crdt/apply.h"
+#include "crdt/gc.h"
 #include "crdt/match.h"
 #include "crdt/page.h"
 #include "crdt/quiet.h"
@@ -26,6 +27,8 @@ struct import {
 	struct apply apply;
 	struct import_table *table;
 	int64_t *site;          /* ordinals by index of the page; -1 */
+	bool shown;             /* the sender has forgotten all that is forgotten
+	                           here: nothing of him comes from behind */
 };
 
 /* -- tables ---------------------------------------------------------------- */
@@ -151,7 +154,8 @@ import_fresh(struct import *im, struct merge_origin *o,
 	int rc = SQLITE_OK;
 
 	*done = false;
-	if (row->kind != PAGE_FRESH || !m->columns.same)
+	if (row->kind != PAGE_FRESH || !m->columns.same ||
+	    o->behind != BEHIND_NOT)
 		return SQLITE_OK;
 	if (m->known)
 		rc = table_find_key(im->e, m->here, pk->data, (int)pk->len,
@@ -266,6 +270,21 @@ import_rows(struct import *im, struct page_tx *tx, struct merge_origin *o)
 	return more < 0 || n != tx->nrow ? page_malformed(im->e) : SQLITE_OK;
 }
 
+/* Who does not show our horizon may be behind it, and what he made on top of that
+ * is no better for being new (R20): nothing of his may change anything. */
+static int
+find_behind(struct engine *e, struct merge_origin *o)
+{
+	const struct horizon *h;
+	int rc = horizon_get(e, &h);
+
+	o->behind = BEHIND_SENDER;
+	if (rc == SQLITE_OK && o->sver > 0 &&
+	    o->sver <= horizon_version(h, o->site))
+		o->behind = BEHIND_YES;
+	return rc;
+}
+
 static int
 import_tx(struct import *im, struct page_tx *tx)
 {
@@ -280,6 +299,10 @@ import_tx(struct import *im, struct page_tx *tx)
 	memcpy(o.id, site->id, SITE_ID_LEN);
 	o.dbv = goes_on(im, tx) ? in->import_dbv : 0;
 	rc = import_steps(im, tx);
+	if (rc == SQLITE_OK && !im->shown)
+		rc = ordinal_of(im, tx->site, &o.site);
+	if (rc == SQLITE_OK && !im->shown)
+		rc = find_behind(im->e, &o);
 	if (rc == SQLITE_OK)
 		rc = import_rows(im, tx, &o);
 	if (rc == SQLITE_OK)
@@ -311,6 +334,22 @@ retry_on_schema_change(struct apply *a)
 	return rc;
 }
 
+/* The sender's horizon is ours from now on, before anything else of the page. */
+static int
+take_horizon(struct import *im)
+{
+	const struct horizon_given *given = &im->page.horizon;
+	bool rises = false;
+	int rc = SQLITE_OK;
+
+	if (im->e->has_storage && given->n > 0)
+		rc = horizon_rises(im->e, given, &rises);
+	if (rc == SQLITE_OK && rises)
+		rc = gc_join(im->e, given,
+		    (im->page.flags & PAGE_NEWCOMER) != 0, NULL);
+	return rc == SQLITE_OK ? horizon_within(im->e, given, &im->shown) : rc;
+}
+
 static int
 import_page(struct import *im)
 {
@@ -321,6 +360,8 @@ import_page(struct import *im)
 	rc = apply_init(im->e, &im->apply);
 	if (rc == SQLITE_OK)
 		rc = map_tables(im);
+	if (rc == SQLITE_OK)
+		rc = take_horizon(im);
 	if (rc == SQLITE_OK)
 		rc = retry_on_schema_change(&im->apply);
 	while (rc == SQLITE_OK && (more = page_read_tx(&im->page, &tx)) != 0) {

@@ -7,6 +7,8 @@
 
 #include <string.h>
 
+#include "crdt/horizon.h"
+
 bool
 merge_refused(int rc)
 {
@@ -21,6 +23,52 @@ merge_check_number(struct engine *e, const char *what, int64_t v, int64_t here)
 		return engine_fail(e, SQLITE_TOOBIG,
 		    "%s %lld is out of range: refused", what, (long long)v);
 	return SQLITE_OK;
+}
+
+/* A site that goes on under another name, or none of whose versions is told, may
+ * tell what it had when it was behind. */
+static int
+is_another_life(struct engine *e, int64_t site, bool *is)
+{
+	int64_t n = 0;
+	int rc = engine_int(e, &n, "SELECT EXISTS(SELECT 1 FROM crsql_site_id a "
+	    "JOIN crsql_site_id b ON b.public_key = a.public_key JOIN "
+	    "crsql_horizon h ON h.site = b.ordinal WHERE a.ordinal = %lld)",
+	    (long long)site);
+
+	*is = n != 0;
+	return rc;
+}
+
+int
+merge_behind(struct engine *e, int64_t site, int64_t sver,
+    enum merge_behind *out)
+{
+	const struct horizon *h;
+	int64_t version;
+	bool is = false;
+	int rc = horizon_get(e, &h);
+
+	*out = BEHIND_NOT;
+	if (rc != SQLITE_OK || h->n == 0 || site < 0)
+		return rc;
+	version = horizon_version(h, site);
+	if (version > 0 && sver <= version)
+		*out = sver > 0 ? BEHIND_YES : BEHIND_UNTOLD;
+	else if (version == 0 && site != e->me)
+		rc = is_another_life(e, site, &is);
+	if (is)
+		*out = BEHIND_UNTOLD;
+	return rc;
+}
+
+int
+merge_check_behind(struct engine *e, const struct merge_origin *o,
+    const struct table *t, bool life)
+{
+	if (o->behind == BEHIND_NOT || (o->behind == BEHIND_UNTOLD && !life))
+		return SQLITE_OK;
+	return horizon_refuse_change(e, t->name, o->behind == BEHIND_SENDER);
 }
 
 /* -- keys ------------------------------------------------------------------- */
@@ -380,6 +428,9 @@ merge_cells(struct engine *e, struct merge_row *row, int64_t cl,
 	rc = pick_winners(e, row, cl, cell, ncell, &n, &sentinel);
 	if (rc != SQLITE_OK || (!higher && n == 0))
 		return rc;
+	rc = merge_check_behind(e, row->origin, row->table, higher);
+	if (rc != SQLITE_OK)
+		return rc;
 	if (!row->live)
 		rc = rows_insert(e, row, cell, n);
 	else if (higher && row->origin->via == MERGE_IMPORT)
@@ -411,14 +462,19 @@ merge_delete(struct engine *e, struct merge_row *row, int64_t cl, int64_t seq)
 	int rc;
 
 	rc = merge_check_number(e, "the causal length", cl, row->cl);
-	if (rc != SQLITE_OK || cl < row->cl || cl < 2)
+	if (rc != SQLITE_OK || cl < row->cl || cl < 2 ||
+	    row->origin->behind == BEHIND_YES)
 		return rc;
 	if (!wins) {
 		rc = place_greater_death(e, row, &wins);
 		if (rc != SQLITE_OK || !wins)
 			return rc;
+		rc = merge_check_behind(e, row->origin, row->table, false);
+		if (rc != SQLITE_OK)
+			return rc;
 	} else {
-		if (row->live)
+		rc = merge_check_behind(e, row->origin, row->table, false);
+		if (rc == SQLITE_OK && row->live)
 			rc = delete_row(e, row);
 		if (rc != SQLITE_OK)
 			return rc;

@@ -22,6 +22,14 @@
 
 enum merge_via { MERGE_IMPORT, MERGE_CHANGES };
 
+/* How an origin stands to what was forgotten here (horizon.h). */
+enum merge_behind {
+	BEHIND_NOT,
+	BEHIND_UNTOLD,          /* no version tells: may bring no row to life */
+	BEHIND_SENDER,          /* the sender may be: may change nothing */
+	BEHIND_YES              /* neither; and its deletes are over */
+};
+
 /* Where changes come from: one transaction of one site. */
 struct merge_origin {
 	enum merge_via via;
@@ -34,6 +42,7 @@ struct merge_origin {
 	const uint8_t *header;  /* of the transaction; NULL: a new one */
 	int64_t sender_dbv;     /* MERGE_CHANGES: the changes' db_version */
 	int64_t dbv;            /* MERGE_IMPORT: 0 until something won */
+	enum merge_behind behind;
 };
 
 struct merge_cell {
@@ -142,6 +151,15 @@ int merge_close(struct engine *e, struct merge_row *row);
  * false: it was not new, nothing happened, take the other way. */
 int merge_fresh(struct engine *e, struct merge_origin *origin,
     struct table *t, int64_t seq, const struct val *value, bool *done);
+
+/* How changes of a site stand to our horizon, if it is not known where they came
+ * from.  site -1: not known here. */
+int merge_behind(struct engine *e, int64_t site, int64_t sver,
+    enum merge_behind *out);
+
+/* The refusal of what would change something and may not; else SQLITE_OK. */
+int merge_check_behind(struct engine *e, const struct merge_origin *o,
+    const struct table *t, bool life);
 
 /* True for the codes by which a table refuses a row. */
 bool merge_refused(int rc);

@@ -153,6 +153,8 @@ page_open(struct engine *e, const uint8_t *data, size_t len, struct page *p)
 	cursor = rd_bytes(&r, CURSOR_LEN);
 	if (cursor != NULL)
 		cursor_read(cursor, &p->end);
+	if ((p->flags & PAGE_HORIZON) && !horizon_take(&r, &p->horizon))
+		return page_malformed(e);
 	rc = read_tables(p, &r);
 	if (rc == SQLITE_OK)
 		rc = read_sites(p, &r);

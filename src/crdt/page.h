@@ -7,9 +7,10 @@
  * is length and bytes; a value is encoded as in packed columns (val.h), and
  * pk is a packed key with its count.
  *
- *   page   = 'D' 'P' version[1]=1 flags[1] cursor[40]
+ *   page   = 'D' 'P' version[1]=1 flags[1] cursor[40] horizon?
  *            ntables table*  nsites site*  length transaction*
  *            length: the bytes of all transactions, to the end of the page
+ *   horizon = nentries (site_id[16] version)*          if flag 16: horizon.h
  *   table  = text npk ncols text* nold (column text)*
  *            its replicated columns by name; names they had: column is an index;
  *            there may be tables of which no row follows
@@ -37,6 +38,7 @@
 #define CRDT_PAGE_H
 
 #include "crdt/engine.h"
+#include "crdt/horizon.h"
 #include "crdt/val.h"
 
 enum {
@@ -51,7 +53,11 @@ enum page_flags {
 	PAGE_DONE = 1,          /* nothing further in this snapshot */
 	PAGE_LOST = 2,          /* a cursor was not known: began at nothing */
 	PAGE_BEGINS_INSIDE = 4, /* begins inside a transaction */
-	PAGE_ENDS_INSIDE = 8
+	PAGE_ENDS_INSIDE = 8,
+	PAGE_HORIZON = 16,      /* the sender has forgotten things: a horizon
+	                           stands behind the cursor */
+	PAGE_NEWCOMER = 32      /* and takes the reader for one who holds nothing
+	                           from behind it */
 };
 
 enum page_tx_flags { PAGE_TX_BEGINS = 1, PAGE_TX_ENDS = 2 };
@@ -107,6 +113,7 @@ struct page_site {
 struct page {
 	uint8_t flags;
 	struct cursor end;
+	struct horizon_given horizon;
 	int ntable;
 	struct page_table *table;
 	int nsite;
@@ -199,6 +206,7 @@ struct page_writer {
 	int tx_table;
 	int64_t tx_seq;
 	uint64_t nrow;          /* in the whole page */
+	const struct horizon *horizon;  /* NULL: none */
 	int rc;
 };
 

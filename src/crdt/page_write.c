@@ -282,6 +282,8 @@ page_finish(struct page_writer *w, int flags, const struct cursor *end,
 	buf_add_u8(&head, (uint8_t)flags);
 	cursor_write(end, cursor);
 	buf_add(&head, cursor, sizeof cursor);
+	if (flags & PAGE_HORIZON)
+		horizon_encode(w->horizon, &head);
 	buf_add_varint(&head, (uint64_t)w->ntable);
 	buf_add(&head, w->tables.data, w->tables.len);
 	buf_add_varint(&head, (uint64_t)w->nsite);

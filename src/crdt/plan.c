@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "crdt/horizon.h"
 #include "crdt/log.h"
 
 enum { MIN_GROUP_BYTES = CURSOR_LEN + 2, ENTRY_BYTES = SITE_ID_LEN + 1 };
@@ -19,6 +20,7 @@ int
 plan_check_cursor(struct engine *e, const struct cursor *c, bool *known)
 {
 	static const uint8_t none[LOG_ID_LEN];
+	const struct horizon *h;
 	uint8_t chain[CHAIN_LEN];
 	bool found;
 	int rc;
@@ -30,6 +32,10 @@ plan_check_cursor(struct engine *e, const struct cursor *c, bool *known)
 	if (c->dbv <= 0 || c->pos < 0)
 		return SQLITE_OK;
 	rc = log_chain(e, c->dbv, &found, chain);
+	if (rc == SQLITE_OK)
+		rc = horizon_get(e, &h);
+	if (rc == SQLITE_OK)
+		horizon_sign(h, c->dbv, c->pos, chain);
 	*known = rc == SQLITE_OK && found &&
 	    memcmp(chain, c->token, TOKEN_LEN) == 0;
 	return rc;
@@ -109,7 +115,7 @@ read_group(struct engine *e, struct plan *p, struct rd *r, int i, size_t *used)
 	if (rc == SQLITE_OK && !known) {
 		memset(&g->cursor, 0, sizeof g->cursor);
 		g->cursor.key = CURSOR_WHOLE;
-		p->lost = true;
+		g->lost = p->lost = true;
 	}
 	return rc;
 }
@@ -169,6 +175,69 @@ plan_clear(struct plan *p)
 	memset(p, 0, sizeof *p);
 }
 
+/* -- who may be told ---------------------------------------------------------- */
+
+static int64_t
+vector_version(const struct plan_group *g, const uint8_t id[SITE_ID_LEN])
+{
+	struct plan_entry want = { .site = id }, *found;
+
+	found = g->nentry == 0 ? NULL : bsearch(&want, g->entry,
+	    (size_t)g->nentry, sizeof want, by_site);
+	return found != NULL ? found->version : 0;
+}
+
+enum admitted {
+	ADMIT_MEMBER,           /* has all that was forgotten */
+	ADMIT_NEW,              /* has nothing of those sites */
+	ADMIT_LATE,             /* a member, if another group says so: of himself he
+	                           has all, of others nothing of these tables */
+	ADMIT_BEHIND
+};
+
+/* A cursor that is known is of one who read behind all that was dropped, or since
+ * then; a vector that covers the horizon is of one who had all of it. */
+static enum admitted
+admit_group(const struct horizon *h, const struct plan_group *g)
+{
+	bool covers = true, names = false, part = false;
+	int64_t version;
+	int i;
+
+	if (!g->lost && g->cursor.dbv > 0)
+		return ADMIT_MEMBER;
+	for (i = 0; i < h->n; i++) {
+		version = vector_version(g, h->entry[i].id);
+		covers = covers && version >= h->entry[i].version;
+		names = names || version > 0;
+		part = part || (version > 0 && version < h->entry[i].version);
+	}
+	if (covers)
+		return ADMIT_MEMBER;
+	if (g->lost || part)
+		return ADMIT_BEHIND;
+	return names ? ADMIT_LATE : ADMIT_NEW;
+}
+
+int
+plan_admit(struct engine *e, struct plan *p, bool *newcomer)
+{
+	const struct horizon *h;
+	bool has[ADMIT_BEHIND + 1] = { false };
+	int i, k, rc = horizon_get(e, &h);
+
+	for (i = 0; i < p->ngroup && rc == SQLITE_OK && h->n > 0; i++) {
+		for (k = 0; k <= p->max_table && p->group_of[k] != i; k++)
+			;
+		if (k <= p->max_table)          /* of a table here */
+			has[admit_group(h, &p->group[i])] = true;
+	}
+	*newcomer = has[ADMIT_NEW] && !has[ADMIT_MEMBER];
+	if (has[ADMIT_BEHIND] || (has[ADMIT_LATE] && !has[ADMIT_MEMBER]))
+		return horizon_refuse_reader(e);
+	return rc;
+}
+
 struct cursor
 plan_start(const struct plan *p)
 {
@@ -187,7 +256,6 @@ plan_version(struct engine *e, struct plan *p, int group, int64_t site,
     int64_t *version)
 {
 	const struct plan_group *g = &p->group[group];
-	struct plan_entry want, *found;
 	bool has_key;
 	int rc;
 
@@ -201,11 +269,8 @@ plan_version(struct engine *e, struct plan *p, int group, int64_t site,
 		p->site_group = -1;
 	}
 	if (group != p->site_group) {
-		want.site = p->site_id;
-		found = g->nentry == 0 ? NULL : bsearch(&want, g->entry,
-		    (size_t)g->nentry, sizeof want, by_site);
 		p->site_group = group;
-		p->site_version = found != NULL ? found->version : 0;
+		p->site_version = vector_version(g, p->site_id);
 	}
 	*version = p->site_version;
 	return SQLITE_OK;

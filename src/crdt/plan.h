@@ -22,6 +22,7 @@ struct plan_entry {
 
 struct plan_group {             /* tables that share cursor and vector */
 	struct cursor cursor;
+	bool lost;                      /* it was not of this log */
 	int nentry;
 	struct plan_entry *entry;       /* by site id */
 };
@@ -44,6 +45,11 @@ struct plan {
 int plan_read(struct engine *e, const uint8_t *data, size_t len,
     struct plan *p);
 void plan_clear(struct plan *p);
+
+/* Whether the reader may be told anything, if something was forgotten here
+ * (horizon.h): CRDT_HORIZON, or *newcomer tells that only one who holds nothing
+ * from behind may. */
+int plan_admit(struct engine *e, struct plan *p, bool *newcomer);
 
 /* True if c is a place of this log; *known false if not. */
 int plan_check_cursor(struct engine *e, const struct cursor *c, bool *known);

@@ -9,6 +9,7 @@
 
 #include "crdt/capture.h"
 #include "crdt/columns.h"
+#include "crdt/horizon.h"
 #include "crdt/val.h"
 
 SQLITE_EXTENSION_INIT3
@@ -215,6 +216,7 @@ table_forget_state(struct engine *e)
 {
 	int i;
 
+	horizon_forget(e);
 	for (i = 0; i < e->tables.n; i++) {
 		e->tables.table[i].hw = -1;
 		e->tables.table[i].has_dead = -1;

@@ -318,7 +318,7 @@ fetched_merge(struct store *s, int64_t remote,
 			return inbox_run(s, key, 0, left, err);
 		}
 		/* What can't be read or applied is of no use later. */
-		if (rc == 0 || rc == E_INTEGRITY)
+		if (rc == 0 || rc == E_INTEGRITY || rc == E_HORIZON)
 			inbox_remove_run(s, r.id, rc == 0 ? err : NULL);
 		if (rc != 0)
 			break;

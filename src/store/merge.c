@@ -136,7 +136,8 @@ import_failed(struct merge *m, int rc, struct err *err)
 {
 	sqlite3 *db = m->s->db;
 
-	if ((rc & 0xFF) != SQLITE_ERROR)
+	if ((rc & 0xFF) != SQLITE_ERROR ||
+	    sqlite3_extended_errcode(db) == SQL_HORIZON)
 		return sql_fail(db, rc, err);
 	return err_set(err, E_INTEGRITY, "nothing of it was applied",
 	    "a page can't be applied: %s", sqlite3_errmsg(db));

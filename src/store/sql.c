@@ -70,6 +70,9 @@ sql_fail(sqlite3 *db, int rc, struct err *err)
 		return err_set(err, E_FATAL, "check the disk",
 		    "reading or writing the database failed: %s", text);
 	default:
+		if (db != NULL && sqlite3_extended_errcode(db) == SQL_HORIZON)
+			return err_set(err, E_HORIZON, "who did not take part in "
+			    "all of it needs a fresh copy", "%s", text);
 		return err_set(err, E_FATAL, NULL, "%s", text);
 	}
 }

@@ -18,6 +18,9 @@
 
 #include "base/err.h"
 
+/* The engine's extended code for what the horizon refuses (doc/EXTENSION.md). */
+enum { SQL_HORIZON = 18433 };
+
 /* Notes what SQLite's code means for a user and returns our code. */
 int sql_fail(sqlite3 *db, int rc, struct err *err);
 

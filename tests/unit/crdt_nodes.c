@@ -252,8 +252,8 @@ vector_raise(struct vector *v, const uint8_t site[NODE_SITE], int64_t version)
 }
 
 /* The own entry of crsql_own(): 16 bytes site, 8 version, 8 token. */
-static void
-raise_own(struct node *n)
+void
+node_raise_own(struct node *n)
 {
 	sqlite3_stmt *stmt;
 	const uint8_t *own;
@@ -353,25 +353,29 @@ page_flags_of(const uint8_t *page)
 
 enum { DONE = 1, LOST = 2, BEGINS_INSIDE = 4, ENDS_INSIDE = 8 };
 
-/* Imports a page; transactions that go on stay open. */
-static void
+/* Imports a page; transactions that go on stay open.  False if it was refused. */
+static bool
 take_page(struct node *to, struct node *from, const uint8_t *page, int len,
-    bool twice)
+    const struct mishap *m)
 {
 	int64_t changes;
 
 	if (sqlite3_get_autocommit(to->db))
 		node_exec(to, "BEGIN IMMEDIATE");
-	if (node_import(to, page, len, &changes) != SQLITE_OK)
-		fail_msg("import: %s", sqlite3_errmsg(to->db));
-	if (twice) {
+	if (node_import(to, page, len, &changes) != SQLITE_OK) {
+		if (!m->may_refuse)
+			fail_msg("import: %s", sqlite3_errmsg(to->db));
+		return false;
+	}
+	if (m->twice) {
 		assert_int_equal(node_import(to, page, len, &changes), 0);
 		assert_int_equal(changes, 0);
 	}
 	if (page_flags_of(page) & ENDS_INSIDE)
-		return;
+		return true;
 	node_exec(to, "COMMIT");
 	memcpy(to->cursor[from->index], page + 4, NODE_CURSOR);
+	return true;
 }
 
 bool
@@ -381,22 +385,22 @@ node_pull(struct node *to, struct node *from, const struct mishap *m)
 	const uint8_t *at = NULL;
 	struct vector theirs;
 	struct buf plan;
-	bool done = false;
+	bool done = false, taken = true;
 	int i, len, pages = 0;
 
-	raise_own(from);
+	node_raise_own(from);
 	theirs = from->has;
-	raise_own(to);
+	node_raise_own(to);
 	node_plan(to, to->cursor[from->index], &to->has, &plan);
 	node_exec(from, "BEGIN");
-	while (!done && (m->cut_after == 0 || pages < m->cut_after)) {
+	while (!done && taken && (m->cut_after == 0 || pages < m->cut_after)) {
 		if (node_export(from, &plan, at, m->max_bytes, &page, &len))
 			fail_msg("export: %s", sqlite3_errmsg(from->db));
-		assert_int_equal(page_flags_of(page) & LOST, 0);
-		take_page(to, from, page, len, m->twice);
+		assert_true(m->may_lose || !(page_flags_of(page) & LOST));
+		taken = take_page(to, from, page, len, m);
 		memcpy(position, page + 4, NODE_CURSOR);
 		at = position;
-		done = page_flags_of(page) & DONE;
+		done = taken && page_flags_of(page) & DONE;
 		sqlite3_free(page);
 		pages++;
 	}

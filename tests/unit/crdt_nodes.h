@@ -86,13 +86,18 @@ struct mishap {
 	int max_bytes;          /* of a page */
 	int cut_after;          /* pages; 0: never */
 	bool twice;             /* each page is imported twice */
+	bool may_lose;          /* the cursor may be unknown there */
+	bool may_refuse;        /* what comes may not be taken */
 };
 
 /* Pulls all that `from` has: pages of one transaction in one SQLite
  * transaction, cursor and vector kept.  True if it came to the end. */
 bool node_pull(struct node *to, struct node *from, const struct mishap *m);
 
-/* The same by SELECT and INSERT of crsql_changes. */
+/* Notes its own newest version in what it has. */
+void node_raise_own(struct node *n);
+
+/* A pull by SELECT and INSERT of crsql_changes. */
 void node_pull_changes(struct node *to, struct node *from, bool full);
 
 /* One INSERT INTO crsql_changes; pk (a list of the key's values), val and site
