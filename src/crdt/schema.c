@@ -126,6 +126,14 @@ says_fail(const char *sql)
 	return false;
 }
 
+/* A view of an ordered table, or a trigger of one. */
+static bool
+tells_of_order(enum schema_kind kind, const char *name)
+{
+	return (kind == SCHEMA_VIEW || kind == SCHEMA_TRIGGER) &&
+	    sqlite3_strlike("%\\_fractindex%", name, '\\') == 0;
+}
+
 static enum schema_kind
 kind_of(const char *type)
 {
@@ -242,6 +250,7 @@ take_row(struct schema *s, sqlite3_stmt *stmt, enum schema_depth depth)
 		t->there = true;
 		memcpy(t->name, name, strlen(t->name));
 	}
+	s->ordered = s->ordered || tells_of_order(kind, name);
 	if (kind == SCHEMA_TRIGGER)
 		rc = look_at_trigger(s, t, name, table, sql ? sql : "");
 	return rc == SQLITE_OK && depth == SCHEMA_TEXTS ?

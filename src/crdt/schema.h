@@ -42,6 +42,7 @@ struct schema {
 	struct schema_stray *stray;
 	int nstray;
 	bool may_fail;          /* a trigger may say RAISE(FAIL) */
+	bool ordered;           /* something of fract.h stands there */
 	struct namemap names;
 };
 

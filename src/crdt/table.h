@@ -98,6 +98,7 @@ struct table_list {
 	int64_t schema_version; /* PRAGMA schema_version it was read at; -1 */
 	int64_t mended;         /* ... and the one table_mend has seen */
 	bool names_changed;     /* columns.h: to be told at the commit */
+	bool ordered;           /* one may be an ordered one: fract.h */
 	bool may_fail;          /* a trigger may say RAISE(FAIL), by which what
 	                           its statement wrote stays */
 	uint32_t generation;    /* raised when the list is forgotten: pointers

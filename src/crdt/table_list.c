@@ -316,6 +316,7 @@ read_all(struct engine *e, const struct table_list *old)
 		log = schema_find(&s, "crsql_log");
 		e->has_storage = log != NULL && log->there;
 		e->tables.may_fail = s.may_fail;
+		e->tables.ordered = s.ordered;
 	}
 	if (rc == SQLITE_OK && e->has_storage)
 		rc = find_all(e, &s, old, &l);
@@ -525,8 +526,6 @@ make_triggers(struct engine *e)
 	schema_clear(&s);
 	if (rc == SQLITE_OK)
 		rc = unique_note(e);
-	if (rc == SQLITE_OK)
-		rc = fract_follow(e);
 	return rc == SQLITE_OK ? table_refresh(e) : rc;
 }
 
@@ -540,6 +539,10 @@ table_mend_triggers(struct engine *e)
 		return SQLITE_OK;
 	if (any_to_mend(&e->tables))
 		rc = make_triggers(e);
+	if (rc == SQLITE_OK && e->tables.ordered)
+		rc = fract_follow(e);
+	if (rc == SQLITE_OK)
+		rc = table_refresh(e);
 	for (i = 0; i < e->tables.n && rc == SQLITE_OK; i++) {
 		t = &e->tables.table[i];
 		if (t->mended)
