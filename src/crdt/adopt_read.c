@@ -47,15 +47,28 @@ add_pks(sqlite3_str *s, const struct table *t, const char *before)
 		    t->pk[i].name);
 }
 
+static void
+add_equal(sqlite3_str *s, const struct table *t, const char *left,
+    const char *right)
+{
+	int i;
+
+	for (i = 0; i < t->npk; i++)
+		sqlite3_str_appendf(s, "%s%s\"%w\" = %s\"%w\"", i > 0 ? " AND " : "",
+		    left, t->pk[i].name, right, t->pk[i].name);
+}
+
 /* Rows that the metadata know, with their keys and rowids.  Those of 0.15 have
- * no numbers of their own: their keys are counted. */
+ * no numbers of their own: their keys are counted.  A key is there as a peer sent
+ * it, 1 for a TEXT '1': it is of the row that it became (+ has its type settle),
+ * unless that has an entry of its own. */
 static int
 prepare_rows(struct reader *r)
 {
 	const struct table *t = &r->t->shape;
 	sqlite3_str *s = sqlite3_str_new(r->a->e->db);
 	char *sql;
-	int i, rc;
+	int rc;
 
 	if (r->t->by_pk) {
 		sqlite3_str_appendall(s, "WITH p AS (SELECT row_number() OVER ("
@@ -74,10 +87,13 @@ prepare_rows(struct reader *r)
 	else
 		sqlite3_str_appendf(s, " FROM main.\"%w__crsql_pks\" p", t->name);
 	sqlite3_str_appendf(s, " LEFT JOIN main.\"%w\" b ON ", t->name);
-	for (i = 0; i < t->npk; i++)
-		sqlite3_str_appendf(s, "%sb.\"%w\" = p.\"%w\"", i > 0 ? " AND " : "",
-		    t->pk[i].name, t->pk[i].name);
-	sqlite3_str_appendall(s, " ORDER BY 1");
+	add_equal(s, t, "b.", "+p.");
+	sqlite3_str_appendall(s, " AND (");
+	add_equal(s, t, "b.", "p.");
+	sqlite3_str_appendf(s, " OR NOT EXISTS(SELECT 1 FROM main.\"%w__crsql_%s\" q "
+	    "WHERE ", t->name, r->t->by_pk ? "clock" : "pks");
+	add_equal(s, t, "q.", "b.");
+	sqlite3_str_appendall(s, ")) ORDER BY 1");
 	rc = engine_text(s, SQLITE_OK, &sql);
 	if (rc == SQLITE_OK)
 		rc = engine_prepare(r->a->e, &r->rows, "%s", sql);

@@ -602,6 +602,27 @@ what_is_gone_is_forgotten(void **state)
 	node_close(&n);
 }
 
+/* A key is as a peer once sent it: of whatever type, it is the row's. */
+static void
+keys_of_another_type_are_their_rows(void **state)
+{
+	struct node n;
+
+	adopt(&n, FILE_16 "DROP TRIGGER r__crsql_itrig; INSERT INTO r VALUES('5', "
+	    "'x5', 'y5', 'z5'), ('6', 'x6', 'y6', 'z6'); CREATE TRIGGER "
+	    "r__crsql_itrig AFTER INSERT ON r BEGIN SELECT 1; END; INSERT INTO r__crsql_pks VALUES(21, 5), "
+	    "(22, 6), (23, '6'); INSERT INTO r__crsql_clock VALUES"
+	    "(21, 'x', 3, 14, 2, 0), (21, 'y', 1, 14, 2, 1), (22, 'x', 9, 15, 2, 0), "
+	    "(23, 'x', 2, 16, 0, 0)", NULL);
+	node_expect(&n, "'x'|'x5'|3\n'y'|'y5'|1\n", "SELECT cid, val, col_version "
+	    "FROM crsql_changes WHERE pk = crsql_pack_columns('5') ORDER BY cid");
+	/* one that has an entry by its own key is that */
+	node_expect(&n, "'x'|'x6'|2\n", "SELECT cid, val, col_version FROM "
+	    "crsql_changes WHERE pk = crsql_pack_columns('6')");
+	node_expect(&n, "", "SELECT * FROM crsql_check");
+	node_close(&n);
+}
+
 static void
 names_are_any(void **state)
 {
@@ -662,6 +683,7 @@ main(void)
 		TEST(not_inside_a_transaction),
 		TEST(by_function),
 		TEST(what_is_gone_is_forgotten),
+		TEST(keys_of_another_type_are_their_rows),
 		TEST(names_are_any),
 		TEST(an_empty_one_becomes_ours),
 	};
