@@ -2,18 +2,23 @@
 /* migrate.c - see migrate.h. */
 #include "crdt/migrate.h"
 
+#include <string.h>
+
 #include "crdt/alter.h"
 #include "crdt/crr.h"
 #include "crdt/sqltext.h"
 
 SQLITE_EXTENSION_INIT3
 
-/* Tables that are their user's, virtual ones first: others may go with them. */
+/* Tables that are their user's, virtual ones first: others go with them, which
+ * are their modules' to shape. */
 #define USERS "FROM main.sqlite_schema WHERE type = 'table' " \
 	"AND name NOT LIKE 'sqlite\\_%%' ESCAPE '\\' " \
 	"AND name NOT LIKE 'crsql\\_%%' ESCAPE '\\' " \
 	"AND name NOT LIKE 'ddcp\\_%%' ESCAPE '\\' " \
 	"AND name NOT LIKE '%%\\_\\_crsql\\_%%' ESCAPE '\\' " \
+	"AND name NOT IN (SELECT name FROM pragma_table_list WHERE " \
+	"schema = 'main' AND type = 'shadow') " \
 	"ORDER BY sql LIKE 'CREATE VIRTUAL %%' DESC, name"
 
 /* -- lists of names ---------------------------------------------------------------- */
@@ -81,6 +86,17 @@ names_find(const struct names *l, const char *name)
 	return i;
 }
 
+/* True if a text is there to the letter. */
+static bool
+names_has(const struct names *l, const char *text)
+{
+	int i;
+
+	for (i = 0; i < l->n && strcmp(l->at[i], text) != 0; i++)
+		;
+	return i < l->n;
+}
+
 int
 migrate_count(sqlite3 *db, int64_t *n)
 {
@@ -121,7 +137,7 @@ drop_indexes(struct engine *e, sqlite3 *db, const char *table)
 	if (rc == SQLITE_OK)
 		rc = names_read(e->db, &name, query, "name", table);
 	for (i = 0; i < name.n && rc == SQLITE_OK; i++)
-		if (names_find(&there, sql.at[i]) < 0)
+		if (!names_has(&there, sql.at[i]))
 			rc = engine_exec(e, "DROP INDEX main.\"%w\"", name.at[i]);
 	names_free(&there);
 	names_free(&sql);

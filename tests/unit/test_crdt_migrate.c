@@ -191,6 +191,41 @@ failures(void **state)
 }
 
 /* The second argument is run where the schema was built. */
+/* What a virtual table keeps is its module's to shape. */
+static void
+virtual_tables_are_left_alone(void **state)
+{
+	(void)state;
+	if (!sqlite3_compileoption_used("ENABLE_FTS5"))
+		skip();
+	nodes_open(n, 1, "CREATE VIRTUAL TABLE f USING fts5(a, b);"
+	    "CREATE TABLE f_notes(x); INSERT INTO f VALUES('hello', 'x')");
+	migrates(&n[0], "CREATE VIRTUAL TABLE IF NOT EXISTS f USING fts5(a, b, c); "
+	    "CREATE TABLE IF NOT EXISTS f_notes(x, y)");
+	node_exec(&n[0], "INSERT INTO f VALUES('again', 'y'); INSERT INTO f_notes(y) "
+	    "VALUES(1)");
+	migrates(&n[0], "CREATE VIRTUAL TABLE IF NOT EXISTS f USING fts5(a)");
+	node_expect(&n[0], "'again'|'y'\n", "SELECT * FROM f WHERE f MATCH 'again'");
+	node_expect(&n[0], "0\n", "SELECT count(*) FROM sqlite_schema WHERE name = "
+	    "'f_notes'");
+	migrates(&n[0], "CREATE TABLE IF NOT EXISTS g(x)");
+	node_expect(&n[0], "'g'\n", "SELECT name " MINE);
+	nodes_close(n, 1);
+}
+
+/* Letters in a text matter. */
+static void
+an_index_is_the_same_to_the_letter(void **state)
+{
+	(void)state;
+	nodes_open(n, 1, "CREATE TABLE t(a); CREATE INDEX i ON t(a) WHERE a > 'x'");
+	migrates(&n[0], "CREATE TABLE IF NOT EXISTS t(a); CREATE INDEX IF NOT EXISTS "
+	    "i ON t(a) WHERE a > 'X'");
+	node_expect(&n[0], "1\n", "SELECT sql GLOB '*X*' FROM sqlite_schema WHERE "
+	    "name = 'i'");
+	nodes_close(n, 1);
+}
+
 static void
 cleanup(void **state)
 {
@@ -337,6 +372,8 @@ main(void)
 		cmocka_unit_test(drops_replicated),
 		cmocka_unit_test(keeps_versions),
 		cmocka_unit_test(failures),
+		cmocka_unit_test(virtual_tables_are_left_alone),
+		cmocka_unit_test(an_index_is_the_same_to_the_letter),
 		cmocka_unit_test(cleanup),
 		cmocka_unit_test(makes_and_drops),
 		cmocka_unit_test(makes_again),
