@@ -433,6 +433,13 @@ on_preupdate(void *self, sqlite3 *db, int op, char const *schema,
 
 	if (c->bulk.on)
 		bulk_wrote(e, name);
+	/* triggers are off still for a reader's sake: this one's commit is looked
+	 * at too, and switches them on, whatever table it is */
+	if (c->bulk.on && !e->tx.open && !e->finalized && tx_begin(e) != SQLITE_OK &&
+	    sqlite3_txn_state(db, "main") == SQLITE_TXN_WRITE) {
+		c->rc = SQLITE_ERROR;
+		watch_end(e, true);
+	}
 	if (e->merging > 0 || e->sync_bit != 0)
 		return;
 	if (strcmp(schema, "main") != 0) {

@@ -300,6 +300,27 @@ a_trigger_made_while_a_reader_runs(void **state)
 	sqlite3_finalize(reader);
 }
 
+/* ... of a table that is not replicated, neither. */
+static void
+a_trigger_of_a_plain_table_made_while_a_reader_runs(void **state)
+{
+	sqlite3_stmt *reader;
+
+	node_exec(&n, "CREATE TABLE other(x)");
+	begin_bulk();
+	assert_int_equal(sqlite3_prepare_v2(n.db, "SELECT id FROM t", -1, &reader,
+	    NULL), SQLITE_OK);
+	assert_int_equal(sqlite3_step(reader), SQLITE_ROW);
+	node_exec(&n, "COMMIT; CREATE TRIGGER mine AFTER INSERT ON other BEGIN "
+	    "INSERT INTO log VALUES(new.x); END");
+	assert_int_equal(node_try(&n, "INSERT INTO other VALUES('a')"),
+	    SQLITE_ERROR);
+	node_exec(&n, "INSERT INTO other VALUES('b')");
+	node_expect(&n, "'b'\n", "SELECT what FROM log");
+	node_expect(&n, "'b'\n", "SELECT x FROM other");
+	sqlite3_finalize(reader);
+}
+
 static void
 other_ways_to_capture_want_triggers(void **state)
 {
@@ -378,6 +399,7 @@ main(void)
 		TEST(a_reader_from_before),
 		TEST(a_reader_from_within),
 		TEST(a_trigger_made_while_a_reader_runs),
+		TEST(a_trigger_of_a_plain_table_made_while_a_reader_runs),
 		TEST(other_ways_to_capture_want_triggers),
 		TEST(settings_are_honoured),
 		TEST(merges_in_a_long_transaction),
