@@ -155,7 +155,7 @@ alter_begin(struct engine *e, const char *name)
 		return rc;
 	e->tables.schema_version = -1;
 	why = sqlite3_mprintf("%s", engine_error(e));
-	engine_exec(e, alone ? "ROLLBACK" : "RELEASE alter_crr");
+	engine_undo(e, alone ? "ROLLBACK" : "RELEASE alter_crr");
 	engine_fail(e, rc, "%s", why ? why : "");
 	sqlite3_free(why);
 	return rc;

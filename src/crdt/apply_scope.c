@@ -49,8 +49,7 @@ take_back(struct engine *e, struct apply_scope *s)
 	int rc;
 
 	incoming_drop(e);
-	rc = sqlite3_exec(e->db, "ROLLBACK TO crsql_merge; "
-	    "RELEASE crsql_merge", NULL, NULL, NULL);
+	rc = engine_undo(e, "ROLLBACK TO crsql_merge; RELEASE crsql_merge");
 	if (rc == SQLITE_OK) {
 		e->tx.current = s->tx.current;
 		e->tx.current_own = s->tx.current_own;
@@ -75,7 +74,7 @@ apply_end(struct engine *e, struct apply_scope *s, int rc)
 	if (sqlite3_get_autocommit(e->db))
 		incoming_drop(e);
 	else if (s->outer)
-		sqlite3_exec(e->db, "ROLLBACK", NULL, NULL, NULL);
+		engine_undo(e, "ROLLBACK");
 	else if (s->inner)
 		take_back(e, s);
 	else if (s->batch && e->incoming != NULL)

@@ -206,6 +206,18 @@ engine_int(struct engine *e, int64_t *out, const char *fmt, ...)
 }
 
 int
+engine_undo(struct engine *e, const char *sql)
+{
+	int rc = sqlite3_exec(e->db, sql, NULL, NULL, NULL);
+
+	/* VACUUM counts as one that writes, and does nothing inside a transaction; an
+	 * interrupt stops parsing at blanks and at the end of a text */
+	if (rc != SQLITE_OK && !sqlite3_get_autocommit(e->db))
+		sqlite3_exec(e->db, "VACUUM;", NULL, NULL, NULL);
+	return rc;
+}
+
+int
 engine_atomically(struct engine *e, int (*f)(struct engine *, const void *),
     const void *arg)
 {
@@ -222,7 +234,7 @@ engine_atomically(struct engine *e, int (*f)(struct engine *, const void *),
 	if (rc == SQLITE_OK)
 		return rc;
 	why = sqlite3_mprintf("%s", engine_error(e));
-	engine_exec(e, alone ? "ROLLBACK" : "ROLLBACK TO crsql_step; "
+	engine_undo(e, alone ? "ROLLBACK" : "ROLLBACK TO crsql_step; "
 	    "RELEASE crsql_step");
 	engine_fail(e, rc, "%s", why ? why : "");
 	sqlite3_free(why);
@@ -328,12 +340,15 @@ engine_drop_statements(struct engine *e)
 	table_forget_all(e);
 }
 
-bool
-engine_writable(struct engine *e)
+int
+engine_writable(struct engine *e, bool *writable)
 {
 	int64_t query_only = 0;
+	int rc = SQLITE_OK;
 
-	return !e->readonly && sqlite3_db_readonly(e->db, "main") == 0 &&
-	    engine_int(e, &query_only, "PRAGMA query_only") == SQLITE_OK &&
-	    query_only == 0;
+	*writable = !e->readonly && sqlite3_db_readonly(e->db, "main") == 0;
+	if (*writable)
+		rc = engine_int(e, &query_only, "PRAGMA query_only");
+	*writable = *writable && rc == SQLITE_OK && query_only == 0;
+	return rc;
 }

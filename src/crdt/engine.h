@@ -162,6 +162,12 @@ const char *engine_column(sqlite3_stmt *stmt, int i, int *rc);
 /* A copy of it. */
 int engine_copy(sqlite3_stmt *stmt, int i, char **out);
 
+/* Undoes by sql, a ROLLBACK or ROLLBACK TO, what was done after a savepoint.  Where
+ * that is not possible, as after sqlite3_interrupt(), which lasts as long as any
+ * statement runs, the whole transaction is rolled back, as SQLite does when a
+ * statement that writes is interrupted: nothing half done can be committed. */
+int engine_undo(struct engine *e, const char *sql);
+
 /* Runs f in a savepoint: on failure nothing is left, and the caller's
  * transaction goes on.  Where there is none, the savepoint is one. */
 int engine_atomically(struct engine *e, int (*f)(struct engine *,
@@ -196,9 +202,9 @@ int engine_cached_int(struct engine *e, enum engine_slot slot, const char *sql,
 /* Finalises every cached statement, those of the tables included. */
 void engine_drop_statements(struct engine *e);
 
-/* True if writing is possible here and now (R8): file and connection
+/* Whether writing is possible here and now (R8): file and connection
  * writable, query_only off. */
-bool engine_writable(struct engine *e);
+int engine_writable(struct engine *e, bool *writable);
 
 /* -- ext.c --------------------------------------------------------------- */
 

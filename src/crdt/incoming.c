@@ -109,15 +109,38 @@ struct change {
 	struct merge_cell cell;
 	int64_t cl;
 	int64_t dbv;
-	const uint8_t *site;
-	int nsite;
+	uint8_t site[SITE_ID_LEN];
+	int nsite;              /* 0: this database's */
 	int64_t sver;
 };
+
+/* cr-sqlite takes shorter ids, and texts: everywhere they are 16 bytes, as pages
+ * and peers have them, with zeroes behind. */
+static int
+read_site(struct engine *e, sqlite3_value *v, struct change *c)
+{
+	const void *id = sqlite3_value_blob(v);
+	int len = sqlite3_value_bytes(v);
+
+	memset(c->site, 0, SITE_ID_LEN);
+	c->nsite = 0;
+	if (len > SITE_ID_LEN)
+		return engine_fail(e, SQLITE_ERROR,
+		    "crsql - site id exceeded max length");
+	if (len > 0 && id == NULL)
+		return SQLITE_NOMEM;
+	if (len > 0) {
+		memcpy(c->site, id, (size_t)len);
+		c->nsite = SITE_ID_LEN;
+	}
+	return SQLITE_OK;
+}
 
 static int
 read_names(struct engine *e, sqlite3_value **argv, struct change *c)
 {
 	const char *name = (const char *)sqlite3_value_text(argv[ARG_TABLE]);
+	int rc;
 
 	if (sqlite3_value_bytes(argv[ARG_TABLE]) > NAME_MAX_BYTES)
 		return engine_fail(e, SQLITE_ERROR,
@@ -127,11 +150,9 @@ read_names(struct engine *e, sqlite3_value **argv, struct change *c)
 	if (c->ncid > NAME_MAX_BYTES)
 		return engine_fail(e, SQLITE_ERROR,
 		    "crsql - column name exceeded max length");
-	c->site = sqlite3_value_blob(argv[ARG_SITE]);
-	c->nsite = sqlite3_value_bytes(argv[ARG_SITE]);
-	if (c->nsite > SITE_ID_LEN)
-		return engine_fail(e, SQLITE_ERROR,
-		    "crsql - site id exceeded max length");
+	rc = read_site(e, argv[ARG_SITE], c);
+	if (rc != SQLITE_OK)
+		return rc;
 	c->table = name != NULL ? table_find(e, name) : NULL;
 	if (c->table == NULL)
 		return engine_fail(e, SQLITE_ERROR, "crsql - could not find "

@@ -276,10 +276,13 @@ renamed(const struct engine *e)
 static int
 fold_for_reader(struct engine *e)
 {
-	int rc;
+	bool writable = false;
+	int rc = SQLITE_OK;
 
-	if ((!e->tx.plain_pending && !renamed(e)) || !engine_writable(e))
-		return SQLITE_OK;
+	if (e->tx.plain_pending || renamed(e))
+		rc = engine_writable(e, &writable);
+	if (rc != SQLITE_OK || !writable)
+		return rc;
 	if (sqlite3_get_autocommit(e->db)) {
 		/* refused inside a statement that writes: of that one, then */
 		if (engine_exec(e, "SAVEPOINT crsql_fold") != SQLITE_OK)
@@ -288,7 +291,7 @@ fold_for_reader(struct engine *e)
 		if (rc == SQLITE_OK)
 			rc = engine_exec(e, "RELEASE crsql_fold");
 		if (rc != SQLITE_OK)
-			engine_exec(e, "ROLLBACK");
+			engine_undo(e, "ROLLBACK");
 	} else {
 		rc = tx_begin_merge(e);
 	}

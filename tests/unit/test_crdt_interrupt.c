@@ -75,6 +75,78 @@ stop(void *unused)
 	return left >= 0 && left-- == 0;
 }
 
+/* As another thread would: it lasts until no statement runs. */
+static int
+interrupt(void *db)
+{
+	if (left >= 0 && left-- == 0)
+		sqlite3_interrupt(db);
+	return 0;
+}
+
+/* A function that writes is interrupted at each place: the connection is in no
+ * transaction afterwards, nothing of it is there, and done again it is whole. */
+static void
+interrupt_everywhere(const char *sql, const char *look)
+{
+	char *before, *want, *got;
+	struct node n;
+	int at = 0, times = 0;
+	bool done;
+
+	copy();
+	node_open(&n, 0, work);
+	before = node_rows(&n, "%s", look);
+	node_exec(&n, "%s", sql);
+	want = node_rows(&n, "%s", look);
+	node_close(&n);
+	do {
+		copy();
+		node_open(&n, 0, work);
+		left = at;
+		sqlite3_progress_handler(n.db, 1, interrupt, n.db);
+		done = node_try(&n, "%s", sql) == SQLITE_OK;
+		done &= left >= 0;
+		left = -1;
+		sqlite3_progress_handler(n.db, 0, NULL, NULL);
+		if (!sqlite3_get_autocommit(n.db))
+			fail_msg("interrupted at %d, a transaction is left", at);
+		got = node_rows(&n, "%s", look);
+		if (strcmp(got, want) != 0 && strcmp(got, before) != 0)
+			fail_msg("interrupted at %d:\n%s\ninstead of\n%s", at, got,
+			    before);
+		sqlite3_free(got);
+		node_exec(&n, "%s", sql);
+		node_expect(&n, want, "%s", look);
+		node_expect(&n, "", "SELECT * FROM crsql_check");
+		node_close(&n);
+		at += 1 + at / stops();
+		times++;
+	} while (!done);
+	sqlite3_free(before);
+	sqlite3_free(want);
+	assert_true(times > stops());
+}
+
+#define SHAPE "SELECT (SELECT group_concat(sql, char(10)) FROM sqlite_schema " \
+	"WHERE name NOT LIKE '%crsql%'), (SELECT count(*) FROM sqlite_schema)"
+
+static void
+r07_migrations_are_interrupted(void **state)
+{
+	struct node n;
+
+	node_open(&n, 0, base);
+	node_exec(&n, "CREATE TABLE t(id TEXT PRIMARY KEY, x, y); CREATE TABLE "
+	    "u(id INTEGER PRIMARY KEY, x, y); SELECT crsql_as_crr('t'); "
+	    "INSERT INTO t VALUES('a', 1, 1), ('b', 2, 2); UPDATE t SET x = 5");
+	node_close(&n);
+	interrupt_everywhere("SELECT crsql_automigrate('CREATE TABLE IF NOT EXISTS "
+	    "t(id TEXT PRIMARY KEY, x, z DEFAULT 5); CREATE TABLE IF NOT EXISTS "
+	    "v(id PRIMARY KEY NOT NULL); SELECT crsql_as_crr(''v'')')", SHAPE);
+	interrupt_everywhere("SELECT crsql_as_crr('u')", SHAPE);
+}
+
 #define LOG "SELECT \"table\", pk, cid, val, col_version, cl, seq FROM " \
 	"crsql_changes ORDER BY db_version, seq"
 
@@ -300,6 +372,7 @@ main(void)
 		TEST(r07_a_fold_that_is_stopped),
 		TEST(r07_following_a_schema_is_stopped),
 		TEST(r07_writes_that_are_stopped),
+		TEST(r07_migrations_are_interrupted),
 		TEST(r07_a_fold_stopped_half_way_is_not_done_again),
 		TEST(r08_a_reader_hinders_the_commit),
 	};
