@@ -3,6 +3,7 @@
 #include "crdt/alter.h"
 
 #include "crdt/crr.h"
+#include "crdt/fract.h"
 #include "crdt/triggers.h"
 
 SQLITE_EXTENSION_INIT3
@@ -138,7 +139,8 @@ begin(struct engine *e, const void *name)
 	if (rc != SQLITE_OK)
 		return rc;
 	t->lean = true;
-	return triggers_make(e, t);
+	rc = triggers_make(e, t);
+	return rc == SQLITE_OK ? fract_take_off(e, t->name) : rc;
 }
 
 int

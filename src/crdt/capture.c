@@ -515,7 +515,8 @@ capture_choose(struct engine *e, bool by_journal)
 }
 
 /* char() without arguments is '' in plain SQLite, where the journal's triggers
- * work by it; here it is not, as long as the hook does their work.  Where they
+ * work by it; here it is not, as long as the hook does their work, and 'merge' while
+ * none is to do anything, those of ordered tables neither (fract_sql.c).  Where they
  * work here, the transaction is noticed by them.  After crsql_finalize() this
  * connection is like a plain one. */
 static void
@@ -539,8 +540,11 @@ char_function(sqlite3_context *ctx, int argc, sqlite3_value **argv)
 		e->capture->rc = SQLITE_OK;
 		return;
 	}
-	if (e->merging > 0 || e->sync_bit != 0 || (!e->capture->by_journal &&
-	    !(e->finalized && !e->tx.open))) {
+	if (e->merging > 0 || e->sync_bit != 0) {
+		sqlite3_result_text(ctx, "merge", 5, SQLITE_STATIC);
+		return;
+	}
+	if (!e->capture->by_journal && !(e->finalized && !e->tx.open)) {
 		sqlite3_result_text(ctx, "x", 1, SQLITE_STATIC);
 		return;
 	}

@@ -43,6 +43,8 @@
  *   views.c     <t>__crsql_clock and <t>__crsql_pks: which there are;
  *   clock_view.c, pks_view.c  what they say
  *   check.c     crsql_check: what is wrong; check_log.c, check_rows.c its parts
+ *   fract.c     keys between keys            fract_sql.c  the same in SQL
+ *   fract_order.c  tables ordered by them     fract_func.c  their functions
  *   sqltext.c   the text of a CREATE
  *   vtab.c      what virtual tables have in common
  *
@@ -267,5 +269,6 @@ int views_load(struct engine *e);
 int funcs_register(struct engine *e);
 int adopt_register(struct engine *e);
 int pageinfo_register(struct engine *e);
+int fract_register(struct engine *e);
 
 #endif

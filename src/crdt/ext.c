@@ -109,7 +109,7 @@ register_all(struct engine *e)
 		alter_register, clset_register, automigrate_register,
 		changes_register, pack_register, export_register, import_register,
 		park_register, seen_register, adopt_register, check_register,
-		views_load, funcs_register,
+		fract_register, views_load, funcs_register,
 	};
 	size_t i;
 	int rc = SQLITE_OK;

@@ -4,6 +4,7 @@
 
 #include "crdt/alter.h"
 #include "crdt/crr.h"
+#include "crdt/fract.h"
 #include "crdt/sqltext.h"
 
 SQLITE_EXTENSION_INIT3
@@ -190,9 +191,13 @@ reshape(struct engine *e, const char *table, const struct shape *s)
 	replicated = rc == SQLITE_OK && table_find(e, table) != NULL;
 	if (replicated)
 		rc = alter_begin(e, table);
+	else if (rc == SQLITE_OK)
+		rc = fract_take_off(e, table);
 	if (rc == SQLITE_OK)
 		rc = change_columns(e, table, s);
-	return rc == SQLITE_OK && replicated ? alter_commit(e, table) : rc;
+	if (rc == SQLITE_OK)
+		rc = replicated ? alter_commit(e, table) : fract_follow(e);
+	return rc;
 }
 
 static int

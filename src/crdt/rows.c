@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "crdt/merge.h"
+#include "crdt/sqltext.h"
 
 /* Refused also if a trigger ignored it. */
 static int
@@ -169,44 +170,6 @@ rows_update(struct engine *e, struct merge_row *row,
 	return rc == SQLITE_OK ? rows_write(e, stmt) : rc;
 }
 
-static bool
-is_digit(char c)
-{
-	return c >= '0' && c <= '9';
-}
-
-static bool
-is_word(const char *text)
-{
-	for (; *text != '\0'; text++) {
-		if (!is_digit(*text) && *text != '_' &&
-		    !(*text >= 'a' && *text <= 'z') &&
-		    !(*text >= 'A' && *text <= 'Z'))
-			return false;
-	}
-	return true;
-}
-
-/* A DEFAULT as an expression.  What was written as a bare word is a string,
- * constants by name and numbers excepted. */
-static void
-add_default(sqlite3_str *s, const char *text)
-{
-	static const char *const constants[] = { "null", "true", "false",
-		"current_time", "current_date", "current_timestamp" };
-	size_t i, n = sizeof constants / sizeof *constants;
-
-	for (i = 0; i < n && sqlite3_stricmp(text, constants[i]) != 0; i++)
-		;
-	if (*text == '\0')
-		sqlite3_str_appendall(s, "NULL");
-	else if (i < n)
-		sqlite3_str_appendall(s, text);
-	else
-		sqlite3_str_appendf(s, !is_word(text) || is_digit(*text) ?
-		    "(%s)" : "%Q", text);
-}
-
 /* The SET part of an UPDATE that gives the n columns of row->cols new values
  * and all others their DEFAULT. */
 static int
@@ -232,7 +195,7 @@ reset_sql(struct engine *e, struct merge_row *row, int n, char **out)
 		if (i < n)
 			sqlite3_str_appendf(s, "?%d", i + 2);
 		else
-			add_default(s, engine_column(stmt, 1, &rc));
+			sqltext_add_default(s, engine_column(stmt, 1, &rc));
 	}
 	return engine_text(s, engine_finalize(stmt, rc), out);
 }

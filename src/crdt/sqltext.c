@@ -89,3 +89,41 @@ sqltext_item(const char *sql, int n, const char **from, const char **to)
 	}
 	return false;
 }
+
+/* -- a default ------------------------------------------------------------- */
+
+static bool
+is_digit(char c)
+{
+	return c >= '0' && c <= '9';
+}
+
+static bool
+is_bare_word(const char *text)
+{
+	for (; *text != '\0'; text++) {
+		if (!is_digit(*text) && *text != '_' &&
+		    !(*text >= 'a' && *text <= 'z') &&
+		    !(*text >= 'A' && *text <= 'Z'))
+			return false;
+	}
+	return true;
+}
+
+void
+sqltext_add_default(sqlite3_str *s, const char *text)
+{
+	static const char *const constants[] = { "null", "true", "false",
+		"current_time", "current_date", "current_timestamp" };
+	size_t i, n = sizeof constants / sizeof *constants;
+
+	for (i = 0; i < n && sqlite3_stricmp(text, constants[i]) != 0; i++)
+		;
+	if (*text == '\0')
+		sqlite3_str_appendall(s, "NULL");
+	else if (i < n)
+		sqlite3_str_appendall(s, text);
+	else
+		sqlite3_str_appendf(s, !is_bare_word(text) || is_digit(*text) ?
+		    "(%s)" : "%Q", text);
+}

@@ -21,4 +21,9 @@ bool sqltext_is(const char *from, const char *to, const char *word);
  * from its name to its last constraint.  False if there are not so many. */
 bool sqltext_item(const char *sql, int n, const char **from, const char **to);
 
+/* Appends a DEFAULT, as table_xinfo tells it, as an expression.  What was written
+ * as a bare word is a string, constants by name and numbers excepted. */
+struct sqlite3_str;
+void sqltext_add_default(struct sqlite3_str *s, const char *text);
+
 #endif

@@ -10,6 +10,7 @@
 #include "crdt/alter.h"
 #include "crdt/capture.h"
 #include "crdt/columns.h"
+#include "crdt/fract.h"
 #include "crdt/lost.h"
 #include "crdt/merge.h"
 #include "crdt/resync.h"
@@ -563,6 +564,8 @@ table_mend_triggers(struct engine *e)
 		rc = triggers_make(e, &e->tables.table[i]);
 	if (rc == SQLITE_OK)
 		rc = unique_note(e);
+	if (rc == SQLITE_OK)
+		rc = fract_follow(e);
 	if (rc == SQLITE_OK)
 		rc = table_refresh(e);
 	e->tables.mended = rc == SQLITE_OK ? e->tables.schema_version : -1;
