@@ -67,6 +67,13 @@ SQLITE_EXTENSION_INIT3
 	"CASE WHEN " COMMON(x, y) " THEN hi ELSE " HALF " - 1 END FROM s " \
 	"WHERE lo < hi) SELECT lo FROM s))))"
 
+/* Between 0 and the fraction y. */
+#define NONZERO(y) "ltrim(" y ", ' ')"
+#define BELOW(y) "substr(" y ", 1, length(" y ") - length(" NONZERO(y) ")) || " \
+	"CASE WHEN unicode(" NONZERO(y) ") > 33 THEN " \
+	"char(32 + (unicode(" NONZERO(y) ") - 31) / 2) " \
+	"WHEN length(" NONZERO(y) ") > 1 THEN '!' ELSE ' P' END"
+
 /* max() keeps a query from being drawn into the one around it, where it would
  * be run again for each time that its column is named. */
 #define KEY_BEGIN "(SELECT CASE WHEN length(r) > 65536 THEN RAISE(ABORT, " \
@@ -77,21 +84,29 @@ SQLITE_EXTENSION_INIT3
 	"fractional key: give it one first') " \
 	"WHEN b IS NULL AND ia = " GREATEST " THEN ia || " ABOVE("fa") \
 	" WHEN b IS NULL THEN up " \
-	"WHEN a IS NULL AND ib = " LEAST " THEN ib || " MIDPOINT("''", "fb") \
+	"WHEN a IS NULL AND ib = " LEAST " THEN ib || " BELOW("fb") \
 	" WHEN a IS NULL AND fb <> '' THEN ib " \
-	"WHEN a IS NULL THEN down || CASE down WHEN " LEAST " THEN 'P' ELSE '' END " \
-	"WHEN ia = ib THEN ia || " MIDPOINT("fa", "fb") \
-	" WHEN up < b THEN up ELSE ia || " ABOVE("fa") " END) AS r FROM (" \
-	"SELECT a, b, ia, fa, ib, fb, " UP " AS up, " DOWN " AS down FROM (" \
-	"SELECT a, b, ia, fa, ib, fb, rtrim(substr(ia, 2), '~') AS p, " \
-	"rtrim(substr(ib, 2), ' ') AS q FROM (" \
-	"SELECT a, b, substr(a, 1, " LENGTH("a") ") AS ia, " \
-	"substr(a, 1 + " LENGTH("a") ") AS fa, " \
-	"substr(b, 1, " LENGTH("b") ") AS ib, " \
-	"substr(b, 1 + " LENGTH("b") ") AS fb FROM (" \
+	"WHEN a IS NULL THEN down || CASE down WHEN " LEAST " THEN 'P' ELSE '' END "
+#define KEY_BETWEEN "WHEN ia = ib THEN ia || " MIDPOINT("fa", "fb") \
+	" WHEN up < b THEN up ELSE ia || " ABOVE("fa")
+#define KEY_FROM " END) AS r FROM (" \
+	"SELECT max(a) AS a, max(b) AS b, max(ia) AS ia, max(fa) AS fa, " \
+	"max(ib) AS ib, max(fb) AS fb, max(" UP ") AS up, max(" DOWN ") AS down FROM (" \
+	"SELECT max(a) AS a, max(b) AS b, max(ia) AS ia, max(fa) AS fa, " \
+	"max(ib) AS ib, max(fb) AS fb, max(rtrim(substr(ia, 2), '~')) AS p, " \
+	"max(rtrim(substr(ib, 2), ' ')) AS q FROM (" \
+	"SELECT max(a) AS a, max(b) AS b, max(substr(a, 1, " LENGTH("a") ")) AS ia, " \
+	"max(substr(a, 1 + " LENGTH("a") ")) AS fa, " \
+	"max(substr(b, 1, " LENGTH("b") ")) AS ib, " \
+	"max(substr(b, 1 + " LENGTH("b") ")) AS fb FROM (" \
 	"SELECT max(v) AS a, max(w) AS b FROM (SELECT "
 #define KEY_AND " AS v, "
 #define KEY_END " AS w)))))))"
+
+/* Between two keys, or before or behind one: what follows is both, NULL where
+ * there is none. */
+#define BETWEEN KEY_BEGIN KEY_BETWEEN KEY_FROM
+#define BESIDE KEY_BEGIN KEY_FROM
 
 /* -- parts of statements ---------------------------------------------------------- */
 
@@ -161,14 +176,18 @@ target(sqlite3_str *s, const struct fract_order *o)
 	sqlite3_str_appendall(s, ")");
 }
 
-/* (SELECT max or min of the keys of the list). */
+/* The last key of the list for a row that is to go behind it, the first for one
+ * that is to go before it: NULL where it is the other. */
 static void
-end_of_list(sqlite3_str *s, const struct fract_order *o, const char *which)
+end_of_list(sqlite3_str *s, const struct fract_order *o, bool last)
 {
-	sqlite3_str_appendf(s, "(SELECT %s(\"%w\") FROM \"%w\" WHERE ", which,
-	    order_name(o), o->table);
+	const char *order = order_name(o);
+
+	sqlite3_str_appendf(s, "CASE CAST(new.\"%w\" AS INTEGER) WHEN %s THEN "
+	    "(SELECT %s(\"%w\") FROM \"%w\" WHERE ", order, last ? "1" : "-1",
+	    last ? "max" : "min", order, o->table);
 	in_list(s, o);
-	sqlite3_str_appendall(s, ")");
+	sqlite3_str_appendall(s, ") END");
 }
 
 /* The next key on one side of the target's; without a target the first. */
@@ -187,7 +206,7 @@ neighbour(sqlite3_str *s, const struct fract_order *o, bool next)
 static void
 key_behind_target(sqlite3_str *s, const struct fract_order *o)
 {
-	sqlite3_str_appendall(s, KEY_BEGIN);
+	sqlite3_str_appendall(s, BETWEEN);
 	target(s, o);
 	sqlite3_str_appendall(s, KEY_AND);
 	neighbour(s, o, true);
@@ -199,8 +218,9 @@ key_behind_target(sqlite3_str *s, const struct fract_order *o)
 static void
 part_target(sqlite3_str *s, const struct fract_order *o)
 {
-	sqlite3_str_appendf(s, "UPDATE \"%w\" SET \"%w\" = " KEY_BEGIN, o->table,
+	sqlite3_str_appendf(s, "UPDATE \"%w\" SET \"%w\" = ", o->table,
 	    order_name(o));
+	sqlite3_str_appendall(s, BETWEEN);
 	neighbour(s, o, false);
 	sqlite3_str_appendall(s, KEY_AND);
 	target(s, o);
@@ -281,14 +301,12 @@ move(sqlite3_str *s, const struct fract_order *o)
 
 	move_head(s, o);
 	sqlite3_str_appendf(s, PENDING("new.") " AND " NOT_MERGING " BEGIN UPDATE "
-	    "\"%w\" SET \"%w\" = CASE CAST(new.\"%w\" AS INTEGER) WHEN 1 THEN ",
-	    order, o->table, order, order);
-	sqlite3_str_appendall(s, KEY_BEGIN);
-	end_of_list(s, o, "max");
-	sqlite3_str_appendall(s, KEY_AND "NULL" KEY_END " ELSE " KEY_BEGIN "NULL"
-	    KEY_AND);
-	end_of_list(s, o, "min");
-	sqlite3_str_appendall(s, KEY_END " END WHERE ");
+	    "\"%w\" SET \"%w\" = ", order, o->table, order);
+	sqlite3_str_appendall(s, BESIDE);
+	end_of_list(s, o, true);
+	sqlite3_str_appendall(s, KEY_AND);
+	end_of_list(s, o, false);
+	sqlite3_str_appendall(s, KEY_END " WHERE ");
 	same_row(s, o, "new");
 	sqlite3_str_appendall(s, "; END");
 }
