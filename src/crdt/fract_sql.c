@@ -446,7 +446,7 @@ unquote(const char *p, const char **end)
 	sqlite3_str *s = sqlite3_str_new(NULL);
 
 	for (p++; *p != '\0' && (*p != '"' || p[1] == '"'); p++) {
-		sqlite3_str_appendchar(s, 1, *p);
+		sqlite3_str_appendf(s, "%c", *p);
 		p += *p == '"';
 	}
 	*end = *p == '"' ? p + 1 : p;

@@ -21,6 +21,7 @@ static const sqlite3_api_routines routines = {
 	.bind_int64 = sqlite3_bind_int64,
 	.bind_null = sqlite3_bind_null,
 	.bind_text = sqlite3_bind_text,
+	.bind_value = sqlite3_bind_value,
 	.changes = sqlite3_changes,
 	.clear_bindings = sqlite3_clear_bindings,
 	.column_blob = sqlite3_column_blob,

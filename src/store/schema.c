@@ -88,10 +88,14 @@ drop_next(sqlite3 *db, bool *more, struct err *err)
 	int rc;
 
 	rc = sql_open(db, &stmt, err, "SELECT type, name FROM sqlite_schema "
-	    "WHERE type IN ('trigger', 'view', 'table') AND "
+	    "AS s WHERE type IN ('trigger', 'view', 'table') AND "
 	    "(name LIKE 'ddcp\\_%' ESCAPE '\\' OR "
 	    "name LIKE 'crsql\\_%' ESCAPE '\\' OR "
-	    "name LIKE '%\\_\\_crsql\\_%' ESCAPE '\\') "
+	    "name LIKE '%\\_\\_crsql\\_%' ESCAPE '\\' OR "
+	    /* of an ordered table */
+	    "(type = 'view' AND name LIKE '%\\_fractindex' ESCAPE '\\' AND EXISTS("
+	    "SELECT 1 FROM sqlite_schema AS g WHERE g.type = 'trigger' AND "
+	    "g.tbl_name = s.name AND g.name = s.name || '_insert_trig'))) "
 	    "ORDER BY type = 'table', type = 'view', name LIMIT 1", "");
 	if (rc == 0)
 		rc = sql_next(stmt, more, err);
