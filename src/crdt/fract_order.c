@@ -169,6 +169,11 @@ check_columns(struct engine *e, const struct fract_order *o)
 		    "part of its primary key" : c->list ?
 		    "also one that tells lists apart" : "computed");
 	for (i = 0; i < o->n; i++) {
+		/* an INSERT of the view has no value of it yet */
+		if (o->column[i].list && o->column[i].generated)
+			return engine_fail(e, SQLITE_ERROR, "Table %s can't be ordered "
+			    "by column %s, which is computed", o->table,
+			    o->column[i].name);
 		if (o->column[i].pk == 0)
 			continue;
 		keys++;
