@@ -130,10 +130,10 @@ enum { KEY_ROOM = 64 };
 static uint32_t seed = 1;
 
 static int
-below(int n)
+below(int limit)
 {
 	seed = seed * 1664525 + 1013904223;
-	return (int)((seed >> 8) % (uint32_t)n);
+	return (int)((seed >> 8) % (uint32_t)limit);
 }
 
 static char
