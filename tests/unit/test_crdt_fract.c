@@ -29,7 +29,7 @@ static const struct mishap plain = { .max_bytes = 100000 };
 #define WELL(db) node_expect(&(db), "", "SELECT \"table\", key, what FROM " \
 	"crsql_check")
 #define OBJECTS "SELECT name, tbl_name FROM sqlite_schema WHERE name LIKE " \
-	"'%fractindex%' ORDER BY name"
+	"'%%fractindex%%' ORDER BY replace(tbl_name, '_fractindex', ''), name"
 
 static int
 open_all(void **state)
@@ -203,7 +203,7 @@ pairs(void)
 {
 	const char *text = getenv("FRACT_PAIRS");
 
-	return text ? atoi(text) : 300;
+	return text ? atoi(text) : 100;
 }
 
 static const char *
