@@ -188,19 +188,15 @@ add_stray(struct schema *s, const char *name, const char *table)
 }
 
 static int
-add_text(struct schema_table *t, enum schema_kind kind, sqlite3_stmt *stmt)
+add_text(struct schema_table *t, enum schema_kind kind, const char *name,
+    const char *sql)
 {
-	int rc = SQLITE_OK;
-	const char *name = engine_column(stmt, 1, &rc);
-	const char *sql = (const char *)sqlite3_column_text(stmt, 3);
 	size_t nname = strlen(name) + 1, nsql = sql != NULL ? strlen(sql) + 1 : 0;
 	struct schema_row *r = sqlite3_malloc64(sizeof *r + nname + nsql);
 	char *p = (char *)(r + 1);
 
-	if (r == NULL || rc != SQLITE_OK) {
-		sqlite3_free(r);
+	if (r == NULL)
 		return SQLITE_NOMEM;
-	}
 	*r = (struct schema_row){ NULL, kind, p, nsql ? p + nname : NULL };
 	memcpy(p, name, nname);
 	if (nsql > 0)
@@ -208,6 +204,14 @@ add_text(struct schema_table *t, enum schema_kind kind, sqlite3_stmt *stmt)
 	*(t->row == NULL ? &t->row : t->last) = r;
 	t->last = &r->next;
 	return SQLITE_OK;
+}
+
+/* What made a table or trigger; NULL: SQLite itself did. */
+static const char *
+sql_of(sqlite3_stmt *stmt, int *rc)
+{
+	return sqlite3_column_type(stmt, 3) == SQLITE_NULL ? NULL :
+	    engine_column(stmt, 3, rc);
 }
 
 /* What a trigger says of its table, and of all. */
@@ -230,11 +234,11 @@ look_at_trigger(struct schema *s, struct schema_table *t, const char *name,
 static int
 take_row(struct schema *s, sqlite3_stmt *stmt, enum schema_depth depth)
 {
-	int rc = SQLITE_OK, sqllen = sqlite3_column_bytes(stmt, 3);
+	int rc = SQLITE_OK;
 	enum schema_kind kind = kind_of(engine_column(stmt, 0, &rc));
 	const char *name = engine_column(stmt, 1, &rc);
 	const char *table = engine_column(stmt, 2, &rc);
-	const char *sql = (const char *)sqlite3_column_text(stmt, 3);
+	const char *sql = sql_of(stmt, &rc);
 	int64_t place[2] = { kind, sqlite3_column_int64(stmt, 4) };
 	struct schema_table *t;
 
@@ -244,7 +248,7 @@ take_row(struct schema *s, sqlite3_stmt *stmt, enum schema_depth depth)
 		return rc;
 	t->print = schema_mix(t->print, place, sizeof place);
 	t->print = schema_mix(t->print, name, sqlite3_column_bytes(stmt, 1));
-	t->print = schema_mix(t->print, sql, sqllen);
+	t->print = schema_mix(t->print, sql, sqlite3_column_bytes(stmt, 3));
 	/* in the same case of letters, but for one that was just renamed */
 	if (kind == SCHEMA_TABLE && sqlite3_stricmp(name, t->name) == 0) {
 		t->there = true;
@@ -254,7 +258,7 @@ take_row(struct schema *s, sqlite3_stmt *stmt, enum schema_depth depth)
 	if (kind == SCHEMA_TRIGGER)
 		rc = look_at_trigger(s, t, name, table, sql ? sql : "");
 	return rc == SQLITE_OK && depth == SCHEMA_TEXTS ?
-	    add_text(t, kind, stmt) : rc;
+	    add_text(t, kind, name, sql) : rc;
 }
 
 int

@@ -93,9 +93,10 @@ is_rowid(struct engine *e, const struct table *t, bool *rowid)
 	int rc = engine_cached(e, SLOT_KEY_INDEX, "SELECT 1 FROM "
 	    "pragma_index_list(?1, 'main') WHERE origin = 'pk'", &stmt);
 
+	if (rc == SQLITE_OK)
+		rc = sqlite3_bind_text(stmt, 1, t->name, -1, SQLITE_TRANSIENT);
 	if (rc != SQLITE_OK)
 		return rc;
-	sqlite3_bind_text(stmt, 1, t->name, -1, SQLITE_TRANSIENT);
 	*rowid = sqlite3_step(stmt) != SQLITE_ROW;
 	return engine_reset(stmt, rc);
 }
@@ -113,9 +114,10 @@ table_read_shape(struct engine *e, struct table *t)
 	    "\"notnull\", dflt_value FROM pragma_table_xinfo(?1, 'main') WHERE "
 	    "hidden <> 1 ORDER BY cid", &stmt);
 
+	if (rc == SQLITE_OK)
+		rc = sqlite3_bind_text(stmt, 1, t->name, -1, SQLITE_TRANSIENT);
 	if (rc != SQLITE_OK)
 		return rc;
-	sqlite3_bind_text(stmt, 1, t->name, -1, SQLITE_TRANSIENT);
 	while (rc == SQLITE_OK && sqlite3_step(stmt) == SQLITE_ROW) {
 		name = engine_column(stmt, 1, &rc);
 		for (i = 0; i < 3; i++)

@@ -176,7 +176,8 @@ triggers_look(struct engine *e, struct table *t, const struct schema_table *in)
 
 	if (rc == SQLITE_OK) {
 		r = schema_row(in, SCHEMA_TRIGGER, name);
-		t->old_triggers = r != NULL && strcmp(r->sql, sql) != 0;
+		t->old_triggers = r != NULL && r->sql != NULL &&
+		    strcmp(r->sql, sql) != 0;
 	}
 	for (i = 0; i < t->ncol; i++)
 		t->old_triggers = t->old_triggers || t->col[i].unsaved;

@@ -420,13 +420,12 @@ a_temp_table_of_the_same_name(void **state)
 	    "INSERT INTO main.u VALUES(2, 4)");
 	check();
 	node_plainly(path, "UPDATE u SET x = 8 WHERE id = 1; "
-	    "ALTER TABLE u RENAME TO v; ALTER TABLE v ADD COLUMN z; "
-	    "UPDATE v SET z = 5 WHERE id = 2");
+	    "ALTER TABLE u RENAME TO v");
 	check();
-	node_exec(&n, "CREATE TEMP TABLE v(y); INSERT INTO main.v VALUES(3, 6, 7)");
+	node_exec(&n, "CREATE TEMP TABLE v(y); INSERT INTO main.v VALUES(3, 6)");
 	check();
-	node_expect(&n, "1|'x'|8|3\n2|'x'|4|1\n2|'z'|5|1\n3|'x'|6|1\n3|'z'|7|1\n",
-	    "SELECT v.id, cid, val, col_version FROM main.v JOIN crsql_changes c ON "
+	node_expect(&n, "1|'x'|8|3\n2|'x'|4|1\n3|'x'|6|1\n", "SELECT v.id, "
+	    "cid, val, col_version FROM main.v JOIN crsql_changes c ON "
 	    "c.pk = crsql_pack_columns(v.id) ORDER BY 1, 2");
 	node_exec(&n, "SELECT crsql_as_table('v')");
 	node_expect(&n, "0\n", "SELECT count(*) FROM main.sqlite_schema WHERE "
