@@ -57,7 +57,7 @@ end(struct engine *e, struct alter *a)
 
 	a->state = ENDING;
 	if (t != NULL)
-		t->lean = false;
+		t->lean = t->mended = false;
 	e->tables.mended = -1;
 }
 
@@ -138,7 +138,7 @@ begin(struct engine *e, const void *name)
 	if (rc != SQLITE_OK)
 		return rc;
 	t->lean = true;
-	return triggers_make(e, t);
+	return triggers_make(e, t, NULL);
 }
 
 int
@@ -153,7 +153,7 @@ alter_begin(struct engine *e, const char *name)
 	rc = engine_atomically(e, begin, name);
 	if (rc == SQLITE_OK)
 		return rc;
-	e->tables.schema_version = -1;
+	table_doubt(e);
 	why = sqlite3_mprintf("%s", engine_error(e));
 	engine_exec(e, alone ? "ROLLBACK" : "RELEASE alter_crr");
 	engine_fail(e, rc, "%s", why ? why : "");
@@ -213,13 +213,13 @@ alter_commit(struct engine *e, const char *name)
 	if (rc == SQLITE_OK)
 		rc = engine_exec(e, "RELEASE alter_crr");
 	else
-		e->tables.schema_version = -1;
+		table_doubt(e);
 	return rc;
 }
 
 /* -- SQL ------------------------------------------------------------------------------ */
 
-/* [schema,] table: the schema is always main. */
+/* [schema,] table. */
 static const char *
 table_name(sqlite3_context *ctx, int argc, sqlite3_value **argv)
 {
@@ -242,7 +242,9 @@ begin_function(sqlite3_context *ctx, int argc, sqlite3_value **argv)
 
 	if (name == NULL)
 		return;
-	rc = alter_begin(e, name);
+	rc = argc == 2 ? crr_check_schema(e, argv[0]) : SQLITE_OK;
+	if (rc == SQLITE_OK)
+		rc = alter_begin(e, name);
 	if (rc == SQLITE_OK)
 		sqlite3_result_text(ctx, "OK", 2, SQLITE_STATIC);
 	else
@@ -259,7 +261,9 @@ commit_function(sqlite3_context *ctx, int argc, sqlite3_value **argv)
 
 	if (name == NULL)
 		return;
-	rc = alter_commit(e, name);
+	rc = argc == 2 ? crr_check_schema(e, argv[0]) : SQLITE_OK;
+	if (rc == SQLITE_OK)
+		rc = alter_commit(e, name);
 	if (rc == SQLITE_OK)
 		return;
 	sqlite3_log(rc, FAILED ": %s: %s", name, engine_error(e));

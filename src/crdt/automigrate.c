@@ -181,7 +181,7 @@ automigrate(sqlite3_context *ctx, int argc, sqlite3_value **argv)
 		sqlite3_result_text(ctx, "migration complete", -1, SQLITE_STATIC);
 		return;
 	}
-	e->tables.schema_version = -1;
+	table_doubt(e);
 	engine_result_error(e, ctx, rc);
 }
 

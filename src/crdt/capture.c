@@ -60,18 +60,15 @@ find_preupdate(void)
 static struct table *
 find_table(struct engine *e, const char *name)
 {
-	struct table *list = e->tables.table;
-	int i;
+	struct table *list = e->tables.table, *t;
 
 	if (e->last_table < e->tables.n &&
 	    strcmp(list[e->last_table].name, name) == 0)
 		return &list[e->last_table];
-	for (i = 0; i < e->tables.n; i++)
-		if (sqlite3_stricmp(list[i].name, name) == 0) {
-			e->last_table = i;
-			return &list[i];
-		}
-	return NULL;
+	t = table_find(e, name);
+	if (t != NULL)
+		e->last_table = (int)(t - list);
+	return t;
 }
 
 static struct record *

@@ -9,6 +9,7 @@
 #include "crdt/journal.h"
 #include "crdt/log.h"
 #include "crdt/marker.h"
+#include "crdt/schema.h"
 
 SQLITE_EXTENSION_INIT3
 
@@ -75,16 +76,34 @@ read_names(struct engine *e, struct table *t)
 {
 	sqlite3_stmt *stmt;
 	const char *name;
-	int rc = engine_prepare(e, &stmt, "SELECT name, cid FROM crsql_was "
-	    "WHERE tbl = %d", t->id);
+	int rc = engine_cached(e, SLOT_OLD_NAMES, "SELECT name, cid FROM crsql_was "
+	    "WHERE tbl = ?1", &stmt);
 
+	if (rc != SQLITE_OK)
+		return rc;
+	sqlite3_bind_int(stmt, 1, t->id);
 	while (rc == SQLITE_OK && sqlite3_step(stmt) == SQLITE_ROW) {
 		name = engine_column(stmt, 0, &rc);
 		if (rc == SQLITE_OK)
 			rc = add_name(t, name, sqlite3_column_bytes(stmt, 0),
 			    sqlite3_column_int(stmt, 1));
 	}
-	return engine_finalize(stmt, rc);
+	return engine_reset(stmt, rc);
+}
+
+int
+columns_read_names(struct engine *e, const struct table_list *l)
+{
+	int64_t any = 0;
+	int i, rc = engine_int(e, &any, "SELECT EXISTS(SELECT 1 FROM crsql_was)");
+
+	for (i = 0; i < l->n && rc == SQLITE_OK; i++) {
+		if (l->table[i].nold > 0)
+			columns_free_names(&l->table[i]);
+		if (any)
+			rc = read_names(e, &l->table[i]);
+	}
+	return rc;
 }
 
 bool
@@ -206,13 +225,41 @@ columns_forget_name(struct engine *e, struct table *t, const char *name,
 /* -- numbers -------------------------------------------------------------------- */
 
 static int
+prepare_noted(struct engine *e, int table, sqlite3_stmt **stmt)
+{
+	int rc = engine_cached(e, SLOT_COLUMNS, "SELECT cid, name, born FROM "
+	    "crsql_col WHERE tbl = ?1 ORDER BY cid", stmt);
+
+	return rc == SQLITE_OK ? sqlite3_bind_int(*stmt, 1, table) : rc;
+}
+
+int
+columns_print(struct engine *e, int id, uint64_t *print)
+{
+	sqlite3_stmt *stmt;
+	const char *name;
+	int64_t n[2];
+	int rc = prepare_noted(e, id, &stmt);
+
+	while (rc == SQLITE_OK && sqlite3_step(stmt) == SQLITE_ROW) {
+		n[0] = sqlite3_column_int64(stmt, 0);
+		n[1] = sqlite3_column_int64(stmt, 2);
+		name = engine_column(stmt, 1, &rc);
+		*print = schema_mix(*print, n, sizeof n);
+		*print = schema_mix(*print, name, sqlite3_column_bytes(stmt, 1));
+	}
+	return stmt != NULL ? engine_reset(stmt, rc) : rc;
+}
+
+static int
 read_noted(struct engine *e, const struct table *t, struct noted_list *l)
 {
 	sqlite3_stmt *stmt;
 	struct noted *p;
-	int rc = engine_prepare(e, &stmt, "SELECT cid, name, born FROM crsql_col "
-	    "WHERE tbl = %d ORDER BY cid", t->id);
+	int rc = prepare_noted(e, t->id, &stmt);
 
+	if (rc != SQLITE_OK)
+		return rc;
 	while (rc == SQLITE_OK && sqlite3_step(stmt) == SQLITE_ROW) {
 		l->next = sqlite3_column_int(stmt, 0) + 1;
 		if (sqlite3_column_bytes(stmt, 1) == 0)
@@ -229,8 +276,7 @@ read_noted(struct engine *e, const struct table *t, struct noted_list *l)
 		p->born = sqlite3_column_int64(stmt, 2);
 		p->index = -1;
 	}
-	rc = engine_finalize(stmt, rc);
-	return rc;
+	return engine_reset(stmt, rc);
 }
 
 /* Column i is the one noted. */
@@ -247,32 +293,40 @@ take(struct table *t, int i, struct noted *as)
 	    : SQLITE_OK;
 }
 
+/* The text of trigger i of t as it stands there, NULL if it does not. */
+static int
+trigger_text(const struct table *t, int i, const struct schema_table *in,
+    const char **sql)
+{
+	const struct schema_row *r;
+	char *name = sqlite3_mprintf("%s__crsql_%s", t->noted,
+	    journal_trigger_suffix(i));
+
+	r = name != NULL ? schema_row(in, SCHEMA_TRIGGER, name) : NULL;
+	*sql = r != NULL ? r->sql : NULL;
+	sqlite3_free(name);
+	return name != NULL ? SQLITE_OK : SQLITE_NOMEM;
+}
+
 /* By the triggers: *told if they name any column. */
 static int
 take_by_triggers(struct engine *e, struct table *t, struct noted_list *l,
-    bool *told)
+    const struct schema_table *in, bool *told)
 {
-	sqlite3_stmt *stmt;
 	const char *sql;
-	int i, j, cid, rc = engine_prepare(e, &stmt, "SELECT sql FROM "
-	    "main.sqlite_schema WHERE type = 'trigger' AND tbl_name = %Q AND "
-	    "name = '%q__crsql_%q'", t->name, t->noted,
-	    journal_trigger_suffix(JOURNAL_UPDATE_TRIGGER));
+	int i, j, cid, rc = trigger_text(t, JOURNAL_UPDATE_TRIGGER, in, &sql);
 
 	*told = false;
-	if (rc == SQLITE_OK && sqlite3_step(stmt) == SQLITE_ROW) {
-		sql = engine_column(stmt, 0, &rc);
-		for (i = 0; i < t->ncol && rc == SQLITE_OK; i++) {
-			rc = journal_trigger_cid(e, sql, &t->col[i], &cid);
-			for (j = 0; j < l->n && l->at[j].cid != cid; j++)
-				;
-			if (rc != SQLITE_OK || j == l->n || l->at[j].index >= 0)
-				continue;
-			*told = true;
-			rc = take(t, i, &l->at[j]);
-		}
+	for (i = 0; sql != NULL && i < t->ncol && rc == SQLITE_OK; i++) {
+		rc = journal_trigger_cid(e, sql, &t->col[i], &cid);
+		for (j = 0; j < l->n && l->at[j].cid != cid; j++)
+			;
+		if (rc != SQLITE_OK || j == l->n || l->at[j].index >= 0)
+			continue;
+		*told = true;
+		rc = take(t, i, &l->at[j]);
 	}
-	return engine_finalize(stmt, rc);
+	return rc;
 }
 
 /* A column that was dropped leaves its name in the marker, which another one may
@@ -300,26 +354,18 @@ take_marked(struct table *t, struct noted_list *l, struct marker m,
 
 /* By the marker of a table that is being altered: *told if it is there. */
 static int
-take_by_marker(struct engine *e, struct table *t, struct noted_list *l,
-    bool *told)
+take_by_marker(struct table *t, struct noted_list *l,
+    const struct schema_table *in, bool *told)
 {
 	struct marker m;
-	sqlite3_stmt *stmt;
 	const char *sql;
-	int rc = engine_prepare(e, &stmt, "SELECT sql FROM main.sqlite_schema "
-	    "WHERE type = 'trigger' AND tbl_name = %Q AND name = "
-	    "'%q__crsql_%q'", t->name, t->noted,
-	    journal_trigger_suffix(JOURNAL_COLUMNS_TRIGGER));
+	int rc = trigger_text(t, JOURNAL_COLUMNS_TRIGGER, in, &sql);
 
-	if (rc == SQLITE_OK && sqlite3_step(stmt) == SQLITE_ROW) {
-		sql = engine_column(stmt, 0, &rc);
-		*told = rc == SQLITE_OK && marker_begin(&m, sql, t->noted);
-		if (*told)
-			rc = take_marked(t, l, m, true);
-		if (*told && rc == SQLITE_OK)
-			rc = take_marked(t, l, m, false);
-	}
-	return engine_finalize(stmt, rc);
+	if (rc != SQLITE_OK || sql == NULL || !marker_begin(&m, sql, t->noted))
+		return rc;
+	*told = true;
+	rc = take_marked(t, l, m, true);
+	return rc == SQLITE_OK ? take_marked(t, l, m, false) : rc;
 }
 
 static int
@@ -375,7 +421,7 @@ number_new(struct engine *e, struct table *t, int next)
 }
 
 int
-columns_read(struct engine *e, struct table *t)
+columns_read(struct engine *e, struct table *t, const struct schema_table *in)
 {
 	struct noted_list l = { NULL, 0, 0 };
 	bool told = false;
@@ -384,17 +430,19 @@ columns_read(struct engine *e, struct table *t)
 	if (rc == SQLITE_OK)
 		rc = read_noted(e, t, &l);
 	if (rc == SQLITE_OK)
-		rc = take_by_triggers(e, t, &l, &told);
+		rc = take_by_triggers(e, t, &l, in, &told);
 	if (rc == SQLITE_OK && !told)
-		rc = take_by_marker(e, t, &l, &told);
+		rc = take_by_marker(t, &l, in, &told);
 	if (rc == SQLITE_OK)
 		rc = take_by_name(t, &l);
 	if (rc == SQLITE_OK && !told && !alter_is_open(e, t->id))
 		rc = take_by_place(t, &l);
 	if (rc == SQLITE_OK)
 		rc = number_new(e, t, l.next);
-	for (i = 0; i < l.n; i++)
+	for (i = 0; i < l.n; i++) {
+		t->gone = t->gone || l.at[i].index < 0;
 		sqlite3_free(l.at[i].name);
+	}
 	sqlite3_free(l.at);
 	return rc;
 }
@@ -455,17 +503,26 @@ save_gone(struct engine *e, const struct table *t)
 int
 columns_save(struct engine *e, struct table *t)
 {
+	bool changed = t->gone;
 	int i, rc = SQLITE_OK;
 
+	for (i = 0; i < t->ncol; i++)
+		changed = changed || t->col[i].unsaved || t->col[i].renamed;
+	if (!changed)
+		return SQLITE_OK;
 	for (i = 0; i < t->ncol && rc == SQLITE_OK; i++)
 		rc = save_column(e, t, &t->col[i]);
 	if (rc == SQLITE_OK)
 		rc = save_gone(e, t);
 	/* a name that a column has is no old one; those of a column go with it */
-	return rc != SQLITE_OK ? rc : engine_exec(e, "DELETE FROM crsql_was WHERE "
-	    "tbl = %d AND (name IN (SELECT name FROM crsql_col WHERE tbl = %d) OR "
-	    "cid IN (SELECT cid FROM crsql_col WHERE tbl = %d AND name = ''))",
-	    t->id, t->id, t->id);
+	if (rc == SQLITE_OK)
+		rc = engine_exec(e, "DELETE FROM crsql_was WHERE tbl = %d AND "
+		    "(name IN (SELECT name FROM crsql_col WHERE tbl = %d) OR cid IN "
+		    "(SELECT cid FROM crsql_col WHERE tbl = %d AND name = ''))",
+		    t->id, t->id, t->id);
+	t->gone = false;
+	t->epoch = e->tables.epoch;
+	return rc;
 }
 
 int

@@ -17,14 +17,25 @@
 
 #include "crdt/table.h"
 
+struct schema_table;
+
 enum {
 	COLUMN_UNKNOWN = -2,    /* instead of an index: it is not here */
 	OLD_NAMES_MAX = 256     /* of a table, that are sent or learned */
 };
 
-/* Numbers, birthdays and old names of t, whose shape was read; only reads.  A
- * column that is not known gets the next number, born now. */
-int columns_read(struct engine *e, struct table *t);
+/* Numbers, birthdays and old names of t, whose shape was read; in is what the
+ * schema says of it, or NULL; only reads.  A column that is not known gets the next
+ * number, born now. */
+int columns_read(struct engine *e, struct table *t,
+    const struct schema_table *in);
+
+/* A fingerprint of what is written down of the columns of table id. */
+int columns_print(struct engine *e, int id, uint64_t *print);
+
+/* Reads the old names alone again, of all tables of a list: another connection
+ * may have learned some. */
+int columns_read_names(struct engine *e, const struct table_list *l);
 
 /* Writes down what columns_read found to be new, renamed or gone. */
 int columns_save(struct engine *e, struct table *t);

@@ -6,6 +6,7 @@
 #include "crdt/journal.h"
 #include "crdt/log.h"
 #include "crdt/lost.h"
+#include "crdt/schema.h"
 #include "crdt/triggers.h"
 #include "crdt/val.h"
 
@@ -175,12 +176,10 @@ crr_check(struct engine *e, struct table *t)
 	return rc == SQLITE_OK ? check_keys(e, t) : rc;
 }
 
-/* The table is a replicated one, whose rows no change is known of. */
+/* The table gets a number, and its columns theirs. */
 static int
-enter(struct engine *e, const char *name, struct table **out)
+number_it(struct engine *e, const char *name, int64_t *id)
 {
-	struct table *t;
-	int64_t id = 0;
 	/* numbers are not used twice: a table made again is another one */
 	int rc = engine_exec(e, "INSERT INTO crsql_tbl(id, name) SELECT 1 + max("
 	    "(SELECT coalesce(max(id), 0) FROM crsql_tbl), coalesce((SELECT "
@@ -189,27 +188,66 @@ enter(struct engine *e, const char *name, struct table **out)
 	    "max(id) FROM crsql_tbl", name);
 
 	if (rc == SQLITE_OK)
-		rc = engine_int(e, &id, "SELECT id FROM crsql_tbl WHERE name = %Q", name);
+		rc = engine_int(e, id, "SELECT id FROM crsql_tbl WHERE name = %Q", name);
 	if (rc == SQLITE_OK)
-		rc = lost_again(e, id, name);
+		rc = lost_again(e, *id, name);
 	/* columns that a table begins with have no birthday */
-	if (rc == SQLITE_OK)
-		rc = engine_exec(e, "INSERT INTO crsql_col SELECT %lld, row_number() "
-		    "OVER (ORDER BY cid) - 1, name, -9223372036854775807 - 1 FROM "
-		    "pragma_table_xinfo(%Q, 'main') WHERE hidden = 0 AND NOT pk", id,
+	return rc != SQLITE_OK ? rc : engine_exec(e, "INSERT INTO crsql_col SELECT "
+	    "%lld, row_number() OVER (ORDER BY cid) - 1, name, "
+	    "-9223372036854775807 - 1 FROM pragma_table_xinfo(%Q, 'main') WHERE "
+	    "hidden = 0 AND NOT pk", *id, name);
+}
+
+/* Its triggers; s is what the schema says of it, or NULL. */
+static int
+make_writable(struct engine *e, const char *name, struct table *t,
+    struct schema *s)
+{
+	int rc;
+
+	if (t == NULL)
+		return engine_fail(e, SQLITE_ERROR, "table %s can't be replicated",
 		    name);
+	rc = check_keys(e, t);
+	if (rc == SQLITE_OK)
+		rc = journal_ensure_columns(e, t->npk);
+	return rc == SQLITE_OK ? triggers_make(e, t, s) : rc;
+}
+
+/* The table is a replicated one, whose rows no change is known of. */
+static int
+enter(struct engine *e, const char *name, struct table **out)
+{
+	int64_t id = 0;
+	int rc = number_it(e, name, &id);
+
 	e->tables.schema_version = -1;
 	if (rc == SQLITE_OK)
 		rc = table_refresh(e);
-	t = rc == SQLITE_OK ? table_find(e, name) : NULL;
-	if (rc == SQLITE_OK && t == NULL)
-		rc = engine_fail(e, SQLITE_ERROR, "table %s can't be replicated", name);
+	if (rc != SQLITE_OK)
+		return rc;
+	*out = table_find(e, name);
+	return make_writable(e, name, *out, NULL);
+}
+
+/* The same where nothing else has changed since the list was read: it is not
+ * read again. */
+static int
+enter_alone(struct engine *e, const char *name)
+{
+	struct table *t = NULL;
+	struct schema s = { .n = 0 };
+	int64_t id = 0;
+	int rc = number_it(e, name, &id);
+
 	if (rc == SQLITE_OK)
-		rc = check_keys(e, t);
+		rc = table_add(e, (int)id, name, &s, &t);
 	if (rc == SQLITE_OK)
-		rc = journal_ensure_columns(e, t->npk);
-	*out = t;
-	return rc == SQLITE_OK ? triggers_make(e, t) : rc;
+		rc = make_writable(e, name, t, &s);
+	schema_clear(&s);
+	if (rc == SQLITE_OK)
+		rc = table_added(e, t);
+	return rc == SQLITE_OK ? backfill(e, t) : rc;
 }
 
 int
@@ -247,8 +285,14 @@ static int
 check_names(struct engine *e, const char *name)
 {
 	bool meta = false, dead = false;
-	int rc = name_taken(e, name, "meta", "key,m", &meta);
+	int64_t any = 0;
+	int rc = engine_int(e, &any, "SELECT 1 FROM main.sqlite_schema WHERE name "
+	    "COLLATE NOCASE IN ('%q__crsql_meta', '%q__crsql_dead') LIMIT 1", name,
+	    name);
 
+	if (rc != SQLITE_OK || !any)
+		return rc;
+	rc = name_taken(e, name, "meta", "key,m", &meta);
 	if (rc == SQLITE_OK)
 		rc = name_taken(e, name, "dead", "pk,m", &dead);
 	if (rc == SQLITE_OK && (meta || dead))
@@ -288,8 +332,8 @@ make(struct engine *e, const void *name)
 	int rc = table_refresh(e);
 
 	if (rc == SQLITE_OK && table_find(e, name) != NULL) {
-		rc = triggers_lost(e, table_find(e, name), &lost);
-		if (rc == SQLITE_OK && lost)
+		lost = table_find(e, name)->bare;
+		if (lost)
 			rc = tx_begin_merge(e);
 		if (rc == SQLITE_OK && lost)
 			rc = tx_fold(e);
@@ -303,12 +347,14 @@ make(struct engine *e, const void *name)
 		rc = storage_ensure(e);
 	if (rc == SQLITE_OK)
 		rc = tx_begin_merge(e);
+	if (rc == SQLITE_OK)
+		rc = table_refresh(e);
 	/* a table of that name that is gone, and was not yet missed */
 	if (rc == SQLITE_OK)
-		rc = lost_follow(e);
+		rc = table_follow(e);
 	if (rc == SQLITE_OK)
 		rc = make_metadata(e, name);
-	return rc == SQLITE_OK ? crr_enter(e, name) : rc;
+	return rc == SQLITE_OK ? enter_alone(e, name) : rc;
 }
 
 /* What SQLite undid is not known any more. */
@@ -316,7 +362,7 @@ static int
 forget_on_failure(struct engine *e, int rc)
 {
 	if (rc != SQLITE_OK)
-		e->tables.schema_version = -1;
+		table_doubt(e);
 	return rc;
 }
 
@@ -330,11 +376,15 @@ in_savepoint(struct engine *e, int (*f)(struct engine *, const void *),
 static int
 renew(struct engine *e, const void *unused)
 {
+	struct schema s = { .n = 0 };
 	int i, rc = tx_begin_merge(e);
 
 	(void)unused;
+	if (rc == SQLITE_OK)
+		rc = schema_read(e, NULL, SCHEMA_TEXTS, &s);
 	for (i = 0; i < e->tables.n && rc == SQLITE_OK; i++)
-		rc = triggers_make(e, &e->tables.table[i]);
+		rc = triggers_make(e, &e->tables.table[i], &s);
+	schema_clear(&s);
 	return rc;
 }
 
@@ -361,7 +411,8 @@ unmake(struct engine *e, const void *name)
 		return rc;
 	id = t->id;
 	rc = triggers_drop(e, name);
-	engine_drop_statements(e);
+	engine_drop_cached(e);
+	e->tables.schema_version = -1;
 	return rc == SQLITE_OK ? lost_forget(e, id, name) : rc;
 }
 
@@ -405,10 +456,8 @@ with_real_name(struct engine *e, int (*f)(struct engine *, const char *),
 	return rc;
 }
 
-/* cr-sqlite takes any schema and never looks at it: one that is there, and is
- * not meant by it, is not taken for main. */
-static int
-check_schema(struct engine *e, sqlite3_value *value)
+int
+crr_check_schema(struct engine *e, sqlite3_value *value)
 {
 	const char *name = (const char *)sqlite3_value_text(value);
 	int64_t other = 0;
@@ -434,7 +483,7 @@ as_crr(sqlite3_context *ctx, int argc, sqlite3_value **argv)
 		return;
 	}
 	if (argc == 2)
-		rc = check_schema(e, argv[0]);
+		rc = crr_check_schema(e, argv[0]);
 	if (rc == SQLITE_OK)
 		rc = with_real_name(e, crr_make, argv[argc == 2 ? 1 : 0]);
 	if (rc == SQLITE_OK)

@@ -16,6 +16,11 @@ int crr_unmake_inside(struct engine *e, const char *name);
 /* SQLITE_ERROR, with the reason, if t as it is now can't be replicated. */
 int crr_check(struct engine *e, struct table *t);
 
+/* SQLITE_ERROR, with the reason, if the schema of that name can have no
+ * replicated tables: cr-sqlite takes any and never looks at it, but one that is
+ * there and is another one is not taken for main. */
+int crr_check_schema(struct engine *e, sqlite3_value *value);
+
 /* The part of it that cr-sqlite does not ask for. */
 int crr_check_form(struct engine *e, const char *name);
 

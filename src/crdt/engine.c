@@ -310,7 +310,7 @@ engine_cached_int(struct engine *e, enum engine_slot slot, const char *sql,
 }
 
 void
-engine_drop_statements(struct engine *e)
+engine_drop_cached(struct engine *e)
 {
 	size_t i;
 
@@ -325,6 +325,12 @@ engine_drop_statements(struct engine *e)
 		sqlite3_finalize(e->cache.by_text[i]);
 		e->cache.by_text[i] = NULL;
 	}
+}
+
+void
+engine_drop_statements(struct engine *e)
+{
+	engine_drop_cached(e);
 	table_forget_all(e);
 }
 

@@ -4,7 +4,9 @@
  *
  *   ext.c       entry point: registers everything, load-time checks
  *   storage.c   the crsql_* tables: DDL, format number, log id, identity
- *   table.c     what is known of a replicated table
+ *   table.c     what is known of a replicated table; table_shape.c its columns
+ *   table_list.c  which there are, and what follows from changes of the schema
+ *   schema.c    sqlite_schema, read in one go
  *   columns.c   numbers, birthdays and old names of its columns
  *   crr.c       crsql_as_crr, crsql_as_table and their checks
  *   alter.c     crsql_begin_alter, crsql_commit_alter
@@ -23,7 +25,7 @@
  *   journal.c   writes of plain programs: triggers, and reading the journal
  *   fold.c      records become clocks, tombstones and log rows
  *   fold_list.c the records of a fold         fold_hw.c  highest keys before
- *   keymap.c    a map by table and key
+ *   keymap.c    a map by table and key       namemap.c  by name
  *   move.c      rows that get another rowid
  *   meta.c      clock rows: codec, get, put       dead.c  tombstones
  *   log.c       the log: append, sweep, headers   site.c  site ordinals
@@ -90,6 +92,17 @@ struct capture;         /* capture.c: records of this transaction */
 struct incoming;        /* incoming.c: cells collected for one row */
 struct alter;           /* alter.c: a table that is being altered */
 
+/* Statements kept for a connection: engine_cached(). */
+enum engine_slot {
+	SLOT_HEAD, SLOT_LOG_INSERT, SLOT_LOG_DELETE, SLOT_LOG_STRIP,
+	SLOT_LOG_GET, SLOT_SITE_BY_ID, SLOT_SITE_BY_ORDINAL, SLOT_SITE_INSERT,
+	SLOT_JOURNAL_ANY, SLOT_JOURNAL_READ, SLOT_JOURNAL_CLEAR, SLOT_ENLIST,
+	SLOT_ME, SLOT_ME_UPDATE, SLOT_SEEN_READ, SLOT_SEEN_WRITE, SLOT_PARK_ANY,
+	SLOT_PARK_ROW, SLOT_LOG_HEADER, SLOT_LOG_BEFORE, SLOT_SCHEMA,
+	SLOT_TEMP_TRIGGERS, SLOT_TEMP_SCHEMA, SLOT_SHAPE, SLOT_KEY_INDEX,
+	SLOT_COLUMNS, SLOT_OLD_NAMES, SLOT_SETTING, SLOT_KEY_NOTE, SLOT_COUNT
+};
+
 struct engine {
 	sqlite3 *db;
 	bool readonly;          /* file or connection can't be written */
@@ -106,7 +119,7 @@ struct engine {
 	bool merge_equal_values;
 	struct table_list tables;
 	struct view **views;    /* views.c: in order of table number */
-	int nviews;
+	int nviews, view_room;
 	bool has_views;         /* views_load was called */
 	bool temp_may_fail;     /* triggers.h */
 	int last_table;         /* index of the one written last */
@@ -116,8 +129,8 @@ struct engine {
 	struct incoming *incoming;
 	struct alter *alter;    /* tx.alters of them, and room for more */
 	int alter_room;
-	struct stmt_cache {             /* statements kept for a connection */
-		sqlite3_stmt *stmt[24];  /* SLOT_COUNT of them */
+	struct stmt_cache {
+		sqlite3_stmt *stmt[SLOT_COUNT];
 		sqlite3_stmt *by_text[64];      /* of engine_int, by hash */
 	} cache;
 	struct buf scratch;     /* for one encoding at a time */
@@ -173,17 +186,9 @@ int engine_finalize(sqlite3_stmt *stmt, int rc);
 /* The same, and it is kept: reset. */
 int engine_reset(sqlite3_stmt *stmt, int rc);
 
-/* A cached statement of the connection: slot is one of the enum below, sql
+/* A cached statement of the connection: slot is one of the enum above, sql
  * its constant text.  Reset and without bindings left from before.  *out is
  * NULL on failure. */
-enum engine_slot {
-	SLOT_HEAD, SLOT_LOG_INSERT, SLOT_LOG_DELETE, SLOT_LOG_STRIP,
-	SLOT_LOG_GET, SLOT_SITE_BY_ID, SLOT_SITE_BY_ORDINAL, SLOT_SITE_INSERT,
-	SLOT_JOURNAL_ANY, SLOT_JOURNAL_READ, SLOT_JOURNAL_CLEAR, SLOT_ENLIST,
-	SLOT_ME, SLOT_ME_UPDATE, SLOT_SEEN_READ, SLOT_SEEN_WRITE, SLOT_PARK_ANY,
-	SLOT_PARK_ROW, SLOT_LOG_HEADER, SLOT_LOG_BEFORE, SLOT_SCHEMA,
-	SLOT_TEMP_TRIGGERS, SLOT_TEMP_SCHEMA, SLOT_COUNT
-};
 int engine_cached(struct engine *e, enum engine_slot slot, const char *sql,
     sqlite3_stmt **out);
 
@@ -192,7 +197,9 @@ int engine_cached(struct engine *e, enum engine_slot slot, const char *sql,
 int engine_cached_int(struct engine *e, enum engine_slot slot, const char *sql,
     int64_t *out);
 
-/* Finalises every cached statement, those of the tables included. */
+/* Finalises every cached statement; and those of the tables, which are
+ * forgotten. */
+void engine_drop_cached(struct engine *e);
 void engine_drop_statements(struct engine *e);
 
 /* True if writing is possible here and now (R8): file and connection

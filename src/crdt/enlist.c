@@ -173,7 +173,7 @@ enlist_rollback_to(sqlite3_vtab *v, int id)
 	incoming_drop(e);
 	capture_rollback_to(e, id);
 	e->capture->look_at_schema = true;
-	e->tables.schema_version = -1;
+	table_doubt(e);
 	return SQLITE_OK;
 }
 

@@ -5,6 +5,8 @@
  */
 #include "crdt/fold_hw.h"
 
+#include <string.h>
+
 #include "crdt/keymap.h"
 
 SQLITE_EXTENSION_INIT3
@@ -153,9 +155,22 @@ lower(struct engine *e, struct table *t, const struct fold_list *l)
 int
 fold_lower_hw(struct engine *e, const struct fold_list *l)
 {
+	bool *written = sqlite3_malloc64((uint64_t)e->tables.n + 1);
+	const struct table *t = NULL;
 	int i, rc = SQLITE_OK;
 
+	if (written == NULL)
+		return SQLITE_NOMEM;
+	memset(written, 0, (size_t)e->tables.n + 1);
+	for (i = l->from; i < l->to; i++) {
+		if (t == NULL || t->id != l->list->record[i].table)
+			t = table_by_id(e, l->list->record[i].table);
+		if (t != NULL)
+			written[t - e->tables.table] = true;
+	}
 	for (i = 0; i < e->tables.n && rc == SQLITE_OK; i++)
-		rc = lower(e, &e->tables.table[i], l);
+		if (written[i])
+			rc = lower(e, &e->tables.table[i], l);
+	sqlite3_free(written);
 	return rc;
 }

@@ -22,6 +22,18 @@ journal_trigger_suffix(int i)
 
 /* -- the text of triggers ----------------------------------------------------- */
 
+/* FROM t.  A table called new or old is not to be taken for the row that is
+ * written. */
+static void
+from_table(sqlite3_str *s, const struct table *t)
+{
+	bool taken = sqlite3_stricmp(t->name, "new") == 0 ||
+	    sqlite3_stricmp(t->name, "old") == 0;
+
+	sqlite3_str_appendf(s, "FROM \"%w\"%s WHERE ", t->name,
+	    taken ? " AS crsql_row" : "");
+}
+
 /* "id" = new."id" AND ... or with IS NOT, joined by OR. */
 static void
 pk_terms(sqlite3_str *s, const struct table *t, const char *left,
@@ -77,7 +89,9 @@ hint(sqlite3_str *s, const struct table *t, bool update, const char *unique)
 	pk_names(s, t);
 	sqlite3_str_appendf(s, ") SELECT %d, %s", 8 * t->id + JOURNAL_HINT, rowid);
 	pk_values(s, t, "");
-	sqlite3_str_appendf(s, " FROM \"%w\" WHERE (", t->name);
+	sqlite3_str_appendall(s, " ");
+	from_table(s, t);
+	sqlite3_str_appendall(s, "(");
 	pk_terms(s, t, "", "=", "new.", " AND ", "");
 	if (!t->integer_key)
 		sqlite3_str_appendf(s, " OR %s = new.%s", rowid, rowid);
@@ -90,17 +104,21 @@ hint(sqlite3_str *s, const struct table *t, bool update, const char *unique)
 static void
 before_insert(sqlite3_str *s, const struct table *t, const char *unique)
 {
-	sqlite3_str_appendf(s, " AND (EXISTS(SELECT 1 FROM \"%w\" WHERE ",
-	    t->name);
+	sqlite3_str_appendall(s, " AND (EXISTS(SELECT 1 ");
+	from_table(s, t);
 	pk_terms(s, t, "", "=", "new.", " AND ", "");
 	sqlite3_str_appendall(s, ")");
-	if (!t->integer_key)
-		sqlite3_str_appendf(s, " OR (new.%s <> -1 AND EXISTS(SELECT 1 FROM "
-		    "\"%w\" WHERE %s = new.%s))", t->rowid, t->name, t->rowid,
+	if (!t->integer_key) {
+		sqlite3_str_appendf(s, " OR (new.%s <> -1 AND EXISTS(SELECT 1 ",
 		    t->rowid);
-	if (*unique)
-		sqlite3_str_appendf(s, " OR EXISTS(SELECT 1 FROM \"%w\" WHERE %s)",
-		    t->name, unique);
+		from_table(s, t);
+		sqlite3_str_appendf(s, "%s = new.%s))", t->rowid, t->rowid);
+	}
+	if (*unique) {
+		sqlite3_str_appendall(s, " OR EXISTS(SELECT 1 ");
+		from_table(s, t);
+		sqlite3_str_appendf(s, "%s)", unique);
+	}
 	sqlite3_str_appendall(s, ")");
 	hint(s, t, false, unique);
 }

@@ -2,7 +2,10 @@
 /* lost.c - see lost.h. */
 #include "crdt/lost.h"
 
+#include <string.h>
+
 #include "crdt/columns.h"
+#include "crdt/schema.h"
 #include "crdt/unique.h"
 #include "crdt/val.h"
 
@@ -54,6 +57,9 @@ lost_forget(struct engine *e, int id, const char *name)
 	return rc == SQLITE_OK ? forget_log(e, id, name) : rc;
 }
 
+/* There is an index for bytes alone. */
+#define GONE "key >= 'gone.' AND key < 'gone/' AND "
+
 int
 lost_again(struct engine *e, int64_t id, const char *name)
 {
@@ -63,9 +69,9 @@ lost_again(struct engine *e, int64_t id, const char *name)
 	/* what this transaction has logged so far nobody has seen */
 	return rc != SQLITE_OK ? rc : engine_exec(e, "INSERT OR REPLACE INTO "
 	    "crsql_master SELECT 'again.%lld', %lld FROM crsql_master WHERE "
-	    "key = 'gone.%q' COLLATE NOCASE;"
-	    "DELETE FROM crsql_master WHERE key = 'gone.%q' COLLATE NOCASE", id,
-	    head, name, name);
+	    GONE "key = 'gone.%q' COLLATE NOCASE;"
+	    "DELETE FROM crsql_master WHERE " GONE "key = 'gone.%q' COLLATE "
+	    "NOCASE", id, head, name, name);
 }
 
 int
@@ -98,13 +104,23 @@ lost_pending(struct engine *e, int64_t *n)
 
 /* -- dropped and renamed ------------------------------------------------------- */
 
+/* The trigger by which its name is known gets the new one at once: another table
+ * may be called as it was.  Its text is made with those of the others. */
+static int
+rename_mark(struct engine *e, const char *from, const char *to)
+{
+	return engine_exec(e, "DROP TRIGGER main.\"%w__crsql_itrig\";"
+	    "CREATE TRIGGER main.\"%w__crsql_itrig\" AFTER INSERT ON \"%w\" "
+	    "WHEN 0 BEGIN SELECT 1; END", from, to, to);
+}
+
 static int
 rename_metadata(struct engine *e, int id, const char *from, const char *to)
 {
-	int rc = SQLITE_OK;
+	int rc = rename_mark(e, from, to);
 
 	/* In another case it is the same name, which SQLite would not give. */
-	if (sqlite3_stricmp(from, to) != 0)
+	if (rc == SQLITE_OK && sqlite3_stricmp(from, to) != 0)
 		rc = engine_exec(e, "ALTER TABLE main.\"%w__crsql_meta\" RENAME TO "
 		    "\"%w__crsql_meta\"; ALTER TABLE main.\"%w__crsql_dead\" "
 		    "RENAME TO \"%w__crsql_dead\";", from, to, from, to);
@@ -114,48 +130,177 @@ rename_metadata(struct engine *e, int id, const char *from, const char *to)
 	return rc == SQLITE_OK ? lost_again(e, id, to) : rc;
 }
 
+struct noted {              /* a row of crsql_tbl */
+	int id;
+	char *name;
+	const char *to;         /* its new name; NULL: nothing is to be done */
+	bool there;             /* a table has the noted name */
+};
+
+struct noted_list {
+	struct noted *at;
+	int n, room;
+};
+
+static void
+noted_clear(struct noted_list *l)
+{
+	int i;
+
+	for (i = 0; i < l->n; i++)
+		sqlite3_free(l->at[i].name);
+	sqlite3_free(l->at);
+}
+
+static int
+noted_read(struct engine *e, struct noted_list *l)
+{
+	struct noted *list;
+	sqlite3_stmt *stmt;
+	int rc = engine_prepare(e, &stmt, "SELECT id, name FROM crsql_tbl");
+
+	while (rc == SQLITE_OK && sqlite3_step(stmt) == SQLITE_ROW) {
+		if (l->n == l->room) {
+			l->room = l->room * 2 + 16;
+			list = sqlite3_realloc64(l->at,
+			    sizeof *list * (uint64_t)l->room);
+			if (list == NULL) {
+				rc = SQLITE_NOMEM;
+				break;
+			}
+			l->at = list;
+		}
+		list = &l->at[l->n++];
+		*list = (struct noted){ .id = sqlite3_column_int(stmt, 0) };
+		rc = engine_copy(stmt, 1, &list->name);
+	}
+	return engine_finalize(stmt, rc);
+}
+
+/* *there if a table of that name is, with a key. */
+static int
+look_for(struct engine *e, const struct schema *s, const char *name,
+    bool *there)
+{
+	const struct schema_table *in = schema_find(s, name);
+	int64_t has = 0;
+	int rc;
+
+	*there = false;
+	if (in == NULL || !in->there || strcmp(in->name, name) != 0)
+		return SQLITE_OK;
+	*there = table_find(e, name) != NULL;   /* which has one */
+	if (*there)
+		return SQLITE_OK;
+	rc = engine_int(e, &has, "SELECT max(pk) BETWEEN 1 AND %d FROM "
+	    "pragma_table_info(%Q, 'main')", PACK_MAX_COLUMNS, name);
+	*there = has != 0;
+	return rc;
+}
+
+static int
+forget(struct engine *e, struct noted *n)
+{
+	int rc = lost_forget(e, n->id, n->name);
+
+	sqlite3_free(n->name);
+	n->name = NULL;         /* free for another */
+	return rc;
+}
+
+/* Forgets those whose name another one bears: they were dropped before. */
+static int
+forget_replaced(struct engine *e, struct noted_list *l)
+{
+	struct noted *n;
+	int i, k, rc = SQLITE_OK;
+
+	for (i = 0; i < l->n && rc == SQLITE_OK; i++) {
+		n = &l->at[i];
+		if (n->to == NULL || sqlite3_stricmp(n->to, n->name) == 0)
+			continue;
+		for (k = 0; k < l->n && rc == SQLITE_OK; k++)
+			if (l->at[k].to == NULL && l->at[k].name != NULL &&
+			    sqlite3_stricmp(l->at[k].name, n->to) == 0)
+				rc = forget(e, &l->at[k]);
+	}
+	return rc;
+}
+
+/* Forgets those that are gone, and notes how the others are called. */
+static int
+follow_lost(struct engine *e, const struct schema *s, struct noted_list *l)
+{
+	struct noted *n;
+	int i, rc = SQLITE_OK;
+
+	for (i = 0; i < l->n && rc == SQLITE_OK; i++) {
+		n = &l->at[i];
+		n->to = schema_bearer(s, n->name);
+		rc = look_for(e, s, n->name, &n->there);
+		if (rc != SQLITE_OK || n->to != NULL || n->there)
+			continue;
+		rc = forget(e, n);
+	}
+	return rc == SQLITE_OK ? forget_replaced(e, l) : rc;
+}
+
+static bool
+is_taken(const struct noted_list *l, const char *name)
+{
+	int i;
+
+	for (i = 0; i < l->n; i++)
+		if (l->at[i].name != NULL && strcmp(l->at[i].name, name) == 0)
+			return true;
+	return false;
+}
+
+/* One whose new name is free first: another may be about to get its own.  NULL
+ * if none is left. */
+static struct noted *
+next_renamed(const struct noted_list *l)
+{
+	struct noted *n, *second = NULL;
+	int i;
+
+	for (i = 0; i < l->n; i++) {
+		n = &l->at[i];
+		if (n->to == NULL || (n->there &&
+		    sqlite3_stricmp(n->to, n->name) == 0))
+			continue;
+		if (!is_taken(l, n->to))
+			return n;
+		if (!n->there && second == NULL)
+			second = n;
+	}
+	return second;
+}
+
 /* SQLite takes triggers along when a table is renamed, under their old
  * names: by that the new name is known, also where another table has the old
  * one by now. */
 int
 lost_follow(struct engine *e)
 {
-	sqlite3_stmt *stmt;
-	char *name, *to;
-	bool renamed;
-	int id = 0, rc;
+	struct noted_list l = { NULL, 0, 0 };
+	struct noted *n = NULL;
+	struct schema s;
+	int rc = schema_read(e, NULL, SCHEMA_PRINTS, &s);
 
-	/* one whose new name is free first: another may be about to get its */
-	do {
-		name = to = NULL;
-		rc = engine_prepare(e, &stmt, "SELECT t.id, t.name, (SELECT g.tbl_name "
-		    "FROM main.sqlite_schema g WHERE g.type = 'trigger' AND g.name = "
-		    "t.name || '__crsql_itrig') FROM crsql_tbl t WHERE NOT EXISTS("
-		    "SELECT 1 FROM main.sqlite_schema s WHERE s.type = 'table' AND "
-		    "s.name = t.name AND (SELECT max(pk) FROM "
-		    "pragma_table_info(s.name, 'main')) BETWEEN 1 AND %d) OR "
-		    "EXISTS(SELECT 1 "
-		    "FROM main.sqlite_schema g WHERE g.type = 'trigger' AND g.name = "
-		    "t.name || '__crsql_itrig' AND g.tbl_name <> t.name COLLATE "
-		    "NOCASE AND g.tbl_name NOT IN (SELECT name FROM crsql_tbl)) "
-		    "ORDER BY (SELECT g.tbl_name FROM main.sqlite_schema g WHERE "
-		    "g.type = 'trigger' AND g.name = t.name || '__crsql_itrig') IN "
-		    "(SELECT name FROM crsql_tbl) LIMIT 1", PACK_MAX_COLUMNS);
-		if (rc != SQLITE_OK)
-			return rc;
-		if (sqlite3_step(stmt) == SQLITE_ROW) {
-			id = sqlite3_column_int(stmt, 0);
-			renamed = sqlite3_column_type(stmt, 2) != SQLITE_NULL;
-			rc = engine_copy(stmt, 1, &name);
-			if (rc == SQLITE_OK && renamed)
-				rc = engine_copy(stmt, 2, &to);
-		}
-		rc = engine_finalize(stmt, rc);
-		if (rc == SQLITE_OK && name != NULL)
-			rc = to ? rename_metadata(e, id, name, to)
-			    : lost_forget(e, id, name);
-		sqlite3_free(to);
-		sqlite3_free(name);
-	} while (name != NULL && rc == SQLITE_OK);
+	if (rc == SQLITE_OK)
+		rc = noted_read(e, &l);
+	if (rc == SQLITE_OK)
+		rc = follow_lost(e, &s, &l);
+	while (rc == SQLITE_OK && (n = next_renamed(&l)) != NULL) {
+		rc = rename_metadata(e, n->id, n->name, n->to);
+		sqlite3_free(n->name);
+		n->name = sqlite3_mprintf("%s", n->to);
+		n->to = NULL;
+		if (n->name == NULL)
+			rc = SQLITE_NOMEM;
+	}
+	noted_clear(&l);
+	schema_clear(&s);
 	return rc;
 }

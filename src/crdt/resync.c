@@ -2,6 +2,8 @@
 /* resync.c - see resync.h. */
 #include "crdt/resync.h"
 
+#include <string.h>
+
 #include "crdt/alter.h"
 #include "crdt/capture.h"
 #include "crdt/compare.h"
@@ -28,13 +30,27 @@ key_shape(const struct table *t)
 	return sqlite3_str_finish(s);
 }
 
+static int
+is_noted(struct engine *e, const struct table *t, const char *key, bool *same)
+{
+	sqlite3_stmt *stmt;
+	int rc = engine_cached(e, SLOT_KEY_NOTE, "SELECT value FROM crsql_master "
+	    "WHERE key = 'key.' || ?1", &stmt);
+
+	if (rc != SQLITE_OK)
+		return rc;
+	sqlite3_bind_int(stmt, 1, t->id);
+	if (sqlite3_step(stmt) == SQLITE_ROW)
+		*same = strcmp(engine_column(stmt, 0, &rc), key) == 0;
+	return engine_reset(stmt, rc);
+}
+
 int
 resync_note_key(struct engine *e, const struct table *t)
 {
 	char *key = key_shape(t);
-	int64_t same = 0;
-	int rc = key ? engine_int(e, &same, "SELECT value = %Q FROM "
-	    "crsql_master WHERE key = 'key.%d'", key, t->id) : SQLITE_NOMEM;
+	bool same = false;
+	int rc = key ? is_noted(e, t, key, &same) : SQLITE_NOMEM;
 
 	if (rc == SQLITE_OK && !same)
 		rc = engine_exec(e, "INSERT OR REPLACE INTO crsql_master "
@@ -95,8 +111,8 @@ replace_rekeyed(struct engine *e, bool *lost)
 
 	*lost = false;
 	for (i = 0; i < e->tables.n && rc == SQLITE_OK; i++) {
-		rc = triggers_lost(e, &e->tables.table[i], &this);
-		if (rc == SQLITE_OK && this)
+		this = e->tables.table[i].bare;
+		if (this)
 			rc = key_has_changed(e, &e->tables.table[i], &changed);
 		*lost |= this && !changed;
 		if (rc != SQLITE_OK || !this || !changed)
@@ -182,13 +198,12 @@ static int
 mend_rebuilt(struct engine *e, struct compare *c)
 {
 	struct table *t;
-	bool lost, other = false;
+	bool other = false;
 	int i, rc = SQLITE_OK;
 
 	for (i = 0; i < e->tables.n && rc == SQLITE_OK; i++) {
 		t = &e->tables.table[i];
-		rc = triggers_lost(e, t, &lost);
-		if (rc != SQLITE_OK || !lost)
+		if (!t->bare)
 			continue;
 		if (t->integer_key && alter_is_open(e, t->id)) {
 			rc = mend_altered(e, c, t);
@@ -241,15 +256,15 @@ static int
 mend_unique(struct engine *e, struct compare *c)
 {
 	struct table *t;
-	bool lost, fresh;
+	bool fresh;
 	int i, rc = SQLITE_OK;
 
 	for (i = 0; i < e->tables.n && rc == SQLITE_OK; i++) {
 		t = &e->tables.table[i];
+		if (!t->unique || t->mended || t->bare)
+			continue;
 		rc = unique_is_fresh(e, t, &fresh);
 		if (rc == SQLITE_OK && fresh)
-			rc = triggers_lost(e, t, &lost);
-		if (rc == SQLITE_OK && fresh && !lost)
 			rc = find_pushed_out(e, c, t);
 	}
 	return rc;

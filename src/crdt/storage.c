@@ -164,8 +164,17 @@ storage_read_identity(struct engine *e)
 int
 storage_setting(struct engine *e, const char *name, int64_t *value)
 {
-	return engine_int(e, value, "SELECT value FROM crsql_master WHERE "
-	    "key = 'config.%q'", name);
+	sqlite3_stmt *stmt;
+	int rc = engine_cached(e, SLOT_SETTING, "SELECT value FROM crsql_master "
+	    "WHERE key = 'config.' || ?1", &stmt);
+
+	if (rc == SQLITE_OK)
+		rc = sqlite3_bind_text(stmt, 1, name, -1, SQLITE_TRANSIENT);
+	if (rc != SQLITE_OK)
+		return rc;
+	if (sqlite3_step(stmt) == SQLITE_ROW)
+		*value = sqlite3_column_int64(stmt, 0);
+	return engine_reset(stmt, rc);
 }
 
 static int

@@ -15,7 +15,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "crdt/namemap.h"
+
 struct engine;
+struct schema;
 struct sqlite3_stmt;
 
 struct column {
@@ -66,6 +69,13 @@ struct table {
 	int has_meta;       /* any clock rows? -1: not known */
 	int64_t youngest;   /* the latest birthday of its columns */
 	bool old_triggers;  /* the journal's don't know all columns */
+	bool bare;          /* none of them is there: made anew by a program
+	                       that does not know of them */
+	bool unique;        /* it may have unique indexes besides the key's */
+	bool gone;          /* crsql_col has a column that is not there */
+	bool mended;        /* all is written down that follows from its shape */
+	uint64_t print;     /* of what it was read from: schema, crsql_col */
+	uint32_t epoch;     /* the list's, when it was read or mended */
 	bool lean;          /* alter.h: they may name no column but the key's */
 	bool trigger_merge_off; /* R24: triggers off when merged */
 	struct sqlite3_stmt *stmt[TS_COUNT];
@@ -78,12 +88,18 @@ struct table {
 };
 
 struct table_list {
-	struct table *table;
-	int n;
+	struct table *table;    /* in order of id */
+	int n, room;
+	struct namemap names;   /* to indexes */
+	int noted;              /* rows of crsql_tbl: more than n if some are gone */
+	uint32_t epoch;         /* raised by a commit */
+	bool undone;            /* what was read in this epoch may not be so any
+	                           more */
 	int64_t schema_version; /* PRAGMA schema_version it was read at; -1 */
 	int64_t mended;         /* ... and the one table_mend has seen */
 	bool names_changed;     /* columns.h: to be told at the commit */
-	bool may_fail;          /* triggers.h */
+	bool may_fail;          /* a trigger may say RAISE(FAIL), by which what
+	                           its statement wrote stays */
 	uint32_t generation;    /* raised when the list is forgotten: pointers
 	                           to its tables end */
 };
@@ -101,7 +117,22 @@ int table_refresh(struct engine *e);
 int table_mend(struct engine *e);
 int table_mend_triggers(struct engine *e);
 
-/* The table of that name (exact), or NULL. */
+/* The list is to be read again; what was read or written down in this
+ * transaction may have been undone. */
+void table_doubt(struct engine *e);
+
+/* Adds a table that has just become number id, where nothing else has changed
+ * since the list was read but by us; *out NULL if it can't be one.  s becomes what
+ * the schema says of it, to be cleared on failure too.  Its triggers being made,
+ * table_added() brings the list up to date. */
+int table_add(struct engine *e, int id, const char *name, struct schema *s,
+    struct table **out);
+int table_added(struct engine *e, struct table *t);
+
+/* Follows tables that were renamed or dropped, if there are any. */
+int table_follow(struct engine *e);
+
+/* The table of that name, in any case of letters, or NULL. */
 struct table *table_find(struct engine *e, const char *name);
 struct table *table_by_id(struct engine *e, int id);
 
@@ -147,6 +178,10 @@ void table_forget_births(struct engine *e);
 
 /* Reads columns and key of t->name. */
 int table_read_shape(struct engine *e, struct table *t);
+
+/* Free what one, or a list, holds. */
+void table_free(struct table *t);
+void table_free_list(struct table_list *l);
 
 /* Frees what e->tables holds. */
 void table_forget_all(struct engine *e);

@@ -2,10 +2,13 @@
 /* triggers.c - see triggers.h; their text is in journal.c. */
 #include "crdt/triggers.h"
 
+#include <string.h>
+
 #include "crdt/capture.h"
 #include "crdt/journal.h"
 #include "crdt/marker.h"
 #include "crdt/resync.h"
+#include "crdt/schema.h"
 #include "crdt/storage.h"
 
 SQLITE_EXTENSION_INIT3
@@ -36,37 +39,46 @@ text_of(struct engine *e, const struct table *t, int i, bool plain, char **out)
 	return journal_trigger_sql(e, t, i, out);
 }
 
-/* The text that trigger i must have, and whether one is there and has it. */
+/* The text that trigger i must have, and that which it has, NULL if it is not
+ * there; valid as long as in. */
 static int
-look_at_trigger(struct engine *e, struct table *t, int i, bool plain,
-    char **sql, int64_t *there, int64_t *same)
+look_at_trigger(struct engine *e, const struct table *t, int i, bool plain,
+    const struct schema_table *in, char **sql, const char **now)
 {
-	const char *suffix = journal_trigger_suffix(i);
-	int rc = text_of(e, t, i, plain, sql);
+	char *name = sqlite3_mprintf("%s__crsql_%s", t->name,
+	    journal_trigger_suffix(i));
+	const struct schema_row *r;
+	int rc = name ? text_of(e, t, i, plain, sql) : SQLITE_NOMEM;
 
-	*there = *same = 0;
-	if (rc == SQLITE_OK)
-		rc = engine_int(e, there, "SELECT 1 FROM main.sqlite_schema WHERE "
-		    "type = 'trigger' AND name = '%q__crsql_%q'", t->name, suffix);
-	if (rc == SQLITE_OK && *there)
-		rc = engine_int(e, same, "SELECT sql = %Q FROM main.sqlite_schema "
-		    "WHERE type = 'trigger' AND name = '%q__crsql_%q'", *sql, t->name,
-		    suffix);
+	r = rc == SQLITE_OK ? schema_row(in, SCHEMA_TRIGGER, name) : NULL;
+	*now = r != NULL ? r->sql : NULL;
+	sqlite3_free(name);
 	return rc;
 }
 
+/* A TEMP table of the same name is not meant: it would be without "main". */
 static int
-check_trigger(struct engine *e, struct table *t, int i, bool plain)
+make_trigger(struct engine *e, const char *sql)
+{
+	static const char create[] = "CREATE TRIGGER ";
+
+	return engine_exec(e, "%smain.%s", create, sql + strlen(create));
+}
+
+static int
+check_trigger(struct engine *e, const struct table *t, int i, bool plain,
+    const struct schema_table *in)
 {
 	char *sql = NULL;
-	int64_t same, there;
-	int rc = look_at_trigger(e, t, i, plain, &sql, &there, &same);
+	const char *now;
+	int rc = look_at_trigger(e, t, i, plain, in, &sql, &now);
+	bool same = rc == SQLITE_OK && now != NULL && strcmp(now, sql) == 0;
 
-	if (rc == SQLITE_OK && there && !same)
+	if (rc == SQLITE_OK && now != NULL && !same)
 		rc = engine_exec(e, "DROP TRIGGER main.\"%w__crsql_%w\"", t->name,
 		    journal_trigger_suffix(i));
 	if (rc == SQLITE_OK && !same && *sql != '\0')
-		rc = engine_exec(e, "%s", sql);
+		rc = make_trigger(e, sql);
 	sqlite3_free(sql);
 	return rc;
 }
@@ -74,87 +86,103 @@ check_trigger(struct engine *e, struct table *t, int i, bool plain)
 int
 triggers_differ(struct engine *e, struct table *t, const char **suffix)
 {
-	int64_t same, there;
+	const struct schema_table *in;
+	const char *now;
+	struct schema s;
 	bool wanted;
 	char *sql;
 	int i, rc = plain_writers(e, &wanted);
 
 	*suffix = NULL;
+	if (rc != SQLITE_OK)
+		return rc;
+	rc = schema_read(e, t->name, SCHEMA_TEXTS, &s);
+	in = schema_find(&s, t->name);
 	for (i = 0; i < JOURNAL_NTRIGGERS && rc == SQLITE_OK &&
 	    *suffix == NULL; i++) {
 		sql = NULL;
-		rc = look_at_trigger(e, t, i, wanted, &sql, &there, &same);
-		if (rc == SQLITE_OK && there != (*sql != '\0'))
-			*suffix = journal_trigger_suffix(i);
-		if (rc == SQLITE_OK && there && !same)
+		rc = look_at_trigger(e, t, i, wanted, in, &sql, &now);
+		if (rc == SQLITE_OK && strcmp(now ? now : "", sql) != 0)
 			*suffix = journal_trigger_suffix(i);
 		sqlite3_free(sql);
+	}
+	schema_clear(&s);
+	return rc;
+}
+
+/* After a renaming triggers of ours go by the old name; that of another table
+ * may be what t is called now. */
+static int
+drop_misnamed(struct engine *e, const struct table *t, struct schema *s)
+{
+	size_t len = strlen(t->name);
+	const char *name;
+	int i = 0, rc = SQLITE_OK;
+
+	while (i < s->nstray && rc == SQLITE_OK) {
+		name = s->stray[i].name;
+		if (strcmp(s->stray[i].table, t->name) != 0 &&
+		    ((size_t)schema_trigger_of(name) != len ||
+		    strncmp(name, t->name, len) != 0)) {
+			i++;
+			continue;
+		}
+		rc = engine_exec(e, "DROP TRIGGER IF EXISTS main.\"%w\"", name);
+		/* one that gets the name now is in its place */
+		schema_remove_stray(s, i);
 	}
 	return rc;
 }
 
-/* After a renaming triggers of ours go by the old name. */
 static int
-drop_misnamed(struct engine *e, const struct table *t)
+make_all(struct engine *e, struct table *t, struct schema *s)
 {
-	return engine_drop_each(e, "TRIGGER", "SELECT name FROM "
-	    "main.sqlite_schema WHERE type = 'trigger' AND tbl_name = %Q AND "
-	    "name LIKE '%%\\_\\_crsql\\__trig' ESCAPE '\\' AND "
-	    "substr(name, 1, length(name) - 5) <> '%q__crsql_'", t->name, t->name);
-}
-
-int
-triggers_make(struct engine *e, struct table *t)
-{
+	const struct schema_table *in = schema_find(s, t->name);
 	bool wanted;
 	int i, rc = plain_writers(e, &wanted);
 
 	if (rc == SQLITE_OK)
-		rc = drop_misnamed(e, t);
+		rc = drop_misnamed(e, t, s);
 	for (i = 0; i < JOURNAL_NTRIGGERS && rc == SQLITE_OK; i++)
-		rc = check_trigger(e, t, i, wanted);
+		rc = check_trigger(e, t, i, wanted, in);
+	if (rc == SQLITE_OK)
+		t->bare = false;
 	return rc == SQLITE_OK ? resync_note_key(e, t) : rc;
 }
 
 int
-triggers_lost(struct engine *e, const struct table *t, bool *lost)
+triggers_make(struct engine *e, struct table *t, struct schema *s)
 {
-	int64_t there = 0;
-	int rc = engine_int(e, &there, "SELECT count(*) FROM main.sqlite_schema "
-	    "WHERE type = 'trigger' AND tbl_name = %Q AND "
-	    "name LIKE '%%\\_\\_crsql\\_itrig' ESCAPE '\\'", t->name);
+	struct schema own;
+	int rc;
 
-	*lost = there == 0;
-	return rc;
-}
-
-int
-triggers_look(struct engine *e, struct table *t)
-{
-	char *sql;
-	int64_t old = 0;
-	int i, rc = journal_trigger_sql(e, t, JOURNAL_UPDATE_TRIGGER, &sql);
-
+	if (s != NULL)
+		return make_all(e, t, s);
+	rc = schema_read(e, t->name, SCHEMA_TEXTS, &own);
 	if (rc == SQLITE_OK)
-		rc = engine_int(e, &old, "SELECT sql <> %Q FROM "
-		    "main.sqlite_schema WHERE type = 'trigger' AND "
-		    "name = '%q__crsql_%q'", sql, t->noted,
-		    journal_trigger_suffix(JOURNAL_UPDATE_TRIGGER));
-	for (i = 0; i < t->ncol; i++)
-		old |= t->col[i].unsaved;
-	t->old_triggers = old != 0;
-	sqlite3_free(sql);
+		rc = make_all(e, t, &own);
+	schema_clear(&own);
 	return rc;
 }
 
 int
-triggers_look_for_fail(struct engine *e)
+triggers_look(struct engine *e, struct table *t, const struct schema_table *in)
 {
-	int64_t any = 0;
-	int rc = engine_int(e, &any, "SELECT EXISTS(SELECT 1 FROM "
-	    "main.sqlite_schema WHERE type = 'trigger' AND instr(lower(sql), 'fail'))");
+	char *sql = NULL, *name = sqlite3_mprintf("%s__crsql_%s", t->noted,
+	    journal_trigger_suffix(JOURNAL_UPDATE_TRIGGER));
+	const struct schema_row *r;
+	int i, rc = name ? journal_trigger_sql(e, t, JOURNAL_UPDATE_TRIGGER, &sql)
+	    : SQLITE_NOMEM;
 
-	e->tables.may_fail = any != 0;
+	if (rc == SQLITE_OK) {
+		r = schema_row(in, SCHEMA_TRIGGER, name);
+		t->old_triggers = r != NULL && r->sql != NULL &&
+		    strcmp(r->sql, sql) != 0;
+	}
+	for (i = 0; i < t->ncol; i++)
+		t->old_triggers = t->old_triggers || t->col[i].unsaved;
+	sqlite3_free(name);
+	sqlite3_free(sql);
 	return rc;
 }
 

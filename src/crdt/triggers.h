@@ -8,8 +8,12 @@
 
 #include "crdt/engine.h"
 
-/* Makes the triggers of t what they must be, and notes its key. */
-int triggers_make(struct engine *e, struct table *t);
+struct schema;
+struct schema_table;
+
+/* Makes the triggers of t what they must be, and notes its key.  s is what the
+ * schema says, with texts, of it or of all; NULL: it is looked up. */
+int triggers_make(struct engine *e, struct table *t, struct schema *s);
 
 /* *suffix is that of the first trigger of t that is not what it must be, NULL if
  * there is none; only reads. */
@@ -18,15 +22,12 @@ int triggers_differ(struct engine *e, struct table *t, const char **suffix);
 /* Drops those of the table of that name. */
 int triggers_drop(struct engine *e, const char *name);
 
-/* Sets t->old_triggers; only reads. */
-int triggers_look(struct engine *e, struct table *t);
+/* Sets t->old_triggers by what the schema says of it; only reads. */
+int triggers_look(struct engine *e, struct table *t,
+    const struct schema_table *in);
 
-/* *lost if t has none: it was made anew by a program without the extension. */
-int triggers_lost(struct engine *e, const struct table *t, bool *lost);
-
-/* Set e->tables.may_fail and e->temp_may_fail: a trigger there may say
- * RAISE(FAIL), by which what its statement wrote stays. */
-int triggers_look_for_fail(struct engine *e);
+/* Sets e->temp_may_fail: a TEMP trigger may say RAISE(FAIL), by which what its
+ * statement wrote stays. */
 int triggers_look_for_temp_fail(struct engine *e);
 
 #endif

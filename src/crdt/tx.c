@@ -323,6 +323,7 @@ tx_committed(struct engine *e)
 		e->tx.head = e->tx.current;
 	e->tx.wanted = 0;
 	e->tx.seq = 0;
+	e->tables.epoch++;
 	if (e->tx.wrote_changes)
 		e->rows_impacted = 0;
 	e->tx.data_version = data_version(e);
@@ -344,7 +345,7 @@ tx_rolled_back(struct engine *e)
 	table_forget_state(e);
 	table_forget_births(e);
 	e->tables.mended = e->tx.mended;
-	e->tables.schema_version = -1;
+	table_doubt(e);
 	e->tables.names_changed = false;
 	bulk_end(e);
 }

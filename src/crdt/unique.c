@@ -144,7 +144,11 @@ unique_condition(struct engine *e, const struct table *t, char **out)
 	sqlite3_str *s = sqlite3_str_new(e->db);
 	const char *or = "", *name, *sql;
 	sqlite3_stmt *stmt;
-	int rc = engine_prepare(e, &stmt, "SELECT l.name, (SELECT sql FROM "
+	int rc;
+
+	if (!t->unique)
+		return engine_text(s, SQLITE_OK, out);
+	rc = engine_prepare(e, &stmt, "SELECT l.name, (SELECT sql FROM "
 	    "main.sqlite_schema WHERE type = 'index' AND name = l.name) FROM "
 	    "pragma_index_list(%Q, 'main') l WHERE l.\"unique\" AND "
 	    "l.origin <> 'pk' ORDER BY l.name", t->name);

@@ -155,11 +155,37 @@ views_follow(struct engine *e)
 			    e->tables.table[i].name, &place[i]);
 	sqlite3_free(e->views);
 	e->views = place;
+	e->view_room = e->tables.n + 1;
 	e->nviews = 0;
 	for (i = 0; i < e->tables.n; i++)
 		if (place[i] != NULL)
 			place[e->nviews++] = place[i];
 	return rc;
+}
+
+/* At the end of the list: numbers only grow. */
+static int
+append(struct engine *e, int id, const char *name)
+{
+	struct view **list;
+	int rc, room = e->view_room * 2 + 16;
+
+	if (e->nviews == e->view_room) {
+		list = sqlite3_realloc64(e->views, sizeof *list * (uint64_t)room);
+		if (list == NULL)
+			return SQLITE_NOMEM;
+		e->views = list;
+		e->view_room = room;
+	}
+	rc = view_new(e, id, name, &e->views[e->nviews]);
+	e->nviews += rc == SQLITE_OK;
+	return rc;
+}
+
+int
+views_add(struct engine *e, const struct table *t)
+{
+	return e->has_views ? append(e, t->id, t->name) : SQLITE_OK;
 }
 
 /* SQLite looks through its modules the longer the more there are: of so many
@@ -173,8 +199,7 @@ views_load(struct engine *e)
 {
 	const char *name;
 	sqlite3_stmt *stmt;
-	struct view **list;
-	int room = 0, rc;
+	int rc;
 
 	e->has_views = true;
 	if (!e->has_storage)
@@ -182,20 +207,9 @@ views_load(struct engine *e)
 	rc = engine_prepare(e, &stmt, "SELECT id, name FROM crsql_tbl WHERE (SELECT "
 	    "count(*) FROM crsql_tbl) <= %d ORDER BY id", LOAD_MAX);
 	while (rc == SQLITE_OK && sqlite3_step(stmt) == SQLITE_ROW) {
-		if (e->nviews == room) {
-			room = room * 2 + 16;
-			list = sqlite3_realloc64(e->views,
-			    sizeof *list * (uint64_t)room);
-			if (list == NULL)
-				rc = SQLITE_NOMEM;
-			else
-				e->views = list;
-		}
 		name = engine_column(stmt, 1, &rc);
 		if (rc == SQLITE_OK)
-			rc = view_new(e, sqlite3_column_int(stmt, 0), name,
-			    &e->views[e->nviews]);
-		e->nviews += rc == SQLITE_OK;
+			rc = append(e, sqlite3_column_int(stmt, 0), name);
 	}
 	return engine_finalize(stmt, rc);
 }
@@ -210,7 +224,7 @@ views_free(struct engine *e)
 		release(e->views[i]);
 	sqlite3_free(e->views);
 	e->views = NULL;
-	e->nviews = 0;
+	e->nviews = e->view_room = 0;
 }
 
 /* -- what both kinds need -------------------------------------------------------- */

@@ -40,6 +40,9 @@ extern const sqlite3_module pks_view_module;
  * while SQLite connects to one of them. */
 int views_follow(struct engine *e);
 
+/* The same for one table, the last of the list, that is new. */
+int views_add(struct engine *e, const struct table *t);
+
 /* At the end of the connection. */
 void views_free(struct engine *e);
 
