@@ -343,6 +343,28 @@ note_blob_write(struct engine *e, struct capture *c, struct table *t,
 	return SQLITE_OK;
 }
 
+/* Folds what waits while a statement still runs: what SQLite undoes when that is
+ * aborted is all that was written meanwhile, by us too, and the list is cut as
+ * the savepoint says.  Not with a delete at the end that may turn out to be half
+ * of a REPLACE, nor where a reader of the log would see it grow, nor for a value
+ * written in place, which is no statement.  Our own statements may not call the
+ * hook within itself. */
+static int
+fold_within(struct engine *e, struct capture *c, int op)
+{
+	const struct record *r = last_record(c);
+	int rc;
+
+	if ((op == SQLITE_INSERT && r != NULL && r->op == RECORD_DELETE) ||
+	    e->walks > 0 || (op == SQLITE_DELETE && e->preupdate->blobwrite &&
+	    e->preupdate->blobwrite(e->db) >= 0))
+		return SQLITE_OK;
+	capture_pause(e);
+	rc = tx_fold_within(e);
+	capture_resume(e);
+	return rc;
+}
+
 static int
 note(struct engine *e, struct capture *c, int op, const char *name,
     int64_t old_key, int64_t key)
@@ -355,6 +377,8 @@ note(struct engine *e, struct capture *c, int op, const char *name,
 	else if (c->look_at_schema)
 		rc = table_refresh(e);
 	c->look_at_schema = false;
+	if (rc == SQLITE_OK && capture_is_full(c))
+		rc = fold_within(e, c, op);
 	t = rc == SQLITE_OK ? find_table(e, name) : NULL;
 	if (t == NULL)
 		return rc;
@@ -514,6 +538,12 @@ capture_choose(struct engine *e, bool by_journal)
 	return SQLITE_OK;
 }
 
+void
+capture_set_fold_at(struct engine *e, int64_t records)
+{
+	e->capture->fold_at = records > 0 ? records : 1;
+}
+
 /* char() without arguments is '' in plain SQLite, where the journal's triggers
  * work by it; here it is not, as long as the hook does their work.  Where they
  * work here, the transaction is noticed by them.  After crsql_finalize() this
@@ -554,7 +584,7 @@ char_function(sqlite3_context *ctx, int argc, sqlite3_value **argv)
 int
 capture_register(struct engine *e)
 {
-	int64_t journal = 0, bulk = 1;
+	int64_t journal = 0, bulk = 1, fold_at = CAPTURE_FOLD_AT;
 	bool has = false;
 	int rc;
 
@@ -569,7 +599,10 @@ capture_register(struct engine *e)
 		rc = storage_setting(e, "capture", &journal);
 	if (rc == SQLITE_OK && has)
 		rc = storage_setting(e, "bulk", &bulk);
+	if (rc == SQLITE_OK && has)
+		rc = storage_setting(e, "fold-at", &fold_at);
 	bulk_init(e, bulk != 0);
+	capture_set_fold_at(e, fold_at);
 	if (rc == SQLITE_OK)
 		rc = capture_choose(e, journal != 0);
 	if (rc == SQLITE_OK)

@@ -99,6 +99,7 @@ struct engine {
 	int merging;            /* > 0 while base tables are written by a merge:
 	                           capture is off, crsql_internal_sync_bit() is 1 */
 	int sync_bit;           /* what the user set by that function */
+	int walks;              /* readers of the log that are open */
 	int64_t rows_impacted;
 	uint8_t site_id[SITE_ID_LEN];   /* the current own one */
 	int64_t me;             /* its ordinal */

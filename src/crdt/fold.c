@@ -392,12 +392,8 @@ fold_all(struct engine *e, bool with_journal)
 	begun = rc == SQLITE_OK;
 	if (begun)
 		rc = work(&f);
-	if (rc == SQLITE_OK) {
-		c->folded = c->list.n;
-		c->ndeletes = 0;
-		if (c->nmark == 0)
-			capture_forget_records(c);
-	}
+	if (rc == SQLITE_OK)
+		capture_folded(c);
 	if (rc == SQLITE_OK && (f.deletes || c->deleted || with_journal))
 		rc = save_highest(e);
 	/* Done again, it would take its own traces for older ones.  Some failures

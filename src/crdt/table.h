@@ -82,6 +82,8 @@ struct table_list {
 	int n;
 	int64_t schema_version; /* PRAGMA schema_version it was read at; -1 */
 	int64_t mended;         /* ... and the one table_mend has seen */
+	int64_t looked;         /* ... and lost_nothing has seen: ... */
+	bool nothing;           /* what it found */
 	bool names_changed;     /* columns.h: to be told at the commit */
 	bool may_fail;          /* triggers.h */
 	uint32_t generation;    /* raised when the list is forgotten: pointers

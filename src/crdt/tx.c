@@ -6,6 +6,7 @@
 #include "crdt/capture.h"
 #include "crdt/fold.h"
 #include "crdt/journal.h"
+#include "crdt/lost.h"
 #include "crdt/merge.h"
 #include "crdt/storage.h"
 #include "crdt/triggers.h"
@@ -100,6 +101,7 @@ tx_restore(struct engine *e, const struct tx *then)
 	e->tx.wrote_changes = then->wrote_changes;
 	e->tx.alters = then->alters;
 	e->tables.mended = then->mended;
+	e->tables.looked = -1;
 }
 
 int
@@ -182,6 +184,7 @@ tx_begin(struct engine *e)
 	e->tx.wrote = false;
 	e->tx.wrote_changes = false;
 	e->tx.mended = e->tables.mended;
+	e->tx.schema = e->tables.schema_version;
 	e->tx.alters = 0;
 	rc = engine_run(e, stmt);
 	if (rc != SQLITE_OK)
@@ -189,34 +192,54 @@ tx_begin(struct engine *e)
 	return rc;
 }
 
-int
-tx_fold(struct engine *e)
+static int
+fold(struct engine *e, bool mend)
 {
 	bool journal = false, captured;
 	int64_t before = e->tx.current;
+	sqlite3_int64 rowid = sqlite3_last_insert_rowid(e->db);
 	int rc = SQLITE_OK;
 
 	if (e->tx.folding || !e->tx.open)
 		return SQLITE_OK;
 	e->tx.folding = true;
 	e->merging++;           /* what is written now is not captured */
-	rc = table_mend(e);
+	if (mend)
+		rc = table_mend(e);
 	if (rc == SQLITE_OK && (e->tx.plain_pending || e->capture->by_journal))
 		rc = journal_any(e, &journal);
 	captured = e->capture->list.n > e->capture->folded;
 	if (rc == SQLITE_OK && (journal || captured ||
 	    e->capture->rc != SQLITE_OK))
 		rc = fold_all(e, journal);
-	if (rc == SQLITE_OK)
+	if (rc == SQLITE_OK && mend)
 		rc = table_mend_triggers(e);
 	if (rc == SQLITE_OK)
 		e->tx.plain_pending = false;
 	if (journal || captured)
 		e->tx.current_plain = !captured && e->tx.current != before &&
 		    sqlite3_get_autocommit(e->db);
+	sqlite3_set_last_insert_rowid(e->db, rowid);
 	e->merging--;
 	e->tx.folding = false;
 	return rc;
+}
+
+int
+tx_fold(struct engine *e)
+{
+	return fold(e, true);
+}
+
+int
+tx_fold_within(struct engine *e)
+{
+	bool as_is = false;
+	int rc = SQLITE_OK;
+
+	if (e->tables.schema_version == e->tx.schema)
+		rc = lost_nothing(e, &as_is);
+	return rc == SQLITE_OK && as_is ? fold(e, false) : rc;
 }
 
 /* Takes the write lock, so that the snapshot is the newest. */
@@ -344,7 +367,7 @@ tx_rolled_back(struct engine *e)
 	table_forget_state(e);
 	table_forget_births(e);
 	e->tables.mended = e->tx.mended;
-	e->tables.schema_version = -1;
+	e->tables.schema_version = e->tables.looked = -1;
 	e->tables.names_changed = false;
 	bulk_end(e);
 }
