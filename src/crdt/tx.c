@@ -115,16 +115,31 @@ tx_own_dbv(struct engine *e, int64_t *out)
 	return SQLITE_OK;
 }
 
-/* R15: the own entry is at the head, or in crsql_me. */
+/* R15: the own entry is at the head, or in crsql_me.  The UPDATE is of one row by
+ * its key, so that it has no journal of its own: it may run where a statement of
+ * the user's is about to begin its one (enlist_savepoint), which would begin with
+ * ours, and take back what is written after. */
 static int
 keep_own_entry(struct engine *e)
 {
-	return engine_exec(e, "UPDATE crsql_me SET (sver, token) = (SELECT dbv, "
-	    "substr(hdr, 7, 8) FROM crsql_log WHERE dbv = %lld AND pos = 0 AND "
-	    "site IS NULL) WHERE first_dbv = (SELECT max(first_dbv) FROM crsql_me) "
-	    "AND first_dbv <= %lld AND EXISTS(SELECT 1 FROM crsql_log WHERE "
-	    "dbv = %lld AND pos = 0 AND site IS NULL)", newest(e), newest(e),
-	    newest(e));
+	sqlite3_stmt *stmt, *update = NULL;
+	int rc = engine_prepare(e, &stmt, "SELECT m.first_dbv, l.dbv, "
+	    "substr(l.hdr, 7, 8) FROM crsql_log l, crsql_me m WHERE l.dbv = %lld AND "
+	    "l.pos = 0 AND l.site IS NULL AND m.first_dbv = (SELECT max(first_dbv) "
+	    "FROM crsql_me) AND m.first_dbv <= l.dbv", (long long)newest(e));
+
+	if (rc == SQLITE_OK && sqlite3_step(stmt) == SQLITE_ROW)
+		rc = engine_prepare(e, &update, "UPDATE crsql_me SET sver = ?2, token = "
+		    "?3 WHERE first_dbv = ?1");
+	if (update != NULL) {
+		sqlite3_bind_int64(update, 1, sqlite3_column_int64(stmt, 0));
+		sqlite3_bind_int64(update, 2, sqlite3_column_int64(stmt, 1));
+		sqlite3_bind_blob(update, 3, sqlite3_column_blob(stmt, 2),
+		    sqlite3_column_bytes(stmt, 2), SQLITE_TRANSIENT);
+		rc = engine_run(e, update);
+	}
+	sqlite3_finalize(update);
+	return engine_finalize(stmt, rc);
 }
 
 int
