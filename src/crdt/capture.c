@@ -97,7 +97,8 @@ add_with_pk(struct capture *c, enum record_op op, struct table *t,
 }
 
 static int
-read_pk(struct engine *e, const struct table *t, bool new, struct val *pk)
+read_pk(struct engine *e, const struct table *t, bool new,
+    struct val (*view)(sqlite3_value *), struct val *pk)
 {
 	int (*get)(sqlite3 *, int, sqlite3_value **) =
 	    new ? e->preupdate->new_value : e->preupdate->old_value;
@@ -108,7 +109,7 @@ read_pk(struct engine *e, const struct table *t, bool new, struct val *pk)
 		rc = get(e->db, t->pk[i].position, &v);
 		if (rc != SQLITE_OK)
 			break;
-		pk[i] = val_of(v);
+		pk[i] = view(v);
 		if (pk[i].type == SQLITE_NULL && !(t->integer_key && new))
 			return engine_fail(e, SQLITE_CONSTRAINT, "the key of %s may not "
 			    "be NULL: a row without a key can't be replicated",
@@ -149,7 +150,7 @@ note_insert(struct engine *e, struct capture *c, struct table *t,
 	int rc = SQLITE_OK;
 
 	if (t->nullable_key || (r != NULL && r->op == RECORD_DELETE)) {
-		rc = read_pk(e, t, true, pk);
+		rc = read_pk(e, t, true, val_of, pk);
 		if (t->integer_key)
 			pk[0] = (struct val){ .type = SQLITE_INTEGER, .i = key };
 		if (rc != SQLITE_OK)
@@ -190,7 +191,7 @@ note_delete(struct engine *e, struct capture *c, struct table *t,
 {
 	struct val pk[PACK_MAX_COLUMNS];
 	struct record *r;
-	int rc = read_pk(e, t, false, pk);
+	int rc = read_pk(e, t, false, val_of, pk);
 
 	if (key > t->hw)
 		t->hw = key;
@@ -263,11 +264,13 @@ changed_columns(struct engine *e, struct table *t, int64_t old_key,
 			rc = e->preupdate->new_value(e->db, t->col[i].position, &new);
 		if (rc != SQLITE_OK)
 			break;
-		a = val_of(old);
-		b = val_of(new);
+		a = val_of_stored(old);
+		b = val_of_stored(new);
 		if (a.type == SQLITE_NULL && t->col[i].has_default &&
-		    old_key <= t->col[i].born)
+		    old_key <= t->col[i].born) {
 			rc = true_old_value(e, t, old_key, i, &row, &a);
+			b = val_of(new);
+		}
 		if (val_compare(&a, &b) == 0)
 			continue;
 		*any = true;
@@ -301,10 +304,10 @@ note_update(struct engine *e, struct capture *c, struct table *t,
 	struct record *r;
 	uint64_t mask;
 	bool any;
-	int rc = read_pk(e, t, false, a);
+	int rc = read_pk(e, t, false, val_of_stored, a);
 
 	if (rc == SQLITE_OK)
-		rc = read_pk(e, t, true, b);
+		rc = read_pk(e, t, true, val_of_stored, b);
 	if (rc != SQLITE_OK)
 		return rc;
 	if (t->integer_key ? old_key != key : !same_key(a, b, t->npk)) {

@@ -23,6 +23,7 @@
  *   journal.c   writes of plain programs: triggers, and reading the journal
  *   fold.c      records become clocks, tombstones and log rows
  *   fold_list.c the records of a fold         fold_hw.c  highest keys before
+ *   fold_update.c  those that change columns
  *   keymap.c    a map by table and key
  *   move.c      rows that get another rowid
  *   meta.c      clock rows: codec, get, put       dead.c  tombstones
@@ -118,7 +119,7 @@ struct engine {
 	struct alter *alter;    /* tx.alters of them, and room for more */
 	int alter_room;
 	struct stmt_cache {             /* statements kept for a connection */
-		sqlite3_stmt *stmt[24];  /* SLOT_COUNT of them */
+		sqlite3_stmt *stmt[25];  /* SLOT_COUNT of them */
 		sqlite3_stmt *by_text[64];      /* of engine_int, by hash */
 	} cache;
 	struct buf scratch;     /* for one encoding at a time */
@@ -183,7 +184,8 @@ enum engine_slot {
 	SLOT_JOURNAL_ANY, SLOT_JOURNAL_READ, SLOT_JOURNAL_CLEAR, SLOT_ENLIST,
 	SLOT_ME, SLOT_ME_UPDATE, SLOT_SEEN_READ, SLOT_SEEN_WRITE, SLOT_PARK_ANY,
 	SLOT_PARK_ROW, SLOT_LOG_HEADER, SLOT_LOG_BEFORE, SLOT_SCHEMA,
-	SLOT_TEMP_TRIGGERS, SLOT_TEMP_SCHEMA, SLOT_COUNT
+	SLOT_TEMP_TRIGGERS, SLOT_TEMP_SCHEMA, SLOT_LOG_ROW, SLOT_LOG_DEAD,
+	SLOT_COUNT
 };
 int engine_cached(struct engine *e, enum engine_slot slot, const char *sql,
     sqlite3_stmt **out);

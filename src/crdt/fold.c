@@ -1,26 +1,13 @@
 // SPDX-License-Identifier: MPL-2.0
 #include "crdt/fold.h"
 
-#include <string.h>
-
 #include "crdt/fold_hw.h"
-#include "crdt/fold_list.h"
+#include "crdt/fold_part.h"
 #include "crdt/journal.h"
 #include "crdt/log.h"
-#include "crdt/meta.h"
 #include "crdt/move.h"
 
 SQLITE_EXTENSION_INIT3
-
-struct fold {
-	struct engine *e;
-	struct fold_list list;
-	struct table *table;    /* the one of `meta` */
-	struct meta meta, other;
-	struct buf pk;
-	bool deletes;           /* a row was deleted in this fold */
-	bool journal;           /* it began with journalled records */
-};
 
 /* Makes f->meta fit for t. */
 static int
@@ -50,8 +37,8 @@ raise_hw(struct table *t, int64_t key)
 		t->hw = key;
 }
 
-static int
-append(struct fold *f, int64_t key, int64_t n, uint64_t mask, int64_t seq,
+int
+fold_append(struct fold *f, int64_t key, int64_t n, uint64_t mask, int64_t seq,
     int64_t stride, struct stamp *at)
 {
 	struct log_row row = { .table = f->table->id, .key = key, .n = n,
@@ -67,8 +54,8 @@ append(struct fold *f, int64_t key, int64_t n, uint64_t mask, int64_t seq,
 	return rc;
 }
 
-static int64_t
-take_seqs(struct fold *f, int64_t n)
+int64_t
+fold_take_seqs(struct fold *f, int64_t n)
 {
 	int64_t first = f->e->tx.seq;
 
@@ -86,7 +73,7 @@ fold_run(struct fold *f, int64_t key, int64_t n)
 	struct stamp at = { 0 };
 
 	raise_hw(t, key + (n - 1));
-	return append(f, key, n, 0, take_seqs(f, n * stride), stride, &at);
+	return fold_append(f, key, n, 0, fold_take_seqs(f, n * stride), stride, &at);
 }
 
 /* A new row with an entry of its own: a key at or below one used before, or
@@ -97,9 +84,9 @@ fold_single(struct fold *f, int64_t key, int64_t cl)
 	struct table *t = f->table;
 	struct meta *m = &f->meta;
 	bool sentinel = cl > 1 || t->ncol == 0;
-	int64_t seq = take_seqs(f, t->ncol + (sentinel ? 1 : 0));
+	int64_t seq = fold_take_seqs(f, t->ncol + (sentinel ? 1 : 0));
 	struct stamp at = { 0 };
-	int i, rc = append(f, key, LOG_ROW, 0, seq, 0, &at);
+	int i, rc = fold_append(f, key, LOG_ROW, 0, seq, 0, &at);
 
 	if (rc == SQLITE_OK)
 		rc = meta_get(f->e, t, key, m);
@@ -164,71 +151,7 @@ run_length(struct fold *f, int i)
 	return n;
 }
 
-static int
-fold_columns(struct fold *f, int64_t key, const int *cols, int n)
-{
-	struct table *t = f->table;
-	struct meta *m = &f->meta;
-	struct stamp at = { 0 };
-	int i, rc = meta_get(f->e, t, key, m);
-
-	if (rc == SQLITE_OK)
-		rc = append(f, key, LOG_ROW, 0, take_seqs(f, n), 0, &at);
-	for (i = 0; i < n && rc == SQLITE_OK; i++, at.seq++) {
-		at.version = meta_version(t, m, key, cols[i]) + 1;
-		rc = meta_set_column(f->e, t, m, cols[i], &at);
-	}
-	return rc == SQLITE_OK ? meta_put(f->e, t, key, m) : rc;
-}
-
-/* The same columns in rows key to key + n - 1: one log row. */
-static int
-fold_update_run(struct fold *f, const struct record *r, const int *cols,
-    int n)
-{
-	struct table *t = f->table;
-	struct meta *m = &f->meta;
-	struct stamp at = { 0 };
-	int64_t k, at_row;
-	int i, rc = append(f, r->key, r->n, r->mask, take_seqs(f, n * r->n), n,
-	    &at);
-
-	for (at_row = 0; at_row < r->n && rc == SQLITE_OK; at_row++) {
-		k = r->key + at_row;
-		rc = meta_get(f->e, t, k, m);
-		for (i = 0; i < n && rc == SQLITE_OK; i++, at.seq++) {
-			at.version = meta_version(t, m, k, cols[i]) + 1;
-			rc = meta_set_column(f->e, t, m, cols[i], &at);
-		}
-		if (rc == SQLITE_OK)
-			rc = meta_put(f->e, t, k, m);
-	}
-	return rc;
-}
-
-static int
-fold_update(struct fold *f, const struct record *r)
-{
-	struct table *t = f->table;
-	int *cols = sqlite3_malloc64(sizeof *cols * (uint64_t)(t->ncol + 1));
-	int64_t k;
-	int i, n = 0, rc = SQLITE_OK;
-
-	if (cols == NULL)
-		return SQLITE_NOMEM;
-	for (i = 0; i < t->ncol; i++)
-		if (r->mask == 0 || (r->mask & record_bit(t->col[i].cid)))
-			cols[n++] = i;
-	if (n == 0)
-		rc = SQLITE_OK;
-	else if (r->n > 1 && r->mask != 0)
-		rc = fold_update_run(f, r, cols, n);
-	else
-		for (k = 0; k < r->n && rc == SQLITE_OK; k++)
-			rc = fold_columns(f, r->key + k, cols, n);
-	sqlite3_free(cols);
-	return rc;
-}
+/* -- rows that leave ---------------------------------------------------------------- */
 
 /* True if the delete of that key is known already: of a new row that a younger
  * trigger than ours deleted before ours told of it, so that it never lived. */
@@ -273,7 +196,7 @@ fold_delete(struct fold *f, const struct record *r)
 	d.cl = m->cl + 1;
 	d.dbv = row.dbv;
 	d.pos = row.pos;
-	d.seq = take_seqs(f, 1);
+	d.seq = fold_take_seqs(f, 1);
 	raise_hw(t, r->key);
 	f->deletes = true;
 	return rc == SQLITE_OK ? dead_put(f->e, t, pk, (int)r->npk, &d) : rc;
@@ -290,7 +213,7 @@ fold_replace(struct fold *f, const struct record *r)
 	int i, rc = meta_get(f->e, t, r->n, m);
 
 	if (rc == SQLITE_OK)
-		rc = append(f, r->key, LOG_ROW, 0, take_seqs(f, 1 + t->ncol), 0, &at);
+		rc = fold_append(f, r->key, LOG_ROW, 0, fold_take_seqs(f, 1 + t->ncol), 0, &at);
 	meta_fresh(new);
 	new->base = BASE_NONE;
 	new->has_sentinel = m->has_sentinel || t->ncol == 0;
@@ -344,7 +267,7 @@ fold_record(struct fold *f, int i, int *taken)
 			return fold_run(f, r->key, *taken);
 		*taken = 1;
 		return fold_insert(f, i, r);
-	case RECORD_UPDATE: return fold_update(f, r);
+	case RECORD_UPDATE: return fold_updates(f, i, taken);
 	case RECORD_DELETE: return fold_delete(f, r);
 	case RECORD_REPLACE: return fold_replace(f, r);
 	case RECORD_MOVE: return fold_move(f, r);
