@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MPL-2.0
 #include "crdt/fold.h"
 
+#include <stdlib.h>
+#include <string.h>
+
 #include "crdt/fold_hw.h"
 #include "crdt/fold_part.h"
 #include "crdt/journal.h"
@@ -169,8 +172,15 @@ is_known_death(struct fold *f, const uint8_t *pk, int npk, int64_t cl,
 	return rc;
 }
 
+struct grave {
+	const uint8_t *pk;
+	int npk;
+	struct dead dead;       /* cl 0: it is known already */
+};
+
+/* All that a delete changes but the tombstone, which is to be put. */
 static int
-fold_delete(struct fold *f, const struct record *r)
+bury(struct fold *f, const struct record *r, struct grave *g)
 {
 	const uint8_t *pk = record_pk(f->list.list, r);
 	struct table *t = f->table;
@@ -178,9 +188,9 @@ fold_delete(struct fold *f, const struct record *r)
 	struct log_row row = { .table = t->id, .pk = pk, .npk = (int)r->npk,
 		.n = LOG_DEAD, .own = true };
 	bool known = false;
-	struct dead d;
 	int rc = meta_get(f->e, t, r->key, m);
 
+	*g = (struct grave){ .pk = pk, .npk = (int)r->npk };
 	if (rc == SQLITE_OK && m->stored)
 		rc = meta_sweep(f->e, m);
 	if (rc == SQLITE_OK && m->stored)
@@ -193,13 +203,63 @@ fold_delete(struct fold *f, const struct record *r)
 		rc = tx_own_dbv(f->e, &row.dbv);
 	if (rc == SQLITE_OK)
 		rc = log_append(f->e, &row);
-	d.cl = m->cl + 1;
-	d.dbv = row.dbv;
-	d.pos = row.pos;
-	d.seq = fold_take_seqs(f, 1);
+	g->dead.cl = m->cl + 1;
+	g->dead.dbv = row.dbv;
+	g->dead.pos = row.pos;
+	g->dead.seq = fold_take_seqs(f, 1);
 	raise_hw(t, r->key);
 	f->deletes = true;
-	return rc == SQLITE_OK ? dead_put(f->e, t, pk, (int)r->npk, &d) : rc;
+	return rc;
+}
+
+static int
+compare_graves(const void *a, const void *b)
+{
+	const struct grave *x = a, *y = b;
+	int n = memcmp(x->pk, y->pk, (size_t)(x->npk < y->npk ? x->npk : y->npk));
+
+	if (n != 0 || x->npk != y->npk)
+		return n != 0 ? n : x->npk - y->npk;
+	return x->dead.pos < y->dead.pos ? -1 : 1;
+}
+
+/* Tombstones of many rows are put in the order of their keys, so that each page is
+ * met once.  Whether a journalled one is known already is told by those before. */
+enum { GRAVES_MIN = 16, GRAVES_MAX = 1 << 16 };
+
+static int
+count_deletes(const struct fold *f, int i)
+{
+	const struct record *r = &f->list.list->record[i];
+	int n, max = f->journal ? 1 : f->list.to - i;
+
+	for (n = 1; n < max && n < GRAVES_MAX; n++)
+		if (r[n].op != RECORD_DELETE || r[n].table != r->table)
+			break;
+	return n < GRAVES_MIN ? 1 : n;
+}
+
+static int
+fold_deletes(struct fold *f, int i, int *taken)
+{
+	const struct record *r = &f->list.list->record[i];
+	int k, n = count_deletes(f, i), rc = SQLITE_OK;
+	struct grave one, *g = n == 1 ? &one :
+	    sqlite3_malloc64(sizeof *g * (uint64_t)n);
+
+	*taken = n;
+	if (g == NULL)
+		return SQLITE_NOMEM;
+	for (k = 0; k < n && rc == SQLITE_OK; k++)
+		rc = bury(f, &r[k], &g[k]);
+	if (rc == SQLITE_OK && n > 1)
+		qsort(g, (size_t)n, sizeof *g, compare_graves);
+	for (k = 0; k < n && rc == SQLITE_OK; k++)
+		if (g[k].dead.cl > 0)
+			rc = dead_put(f->e, f->table, g[k].pk, g[k].npk, &g[k].dead);
+	if (g != &one)
+		sqlite3_free(g);
+	return rc;
 }
 
 /* R6: a row replaced under the same key is an update of all
@@ -268,7 +328,7 @@ fold_record(struct fold *f, int i, int *taken)
 		*taken = 1;
 		return fold_insert(f, i, r);
 	case RECORD_UPDATE: return fold_updates(f, i, taken);
-	case RECORD_DELETE: return fold_delete(f, r);
+	case RECORD_DELETE: return fold_deletes(f, i, taken);
 	case RECORD_REPLACE: return fold_replace(f, r);
 	case RECORD_MOVE: return fold_move(f, r);
 	}
