@@ -50,28 +50,43 @@ sweep_old(struct engine *e, struct table *t, const uint8_t *pk, int npk)
 	return rc;
 }
 
+static int
+put(struct engine *e, struct table *t, enum table_stmt which,
+    const uint8_t *pk, int npk, const struct buf *m)
+{
+	sqlite3_stmt *stmt;
+	int rc = table_stmt(e, t, which, &stmt);
+
+	if (rc != SQLITE_OK)
+		return rc;
+	sqlite3_bind_blob(stmt, 1, pk, npk, SQLITE_STATIC);
+	sqlite3_bind_blob(stmt, 2, m->data, (int)m->len, SQLITE_STATIC);
+	rc = engine_run(e, stmt);
+	sqlite3_clear_bindings(stmt);
+	return rc;
+}
+
+/* Few rows that die have a tombstone already: it is looked for only where there
+ * is one in the way. */
 int
 dead_put(struct engine *e, struct table *t, const uint8_t *pk, int npk,
     const struct dead *d)
 {
-	sqlite3_stmt *stmt;
-	struct buf b;
-	int rc = t->has_dead == 0 ? SQLITE_OK : sweep_old(e, t, pk, npk);
+	struct buf *m = &e->scratch;
+	int rc;
 
-	buf_init(&b, 64);
-	if (rc == SQLITE_OK)
-		rc = table_stmt(e, t, TS_DEAD_PUT, &stmt);
-	if (rc == SQLITE_OK) {
-		buf_add_varint(&b, (uint64_t)d->cl);
-		buf_add_varint(&b, (uint64_t)d->dbv);
-		buf_add_varint(&b, (uint64_t)d->pos);
-		buf_add_varint(&b, (uint64_t)d->seq);
-		sqlite3_bind_blob(stmt, 1, pk, npk, SQLITE_STATIC);
-		sqlite3_bind_blob(stmt, 2, b.data, (int)b.len, SQLITE_STATIC);
-		rc = b.failed ? SQLITE_NOMEM : engine_run(e, stmt);
-		sqlite3_clear_bindings(stmt);
+	m->len = 0;
+	m->failed = false;
+	buf_add_varint(m, (uint64_t)d->cl);
+	buf_add_varint(m, (uint64_t)d->dbv);
+	buf_add_varint(m, (uint64_t)d->pos);
+	buf_add_varint(m, (uint64_t)d->seq);
+	rc = m->failed ? SQLITE_NOMEM : put(e, t, TS_DEAD_ADD, pk, npk, m);
+	if (rc == SQLITE_OK && sqlite3_changes(e->db) == 0) {
+		rc = sweep_old(e, t, pk, npk);
+		if (rc == SQLITE_OK)
+			rc = put(e, t, TS_DEAD_PUT, pk, npk, m);
 	}
-	buf_clear(&b);
 	t->has_dead = 1;
 	return rc;
 }
