@@ -86,7 +86,7 @@ prepare_rows(struct reader *r)
 		sqlite3_str_appendall(s, " FROM p");
 	else
 		sqlite3_str_appendf(s, " FROM main.\"%w__crsql_pks\" p", t->name);
-	sqlite3_str_appendf(s, " LEFT JOIN main.\"%w\" b ON ", t->name);
+	sqlite3_str_appendf(s, " LEFT JOIN %s b ON ", t->from);
 	add_equal(s, t, "b.", "+p.");
 	sqlite3_str_appendall(s, " AND (");
 	add_equal(s, t, "b.", "p.");

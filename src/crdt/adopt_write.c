@@ -328,8 +328,8 @@ write_clocks_of(struct writer *w, int tbl)
 	if (rc == SQLITE_OK)
 		rc = meta_init(&w->meta, w->table);
 	if (rc == SQLITE_OK)
-		rc = engine_prepare(w->e, &w->keys, "SELECT %s FROM main.\"%w\" "
-		    "ORDER BY %s", w->table->rowid, w->table->name,
+		rc = engine_prepare(w->e, &w->keys, "SELECT %s FROM %s "
+		    "ORDER BY %s", w->table->rowid, w->table->from,
 		    w->table->rowid);
 	while (rc == SQLITE_OK && sqlite3_step(w->keys) == SQLITE_ROW) {
 		w->key = sqlite3_column_int64(w->keys, 0);

@@ -94,24 +94,61 @@ add_with_pk(struct capture *c, enum record_op op, struct table *t,
 	return rc;
 }
 
+/* One whose key, where it is not the pk, is found by it later. */
 static int
-read_pk(struct engine *e, const struct table *t, bool new,
+add_named(struct capture *c, enum record_op op, struct table *t, int64_t key,
+    const struct val *pk, struct record **out)
+{
+	if (t->aside)
+		return add_with_pk(c, op, t, key, pk, out);
+	*out = record_add(&c->list, op, t->id, key);
+	return *out ? SQLITE_OK : SQLITE_NOMEM;
+}
+
+/* Of a WITHOUT ROWID table some SQLites give an old value as a REAL by the type
+ * of another column: of the one that stands where the value does in the key's
+ * index.  An integer too large for that is not the key any more. */
+static bool
+is_rounded(const struct table *t, int i, const struct val *v)
+{
+	const struct column *at = NULL;
+	int j;
+
+	if (v->type != SQLITE_FLOAT || t->pk[i].affinity == 'E' ||
+	    (v->r < 9007199254740992.0 && v->r > -9007199254740992.0))
+		return false;
+	for (j = 0; j < t->npk; j++)
+		at = t->pk[j].position == i ? &t->pk[j] : at;
+	for (j = 0; j < t->ncol; j++)
+		at = t->col[j].position == i ? &t->col[j] : at;
+	return at == NULL || at->affinity == 'E';
+}
+
+enum which { OLD, NEW, UPDATED };
+
+static int
+read_pk(struct engine *e, const struct table *t, enum which which,
     struct val (*view)(sqlite3_value *), struct val *pk)
 {
 	int (*get)(sqlite3 *, int, sqlite3_value **) =
-	    new ? e->preupdate->new_value : e->preupdate->old_value;
+	    which == OLD ? e->preupdate->old_value : e->preupdate->new_value;
 	sqlite3_value *v;
 	int i, rc = SQLITE_OK;
 
 	for (i = 0; i < t->npk && rc == SQLITE_OK; i++) {
-		rc = get(e->db, t->pk[i].position, &v);
+		rc = get(e->db, which == UPDATED ? t->pk[i].updated :
+		    t->pk[i].position, &v);
 		if (rc != SQLITE_OK)
 			break;
 		pk[i] = view(v);
-		if (pk[i].type == SQLITE_NULL && !(t->integer_key && new))
+		if (pk[i].type == SQLITE_NULL && !(t->integer_key && which != OLD))
 			return engine_fail(e, SQLITE_CONSTRAINT, "the key of %s may not "
 			    "be NULL: a row without a key can't be replicated",
 			    t->name);
+		if (t->norowid && which == OLD && is_rounded(t, i, &pk[i]))
+			return engine_fail(e, SQLITE_ERROR, "a key of %s is too large "
+			    "for this SQLite to tell: declare the key's columns "
+			    "before the others", t->name);
 	}
 	return rc;
 }
@@ -147,8 +184,9 @@ note_insert(struct engine *e, struct capture *c, struct table *t,
 	struct val pk[PACK_MAX_COLUMNS];
 	int rc = SQLITE_OK;
 
-	if (t->nullable_key || (r != NULL && r->op == RECORD_DELETE)) {
-		rc = read_pk(e, t, true, val_of, pk);
+	if (t->nullable_key || t->aside ||
+	    (r != NULL && r->op == RECORD_DELETE)) {
+		rc = read_pk(e, t, NEW, val_of, pk);
 		if (t->integer_key)
 			pk[0] = (struct val){ .type = SQLITE_INTEGER, .i = key };
 		if (rc != SQLITE_OK)
@@ -163,6 +201,8 @@ note_insert(struct engine *e, struct capture *c, struct table *t,
 			return SQLITE_OK;
 		}
 	}
+	if (t->aside)
+		return add_with_pk(c, RECORD_INSERT, t, key, pk, &r);
 	/* what plain programs deleted is known at the fold only */
 	if (key <= t->hw || t->has_dead != 0 || c->ndeletes > 0 ||
 	    e->tx.plain_pending) {
@@ -189,7 +229,7 @@ note_delete(struct engine *e, struct capture *c, struct table *t,
 {
 	struct val pk[PACK_MAX_COLUMNS];
 	struct record *r;
-	int rc = read_pk(e, t, false, val_of, pk);
+	int rc = read_pk(e, t, OLD, val_of, pk);
 
 	if (key > t->hw)
 		t->hw = key;
@@ -202,10 +242,11 @@ note_delete(struct engine *e, struct capture *c, struct table *t,
 	return rc;
 }
 
-/* The bytes of the mask are those behind the first `high` of the list. */
+/* The bytes of the mask are those behind the first `high` of the list; of a
+ * table with a look-aside table the pk stands before them. */
 static int
 note_columns(struct capture *c, struct table *t, int64_t key, uint64_t mask,
-    size_t high)
+    size_t pk, size_t high)
 {
 	struct record *r = last_record(c);
 	size_t len = c->list.bytes.len - high;
@@ -213,9 +254,9 @@ note_columns(struct capture *c, struct table *t, int64_t key, uint64_t mask,
 	if (c->list.bytes.failed)
 		return SQLITE_NOMEM;
 	if (r != NULL && r->op == RECORD_UPDATE && r->table == t->id &&
-	    r->mask == mask && r->npk == len && log_goes_on(r->key, r->n, key) &&
-	    (len == 0 || memcmp(record_pk(&c->list, r), c->list.bytes.data + high,
-	    len) == 0)) {
+	    r->mask == mask && r->npk == len && !t->aside &&
+	    log_goes_on(r->key, r->n, key) && (len == 0 || memcmp(record_pk(&c->list, r),
+	    c->list.bytes.data + high, len) == 0)) {
 		r->n++;
 		c->list.bytes.len = high;
 		return SQLITE_OK;
@@ -225,6 +266,7 @@ note_columns(struct capture *c, struct table *t, int64_t key, uint64_t mask,
 		return SQLITE_NOMEM;
 	r->n = 1;
 	r->mask = mask;
+	r->nname = (uint32_t)(high - pk);
 	r->pk = (uint32_t)high;
 	r->npk = (uint32_t)len;
 	return SQLITE_OK;
@@ -234,16 +276,19 @@ note_columns(struct capture *c, struct table *t, int64_t key, uint64_t mask,
  * for that column, not its default, by most SQLites: the row itself, still as it
  * was, is asked. */
 static int
-true_old_value(struct engine *e, struct table *t, int64_t key, int i,
-    sqlite3_stmt **row, struct val *out)
+true_old_value(struct engine *e, struct table *t, int64_t key,
+    const struct val *pk, int i, sqlite3_stmt **row, struct val *out)
 {
-	int rc;
+	int j, rc;
 
 	if (*row == NULL) {
-		rc = table_stmt(e, t, TS_ROW, row);
+		rc = table_stmt(e, t, t->aside ? TS_ROW_OF_PK : TS_ROW, row);
 		if (rc != SQLITE_OK)
 			return rc;
-		sqlite3_bind_int64(*row, 1, key);
+		if (!t->aside)
+			sqlite3_bind_int64(*row, 1, key);
+		for (j = 0; j < t->npk && t->aside; j++)
+			val_bind(*row, j + 1, &pk[j]);
 		rc = sqlite3_step(*row);
 		if (rc != SQLITE_ROW)
 			return rc == SQLITE_DONE ? SQLITE_CORRUPT : rc;
@@ -255,7 +300,7 @@ true_old_value(struct engine *e, struct table *t, int64_t key, int i,
 /* Columns that changed; bytes of their mask go to the list. */
 static int
 changed_columns(struct engine *e, struct table *t, int64_t old_key,
-    struct mask *mask, bool *any)
+    const struct val *old_pk, struct mask *mask, bool *any)
 {
 	struct buf *high = &e->capture->list.bytes;
 	sqlite3_value *old, *new;
@@ -268,14 +313,16 @@ changed_columns(struct engine *e, struct table *t, int64_t old_key,
 	for (i = 0; i < t->ncol && rc == SQLITE_OK; i++) {
 		rc = e->preupdate->old_value(e->db, t->col[i].position, &old);
 		if (rc == SQLITE_OK)
-			rc = e->preupdate->new_value(e->db, t->col[i].position, &new);
+			rc = e->preupdate->new_value(e->db, t->col[i].updated, &new);
 		if (rc != SQLITE_OK)
 			break;
 		a = val_of_stored(old);
 		b = val_of_stored(new);
-		if (a.type == SQLITE_NULL && t->col[i].has_default &&
-		    old_key <= t->col[i].born) {
-			rc = true_old_value(e, t, old_key, i, &row, &a);
+		/* is_rounded says why */
+		if ((a.type == SQLITE_NULL && t->col[i].has_default &&
+		    old_key <= t->col[i].born) || (t->norowid &&
+		    a.type + b.type == SQLITE_INTEGER + SQLITE_FLOAT)) {
+			rc = true_old_value(e, t, old_key, old_pk, i, &row, &a);
 			b = val_of(new);
 		}
 		if (val_compare(&a, &b) == 0)
@@ -290,13 +337,18 @@ changed_columns(struct engine *e, struct table *t, int64_t old_key,
 }
 
 static bool
-same_key(const struct val *a, const struct val *b, int n)
+same_key(const struct table *t, struct val *a, struct val *b)
 {
 	int i;
 
-	for (i = 0; i < n; i++)
+	for (i = 0; i < t->npk; i++) {
+		if (t->norowid) {       /* is_rounded says why */
+			val_canonical(&a[i]);
+			val_canonical(&b[i]);
+		}
 		if (val_compare(&a[i], &b[i]) != 0)
 			return false;
+	}
 	return true;
 }
 
@@ -307,19 +359,18 @@ note_update(struct engine *e, struct capture *c, struct table *t,
 	struct val a[PACK_MAX_COLUMNS], b[PACK_MAX_COLUMNS];
 	struct record *r;
 	struct mask mask;
-	size_t high;
+	size_t pk, high;
 	bool any;
-	int rc = read_pk(e, t, false, val_of_stored, a);
+	int rc = read_pk(e, t, OLD, val_of_stored, a);
 
 	if (rc == SQLITE_OK)
-		rc = read_pk(e, t, true, val_of_stored, b);
+		rc = read_pk(e, t, UPDATED, val_of_stored, b);
 	if (rc != SQLITE_OK)
 		return rc;
-	if (t->integer_key ? old_key != key : !same_key(a, b, t->npk)) {
+	if (t->integer_key ? old_key != key : !same_key(t, a, b)) {
 		rc = note_delete(e, c, t, old_key);
 		if (rc == SQLITE_OK)
-			rc = record_add(&c->list, RECORD_INSERT, t->id, key)
-			    ? SQLITE_OK : SQLITE_NOMEM;
+			rc = add_named(c, RECORD_INSERT, t, key, b, &r);
 		if (key > t->hw)
 			t->hw = key;
 		return rc;
@@ -333,10 +384,16 @@ note_update(struct engine *e, struct capture *c, struct table *t,
 			t->hw = key;
 		c->deleted = true;
 	}
+	pk = c->list.bytes.len;
+	if (t->aside)
+		rc = pack_key(a, t->npk, &c->list.bytes);
 	high = c->list.bytes.len;
-	rc = changed_columns(e, t, old_key, &mask, &any);
-	return rc == SQLITE_OK && any ? note_columns(c, t, key, mask.bits, high)
-	    : rc;
+	if (rc == SQLITE_OK)
+		rc = changed_columns(e, t, old_key, a, &mask, &any);
+	if (rc == SQLITE_OK && any)
+		return note_columns(c, t, key, mask.bits, pk, high);
+	c->list.bytes.len = pk;
+	return rc;
 }
 
 static int
@@ -344,17 +401,22 @@ note_blob_write(struct engine *e, struct capture *c, struct table *t,
     int64_t key, int stored)
 {
 	struct mask mask = mask_empty();
-	size_t high = c->list.bytes.len;
-	int i;
+	struct val v[PACK_MAX_COLUMNS];
+	size_t pk = c->list.bytes.len, high;
+	int i, rc = t->aside ? read_pk(e, t, OLD, val_of, v) : SQLITE_OK;
 
-	(void)e;
+	if (rc == SQLITE_OK && t->aside)
+		rc = pack_key(v, t->npk, &c->list.bytes);
+	high = c->list.bytes.len;
 	for (i = 0; i < t->ncol && t->col[i].stored != stored; i++)
 		;
-	if (i == t->ncol)
-		return SQLITE_OK;
+	if (i == t->ncol || rc != SQLITE_OK) {
+		c->list.bytes.len = pk;
+		return rc;
+	}
 	mask_add(&mask, &c->list.bytes, t->col[i].cid);
 	mask_end(&mask, &c->list.bytes);
-	return note_columns(c, t, key, mask.bits, high);
+	return note_columns(c, t, key, mask.bits, pk, high);
 }
 
 /* Folds what waits while a statement still runs: what SQLite undoes when that is
@@ -396,7 +458,9 @@ note(struct engine *e, struct capture *c, int op, const char *name,
 	t = rc == SQLITE_OK ? find_table(e, name) : NULL;
 	if (t == NULL)
 		return rc;
-	if (t->hw < 0)
+	if (t->aside)
+		old_key = key = -1;     /* none, and above no hw, be it known */
+	else if (t->hw < 0)
 		rc = table_load_hw(e, t);
 	if (rc == SQLITE_OK && (t->has_dead < 0 || t->has_meta < 0))
 		rc = table_load_flags(e, t);

@@ -26,9 +26,13 @@ struct record {
 	int64_t key;
 	int64_t n;          /* RUN, UPDATE; old key of REPLACE and MOVE */
 	uint64_t mask;
-	uint32_t pk;        /* DELETE, REPLACE, UPDATE: where in the list's bytes */
+	uint32_t pk;        /* DELETE, REPLACE, UPDATE: where in the list's bytes;
+	                       with a look-aside table INSERT too, as the key is
+	                       found by it (record_name) */
 	uint32_t npk;
 	int changes;        /* total_changes() then: tells one statement */
+	uint32_t nname;     /* UPDATE with a look-aside table: bytes of the pk,
+	                       which stand before those of the mask */
 };
 
 struct record_list {
@@ -113,5 +117,8 @@ int record_set_pk(struct record_list *l, struct record *r, const void *pk,
     size_t npk);
 const uint8_t *record_pk(const struct record_list *l,
     const struct record *r);
+/* The pk by which a record's key is found; none: *len is 0. */
+const uint8_t *record_name(const struct record_list *l, const struct record *r,
+    int *len);
 
 #endif

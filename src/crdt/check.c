@@ -118,8 +118,8 @@ static const char tables[] =
 static const char journal[] =
     "SELECT (SELECT name FROM crsql_tbl t WHERE t.id = w >> 3), j.id, "
     "'the journal has a write that can''t be read' FROM crsql_j j WHERE "
-    "typeof(w) <> 'integer' OR w & 7 NOT BETWEEN 1 AND 6 OR typeof(key) <> "
-    "'integer' OR (mask IS NOT NULL AND typeof(mask) <> 'integer' AND NOT (w & 7 "
+    "typeof(w) <> 'integer' OR w & 7 NOT BETWEEN 1 AND 6 OR NOT(typeof(key) = "
+    "'integer' OR (key IS NULL AND pk IS NOT NULL AND w & 7 < 5)) OR (mask IS NOT NULL AND typeof(mask) <> 'integer' AND NOT (w & 7 "
     "= 2 AND typeof(mask) = 'text')) OR "
     "(w & 7 IN (5, 6) AND mask IS NULL) OR w >> 3 NOT IN (SELECT id FROM "
     "crsql_tbl)";
@@ -168,7 +168,7 @@ static const struct check_part check_journal = { .sql = journal };
 static const struct check_part *const parts[] = {
 	&check_sites, &check_settings, &check_own, &check_seen, &check_tables,
 	&check_journal, &check_forgotten, &check_log, &check_births, &check_clocks, &check_rows,
-	&check_dead, &check_triggers,
+	&check_numbers, &check_dead, &check_triggers,
 };
 enum { NPARTS = sizeof parts / sizeof *parts };
 

@@ -61,6 +61,7 @@ bool check_is_damage(int rc);
 extern const struct check_part check_log;
 extern const struct check_part check_rows;      /* and their clocks */
 extern const struct check_part check_clocks;    /* whose rows are gone */
+extern const struct check_part check_numbers;   /* rows without a key */
 extern const struct check_part check_dead;
 extern const struct check_part check_births;
 extern const struct check_part check_triggers;

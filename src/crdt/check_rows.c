@@ -6,6 +6,7 @@
 #include "crdt/check.h"
 
 #include "base/rd.h"
+#include "crdt/lookaside.h"
 #include "crdt/mask.h"
 #include "crdt/triggers.h"
 #include "crdt/val.h"
@@ -86,8 +87,8 @@ begin_rows(struct check *c, struct table *t)
 		rc = next_run(c, t);
 	if (rc == SQLITE_OK)
 		rc = engine_prepare(c->e, &c->stmt, "SELECT t.%s, m.key IS NOT "
-		    "NULL, m.m FROM main.\"%w\" t LEFT JOIN main.\"%w__crsql_meta\" "
-		    "m ON m.key = t.%s ORDER BY t.%s", t->rowid, t->name, t->noted,
+		    "NULL, m.m FROM %s t LEFT JOIN main.\"%w__crsql_meta\" "
+		    "m ON m.key = t.%s ORDER BY t.%s", t->rowid, t->from, t->noted,
 		    t->rowid, t->rowid);
 	return rc;
 }
@@ -204,8 +205,8 @@ begin_clocks(struct check *c, struct table *t)
 	if (c->journal || c->schema)
 		return SQLITE_OK;
 	return engine_prepare(c->e, &c->stmt, "SELECT m.key FROM "
-	    "main.\"%w__crsql_meta\" m WHERE NOT EXISTS(SELECT 1 FROM main.\"%w\" "
-	    "t WHERE t.%s = m.key)", t->noted, t->name, t->rowid);
+	    "main.\"%w__crsql_meta\" m WHERE NOT EXISTS(SELECT 1 FROM %s "
+	    "t WHERE t.%s = m.key)", t->noted, t->from, t->rowid);
 }
 
 static int
@@ -216,6 +217,39 @@ look_clock(struct check *c, struct table *t)
 
 const struct check_part check_clocks = { .by_table = true,
 	.begin = begin_clocks, .look = look_clock };
+
+/* -- rows without a number ------------------------------------------------- */
+
+static int
+begin_numbers(struct check *c, struct table *t)
+{
+	sqlite3_str *s;
+	char *sql;
+	int i, rc;
+
+	if (!t->aside || c->journal || c->schema)
+		return SQLITE_OK;
+	s = sqlite3_str_new(c->e->db);
+	sqlite3_str_appendall(s, "SELECT crsql_pack_columns(");
+	for (i = 0; i < t->npk; i++)
+		sqlite3_str_appendf(s, "%s\"%w\"", i ? ", " : "", t->pk[i].name);
+	sqlite3_str_appendf(s, ") FROM main.\"%w\" t WHERE NOT EXISTS", t->name);
+	lookaside_add_key_of_row(s, t);
+	rc = engine_text(s, SQLITE_OK, &sql);
+	if (rc == SQLITE_OK)
+		rc = engine_prepare(c->e, &c->stmt, "%s", sql);
+	sqlite3_free(sql);
+	return rc;
+}
+
+static int
+look_number(struct check *c, struct table *t)
+{
+	return check_say(c, t->name, c->stmt, 0, "the log does not know the row");
+}
+
+const struct check_part check_numbers = { .by_table = true,
+	.begin = begin_numbers, .look = look_number };
 
 /* -- tombstones ------------------------------------------------------------ */
 

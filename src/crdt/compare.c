@@ -6,6 +6,7 @@
 #include "crdt/fold_list.h"
 #include "crdt/journal.h"
 #include "crdt/keymap.h"
+#include "crdt/lookaside.h"
 #include "crdt/meta.h"
 #include "crdt/val.h"
 
@@ -108,19 +109,18 @@ compare_free(struct compare *c)
 
 /* -- rows that are gone -------------------------------------------------------- */
 
-/* True if the row of an integer key is known to be deleted. */
+/* True if the row of a key that is another name of the pk is known to be
+ * deleted. */
 static int
 is_dead(struct compare *c, struct table *t, int64_t key, bool *dead)
 {
-	struct val v = { .type = SQLITE_INTEGER, .i = key };
 	struct dead d;
 	int rc;
 
 	*dead = false;
-	if (!t->integer_key)
+	if (!lookaside_names_pk(t))
 		return SQLITE_OK;
-	c->pk.len = 0;
-	rc = pack_key(&v, 1, &c->pk);
+	rc = lookaside_pk(c->e, t, key, &c->pk);
 	return rc != SQLITE_OK ? rc : dead_get(c->e, t, c->pk.data,
 	    (int)c->pk.len, dead, &d);
 }
@@ -128,13 +128,10 @@ is_dead(struct compare *c, struct table *t, int64_t key, bool *dead)
 static int
 note_gone(struct compare *c, struct table *t, int64_t key)
 {
-	struct val v = { .type = SQLITE_INTEGER, .i = key };
 	struct capture *own = c->e->capture;
 	struct record *r = record_add(&own->list, RECORD_DELETE, t->id, key);
-	int rc;
+	int rc = r != NULL ? lookaside_pk(c->e, t, key, &c->pk) : SQLITE_NOMEM;
 
-	c->pk.len = 0;
-	rc = r != NULL ? pack_key(&v, 1, &c->pk) : SQLITE_NOMEM;
 	own->ndeletes++;
 	own->deleted = true;
 	return rc != SQLITE_OK ? rc :
@@ -157,6 +154,8 @@ tell(struct compare *c, struct table *t, int64_t key, bool came)
 	if (c->late && !came)
 		return note_gone(c, t, key);
 	c->e->tx.plain_pending = true;
+	if (t->aside)
+		return lookaside_journal(c->e, t, key, came);
 	return engine_exec(c->e, "INSERT INTO main.crsql_j(id, w, key) SELECT "
 	    "CASE WHEN %d THEN min(id) - 1 ELSE max(id) + 1 END, %d, %lld FROM "
 	    "main.crsql_j", came, 8 * t->id + JOURNAL_DELETE, key);
@@ -222,8 +221,8 @@ check_runs(struct compare *c, struct table *t, bool *gone)
 	    "WHERE tbl = %d AND n > 0 AND mask IS NULL", t->id);
 
 	if (rc == SQLITE_OK)
-		rc = engine_prepare(c->e, &rows, "SELECT %s FROM main.\"%w\" WHERE "
-		    "%s BETWEEN ?1 AND ?2 ORDER BY 1", t->rowid, t->name, t->rowid);
+		rc = engine_prepare(c->e, &rows, "SELECT %s FROM %s WHERE "
+		    "%s BETWEEN ?1 AND ?2 ORDER BY 1", t->rowid, t->from, t->rowid);
 	while (rc == SQLITE_OK && !*gone && sqlite3_step(runs) == SQLITE_ROW) {
 		from = sqlite3_column_int64(runs, 0);
 		rc = check_run(c, t, rows, from,
@@ -240,8 +239,8 @@ check_clocks(struct compare *c, struct table *t, bool *gone)
 {
 	sqlite3_stmt *stmt;
 	int rc = engine_prepare(c->e, &stmt, "SELECT key, EXISTS(SELECT 1 FROM "
-	    "main.\"%w\" x WHERE x.%s = m.key) AS there FROM "
-	    "main.\"%w__crsql_meta\" m WHERE NOT there OR %d", t->name, t->rowid,
+	    "%s x WHERE x.%s = m.key) AS there FROM "
+	    "main.\"%w__crsql_meta\" m WHERE NOT there OR %d", t->from, t->rowid,
 	    t->noted, c->any);
 
 	while (rc == SQLITE_OK && !*gone && sqlite3_step(stmt) == SQLITE_ROW)
@@ -322,9 +321,9 @@ note_new(struct compare *c, struct table *t)
 	    "WHERE tbl = %d AND n > 0 AND mask IS NULL ORDER BY key", t->id);
 
 	if (rc == SQLITE_OK)
-		rc = engine_prepare(c->e, &stmt, "SELECT x.%s FROM main.\"%w\" x "
+		rc = engine_prepare(c->e, &stmt, "SELECT x.%s FROM %s x "
 		    "WHERE NOT EXISTS(SELECT 1 FROM main.\"%w__crsql_meta\" WHERE "
-		    "key = x.%s) ORDER BY 1", t->rowid, t->name, t->noted, t->rowid);
+		    "key = x.%s) ORDER BY 1", t->rowid, t->from, t->noted, t->rowid);
 	next_run(&runs);
 	while (rc == SQLITE_OK && sqlite3_step(stmt) == SQLITE_ROW) {
 		key = sqlite3_column_int64(stmt, 0);
@@ -373,7 +372,9 @@ note_living_dead(struct compare *c, struct table *t)
 int
 compare_add_new(struct compare *c, struct table *t)
 {
-	int rc = note_new(c, t);
+	int rc = lookaside_fill(c->e, t);
 
+	if (rc == SQLITE_OK)
+		rc = note_new(c, t);
 	return rc == SQLITE_OK ? note_living_dead(c, t) : rc;
 }

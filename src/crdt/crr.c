@@ -5,6 +5,7 @@
 
 #include "crdt/journal.h"
 #include "crdt/log.h"
+#include "crdt/lookaside.h"
 #include "crdt/lost.h"
 #include "crdt/schema.h"
 #include "crdt/triggers.h"
@@ -57,8 +58,6 @@ static const struct check checks[] = {
 	    "allowed as it prevents forwards and backwards compatibility between "
 	    "schema versions. Make the column nullable or assign a default value "
 	    "to it." },
-	{ "SELECT count(*) FROM pragma_table_list(%Q) WHERE schema = 'main' AND wr",
-	    "Table %s is WITHOUT ROWID: such tables can't be replicated" },
 	{ "SELECT count(*) FROM pragma_index_list(%Q, 'main') l, "
 	    "pragma_index_xinfo(l.name, 'main') x WHERE l.origin = 'pk' AND x.key "
 	    "AND x.coll <> 'BINARY'",
@@ -126,9 +125,13 @@ backfill(struct engine *e, struct table *t)
 		.stride = t->ncol > 0 ? t->ncol : 1 };
 	sqlite3_stmt *stmt;
 	int64_t key, taken = 0;
-	int rc = engine_prepare(e, &stmt, "SELECT %s FROM main.\"%w\" ORDER BY %s",
-	    t->rowid, t->name, t->rowid);
+	int rc = lookaside_fill(e, t);
 
+	if (rc == SQLITE_OK)
+		rc = engine_prepare(e, &stmt, "SELECT %s FROM %s ORDER BY %s",
+		    t->rowid, t->from, t->rowid);
+	if (rc != SQLITE_OK)
+		return rc;
 	row.seq = e->tx.seq;
 	while (rc == SQLITE_OK && sqlite3_step(stmt) == SQLITE_ROW) {
 		key = sqlite3_column_int64(stmt, 0);
@@ -209,6 +212,8 @@ make_writable(struct engine *e, const char *name, struct table *t,
 		return engine_fail(e, SQLITE_ERROR, "table %s can't be replicated",
 		    name);
 	rc = check_keys(e, t);
+	if (rc == SQLITE_OK)
+		rc = lookaside_make(e, t);
 	if (rc == SQLITE_OK)
 		rc = journal_ensure_columns(e, t->npk);
 	return rc == SQLITE_OK ? triggers_make(e, t, s) : rc;

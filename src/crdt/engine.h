@@ -7,6 +7,7 @@
  *   table.c     what is known of a replicated table; table_shape.c its columns
  *   table_list.c  which there are, and what follows from changes of the schema
  *   schema.c    sqlite_schema, read in one go
+ *   lookaside.c keys for rows without a rowid
  *   columns.c   numbers, birthdays and old names of its columns
  *   crr.c       crsql_as_crr, crsql_as_table and their checks
  *   alter.c     crsql_begin_alter, crsql_commit_alter
@@ -110,7 +111,7 @@ enum engine_slot {
 	SLOT_ME, SLOT_ME_UPDATE, SLOT_SEEN_READ, SLOT_SEEN_WRITE, SLOT_PARK_ANY,
 	SLOT_PARK_ROW, SLOT_LOG_HEADER, SLOT_LOG_BEFORE, SLOT_SCHEMA,
 	SLOT_TEMP_TRIGGERS, SLOT_TEMP_SCHEMA, SLOT_SHAPE, SLOT_KEY_INDEX,
-	SLOT_COLUMNS, SLOT_OLD_NAMES, SLOT_SETTING, SLOT_KEY_NOTE,
+	SLOT_KEY_FORM, SLOT_COLUMNS, SLOT_OLD_NAMES, SLOT_SETTING, SLOT_KEY_NOTE,
 	SLOT_LOG_ROW, SLOT_LOG_DEAD, SLOT_COUNT
 };
 

@@ -109,8 +109,8 @@ highest_unfilled(struct engine *e, const struct table *t,
 {
 	sqlite3_stmt *stmt;
 	int64_t key;
-	int rc = engine_prepare(e, &stmt, "SELECT %s FROM main.\"%w\" ORDER BY %s "
-	    "DESC", t->rowid, t->name, t->rowid);
+	int rc = engine_prepare(e, &stmt, "SELECT %s FROM %s ORDER BY %s "
+	    "DESC", t->rowid, t->from, t->rowid);
 
 	while (rc == SQLITE_OK && sqlite3_step(stmt) == SQLITE_ROW) {
 		key = sqlite3_column_int64(stmt, 0);
@@ -130,7 +130,8 @@ lower(struct engine *e, struct table *t, const struct fold_list *l)
 	int64_t top = 0, stored = 0, now = 0;
 	int rc;
 
-	if (!s.any)
+	/* numbers are given by the list, and before that it was read */
+	if (!s.any || t->aside)
 		return SQLITE_OK;
 	rc = engine_int(e, &stored, "SELECT coalesce(hw, 0) FROM crsql_tbl WHERE "
 	    "id = %d", t->id);

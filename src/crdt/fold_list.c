@@ -5,6 +5,7 @@
 
 #include "crdt/journal.h"
 #include "crdt/keymap.h"
+#include "crdt/lookaside.h"
 #include "crdt/mask.h"
 #include "crdt/val.h"
 
@@ -22,12 +23,15 @@ struct reading {
 };
 
 static int
-add_deleted(struct record_list *l, enum record_op op, int table, int64_t key,
+add_named(struct record_list *l, enum record_op op, int table, int64_t key,
     const struct journal_record *j)
 {
 	struct record *r = record_add(l, op, table, key);
 
-	return r ? record_set_pk(l, r, j->pk, (size_t)j->npk) : SQLITE_NOMEM;
+	if (r == NULL)
+		return SQLITE_NOMEM;
+	return j->npk > 0 ? record_set_pk(l, r, j->pk, (size_t)j->npk)
+	    : SQLITE_OK;
 }
 
 /* A journalled update names columns; NULL means all, and so does what can't be
@@ -38,10 +42,12 @@ add_update(struct reading *rd, const struct journal_record *j)
 	struct table *t = table_by_id(rd->e, j->table);
 	struct mask mask = mask_empty();
 	struct buf *high = &rd->list->bytes;
-	size_t from = high->len;
+	size_t from, pk = high->len;
 	bool all = j->all || t->old_triggers;
 	struct record *r;
 
+	buf_add(high, j->pk, (size_t)j->npk);
+	from = high->len;
 	if (!all && j->text == NULL)
 		mask.bits = (uint64_t)j->mask;
 	else if (!all)
@@ -59,6 +65,7 @@ add_update(struct reading *rd, const struct journal_record *j)
 	r->mask = all ? 0 : mask.bits;
 	r->pk = (uint32_t)from;
 	r->npk = (uint32_t)(high->len - from);
+	r->nname = (uint32_t)(from - pk);
 	return SQLITE_OK;
 }
 
@@ -72,17 +79,16 @@ on_journal(void *self, const struct journal_record *j)
 
 	switch (j->op) {
 	case JOURNAL_INSERT:
-		return record_add(l, RECORD_INSERT, j->table, j->key)
-		    ? SQLITE_OK : SQLITE_NOMEM;
+		return add_named(l, RECORD_INSERT, j->table, j->key, j);
 	case JOURNAL_UPDATE:
 		return add_update(rd, j);
 	case JOURNAL_DELETE:
-		return add_deleted(l, RECORD_DELETE, j->table, j->key, j);
+		return add_named(l, RECORD_DELETE, j->table, j->key, j);
 	case JOURNAL_HINT:
 		rd->hints = true;
-		return add_deleted(l, (enum record_op)RECORD_HINT, j->table, j->key, j);
+		return add_named(l, (enum record_op)RECORD_HINT, j->table, j->key, j);
 	case JOURNAL_REKEY:
-		rc = add_deleted(l, RECORD_DELETE, j->table, j->mask, j);
+		rc = add_named(l, RECORD_DELETE, j->table, j->mask, j);
 		if (rc == SQLITE_OK && record_add(l, RECORD_INSERT, j->table,
 		    j->key) == NULL)
 			rc = SQLITE_NOMEM;
@@ -118,10 +124,40 @@ copy_captured(struct record_list *l, const struct capture *c, bool singly)
 			to->n = n > 1 ? 1 : from->n;
 			to->mask = from->mask;
 			to->changes = from->changes;
-			if (from->npk > 0)
-				rc = record_set_pk(l, to, record_pk(&c->list, from),
-				    from->npk);
+			if (from->npk + from->nname == 0)
+				continue;
+			to->nname = from->nname;
+			buf_add(&l->bytes, record_pk(&c->list, from) - from->nname,
+			    from->nname);
+			rc = record_set_pk(l, to, record_pk(&c->list, from),
+			    from->npk);
 		}
+	}
+	return rc;
+}
+
+/* -- keys ------------------------------------------------------------------------------ */
+
+/* Records of tables whose rows have numbers by their pk get them; again, if they
+ * had them in a savepoint that is gone. */
+static int
+find_keys(struct engine *e, struct record_list *l, int from)
+{
+	struct table *t = NULL;
+	struct record *r;
+	const uint8_t *pk;
+	int i, npk, rc = SQLITE_OK;
+
+	for (i = from; i < l->n && rc == SQLITE_OK && e->tables.any_aside; i++) {
+		r = &l->record[i];
+		if (t == NULL || t->id != r->table)
+			t = table_by_id(e, r->table);
+		pk = record_name(l, r, &npk);
+		if (t == NULL || !t->aside || npk == 0)
+			continue;
+		rc = lookaside_number(e, t, pk, npk, true, &r->key);
+		if (r->op == RECORD_REPLACE)
+			r->n = r->key;
 	}
 	return rc;
 }
@@ -339,11 +375,15 @@ fold_list_make(struct engine *e, bool with_journal, struct fold_list *f)
 	f->list = &c->list;
 	f->from = c->folded;
 	f->to = c->list.n;
-	if (!with_journal)
-		return find_leaves(f);
+	if (!with_journal) {
+		rc = find_keys(e, &c->list, f->from);
+		return rc == SQLITE_OK ? find_leaves(f) : rc;
+	}
 	rc = journal_read(e, on_journal, &rd);
 	if (rc == SQLITE_OK)
 		rc = copy_captured(&f->own, c, rd.hints);
+	if (rc == SQLITE_OK)
+		rc = find_keys(e, &f->own, 0);
 	for (i = 0; i < f->own.n; i++)
 		if (!rd.hints || f->own.record[i].op == RECORD_DELETE)
 			f->own.record[i].changes = 0;

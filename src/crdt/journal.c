@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "crdt/capture.h"
+#include "crdt/lookaside.h"
 #include "crdt/mask.h"
 #include "crdt/unique.h"
 #include "crdt/val.h"
@@ -48,7 +49,8 @@ pk_terms(sqlite3_str *s, const struct table *t, const char *left,
 		    t->pk[i].name, tail);
 }
 
-/* , pk, pk2 ... as columns of the journal. */
+/* , pk, pk2 ... as columns of the journal.  A table without rowids has nothing
+ * but these. */
 static void
 pk_names(sqlite3_str *s, const struct table *t)
 {
@@ -86,19 +88,27 @@ hint(sqlite3_str *s, const struct table *t, bool update, const char *unique)
 {
 	const char *rowid = t->rowid;
 
-	sqlite3_str_appendall(s, " BEGIN INSERT INTO crsql_j(w, key");
+	sqlite3_str_appendf(s, " BEGIN INSERT INTO crsql_j(w%s",
+	    t->aside ? "" : ", key");
 	pk_names(s, t);
-	sqlite3_str_appendf(s, ") SELECT %d, %s", 8 * t->id + JOURNAL_HINT, rowid);
+	sqlite3_str_appendf(s, ") SELECT %d", 8 * t->id + JOURNAL_HINT);
+	if (!t->aside)
+		sqlite3_str_appendf(s, ", %s", rowid);
 	pk_values(s, t, "");
 	sqlite3_str_appendall(s, " ");
 	from_table(s, t);
 	sqlite3_str_appendall(s, "(");
 	pk_terms(s, t, "", "=", "new.", " AND ", "");
-	if (!t->integer_key)
+	if (!lookaside_names_pk(t))
 		sqlite3_str_appendf(s, " OR %s = new.%s", rowid, rowid);
 	sqlite3_str_appendf(s, "%s%s)", *unique ? " OR " : "", unique);
-	if (update)
+	if (update && t->aside) {
+		sqlite3_str_appendall(s, " AND NOT (");
+		pk_terms(s, t, "", "=", "old.", " AND ", "");
+		sqlite3_str_appendall(s, ")");
+	} else if (update) {
 		sqlite3_str_appendf(s, " AND %s <> old.%s", rowid, rowid);
+	}
 	sqlite3_str_appendall(s, "; END");
 }
 
@@ -109,7 +119,7 @@ before_insert(sqlite3_str *s, const struct table *t, const char *unique)
 	from_table(s, t);
 	pk_terms(s, t, "", "=", "new.", " AND ", "");
 	sqlite3_str_appendall(s, ")");
-	if (!t->integer_key) {
+	if (!lookaside_names_pk(t)) {
 		sqlite3_str_appendf(s, " OR (new.%s <> -1 AND EXISTS(SELECT 1 ",
 		    t->rowid);
 		from_table(s, t);
@@ -138,17 +148,20 @@ static void
 record(sqlite3_str *s, const struct table *t, enum journal_op op,
     const char *row)
 {
-	sqlite3_str_appendf(s, " BEGIN INSERT INTO crsql_j(w, key%s",
-	    op == JOURNAL_UPDATE ? ", mask" : "");
-	if (op == JOURNAL_DELETE)
+	bool pk = op == JOURNAL_DELETE || t->aside;
+
+	sqlite3_str_appendf(s, " BEGIN INSERT INTO crsql_j(w%s%s",
+	    t->aside ? "" : ", key", op == JOURNAL_UPDATE ? ", mask" : "");
+	if (pk)
 		pk_names(s, t);
-	sqlite3_str_appendf(s, ") VALUES(%d, %s%s", 8 * t->id + (int)op, row,
-	    t->rowid);
+	sqlite3_str_appendf(s, ") VALUES(%d", 8 * t->id + (int)op);
+	if (!t->aside)
+		sqlite3_str_appendf(s, ", %s%s", row, t->rowid);
 	if (op == JOURNAL_UPDATE) {
 		sqlite3_str_appendall(s, ", ");
 		mask_sql(s, t);
 	}
-	if (op == JOURNAL_DELETE)
+	if (pk)
 		pk_values(s, t, row);
 	sqlite3_str_appendall(s, "); END");
 }
@@ -157,7 +170,8 @@ static void
 after_update(sqlite3_str *s, const struct table *t)
 {
 	/* what changes the key, or the rowid, is told by another trigger */
-	sqlite3_str_appendf(s, " AND old.%s = new.%s", t->rowid, t->rowid);
+	if (!t->aside)
+		sqlite3_str_appendf(s, " AND old.%s = new.%s", t->rowid, t->rowid);
 	if (!t->integer_key) {
 		sqlite3_str_appendall(s, " AND ");
 		pk_terms(s, t, "old.", "IS", "new.", " AND ", " COLLATE BINARY");
@@ -171,6 +185,26 @@ pk_changed(sqlite3_str *s, const struct table *t)
 	sqlite3_str_appendall(s, "(");
 	pk_terms(s, t, "old.", "IS NOT", "new.", " OR ", " COLLATE BINARY");
 	sqlite3_str_appendall(s, ")");
+}
+
+/* Without a rowid another pk is a row deleted and one inserted. */
+static void
+after_rename(sqlite3_str *s, const struct table *t)
+{
+	int i;
+
+	sqlite3_str_appendall(s, " AND ");
+	pk_changed(s, t);
+	sqlite3_str_appendall(s, " BEGIN");
+	for (i = 0; i < 2; i++) {
+		sqlite3_str_appendall(s, " INSERT INTO crsql_j(w");
+		pk_names(s, t);
+		sqlite3_str_appendf(s, ") VALUES(%d", 8 * t->id +
+		    (i == 0 ? JOURNAL_DELETE : JOURNAL_INSERT));
+		pk_values(s, t, i == 0 ? "old." : "new.");
+		sqlite3_str_appendall(s, ");");
+	}
+	sqlite3_str_appendall(s, " END");
 }
 
 /* Another pk or rowid; where the pk stayed, columns may have changed too. */
@@ -244,7 +278,10 @@ trigger(sqlite3_str *s, const struct table *t, int i, const char *event,
 		break;
 	case 5:
 		begin(s, t, i, event);
-		after_rekey(s, t);
+		if (t->aside)
+			after_rename(s, t);
+		else
+			after_rekey(s, t);
 		break;
 	case 6:
 		if (t->nullable_key)
@@ -267,7 +304,8 @@ key_event(const struct table *t, int i)
 	sqlite3_str_appendf(s, "%s UPDATE OF ", i == 5 ? "AFTER" : "BEFORE");
 	for (j = 0; j < t->npk; j++)
 		sqlite3_str_appendf(s, "%s\"%w\"", j ? ", " : "", t->pk[j].name);
-	sqlite3_str_appendall(s, i < 6 ? ", rowid, oid, _rowid_" : "");
+	if (i < 6 && !t->aside)
+		sqlite3_str_appendall(s, ", rowid, oid, _rowid_");
 	return sqlite3_str_finish(s);
 }
 
@@ -413,10 +451,12 @@ journal_read(struct engine *e, int (*f)(void *self,
 			t = table_by_id(e, r.table);
 		if (t == NULL)
 			continue;       /* dropped since */
-		if (r.op == JOURNAL_DELETE || r.op == JOURNAL_HINT)
+		if (r.op == JOURNAL_DELETE || r.op == JOURNAL_HINT || t->aside)
 			rc = read_pk(t, stmt, r.key, &b);
 		else if (r.op == JOURNAL_REKEY || r.op == JOURNAL_MOVE)
 			rc = read_pk(t, stmt, r.mask, &b);
+		else
+			b.len = 0;
 		r.pk = b.data;
 		r.npk = (int)b.len;
 		if (rc == SQLITE_OK)

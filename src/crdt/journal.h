@@ -26,7 +26,8 @@ enum journal_op {       /* w = 8 * table + op */
 	JOURNAL_HINT = 4,       /* key, pk: may be about to be replaced */
 	JOURNAL_REKEY = 5,      /* key; mask: old key; pk: old one */
 	JOURNAL_MOVE = 6        /* the same, and the pk stayed */
-};
+};                              /* with a look-aside table: the first four, with
+                                   pk and no key */
 
 /* The name (without table) and SQL of trigger i of t; sqlite3_malloc'ed; "" if
  * t needs it not, NULL on failure. */

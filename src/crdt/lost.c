@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "crdt/columns.h"
+#include "crdt/lookaside.h"
 #include "crdt/schema.h"
 #include "crdt/triggers.h"
 #include "crdt/unique.h"
@@ -43,6 +44,8 @@ lost_empty(struct engine *e, int id, const char *name)
 	int rc = engine_exec(e, "DELETE FROM main.\"%w__crsql_meta\";"
 	    "DELETE FROM main.\"%w__crsql_dead\"", name, name);
 
+	if (rc == SQLITE_OK)
+		rc = lookaside_empty(e, id);
 	return rc == SQLITE_OK ? forget_log(e, id, name) : rc;
 }
 
@@ -51,6 +54,8 @@ lost_forget(struct engine *e, int id, const char *name)
 {
 	int rc = lost_drop_metadata(e, name);
 
+	if (rc == SQLITE_OK)
+		rc = lookaside_drop(e, id);
 	/* SQLite drops nothing while a statement runs, and COMMIT is one: they
 	 * stay, empty, until a table of that name is replicated again */
 	if (rc == SQLITE_LOCKED)

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "crdt/horizon.h"
+#include "crdt/lookaside.h"
 
 bool
 merge_refused(int rc)
@@ -231,6 +232,9 @@ merge_open(struct engine *e, struct merge_origin *origin, struct table *t,
 	row->was_dead = row->inserted = row->above = false;
 	row->changes = 0;
 	rc = table_find_key(e, t, pk, npk, &row->live, &row->key);
+	/* a row of a trigger of the user's, which nobody captured (R24) */
+	if (rc == SQLITE_OK && row->live && t->aside && row->key == 0)
+		rc = lookaside_number(e, t, pk, npk, true, &row->key);
 	if (rc != SQLITE_OK)
 		return rc;
 	if (row->live) {

@@ -332,7 +332,10 @@ meta_sweep(struct engine *e, const struct meta *m)
 
 	if (m->has_sentinel)
 		rc = log_sweep(e, m->sentinel.dbv, m->sentinel.pos);
-	if (rc == SQLITE_OK && m->base == BASE_AT)
+	/* a base that no column stands by was swept, and its place may be that of
+	 * another row by now (move.c) */
+	if (rc == SQLITE_OK && m->base == BASE_AT &&
+	    meta_stands_at(m, m->base_at.dbv, m->base_at.pos))
 		rc = log_sweep(e, m->base_at.dbv, m->base_at.pos);
 	/* a place swept twice is silent */
 	for (i = 0; i < m->ncol && rc == SQLITE_OK; i++)

@@ -208,8 +208,8 @@ prepare_rows(struct pks_cursor *c)
 	sqlite3_str_appendf(s, "SELECT %s", t->rowid);
 	for (i = 0; i < t->npk; i++)
 		sqlite3_str_appendf(s, ", \"%w\"", t->pk[i].name);
-	sqlite3_str_appendf(s, " FROM main.\"%w\" WHERE %s BETWEEN ?1 AND ?2 "
-	    "ORDER BY %s", t->name, t->rowid, t->rowid);
+	sqlite3_str_appendf(s, " FROM %s WHERE %s BETWEEN ?1 AND ?2 "
+	    "ORDER BY %s", t->from, t->rowid, t->rowid);
 	sql = sqlite3_str_finish(s);
 	rc = sql != NULL ? engine_prepare(c->e, &c->rows, "%s", sql)
 	    : SQLITE_NOMEM;

@@ -65,6 +65,13 @@ record_pk(const struct record_list *l, const struct record *r)
 	return l->bytes.data + r->pk;
 }
 
+const uint8_t *
+record_name(const struct record_list *l, const struct record *r, int *len)
+{
+	*len = (int)(r->op == RECORD_UPDATE ? r->nname : r->npk);
+	return record_pk(l, r) - r->nname;
+}
+
 int64_t
 capture_top_key(const struct capture *c, int table)
 {

@@ -9,6 +9,7 @@
 #include "crdt/compare.h"
 #include "crdt/crr.h"
 #include "crdt/journal.h"
+#include "crdt/lookaside.h"
 #include "crdt/lost.h"
 #include "crdt/triggers.h"
 #include "crdt/unique.h"
@@ -26,7 +27,7 @@ key_shape(const struct table *t)
 
 	for (i = 0; i < t->npk; i++)
 		sqlite3_str_appendf(s, "%c%d%Q", t->pk[i].affinity,
-		    t->integer_key, t->pk[i].name);
+		    t->aside ? KEY_ASIDE : t->integer_key, t->pk[i].name);
 	return sqlite3_str_finish(s);
 }
 
@@ -114,6 +115,9 @@ replace_rekeyed(struct engine *e, bool *lost)
 		this = e->tables.table[i].bare;
 		if (this)
 			rc = key_has_changed(e, &e->tables.table[i], &changed);
+		/* a tool may have made its triggers anew as well */
+		if (e->tables.table[i].aside && !e->tables.table[i].numbered)
+			this = changed = true;
 		*lost |= this && !changed;
 		if (rc != SQLITE_OK || !this || !changed)
 			continue;
@@ -145,8 +149,8 @@ note_values(struct engine *e, struct table *t, const struct column *c,
     const char *preset)
 {
 	sqlite3_stmt *stmt;
-	int rc = engine_prepare(e, &stmt, "SELECT %s FROM main.\"%w\" WHERE "
-	    "\"%w\" COLLATE BINARY IS NOT (%s)", t->rowid, t->name, c->name, preset);
+	int rc = engine_prepare(e, &stmt, "SELECT %s FROM %s WHERE "
+	    "\"%w\" COLLATE BINARY IS NOT (%s)", t->rowid, t->from, c->name, preset);
 
 	while (rc == SQLITE_OK && sqlite3_step(stmt) == SQLITE_ROW)
 		rc = record_add_column(&e->capture->list, t->id,
@@ -197,7 +201,7 @@ mend_rebuilt(struct engine *e, struct compare *c)
 		t = &e->tables.table[i];
 		if (!t->bare)
 			continue;
-		if (t->integer_key && alter_is_open(e, t->id)) {
+		if (lookaside_names_pk(t) && alter_is_open(e, t->id)) {
 			rc = mend_altered(e, c, t);
 			continue;
 		}
@@ -234,7 +238,7 @@ find_pushed_out(struct engine *e, struct compare *c, struct table *t)
 
 	if (rc != SQLITE_OK || !wrote)
 		return rc;
-	if (t->integer_key)
+	if (lookaside_names_pk(t))
 		return compare_tell_gone(c, t, false);
 	rc = compare_gone(c, t, &gone);
 	if (rc != SQLITE_OK || !gone)

@@ -5,6 +5,7 @@
  */
 #include <string.h>
 
+#include "crdt/lookaside.h"
 #include "crdt/merge.h"
 #include "crdt/sqltext.h"
 
@@ -61,6 +62,17 @@ rows_write(struct engine *e, sqlite3_stmt *stmt)
 	return rc;
 }
 
+/* The number that its pk has, or none yet: what is refused gets none. */
+static int
+known_number(struct engine *e, struct table *t, int64_t *key, bool *above)
+{
+	const struct buf *pk = &e->incoming->pk;
+	int rc = lookaside_number(e, t, pk->data, (int)pk->len, false, key);
+
+	*above = *key == 0 || *key > t->hw;
+	return rc;
+}
+
 /* The key for a row that is not here: the pk itself, or one never used. */
 static int
 new_key(struct engine *e, struct table *t, int64_t *key, bool *above)
@@ -69,6 +81,8 @@ new_key(struct engine *e, struct table *t, int64_t *key, bool *above)
 
 	if (rc != SQLITE_OK)
 		return rc;
+	if (t->aside)
+		return known_number(e, t, key, above);
 	if (t->integer_key) {
 		*key = e->incoming->pk_value[0].i;
 		*above = *key > t->hw;
@@ -102,9 +116,12 @@ static int
 write_new(struct engine *e, struct table *t, sqlite3_stmt *stmt, int64_t *key)
 {
 	int64_t top;
+	const struct buf *pk = &e->incoming->pk;
 	int rc = rows_write(e, stmt), rc2;
 
-	if (rc != SQLITE_CONSTRAINT_ROWID || t->integer_key)
+	if (rc == SQLITE_OK && t->aside && *key == 0)
+		return lookaside_number(e, t, pk->data, (int)pk->len, true, key);
+	if (rc != SQLITE_CONSTRAINT_ROWID || lookaside_names_pk(t))
 		return rc;
 	rc2 = table_max_key(e, t, INT64_MAX, &top);
 	if (rc2 != SQLITE_OK || top < *key)
@@ -216,8 +233,8 @@ rows_reset(struct engine *e, struct merge_row *row,
 	rc = reset_sql(e, row, n, &set);
 	if (rc == SQLITE_OK)
 		rc = engine_prepare(e, &stmt,
-		    "UPDATE OR ABORT main.\"%w\" SET %s WHERE \"%w\"=?1", t->name, set,
-		    t->rowid);
+		    "UPDATE OR ABORT main.\"%w\" SET %s WHERE %s", t->name, set,
+		    t->where);
 	if (rc == SQLITE_OK)
 		rc = bind_update(row, cell, n, stmt);
 	if (rc == SQLITE_OK)

@@ -23,15 +23,15 @@ prepare_rows(struct engine *e, struct source *s)
 		sqlite3_str_appendf(text, "%s\"%w\"", comma, t->pk[i].name);
 	for (i = 0; i < t->ncol; i++)
 		sqlite3_str_appendf(text, ", \"%w\"", t->col[i].name);
-	sqlite3_str_appendf(text, " FROM main.\"%w\" WHERE %s BETWEEN ?1 AND ?2 "
-	    "ORDER BY %s", t->name, t->rowid, t->rowid);
+	sqlite3_str_appendf(text, " FROM %s WHERE %s BETWEEN ?1 AND ?2 "
+	    "ORDER BY %s", t->from, t->rowid, t->rowid);
 	rc = engine_text(text, SQLITE_OK, &sql);
 	if (rc == SQLITE_OK)
 		rc = engine_prepare(e, &s->rows, "%s", sql);
 	sqlite3_free(sql);
 	if (rc == SQLITE_OK && wide)
-		rc = engine_prepare(e, &s->keys, "SELECT %s FROM main.\"%w\" WHERE "
-		    "%s BETWEEN ?1 AND ?2 ORDER BY 1", t->rowid, t->name, t->rowid);
+		rc = engine_prepare(e, &s->keys, "SELECT %s FROM %s WHERE "
+		    "%s BETWEEN ?1 AND ?2 ORDER BY 1", t->rowid, t->from, t->rowid);
 	return rc;
 }
 

@@ -10,6 +10,7 @@
 #include "crdt/capture.h"
 #include "crdt/columns.h"
 #include "crdt/horizon.h"
+#include "crdt/lookaside.h"
 #include "crdt/val.h"
 
 SQLITE_EXTENSION_INIT3
@@ -30,6 +31,7 @@ table_free(struct table *t)
 	columns_free_names(t);
 	sqlite3_free(t->name);
 	sqlite3_free(t->noted);
+	lookaside_free_shape(t);
 }
 
 void
@@ -145,9 +147,12 @@ int
 table_max_key(struct engine *e, struct table *t, int64_t below, int64_t *out)
 {
 	sqlite3_stmt *stmt;
-	int rc = table_stmt(e, t, TS_MAX_KEY, &stmt);
+	int rc;
 
 	*out = 0;
+	if (t->aside && !t->numbered)
+		return SQLITE_OK;
+	rc = table_stmt(e, t, TS_MAX_KEY, &stmt);
 	if (rc != SQLITE_OK)
 		return rc;
 	sqlite3_bind_int64(stmt, 1, below);

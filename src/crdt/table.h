@@ -3,11 +3,11 @@
  * table.h - what the engine knows of a replicated table.
  *
  * Rows are known by `key`, the rowid of the data table (for an INTEGER
- * PRIMARY KEY it is the key itself), and named to others by `pk`, the packed
- * primary key (pack.h).  Columns that are replicated and not part of the key
- * have a stable number `cid`, kept in crsql_col and never used twice in a
- * table, which clock rows are written with; inside C they go by index into
- * `col`.
+ * PRIMARY KEY it is the key itself; without a rowid a number, lookaside.h), and
+ * named to others by `pk`, the packed primary key (pack.h).  Columns that are
+ * replicated and not part of the key have a stable number `cid`, kept in
+ * crsql_col and never used twice in a table, which clock rows are written with;
+ * inside C they go by index into `col`.
  */
 #ifndef CRDT_TABLE_H
 #define CRDT_TABLE_H
@@ -24,6 +24,7 @@ struct sqlite3_stmt;
 struct column {
 	char *name;
 	int position;       /* by which the preupdate hook's functions count */
+	int updated;        /* ... the new values of an UPDATE */
 	int stored;         /* in the stored row: virtual columns are not */
 	int cid;            /* stable number in clock rows; key columns: -1 */
 	int64_t born;       /* table's highest key when it was added (R3); a
@@ -47,7 +48,10 @@ enum table_stmt {       /* statements kept per table, made by table_stmt() */
 	TS_FIND,            /* pk columns -> key */
 	TS_ROW,             /* key -> pk columns, then columns */
 	TS_ROW_RANGE,       /* keys lo..hi -> key, pk columns, columns */
-	TS_MAX_KEY, TS_INSERT_ALL, TS_DELETE_ROW, TS_COUNT
+	TS_MAX_KEY, TS_INSERT_ALL, TS_DELETE_ROW,
+	TS_ROW_OF_PK,       /* pk columns -> as TS_ROW */
+	TS_KEY_GET, TS_KEY_PUT, TS_KEY_PK,      /* lookaside.c */
+	TS_COUNT
 };
 
 struct table {
@@ -62,7 +66,13 @@ struct table {
 	int nold;
 	struct old_name *old;   /* columns.h */
 	bool integer_key;   /* INTEGER PRIMARY KEY: key is the pk */
-	const char *rowid;  /* the name by which rowid can be had */
+	bool norowid;       /* it is a WITHOUT ROWID table */
+	bool aside;         /* keys are numbers of the look-aside table ... */
+	bool numbered;      /* ... which is there: else it is about to be made, or
+	                       another table is in this one's place */
+	char *rowid;        /* SQL: the key, in ... */
+	char *from;         /* ... FROM this, which may be given a name; */
+	char *where;        /* the row with key ?1, in an UPDATE or DELETE */
 	bool nullable_key;  /* the declaration allows a NULL key: we don't */
 	int64_t hw;         /* highest key ever used; -1: not loaded */
 	int has_dead;       /* any tombstones? -1: not known */
@@ -101,6 +111,7 @@ struct table_list {
 	bool nothing;           /* what it found */
 	bool names_changed;     /* columns.h: to be told at the commit */
 	bool ordered;           /* one may be an ordered one: fract.h */
+	bool any_aside;         /* a table has a look-aside table */
 	bool may_fail;          /* a trigger may say RAISE(FAIL), by which what
 	                           its statement wrote stays */
 	uint32_t generation;    /* raised when the list is forgotten: pointers
@@ -152,7 +163,8 @@ int table_stmt(struct engine *e, struct table *t, enum table_stmt which,
 int table_stmt_for(struct engine *e, struct table *t, bool insert,
     const int *cols, int n, struct sqlite3_stmt **out);
 
-/* The key of the row with that packed pk; *found false if there is none. */
+/* The key of the row with that packed pk; *found false if there is none.  It is
+ * 0 for a row that has no number yet, where the table has a look-aside table. */
 int table_find_key(struct engine *e, struct table *t, const uint8_t *pk,
     int npk, bool *found, int64_t *key);
 

@@ -208,9 +208,6 @@ read_table(struct engine *e, int id, const char *name, const char *noted,
 		e->tables.n--;
 		return SQLITE_OK;
 	}
-	if (rc == SQLITE_OK && t->rowid == NULL)
-		rc = engine_fail(e, SQLITE_ERROR, "Table %s has columns called rowid, "
-		    "_rowid_ and oid: its rowids can't be reached", name);
 	look_at_rows(t, in);
 	return rc == SQLITE_OK ? columns_read(e, t, in) : rc;
 }
@@ -281,8 +278,11 @@ name_all(struct table_list *l)
 	int i, rc = SQLITE_OK;
 
 	namemap_clear(&l->names);
-	for (i = l->n - 1; i >= 0 && rc == SQLITE_OK; i--)
+	l->any_aside = false;
+	for (i = l->n - 1; i >= 0 && rc == SQLITE_OK; i--) {
+		l->any_aside |= l->table[i].aside;
 		rc = namemap_set(&l->names, l->table[i].name, i);
+	}
 	return rc;
 }
 
@@ -411,6 +411,7 @@ table_add(struct engine *e, int id, const char *name, struct schema *s,
 	if (rc != SQLITE_OK || e->tables.n == n)
 		return rc;
 	t = &e->tables.table[n];
+	e->tables.any_aside |= t->aside;
 	rc = complete(e, t, NULL, s);
 	if (rc == SQLITE_OK)
 		rc = namemap_set(&e->tables.names, t->name, n);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "crdt/capture.h"
+#include "crdt/lookaside.h"
 
 SQLITE_EXTENSION_INIT3
 
@@ -47,19 +48,13 @@ add_column(struct column **list, int *n, int at, int stored, sqlite3_stmt *stmt)
 	return rc == SQLITE_OK ? engine_copy(stmt, 1, &c[at].name) : rc;
 }
 
-/* The first of rowid's names that is not a column's. */
 static void
-choose_rowid(struct table *t, bool shadowed[3])
+choose_position(struct column *c, const struct table *t, bool by_stored)
 {
-	static const char *const names[] = { "rowid", "_rowid_", "oid" };
-	int i;
-
-	t->rowid = NULL;
-	for (i = 2; i >= 0; i--)
-		if (!shadowed[i])
-			t->rowid = names[i];
-	if (t->integer_key)
-		t->rowid = t->rowid ? t->rowid : "rowid";
+	c->updated = by_stored ? c->stored : c->position;
+	/* of a WITHOUT ROWID table only these are counted so */
+	if (!t->norowid)
+		c->position = c->updated;
 }
 
 /* What the hook's functions count by differs where a virtual column stands
@@ -68,19 +63,18 @@ static int
 choose_positions(struct engine *e, struct table *t)
 {
 	bool by_stored = false, differ = false;
-	int i, rc;
+	int i, rc = SQLITE_OK;
 
 	for (i = 0; i < t->npk; i++)
 		differ |= t->pk[i].position != t->pk[i].stored;
 	for (i = 0; i < t->ncol; i++)
 		differ |= t->col[i].position != t->col[i].stored;
-	if (!differ)
-		return SQLITE_OK;
-	rc = capture_counts_stored(e, &by_stored);
-	for (i = 0; i < t->npk && by_stored; i++)
-		t->pk[i].position = t->pk[i].stored;
-	for (i = 0; i < t->ncol && by_stored; i++)
-		t->col[i].position = t->col[i].stored;
+	if (differ)
+		rc = capture_counts_stored(e, &by_stored);
+	for (i = 0; i < t->npk; i++)
+		choose_position(&t->pk[i], t, by_stored);
+	for (i = 0; i < t->ncol; i++)
+		choose_position(&t->col[i], t, by_stored);
 	return rc;
 }
 
@@ -104,7 +98,6 @@ is_rowid(struct engine *e, const struct table *t, bool *rowid)
 int
 table_read_shape(struct engine *e, struct table *t)
 {
-	static const char *const names[] = { "rowid", "_rowid_", "oid" };
 	bool shadowed[3] = { false, false, false };
 	const char *name, *type = "";
 	bool integer = false;
@@ -121,7 +114,8 @@ table_read_shape(struct engine *e, struct table *t)
 	while (rc == SQLITE_OK && sqlite3_step(stmt) == SQLITE_ROW) {
 		name = engine_column(stmt, 1, &rc);
 		for (i = 0; i < 3; i++)
-			shadowed[i] |= sqlite3_stricmp(name, names[i]) == 0;
+			shadowed[i] |= sqlite3_stricmp(name,
+			    lookaside_rowids[i]) == 0;
 		hidden = sqlite3_column_int(stmt, 4);
 		if (hidden != VIRTUAL)
 			stored++;
@@ -143,6 +137,7 @@ table_read_shape(struct engine *e, struct table *t)
 		rc = is_rowid(e, t, &t->integer_key);
 	if (t->integer_key)
 		t->nullable_key = false;
-	choose_rowid(t, shadowed);
+	if (rc == SQLITE_OK)
+		rc = lookaside_shape(e, t, shadowed);
 	return rc == SQLITE_OK ? choose_positions(e, t) : rc;
 }

@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include "crdt/lookaside.h"
+
 SQLITE_EXTENSION_INIT3
 
 /* A list of names, each quoted and with `before` in front, appended to s. */
@@ -34,18 +36,22 @@ static void
 add_insert(sqlite3_str *s, const struct table *t, const int *cols, int n)
 {
 	int i, nparam = 1 + n + (t->integer_key ? 0 : t->npk);
+	const char *comma = ", ";
 
 	sqlite3_str_appendf(s, "INSERT OR ABORT INTO main.\"%w\"(", t->name);
 	if (t->integer_key)
 		sqlite3_str_appendf(s, "\"%w\"", t->pk[0].name);
-	else
+	else if (!t->aside)
 		sqlite3_str_appendall(s, t->rowid);
-	if (!t->integer_key)
-		add_names(s, t->pk, t->npk, ", ", "");
+	else
+		comma = "";
+	for (i = 0; i < t->npk && !t->integer_key; i++, comma = ", ")
+		add_names(s, &t->pk[i], 1, comma, "");
 	for (i = 0; i < n; i++)
 		add_names(s, &t->col[cols[i]], 1, ", ", "");
-	sqlite3_str_appendall(s, ") VALUES(?");
-	for (i = 1; i < nparam; i++)
+	/* ?1 is the key */
+	sqlite3_str_appendall(s, t->aside ? ") VALUES(?2" : ") VALUES(?");
+	for (i = t->aside ? 2 : 1; i < nparam; i++)
 		sqlite3_str_appendall(s, ", ?");
 	sqlite3_str_appendall(s, ")");
 }
@@ -59,22 +65,29 @@ add_update(sqlite3_str *s, const struct table *t, const int *cols, int n)
 	for (i = 0; i < n; i++)
 		sqlite3_str_appendf(s, "%s\"%w\" = ?%d", i ? ", " : "",
 		    t->col[cols[i]].name, i + 2);
-	sqlite3_str_appendf(s, " WHERE %s = ?1", t->rowid);
+	sqlite3_str_appendf(s, " WHERE %s", t->where);
 }
 
 #define META "main.\"%w__crsql_meta\""
 #define DEAD "main.\"%w__crsql_dead\""
 
-/* SELECT [rowid,] pk columns, columns FROM the table. */
+/* SELECT [key,] pk columns, columns. */
 static void
-add_row(sqlite3_str *s, const struct table *t, bool with_key)
+add_columns(sqlite3_str *s, const struct table *t, bool with_key)
 {
 	sqlite3_str_appendf(s, "SELECT %s%s", with_key ? t->rowid : "",
 	    with_key ? ", " : "");
 	add_names(s, t->pk, 1, "", "");
 	add_names(s, t->pk + 1, t->npk - 1, ", ", "");
 	add_names(s, t->col, t->ncol, ", ", "");
-	sqlite3_str_appendf(s, " FROM main.\"%w\"", t->name);
+}
+
+/* The same FROM the table. */
+static void
+add_row(sqlite3_str *s, const struct table *t, bool with_key)
+{
+	add_columns(s, t, with_key);
+	sqlite3_str_appendf(s, " FROM %s", t->from);
 }
 
 static void
@@ -112,8 +125,12 @@ add_text(sqlite3_str *s, const struct table *t, enum table_stmt which)
 		sqlite3_str_appendf(s, "DELETE FROM " DEAD " WHERE pk = ?1", t->noted);
 		break;
 	case TS_FIND:
-		sqlite3_str_appendf(s, "SELECT %s FROM main.\"%w\" WHERE ",
-		    t->rowid, t->name);
+		sqlite3_str_appendall(s, "SELECT ");
+		if (t->aside)
+			lookaside_add_key_of_row(s, t);
+		else
+			sqlite3_str_appendall(s, t->rowid);
+		sqlite3_str_appendf(s, " FROM main.\"%w\" t WHERE ", t->name);
 		add_pk_terms(s, t);
 		break;
 	case TS_ROW:
@@ -126,9 +143,12 @@ add_text(sqlite3_str *s, const struct table *t, enum table_stmt which)
 		    t->rowid, t->rowid);
 		break;
 	case TS_MAX_KEY:
-		sqlite3_str_appendf(s, "SELECT %s FROM main.\"%w\" WHERE %s < ?1 "
-		    "ORDER BY %s DESC LIMIT 1", t->rowid, t->name, t->rowid,
-		    t->rowid);
+		if (t->aside)
+			lookaside_add_stmt(s, t, which);
+		else
+			sqlite3_str_appendf(s, "SELECT %s FROM main.\"%w\" WHERE %s "
+			    "< ?1 ORDER BY %s DESC LIMIT 1", t->rowid, t->name,
+			    t->rowid, t->rowid);
 		break;
 	case TS_INSERT_ALL:
 		all = sqlite3_malloc64(sizeof *all * (uint64_t)(t->ncol + 1));
@@ -139,8 +159,18 @@ add_text(sqlite3_str *s, const struct table *t, enum table_stmt which)
 		sqlite3_free(all);
 		break;
 	case TS_DELETE_ROW:
-		sqlite3_str_appendf(s, "DELETE FROM main.\"%w\" WHERE %s = ?1",
-		    t->name, t->rowid);
+		sqlite3_str_appendf(s, "DELETE FROM main.\"%w\" WHERE %s",
+		    t->name, t->where);
+		break;
+	case TS_ROW_OF_PK:
+		add_columns(s, t, false);
+		sqlite3_str_appendf(s, " FROM main.\"%w\" WHERE ", t->name);
+		add_pk_terms(s, t);
+		break;
+	case TS_KEY_GET:
+	case TS_KEY_PUT:
+	case TS_KEY_PK:
+		lookaside_add_stmt(s, t, which);
 		break;
 	case TS_COUNT: break;
 	}

@@ -114,7 +114,8 @@ add_index(struct engine *e, sqlite3_str *s, const struct table *t,
 	sqlite3_str_appendall(s, "(");
 	for (i = 0; rc == SQLITE_OK && sqlite3_step(stmt) == SQLITE_ROW; i++) {
 		column = sqlite3_column_int(stmt, 0);
-		name = column < 0 ? t->rowid : engine_column(stmt, 1, &rc);
+		name = column >= 0 ? engine_column(stmt, 1, &rc) :
+		    t->integer_key ? t->pk[0].name : t->rowid;
 		collation = engine_column(stmt, 2, &rc);
 		if (sql != NULL)
 			find_texts(sql, i, &term, &where);

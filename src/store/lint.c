@@ -35,9 +35,6 @@ static const struct rule {
 	    "SELECT type FROM pragma_table_list(?1) WHERE schema = 'main' AND "
 	    "type <> 'table'",
 	    "it is a %s, and only ordinary tables can be replicated" },
-	{ "without-rowid", LINT_REFUSAL,
-	    "SELECT '' FROM pragma_table_list(?1) WHERE schema = 'main' AND wr",
-	    "it is WITHOUT ROWID, which can't be replicated%s" },
 	{ "no-primary-key", LINT_REFUSAL,
 	    "SELECT '' WHERE NOT EXISTS(SELECT 1 FROM pragma_table_info(?1) "
 	    "WHERE pk)",

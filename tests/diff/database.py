@@ -140,9 +140,9 @@ class Site:
         """The tables, rowids included, against the shadow's."""
         db = self.handle(self.open_handle or "e0")
         for t in self.tables:
-            sql = "SELECT %s, * FROM %s ORDER BY 1" % (t.rowid, t.quoted)
-            expected = self.shadow.execute(sql).fetchall()
-            actual = db.execute(sql).fetchall()
+            sql = "SELECT %s, * FROM %s" % (t.rowid or t.names[0], t.quoted)
+            expected = sorted(self.shadow.execute(sql).fetchall(), key=repr)
+            actual = sorted(db.execute(sql).fetchall(), key=repr)
             if repr(expected) != repr(actual):
                 raise Mismatch("table %s: expected\n  %s\nfound\n  %s"
                                % (t.name, expected, actual))
@@ -280,7 +280,8 @@ class Site:
         """After a merge, which the shadow can't run: the rows as they are
         now, rowids included."""
         for t in self.tables:
-            names = t.names if t.integer_key else [t.rowid] + t.names
+            names = t.names if t.integer_key or not t.rowid else (
+                [t.rowid] + t.names)
             names = ", ".join(names)
             rows = db.execute("SELECT %s FROM %s" % (names, t.quoted)
                               ).fetchall()

@@ -132,7 +132,7 @@ def statement(r, t):
     kinds = [insert, insert, insert, upsert, delete, delete, rekey, copy, bulk]
     if t.cols:
         kinds += [update, update, update]
-    if not t.integer_key:
+    if not t.integer_key and t.rowid:
         kinds += [insert_rowid, move_rowid]
     return r.choice(kinds)(r, t)
 

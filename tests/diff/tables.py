@@ -15,7 +15,8 @@ class Column:
 class Table:
     """pk and cols in the order that the engine counts them by: primary key
     order, declaration order.  keys and values are SQL literals to draw from,
-    one list a column."""
+    one list a column.  rowid is the name by which it can be had, None: it
+    can't."""
 
     def __init__(self, name, ddl, pk, cols, keys, values, rowid="rowid",
                  integer_key=False):
@@ -69,6 +70,28 @@ TABLES = [
     Table("onlypair", "CREATE TABLE onlypair(x INT NOT NULL, y NOT NULL, "
           "PRIMARY KEY(x, y))",
           ["x", "y"], [], [["1", "2"], ["'a'", "x'61'"]], []),
+    Table("wtxt", "CREATE TABLE wtxt(a, g AS (b || 'g'), id TEXT PRIMARY KEY, "
+          "b INTEGER DEFAULT 7 CHECK(b <> 13), c TEXT) WITHOUT ROWID",
+          ["id"], [Column("a"), Column("b", 7), Column("c")],
+          [TEXT_KEYS], [ANY, CHECKED, ANY], rowid=None),
+    Table("wint", "CREATE TABLE wint(b REAL NOT NULL DEFAULT 1.5, a, "
+          "id INTEGER PRIMARY KEY) WITHOUT ROWID",
+          ["id"], [Column("b", 1.5), Column("a")],
+          [INT_KEYS], [NOT_NULL, ANY], rowid=None),
+    Table("wpair", "CREATE TABLE wpair(p1 TEXT, k NUMERIC, v, s AS (v || p1) "
+          "STORED, w NUMERIC CHECK(w IS NOT 13), PRIMARY KEY(k, p1)) "
+          "WITHOUT ROWID", ["k", "p1"], [Column("v"), Column("w")],
+          [["1", "2.5"], ["'a'", "'b'", "3"]], [ANY, CHECKED], rowid=None),
+    Table("wonly", "CREATE TABLE wonly(x INT, y BLOB, PRIMARY KEY(x, y)) "
+          "WITHOUT ROWID", ["x", "y"], [], [["1", "2"], BLOB_KEYS], [],
+          rowid=None),
+    Table("allthree", "CREATE TABLE allthree(oid, rowid TEXT PRIMARY KEY NOT "
+          "NULL, _rowid_ INTEGER)", ["rowid"],
+          [Column("oid"), Column("_rowid_")], [TEXT_KEYS], [ANY, CHECKED],
+          rowid=None),
+    Table("gen", "CREATE TABLE gen(v TEXT AS (a || 'v'), a ANY, s ANY AS (b) "
+          "STORED, id TEXT PRIMARY KEY NOT NULL, b ANY) STRICT",
+          ["id"], [Column("a"), Column("b")], [TEXT_KEYS], [ANY, ANY]),
 ]
 BY_NAME = {t.name: t for t in TABLES}
 

@@ -56,6 +56,22 @@ an_integer_key_desc_is_not_the_rowid(void **state)
 	nodes_agree(&n[A], &n[B], "SELECT * FROM d ORDER BY id");
 }
 
+/* A row that leaves its run takes a place in the old transaction: one that was
+ * free, and that the row which left it must not clear. */
+static void
+a_row_gets_another_rowid(void **state)
+{
+	node_exec(&n[A], "CREATE TABLE s(id TEXT PRIMARY KEY, x); "
+	    "SELECT crsql_as_crr('s'); INSERT INTO s(rowid, id) VALUES(9, 'high'); "
+	    "BEGIN; INSERT INTO r VALUES('m', 1); "
+	    "INSERT INTO s(rowid, id, x) VALUES(3, 'low', 1); COMMIT; "
+	    "UPDATE s SET x = 2 WHERE id = 'low'; UPDATE r SET rowid = 50; "
+	    "DELETE FROM s WHERE id = 'low'");
+	node_expect(&n[A], "", "SELECT \"table\", key, what FROM crsql_check");
+	pull(B, A);
+	node_expect(&n[B], "'m'|1\n", "SELECT * FROM r");
+}
+
 static void
 refuse_b(const char *kind, const char *event)
 {
@@ -115,6 +131,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(an_integer_key_desc_is_not_the_rowid),
+		T(a_row_gets_another_rowid),
 		T(what_a_trigger_fails_is_not_written),
 		T(what_a_trigger_fails_is_not_committed),
 	};

@@ -671,7 +671,7 @@ lint(void **state)
 	expect_rules(&a, "nokey", "no-primary-key! ");
 	expect_rules(&a, "many", "autoincrement! unique! foreign-key! "
 	    "not-null-without-default! integer-key? check? ");
-	expect_rules(&a, "rowless", "without-rowid! ");
+	expect_rules(&a, "rowless", "");
 	expect_rules(&a, "folded", "key-collation! ");
 	expect_rules(&a, "loose", "trigger-writes? nullable-key "
 	    "generated-column ");
