@@ -6,6 +6,7 @@
 #include "crdt/journal.h"
 #include "crdt/log.h"
 #include "crdt/lost.h"
+#include "crdt/sample.h"
 #include "crdt/triggers.h"
 #include "crdt/val.h"
 
@@ -218,7 +219,9 @@ crr_enter(struct engine *e, const char *name)
 	struct table *t;
 	int rc = enter(e, name, &t);
 
-	return rc == SQLITE_OK ? backfill(e, t) : rc;
+	if (rc == SQLITE_OK)
+		rc = backfill(e, t);
+	return rc == SQLITE_OK ? sample_take(e, t) : rc;
 }
 
 /* True if a name that we need beside the table is a user's.  What we left there

@@ -10,9 +10,11 @@
 #include "crdt/alter.h"
 #include "crdt/capture.h"
 #include "crdt/columns.h"
+#include "crdt/copied.h"
 #include "crdt/lost.h"
 #include "crdt/merge.h"
 #include "crdt/resync.h"
+#include "crdt/sample.h"
 #include "crdt/triggers.h"
 #include "crdt/unique.h"
 #include "crdt/views.h"
@@ -180,12 +182,19 @@ int
 table_load_hw(struct engine *e, struct table *t)
 {
 	int64_t stored = 0, top;
+	sqlite3_stmt *stmt;
 	int rc;
 
 	if (t->hw >= 0)
 		return SQLITE_OK;
-	rc = engine_int(e, &stored, "SELECT hw FROM crsql_tbl WHERE id = %d",
-	    t->id);
+	rc = engine_prepare(e, &stmt, "SELECT hw, (SELECT value FROM crsql_master "
+	    "WHERE key = 'check.%d') FROM crsql_tbl WHERE id = %d", t->id, t->id);
+	if (rc == SQLITE_OK && sqlite3_step(stmt) == SQLITE_ROW) {
+		stored = sqlite3_column_int64(stmt, 0);
+		sample_note(t, sqlite3_column_blob(stmt, 1),
+		    sqlite3_column_bytes(stmt, 1));
+	}
+	rc = engine_finalize(stmt, rc);
 	if (rc == SQLITE_OK)
 		rc = table_max_key(e, t, INT64_MAX, &top);
 	if (rc == SQLITE_OK) {
@@ -478,6 +487,22 @@ schema_version(struct engine *e, int64_t *out)
 	return engine_cached_int(e, SLOT_SCHEMA, "PRAGMA main.schema_version", out);
 }
 
+/* What was captured up to when a table was first seen to be made anew goes by
+ * the rowids that its rows had before. */
+static int
+note_rebuilt(struct engine *e)
+{
+	int64_t rebuilt = 0;
+	int rc = engine_int(e, &rebuilt, "SELECT EXISTS(SELECT 1 FROM crsql_tbl WHERE "
+	    "name || '__crsql_itrig' NOT IN (SELECT name FROM main.sqlite_schema "
+	    "WHERE type = 'trigger'))");
+
+	if (!e->tables.rebuilt && e->capture != NULL)
+		e->capture->before_change = e->capture->list.n;
+	e->tables.rebuilt = rebuilt != 0;
+	return rc;
+}
+
 /* Reads all anew; old is what was known before. */
 static int
 read_all(struct engine *e, const struct table_list *old)
@@ -497,6 +522,8 @@ read_all(struct engine *e, const struct table_list *old)
 	rc = triggers_look_for_fail(e);
 	for (i = 0; i < e->tables.n && rc == SQLITE_OK; i++)
 		rc = triggers_look(e, &e->tables.table[i]);
+	if (rc == SQLITE_OK && e->has_storage)
+		rc = note_rebuilt(e);
 	return rc;
 }
 
@@ -544,7 +571,9 @@ table_mend(struct engine *e)
 	if (rc != SQLITE_OK || !e->has_storage ||
 	    e->tables.mended == e->tables.schema_version)
 		return rc;
-	rc = lost_follow(e);
+	rc = copied_check(e);
+	if (rc == SQLITE_OK)
+		rc = lost_follow(e);
 	if (rc == SQLITE_OK)
 		rc = table_refresh(e);
 	for (i = 0; i < e->tables.n && rc == SQLITE_OK; i++)
@@ -565,6 +594,8 @@ table_mend_triggers(struct engine *e)
 		rc = unique_note(e);
 	if (rc == SQLITE_OK)
 		rc = table_refresh(e);
+	if (rc == SQLITE_OK && !e->repairing)
+		rc = copied_note(e);
 	e->tables.mended = rc == SQLITE_OK ? e->tables.schema_version : -1;
 	return rc;
 }

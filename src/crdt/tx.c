@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "crdt/capture.h"
+#include "crdt/copied.h"
 #include "crdt/fold.h"
 #include "crdt/journal.h"
 #include "crdt/merge.h"
@@ -274,11 +275,12 @@ renamed(const struct engine *e)
 
 /* Folds the journal for a reader, where that is possible without waiting. */
 static int
-fold_for_reader(struct engine *e)
+fold_for_reader(struct engine *e, bool rebuilt)
 {
 	int rc;
 
-	if ((!e->tx.plain_pending && !renamed(e)) || !engine_writable(e))
+	if ((!e->tx.plain_pending && !renamed(e) && !rebuilt) ||
+	    !engine_writable(e))
 		return SQLITE_OK;
 	if (sqlite3_get_autocommit(e->db)) {
 		/* refused inside a statement that writes: of that one, then */
@@ -298,6 +300,7 @@ fold_for_reader(struct engine *e)
 int
 tx_begin_read(struct engine *e)
 {
+	bool rebuilt;
 	int rc;
 
 	if (e->finalized)
@@ -309,7 +312,14 @@ tx_begin_read(struct engine *e)
 	rc = reload(e);
 	if (rc == SQLITE_OK)
 		rc = table_refresh(e);
-	return rc == SQLITE_OK && e->has_storage ? fold_for_reader(e) : rc;
+	if (rc != SQLITE_OK || !e->has_storage)
+		return rc;
+	/* what was made anew is mended by the fold, a copy is not */
+	rc = copied_check_reader(e);
+	rebuilt = rc == SQLITE_ERROR;
+	if (rc == SQLITE_OK || rebuilt)
+		rc = fold_for_reader(e, rebuilt);
+	return rc == SQLITE_OK && rebuilt ? copied_check_reader(e) : rc;
 }
 
 /* -- its end ------------------------------------------------------------------------- */
