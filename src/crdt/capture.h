@@ -51,6 +51,8 @@ struct mark {           /* a savepoint */
 struct capture {
 	struct record_list list;
 	int folded;         /* records that are folded already */
+	int before_change;  /* those captured before a table was made anew;
+	                       may be more than there are */
 	struct mark *mark;
 	int nmark, mark_room;
 	int rc;             /* what went wrong inside the hook, or half way in a

@@ -106,6 +106,12 @@ compare_free(struct compare *c)
 	sqlite3_free(c);
 }
 
+bool
+compare_touched(const struct compare *c, const struct table *t, int64_t key)
+{
+	return keymap_get(&c->first, t->id, key) >= 0;
+}
+
 /* -- rows that are gone -------------------------------------------------------- */
 
 /* True if the row of an integer key is known to be deleted. */

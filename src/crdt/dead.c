@@ -16,7 +16,7 @@ dead_get(struct engine *e, struct table *t, const uint8_t *pk, int npk,
 	struct rd r;
 	int rc = table_stmt(e, t, TS_DEAD_GET, &stmt);
 
-	*found = false;
+	*found = out->has_left = false;
 	if (rc != SQLITE_OK)
 		return rc;
 	sqlite3_bind_blob(stmt, 1, pk, npk, SQLITE_STATIC);
@@ -27,6 +27,8 @@ dead_get(struct engine *e, struct table *t, const uint8_t *pk, int npk,
 		out->dbv = (int64_t)rd_varint(&r, INT64_MAX);
 		out->pos = (int64_t)rd_varint(&r, INT64_MAX);
 		out->seq = (int64_t)rd_varint(&r, INT64_MAX);
+		out->has_left = rd_left(&r) > 0;
+		out->left = out->has_left ? rd_zigzag(&r) : 0;
 		*found = rd_done(&r);
 		if (!*found)
 			rc = engine_fail(e, SQLITE_CORRUPT,
@@ -39,14 +41,40 @@ dead_get(struct engine *e, struct table *t, const uint8_t *pk, int npk,
 
 /* Sweeps the log row of the tombstone that is there, if any. */
 static int
-sweep_old(struct engine *e, struct table *t, const uint8_t *pk, int npk)
+sweep_old(struct engine *e, struct table *t, const uint8_t *pk, int npk,
+    struct dead *old)
 {
-	struct dead old;
 	bool found;
-	int rc = dead_get(e, t, pk, npk, &found, &old);
+	int rc = dead_get(e, t, pk, npk, &found, old);
 
 	if (rc == SQLITE_OK && found)
-		rc = log_sweep(e, old.dbv, old.pos);
+		rc = log_sweep(e, old->dbv, old->pos);
+	return rc;
+}
+
+/* With that rowid, if has_left. */
+static int
+write_down(struct engine *e, struct table *t, const uint8_t *pk, int npk,
+    const struct dead *d, bool has_left, int64_t left)
+{
+	sqlite3_stmt *stmt;
+	struct buf b;
+	int rc = table_stmt(e, t, TS_DEAD_PUT, &stmt);
+
+	if (rc != SQLITE_OK)
+		return rc;
+	buf_init(&b, 64);
+	buf_add_varint(&b, (uint64_t)d->cl);
+	buf_add_varint(&b, (uint64_t)d->dbv);
+	buf_add_varint(&b, (uint64_t)d->pos);
+	buf_add_varint(&b, (uint64_t)d->seq);
+	if (has_left && !t->integer_key)
+		buf_add_zigzag(&b, left);
+	sqlite3_bind_blob(stmt, 1, pk, npk, SQLITE_STATIC);
+	sqlite3_bind_blob(stmt, 2, b.data, (int)b.len, SQLITE_STATIC);
+	rc = b.failed ? SQLITE_NOMEM : engine_run(e, stmt);
+	sqlite3_clear_bindings(stmt);
+	buf_clear(&b);
 	return rc;
 }
 
@@ -54,33 +82,29 @@ int
 dead_put(struct engine *e, struct table *t, const uint8_t *pk, int npk,
     const struct dead *d)
 {
-	sqlite3_stmt *stmt;
-	struct buf b;
-	int rc = t->has_dead == 0 ? SQLITE_OK : sweep_old(e, t, pk, npk);
+	struct dead old = { .has_left = false };
+	int rc = t->has_dead == 0 ? SQLITE_OK : sweep_old(e, t, pk, npk, &old);
 
-	buf_init(&b, 64);
 	if (rc == SQLITE_OK)
-		rc = table_stmt(e, t, TS_DEAD_PUT, &stmt);
-	if (rc == SQLITE_OK) {
-		buf_add_varint(&b, (uint64_t)d->cl);
-		buf_add_varint(&b, (uint64_t)d->dbv);
-		buf_add_varint(&b, (uint64_t)d->pos);
-		buf_add_varint(&b, (uint64_t)d->seq);
-		sqlite3_bind_blob(stmt, 1, pk, npk, SQLITE_STATIC);
-		sqlite3_bind_blob(stmt, 2, b.data, (int)b.len, SQLITE_STATIC);
-		rc = b.failed ? SQLITE_NOMEM : engine_run(e, stmt);
-		sqlite3_clear_bindings(stmt);
-	}
-	buf_clear(&b);
+		rc = write_down(e, t, pk, npk, d, d->has_left || old.has_left,
+		    d->has_left ? d->left : old.left);
 	t->has_dead = 1;
 	return rc;
+}
+
+int
+dead_forget_left(struct engine *e, struct table *t, const uint8_t *pk,
+    int npk, const struct dead *d)
+{
+	return write_down(e, t, pk, npk, d, false, 0);
 }
 
 int
 dead_del(struct engine *e, struct table *t, const uint8_t *pk, int npk)
 {
 	sqlite3_stmt *stmt;
-	int rc = sweep_old(e, t, pk, npk);
+	struct dead old;
+	int rc = sweep_old(e, t, pk, npk, &old);
 
 	if (rc == SQLITE_OK)
 		rc = table_stmt(e, t, TS_DEAD_DEL, &stmt);

@@ -10,6 +10,7 @@
 #include "crdt/mask.h"
 #include "crdt/meta.h"
 #include "crdt/move.h"
+#include "crdt/sample.h"
 
 SQLITE_EXTENSION_INIT3
 
@@ -99,23 +100,27 @@ fold_run(struct fold *f, int64_t key, int64_t n)
 }
 
 /* A new row with an entry of its own: a key at or below one used before, or
- * another life of a deleted row (cl > 1). */
+ * another life of a deleted row (cl > 1), of which `before` is the tombstone. */
 static int
-fold_single(struct fold *f, int64_t key, int64_t cl)
+fold_single(struct fold *f, int64_t key, const struct dead *before)
 {
 	struct table *t = f->table;
 	struct meta *m = &f->meta;
+	int64_t cl = before != NULL ? before->cl + 1 : 1;
 	bool sentinel = cl > 1 || t->ncol == 0;
 	int64_t seq = take_seqs(f, t->ncol + (sentinel ? 1 : 0));
 	struct stamp at = { 0 };
 	int i, rc = append(f, key, LOG_ROW, seq, 0, &at);
 
+	sample_leaves(t, key);          /* another row came there */
 	if (rc == SQLITE_OK)
 		rc = meta_get(f->e, t, key, m);
 	if (rc == SQLITE_OK && m->stored)
 		rc = meta_sweep(f->e, m);       /* of a row long gone */
 	meta_fresh(m);
 	m->cl = cl;
+	m->has_left = before != NULL && before->has_left;
+	m->left = m->has_left ? before->left : 0;
 	m->has_sentinel = sentinel;
 	m->sentinel = at;
 	m->base = BASE_AT;
@@ -152,7 +157,7 @@ fold_insert(struct fold *f, int i, const struct record *r)
 		return rc;
 	if (!dead && r->key > t->hw && r->key > t->youngest)
 		return fold_run(f, r->key, 1);
-	return fold_single(f, r->key, dead ? d.cl + 1 : 1);
+	return fold_single(f, r->key, dead ? &d : NULL);
 }
 
 /* Consecutive inserts above the highest key, none of a deleted row: one run.
@@ -295,7 +300,7 @@ fold_delete(struct fold *f, const struct record *r)
 	struct log_row row = { .table = t->id, .pk = pk, .npk = (int)r->npk,
 		.n = LOG_DEAD, .own = true };
 	bool known = false;
-	struct dead d;
+	struct dead d = { 0 };
 	int rc = meta_get(f->e, t, r->key, m);
 
 	if (rc == SQLITE_OK && m->stored)
@@ -314,6 +319,9 @@ fold_delete(struct fold *f, const struct record *r)
 	d.dbv = row.dbv;
 	d.pos = row.pos;
 	d.seq = take_seqs(f, 1);
+	meta_leave(m, r->key);
+	d.has_left = m->has_left;
+	d.left = m->left;
 	raise_hw(t, r->key);
 	f->deletes = true;
 	return rc == SQLITE_OK ? dead_put(f->e, t, pk, (int)r->npk, &d) : rc;
@@ -332,6 +340,10 @@ fold_replace(struct fold *f, const struct record *r)
 	if (rc == SQLITE_OK)
 		rc = append(f, r->key, LOG_ROW, take_seqs(f, 1 + t->ncol), 0, &at);
 	meta_fresh(new);
+	if (r->n != r->key)
+		meta_leave(m, r->n);
+	new->has_left = m->has_left;
+	new->left = m->left;
 	new->base = BASE_NONE;
 	new->has_sentinel = m->has_sentinel || t->ncol == 0;
 	new->cl = new->has_sentinel ? m->cl + 2 : m->cl;
@@ -347,6 +359,8 @@ fold_replace(struct fold *f, const struct record *r)
 		rc = meta_del(f->e, t, r->n);
 	raise_hw(t, r->key);
 	raise_hw(t, r->n);
+	if (r->n != r->key)
+		sample_leaves(t, r->n);
 	f->deletes = true;
 	return rc == SQLITE_OK ? meta_put(f->e, t, r->key, new) : rc;
 }
@@ -360,6 +374,7 @@ fold_move(struct fold *f, const struct record *r)
 
 	raise_hw(t, r->key);
 	raise_hw(t, r->n);
+	sample_leaves(t, r->n);
 	f->deletes = true;
 	return rc == SQLITE_OK ? move_row(f->e, t, &f->meta, r->n, r->key) : rc;
 }
@@ -415,29 +430,22 @@ save_highest(struct engine *e)
 	return rc;
 }
 
-int
-fold_all(struct engine *e, bool with_journal)
+/* What was captured up to c->list.n. */
+static int
+fold_part(struct engine *e, bool with_journal)
 {
 	struct fold f = { .e = e, .journal = with_journal };
 	struct capture *c = e->capture;
 	bool begun;
-	int rc = c->rc;
+	int rc;
 
-	if (rc != SQLITE_OK)
-		return rc;      /* its sentence is noted */
-	if (!with_journal && c->folded == c->list.n)
-		return SQLITE_OK;
 	buf_init(&f.pk, INT32_MAX);
 	rc = fold_list_make(e, with_journal, &f.list);
 	begun = rc == SQLITE_OK;
 	if (begun)
 		rc = work(&f);
-	if (rc == SQLITE_OK) {
+	if (rc == SQLITE_OK)
 		c->folded = c->list.n;
-		c->ndeletes = 0;
-		if (c->nmark == 0)
-			capture_forget_records(c);
-	}
 	if (rc == SQLITE_OK && (f.deletes || c->deleted || with_journal))
 		rc = save_highest(e);
 	/* Done again, it would take its own traces for older ones.  Some failures
@@ -448,5 +456,41 @@ fold_all(struct engine *e, bool with_journal)
 	meta_free(&f.meta);
 	meta_free(&f.other);
 	buf_clear(&f.pk);
+	return rc;
+}
+
+int
+fold_all(struct engine *e, bool with_journal)
+{
+	struct capture *c = e->capture;
+	int rc = c->rc;
+
+	if (rc != SQLITE_OK)
+		return rc;      /* its sentence is noted */
+	if (!with_journal && c->folded == c->list.n)
+		return SQLITE_OK;
+	rc = fold_part(e, with_journal);
+	if (rc == SQLITE_OK) {
+		c->ndeletes = 0;
+		if (c->nmark == 0)
+			capture_forget_records(c);
+	}
+	return rc;
+}
+
+int
+fold_before_change(struct engine *e, bool with_journal)
+{
+	struct capture *c = e->capture;
+	int rc = c->rc, n = c->list.n;
+
+	if (rc != SQLITE_OK)
+		return rc;
+	c->list.n = c->before_change < n ? c->before_change : n;
+	if (c->list.n < c->folded)
+		c->list.n = c->folded;
+	if (with_journal || c->folded < c->list.n)
+		rc = fold_part(e, with_journal);
+	c->list.n = n;
 	return rc;
 }

@@ -145,6 +145,7 @@ capture_forget_records(struct capture *c)
 	c->list.n = 0;
 	c->list.bytes.len = 0;
 	c->folded = 0;
+	c->before_change = 0;
 	c->ndeletes = 0;
 }
 

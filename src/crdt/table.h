@@ -21,6 +21,8 @@ struct engine;
 struct schema;
 struct sqlite3_stmt;
 
+enum { SAMPLE_ROWS = 17 };  /* of a table, sample.h */
+
 struct column {
 	char *name;
 	int position;       /* by which the preupdate hook's functions count */
@@ -30,6 +32,7 @@ struct column {
 	                       fresh row with key <= born has no clock for it */
 	bool unsaved;       /* found now: number and birthday are not yet in
 	                       crsql_col */
+	bool came;          /* it was unsaved when the table was mended */
 	bool has_default;
 	bool renamed;       /* crsql_col has it by another name still */
 	char affinity;      /* 'A' blob/none 'B' text 'C' numeric 'D' integer
@@ -65,6 +68,9 @@ struct table {
 	const char *rowid;  /* the name by which rowid can be had */
 	bool nullable_key;  /* the declaration allows a NULL key: we don't */
 	int64_t hw;         /* highest key ever used; -1: not loaded */
+	int64_t sample_due; /* sample.h: taken anew when hw is above; and with */
+	int64_t sampled[SAMPLE_ROWS];   /* hw: their keys */
+	int nsampled;
 	int has_dead;       /* any tombstones? -1: not known */
 	int has_meta;       /* any clock rows? -1: not known */
 	int64_t youngest;   /* the latest birthday of its columns */
@@ -97,6 +103,8 @@ struct table_list {
 	                           more */
 	int64_t schema_version; /* PRAGMA schema_version it was read at; -1 */
 	int64_t mended;         /* ... and the one table_mend has seen */
+	int64_t looked;         /* ... and the one a reader has (copied.h) */
+	bool rebuilt;           /* some table has lost its triggers */
 	bool names_changed;     /* columns.h: to be told at the commit */
 	bool ordered;           /* one may be an ordered one: fract.h */
 	bool may_fail;          /* a trigger may say RAISE(FAIL), by which what
