@@ -548,10 +548,7 @@ repair_tables(struct engine *e, const char *name)
 		rc = copied_find_moved(e, &moved);
 	if (rc == SQLITE_OK && moved == NULL)
 		return copied_note(e);
-	/* writers are to be told of that one */
-	for (i = 0; i < e->tables.n; i++)
-		e->tables.table[i].mended = false;
-	e->tables.mended = e->tables.looked = -1;
+	e->tables.half = true;  /* the next transaction is told of that one */
 	return rc;
 }
 

@@ -105,6 +105,7 @@ struct table_list {
 	int64_t mended;         /* ... and the one table_mend has seen */
 	int64_t looked;         /* ... and the one a reader has (copied.h) */
 	bool rebuilt;           /* some table has lost its triggers */
+	bool half;              /* crsql_repair has left one to be repaired */
 	bool names_changed;     /* columns.h: to be told at the commit */
 	bool ordered;           /* one may be an ordered one: fract.h */
 	bool may_fail;          /* a trigger may say RAISE(FAIL), by which what
@@ -112,6 +113,10 @@ struct table_list {
 	uint32_t generation;    /* raised when the list is forgotten: pointers
 	                           to its tables end */
 };
+
+/* At the end of a transaction: of all tables it is to be found anew what follows
+ * from their shape. */
+void table_unmend(struct engine *e);
 
 /* Brings e->tables up to date with the schema: new, dropped and altered tables
  * are noticed by schema_version.  Pointers to struct table and statements from

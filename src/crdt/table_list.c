@@ -412,6 +412,17 @@ table_doubt(struct engine *e)
 	e->tables.undone = true;
 }
 
+void
+table_unmend(struct engine *e)
+{
+	int i;
+
+	for (i = 0; i < e->tables.n; i++)
+		e->tables.table[i].mended = false;
+	e->tables.mended = e->tables.looked = -1;
+	e->tables.half = false;
+}
+
 /* -- one more ---------------------------------------------------------------------- */
 
 int

@@ -336,6 +336,8 @@ tx_committed(struct engine *e)
 	e->tx.wanted = 0;
 	e->tx.seq = 0;
 	e->tables.epoch++;
+	if (e->tables.half)
+		table_unmend(e);
 	if (e->tx.wrote_changes)
 		e->rows_impacted = 0;
 	e->tx.data_version = data_version(e);
@@ -358,6 +360,6 @@ tx_rolled_back(struct engine *e)
 	table_forget_births(e);
 	e->tables.mended = e->tx.mended;
 	table_doubt(e);
-	e->tables.names_changed = false;
+	e->tables.names_changed = e->tables.half = false;
 	bulk_end(e);
 }

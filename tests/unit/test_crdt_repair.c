@@ -357,6 +357,61 @@ r12_rebuilt_with_its_triggers(void **state)
 	node_expect(&n[B], "'mine'\n", "SELECT x FROM r WHERE id = 'k09'");
 }
 
+/* Who repairs one table is told of the next. */
+static void
+r12_two_rebuilt_with_their_triggers(void **state)
+{
+	int i;
+
+	(void)state;
+	node_exec(&n[A], "CREATE TABLE s(id TEXT PRIMARY KEY, x); "
+	    "SELECT crsql_as_crr('s'); INSERT INTO s VALUES('c', 1), ('b', 2), "
+	    "('a', 3); UPDATE s SET x = 4 WHERE id = 'b'");
+	fill();
+	node_plainly(path, "CREATE TABLE kept(sql); INSERT INTO kept SELECT sql FROM "
+	    "sqlite_schema WHERE type = 'trigger'; " REBUILD("*", "id")
+	    "CREATE TABLE new_s(id TEXT PRIMARY KEY, x); INSERT INTO new_s SELECT * "
+	    "FROM s ORDER BY id; DROP TABLE s; ALTER TABLE new_s RENAME TO s;");
+	make_triggers();
+	refused("INSERT INTO r VALUES('new', 1, 1)");
+	node_expect(&n[A], "1\n", "SELECT crsql_repair('r')");
+	for (i = 0; i < 2; i++) {
+		refused("INSERT INTO s VALUES('new', 1)");
+		refused("INSERT INTO r VALUES('new', 1, 1)");
+		refused("SELECT count(*) FROM crsql_changes");
+	}
+	node_expect(&n[A], "1\n", "SELECT crsql_repair('s')");
+	node_exec(&n[A], "INSERT INTO s VALUES('new', 1)");
+	node_expect(&n[A], "", RUINED);
+}
+
+/* Tombstones that were forgotten name no rowids: of rows near them it is not known
+ * which is which, and own edits win nevertheless. */
+static void
+r20_rebuilt_after_forgetting(void **state)
+{
+	(void)state;
+	fill();
+	pull(B, A);
+	node_exec(&n[A], "SELECT crsql_gc(CAST(x'01' || crsql_site_id() || "
+	    "char(crsql_db_version()) AS BLOB))");
+	node_expect(&n[A], "0\n", "SELECT count(*) FROM r__crsql_dead");
+	node_exec(&n[A], "UPDATE r SET x = NULL WHERE id = 'k30'");
+	node_plainly(path, REBUILD("*", "rowid"));
+	node_exec(&n[A], "SELECT crsql_fold()");
+	node_expect(&n[A], "1\n", MARKS);
+	node_expect(&n[A], "", RUINED);
+	node_exec(&n[A], "UPDATE r SET y = 'after' WHERE id = 'k31'");
+	pull(B, A);
+	pull(C, A);
+	nodes_agree(&n[A], &n[B], "SELECT * FROM r ORDER BY id");
+	nodes_agree(&n[A], &n[C], "SELECT * FROM r ORDER BY id");
+	nodes_agree(&n[A], &n[C], CELLS);
+	node_expect(&n[B], "36|1|1\n", "SELECT count(*), sum(x IS NULL), "
+	    "sum(y = 'after') FROM r");
+	node_expect(&n[B], "", RUINED);
+}
+
 /* -- copied as text -------------------------------------------------------------- */
 
 /* As `.dump | sqlite3` does: tables, their rows in order, and then the rest. */
@@ -562,6 +617,8 @@ main(void)
 		TEST(r11_parked_rows_outlive_a_rebuild),
 		TEST(replaced_rows_are_no_rebuild),
 		TEST(r12_rebuilt_with_its_triggers),
+		TEST(r12_two_rebuilt_with_their_triggers),
+		TEST(r20_rebuilt_after_forgetting),
 		TEST(r16_a_copy_as_text_is_refused),
 		TEST(r16_a_copy_as_text_is_repaired),
 		TEST(r16_a_copy_as_text_is_a_second_life),
