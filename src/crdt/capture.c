@@ -95,7 +95,8 @@ add_with_pk(struct capture *c, enum record_op op, struct table *t,
 }
 
 static int
-read_pk(struct engine *e, const struct table *t, bool new, struct val *pk)
+read_pk(struct engine *e, const struct table *t, bool new,
+    struct val (*view)(sqlite3_value *), struct val *pk)
 {
 	int (*get)(sqlite3 *, int, sqlite3_value **) =
 	    new ? e->preupdate->new_value : e->preupdate->old_value;
@@ -106,7 +107,7 @@ read_pk(struct engine *e, const struct table *t, bool new, struct val *pk)
 		rc = get(e->db, t->pk[i].position, &v);
 		if (rc != SQLITE_OK)
 			break;
-		pk[i] = val_of(v);
+		pk[i] = view(v);
 		if (pk[i].type == SQLITE_NULL && !(t->integer_key && new))
 			return engine_fail(e, SQLITE_CONSTRAINT, "the key of %s may not "
 			    "be NULL: a row without a key can't be replicated",
@@ -147,7 +148,7 @@ note_insert(struct engine *e, struct capture *c, struct table *t,
 	int rc = SQLITE_OK;
 
 	if (t->nullable_key || (r != NULL && r->op == RECORD_DELETE)) {
-		rc = read_pk(e, t, true, pk);
+		rc = read_pk(e, t, true, val_of, pk);
 		if (t->integer_key)
 			pk[0] = (struct val){ .type = SQLITE_INTEGER, .i = key };
 		if (rc != SQLITE_OK)
@@ -188,7 +189,7 @@ note_delete(struct engine *e, struct capture *c, struct table *t,
 {
 	struct val pk[PACK_MAX_COLUMNS];
 	struct record *r;
-	int rc = read_pk(e, t, false, pk);
+	int rc = read_pk(e, t, false, val_of, pk);
 
 	if (key > t->hw)
 		t->hw = key;
@@ -270,11 +271,13 @@ changed_columns(struct engine *e, struct table *t, int64_t old_key,
 			rc = e->preupdate->new_value(e->db, t->col[i].position, &new);
 		if (rc != SQLITE_OK)
 			break;
-		a = val_of(old);
-		b = val_of(new);
+		a = val_of_stored(old);
+		b = val_of_stored(new);
 		if (a.type == SQLITE_NULL && t->col[i].has_default &&
-		    old_key <= t->col[i].born)
+		    old_key <= t->col[i].born) {
 			rc = true_old_value(e, t, old_key, i, &row, &a);
+			b = val_of(new);
+		}
 		if (val_compare(&a, &b) == 0)
 			continue;
 		*any = true;
@@ -306,10 +309,10 @@ note_update(struct engine *e, struct capture *c, struct table *t,
 	struct mask mask;
 	size_t high;
 	bool any;
-	int rc = read_pk(e, t, false, a);
+	int rc = read_pk(e, t, false, val_of_stored, a);
 
 	if (rc == SQLITE_OK)
-		rc = read_pk(e, t, true, b);
+		rc = read_pk(e, t, true, val_of_stored, b);
 	if (rc != SQLITE_OK)
 		return rc;
 	if (t->integer_key ? old_key != key : !same_key(a, b, t->npk)) {
@@ -354,6 +357,28 @@ note_blob_write(struct engine *e, struct capture *c, struct table *t,
 	return note_columns(c, t, key, mask.bits, high);
 }
 
+/* Folds what waits while a statement still runs: what SQLite undoes when that is
+ * aborted is all that was written meanwhile, by us too, and the list is cut as
+ * the savepoint says.  Not with a delete at the end that may turn out to be half
+ * of a REPLACE, nor where a reader of the log would see it grow, nor for a value
+ * written in place, which is no statement.  Our own statements may not call the
+ * hook within itself. */
+static int
+fold_within(struct engine *e, struct capture *c, int op)
+{
+	const struct record *r = last_record(c);
+	int rc;
+
+	if ((op == SQLITE_INSERT && r != NULL && r->op == RECORD_DELETE) ||
+	    e->walks > 0 || (op == SQLITE_DELETE && e->preupdate->blobwrite &&
+	    e->preupdate->blobwrite(e->db) >= 0))
+		return SQLITE_OK;
+	capture_pause(e);
+	rc = tx_fold_within(e);
+	capture_resume(e);
+	return rc;
+}
+
 static int
 note(struct engine *e, struct capture *c, int op, const char *name,
     int64_t old_key, int64_t key)
@@ -366,6 +391,8 @@ note(struct engine *e, struct capture *c, int op, const char *name,
 	else if (c->look_at_schema)
 		rc = table_refresh(e);
 	c->look_at_schema = false;
+	if (rc == SQLITE_OK && capture_is_full(c))
+		rc = fold_within(e, c, op);
 	t = rc == SQLITE_OK ? find_table(e, name) : NULL;
 	if (t == NULL)
 		return rc;
@@ -532,6 +559,12 @@ capture_choose(struct engine *e, bool by_journal)
 	return SQLITE_OK;
 }
 
+void
+capture_set_fold_at(struct engine *e, int64_t records)
+{
+	e->capture->fold_at = records > 0 ? records : 1;
+}
+
 /* char() without arguments is '' in plain SQLite, where the journal's triggers
  * work by it; here it is not, as long as the hook does their work, and 'merge' while
  * none is to do anything, those of ordered tables neither (fract_sql.c).  Where they
@@ -576,7 +609,7 @@ char_function(sqlite3_context *ctx, int argc, sqlite3_value **argv)
 int
 capture_register(struct engine *e)
 {
-	int64_t journal = 0, bulk = 1;
+	int64_t journal = 0, bulk = 1, fold_at = CAPTURE_FOLD_AT;
 	bool has = false;
 	int rc;
 
@@ -591,7 +624,10 @@ capture_register(struct engine *e)
 		rc = storage_setting(e, "capture", &journal);
 	if (rc == SQLITE_OK && has)
 		rc = storage_setting(e, "bulk", &bulk);
+	if (rc == SQLITE_OK && has)
+		rc = storage_setting(e, "fold-at", &fold_at);
 	bulk_init(e, bulk != 0);
+	capture_set_fold_at(e, fold_at);
 	if (rc == SQLITE_OK)
 		rc = capture_choose(e, journal != 0);
 	if (rc == SQLITE_OK)

@@ -43,6 +43,7 @@ struct mark {           /* a savepoint */
 	int64_t last_n;     /* n of the last of them */
 	size_t bytes;
 	int folded;         /* of them */
+	size_t folded_bytes;
 	int ndeletes;
 	int rc;
 	struct tx tx;       /* numbers given out then */
@@ -51,6 +52,8 @@ struct mark {           /* a savepoint */
 struct capture {
 	struct record_list list;
 	int folded;         /* records that are folded already */
+	size_t folded_bytes;    /* of their keys */
+	int64_t fold_at;    /* setting: so many records wait for a fold */
 	int before_change;  /* those captured before a table was made anew;
 	                       may be more than there are */
 	struct mark *mark;
@@ -66,7 +69,10 @@ struct capture {
 	struct bulk bulk;
 };
 
-enum { CAPTURE_FOLD_AT = 1 << 16 };  /* records waiting at a savepoint */
+enum {
+	CAPTURE_FOLD_AT = 1 << 16,      /* records, unless a setting says else */
+	CAPTURE_FOLD_BYTES = 1 << 22    /* of keys that wait for a fold */
+};
 
 void capture_free(struct engine *e);
 
@@ -82,6 +88,9 @@ int capture_counts_stored(struct engine *e, bool *stored);
 /* Writes of this connection go through the journal, or the hook again. */
 int capture_choose(struct engine *e, bool by_journal);
 
+/* So many records may wait for a fold; at least 1. */
+void capture_set_fold_at(struct engine *e, int64_t records);
+
 /* Takes the hook away and puts it back. */
 void capture_pause(struct engine *e);
 void capture_resume(struct engine *e);
@@ -91,8 +100,10 @@ int capture_savepoint(struct engine *e, int id);
 void capture_release(struct engine *e, int id);
 void capture_rollback_to(struct engine *e, int id);
 void capture_clear(struct engine *e);
-/* Forgets the records (all are folded). */
-void capture_forget_records(struct capture *c);
+/* So much waits that it is to be folded, so that memory is bounded. */
+bool capture_is_full(const struct capture *c);
+/* All records are folded: forgets those that no rollback can bring back. */
+void capture_folded(struct capture *c);
 
 /* Appends a record, zeroed but for op, table and key; NULL without memory. */
 struct record *record_add(struct record_list *l, enum record_op op, int table,

@@ -129,11 +129,11 @@ copied_check_reader(struct engine *e)
 {
 	int rc = SQLITE_OK;
 
-	if (!e->has_storage || e->tables.looked == e->tables.schema_version)
+	if (!e->has_storage || e->tables.rows_looked == e->tables.schema_version)
 		return rc;
 	rc = check(e, true);
 	if (rc == SQLITE_OK)
-		e->tables.looked = e->tables.schema_version;
+		e->tables.rows_looked = e->tables.schema_version;
 	return rc;
 }
 

@@ -54,40 +54,48 @@ sweep_old(struct engine *e, struct table *t, const uint8_t *pk, int npk,
 
 /* With that rowid, if has_left. */
 static int
-write_down(struct engine *e, struct table *t, const uint8_t *pk, int npk,
-    const struct dead *d, bool has_left, int64_t left)
+put(struct engine *e, struct table *t, enum table_stmt which,
+    const uint8_t *pk, int npk, const struct dead *d, bool has_left, int64_t left)
 {
+	struct buf *m = &e->scratch;
 	sqlite3_stmt *stmt;
-	struct buf b;
-	int rc = table_stmt(e, t, TS_DEAD_PUT, &stmt);
+	int rc = table_stmt(e, t, which, &stmt);
 
 	if (rc != SQLITE_OK)
 		return rc;
-	buf_init(&b, 64);
-	buf_add_varint(&b, (uint64_t)d->cl);
-	buf_add_varint(&b, (uint64_t)d->dbv);
-	buf_add_varint(&b, (uint64_t)d->pos);
-	buf_add_varint(&b, (uint64_t)d->seq);
+	m->len = 0;
+	m->failed = false;
+	buf_add_varint(m, (uint64_t)d->cl);
+	buf_add_varint(m, (uint64_t)d->dbv);
+	buf_add_varint(m, (uint64_t)d->pos);
+	buf_add_varint(m, (uint64_t)d->seq);
 	if (has_left && !t->integer_key)
-		buf_add_zigzag(&b, left);
+		buf_add_zigzag(m, left);
+	if (m->failed)
+		return SQLITE_NOMEM;
 	sqlite3_bind_blob(stmt, 1, pk, npk, SQLITE_STATIC);
-	sqlite3_bind_blob(stmt, 2, b.data, (int)b.len, SQLITE_STATIC);
-	rc = b.failed ? SQLITE_NOMEM : engine_run(e, stmt);
+	sqlite3_bind_blob(stmt, 2, m->data, (int)m->len, SQLITE_STATIC);
+	rc = engine_run(e, stmt);
 	sqlite3_clear_bindings(stmt);
-	buf_clear(&b);
 	return rc;
 }
 
+/* Few rows that die have a tombstone already: it is looked for only where there
+ * is one in the way. */
 int
 dead_put(struct engine *e, struct table *t, const uint8_t *pk, int npk,
     const struct dead *d)
 {
 	struct dead old = { .has_left = false };
-	int rc = t->has_dead == 0 ? SQLITE_OK : sweep_old(e, t, pk, npk, &old);
+	int rc = put(e, t, TS_DEAD_ADD, pk, npk, d, d->has_left, d->left);
 
-	if (rc == SQLITE_OK)
-		rc = write_down(e, t, pk, npk, d, d->has_left || old.has_left,
-		    d->has_left ? d->left : old.left);
+	if (rc == SQLITE_OK && sqlite3_changes(e->db) == 0) {
+		rc = sweep_old(e, t, pk, npk, &old);
+		if (rc == SQLITE_OK)
+			rc = put(e, t, TS_DEAD_PUT, pk, npk, d,
+			    d->has_left || old.has_left,
+			    d->has_left ? d->left : old.left);
+	}
 	t->has_dead = 1;
 	return rc;
 }
@@ -96,7 +104,7 @@ int
 dead_forget_left(struct engine *e, struct table *t, const uint8_t *pk,
     int npk, const struct dead *d)
 {
-	return write_down(e, t, pk, npk, d, false, 0);
+	return put(e, t, TS_DEAD_PUT, pk, npk, d, false, 0);
 }
 
 int

@@ -26,6 +26,7 @@
  *   fold.c      records become clocks, tombstones and log rows
  *   mask.c      the columns of an update, in all of these
  *   fold_list.c the records of a fold         fold_hw.c  highest keys before
+ *   fold_update.c  those that change columns
  *   keymap.c    a map by table and key       namemap.c  by name
  *   move.c      rows that get another rowid
  *   meta.c      clock rows: codec, get, put       dead.c  tombstones
@@ -113,7 +114,8 @@ enum engine_slot {
 	SLOT_ME, SLOT_ME_UPDATE, SLOT_SEEN_READ, SLOT_SEEN_WRITE, SLOT_PARK_ANY,
 	SLOT_PARK_ROW, SLOT_LOG_HEADER, SLOT_LOG_BEFORE, SLOT_SCHEMA,
 	SLOT_TEMP_TRIGGERS, SLOT_TEMP_SCHEMA, SLOT_SHAPE, SLOT_KEY_INDEX,
-	SLOT_COLUMNS, SLOT_OLD_NAMES, SLOT_SETTING, SLOT_KEY_NOTE, SLOT_COUNT
+	SLOT_COLUMNS, SLOT_OLD_NAMES, SLOT_SETTING, SLOT_KEY_NOTE,
+	SLOT_LOG_ROW, SLOT_LOG_DEAD, SLOT_COUNT
 };
 
 struct engine {
@@ -127,6 +129,7 @@ struct engine {
 	int merging;            /* > 0 while base tables are written by a merge:
 	                           capture is off, crsql_internal_sync_bit() is 1 */
 	int sync_bit;           /* what the user set by that function */
+	int walks;              /* readers of the log that are open */
 	int64_t rows_impacted;
 	uint8_t site_id[SITE_ID_LEN];   /* the current own one */
 	int64_t me;             /* its ordinal */

@@ -188,7 +188,8 @@ sqlite3_crsqlite_init(sqlite3 *db, char **why,
 		return SQLITE_NOMEM;
 	memset(e, 0, sizeof *e);
 	e->db = db;
-	e->tables.schema_version = e->tables.mended = e->tables.looked = -1;
+	e->tables.schema_version = e->tables.mended = -1;
+	e->tables.looked = e->tables.rows_looked = -1;
 	e->tx.head = -1;
 	buf_init(&e->scratch, INT32_MAX);
 	rc = storage_load(e);

@@ -1,28 +1,17 @@
 // SPDX-License-Identifier: MPL-2.0
 #include "crdt/fold.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "crdt/fold_hw.h"
-#include "crdt/fold_list.h"
+#include "crdt/fold_part.h"
 #include "crdt/journal.h"
 #include "crdt/log.h"
-#include "crdt/mask.h"
-#include "crdt/meta.h"
 #include "crdt/move.h"
 #include "crdt/sample.h"
 
 SQLITE_EXTENSION_INIT3
-
-struct fold {
-	struct engine *e;
-	struct fold_list list;
-	struct table *table;    /* the one of `meta` */
-	struct meta meta, other;
-	struct buf pk;
-	bool deletes;           /* a row was deleted in this fold */
-	bool journal;           /* it began with journalled records */
-};
 
 /* Makes f->meta fit for t. */
 static int
@@ -52,8 +41,8 @@ raise_hw(struct table *t, int64_t key)
 		t->hw = key;
 }
 
-static int
-append_row(struct fold *f, struct log_row *row, struct stamp *at)
+int
+fold_append_row(struct fold *f, struct log_row *row, struct stamp *at)
 {
 	int rc = tx_own_dbv(f->e, &row->dbv);
 
@@ -68,17 +57,17 @@ append_row(struct fold *f, struct log_row *row, struct stamp *at)
 	return rc;
 }
 
-static int
-append(struct fold *f, int64_t key, int64_t n, int64_t seq, int64_t stride,
+int
+fold_append(struct fold *f, int64_t key, int64_t n, int64_t seq, int64_t stride,
     struct stamp *at)
 {
 	struct log_row row = { .key = key, .n = n, .seq = seq, .stride = stride };
 
-	return append_row(f, &row, at);
+	return fold_append_row(f, &row, at);
 }
 
-static int64_t
-take_seqs(struct fold *f, int64_t n)
+int64_t
+fold_take_seqs(struct fold *f, int64_t n)
 {
 	int64_t first = f->e->tx.seq;
 
@@ -96,7 +85,7 @@ fold_run(struct fold *f, int64_t key, int64_t n)
 	struct stamp at = { 0 };
 
 	raise_hw(t, key + (n - 1));
-	return append(f, key, n, take_seqs(f, n * stride), stride, &at);
+	return fold_append(f, key, n, fold_take_seqs(f, n * stride), stride, &at);
 }
 
 /* A new row with an entry of its own: a key at or below one used before, or
@@ -108,9 +97,9 @@ fold_single(struct fold *f, int64_t key, const struct dead *before)
 	struct meta *m = &f->meta;
 	int64_t cl = before != NULL ? before->cl + 1 : 1;
 	bool sentinel = cl > 1 || t->ncol == 0;
-	int64_t seq = take_seqs(f, t->ncol + (sentinel ? 1 : 0));
+	int64_t seq = fold_take_seqs(f, t->ncol + (sentinel ? 1 : 0));
 	struct stamp at = { 0 };
-	int i, rc = append(f, key, LOG_ROW, seq, 0, &at);
+	int i, rc = fold_append(f, key, LOG_ROW, seq, 0, &at);
 
 	sample_leaves(t, key);          /* another row came there */
 	if (rc == SQLITE_OK)
@@ -178,102 +167,7 @@ run_length(struct fold *f, int i)
 	return n;
 }
 
-static int
-fold_columns(struct fold *f, int64_t key, const int *cols, int n)
-{
-	struct table *t = f->table;
-	struct meta *m = &f->meta;
-	struct stamp at = { 0 };
-	int i, rc = meta_get(f->e, t, key, m);
-
-	if (rc == SQLITE_OK)
-		rc = append(f, key, LOG_ROW, take_seqs(f, n), 0, &at);
-	for (i = 0; i < n && rc == SQLITE_OK; i++, at.seq++) {
-		at.version = meta_version(t, m, key, cols[i]) + 1;
-		rc = meta_set_column(f->e, t, m, cols[i], &at);
-	}
-	return rc == SQLITE_OK ? meta_put(f->e, t, key, m) : rc;
-}
-
-/* The same columns in rows key to key + n - 1: one log row. */
-static int
-fold_update_run(struct fold *f, const struct record *r, const int *cols,
-    int n)
-{
-	struct table *t = f->table;
-	struct meta *m = &f->meta;
-	struct log_row row = { .key = r->key, .n = r->n, .stride = n,
-		.mask = r->mask };
-	struct buf *mask = &f->e->scratch;
-	struct stamp at = { 0 };
-	int64_t k, at_row;
-	int i, rc;
-
-	if (r->npk > 0) {
-		mask->len = 0;
-		buf_add_varint(mask, r->mask);
-		buf_add(mask, record_pk(f->list.list, r), r->npk);
-		if (mask->failed)
-			return SQLITE_NOMEM;
-		row.bytes = mask->data;
-		row.nbytes = (int)mask->len;
-	}
-	row.seq = take_seqs(f, n * r->n);
-	rc = append_row(f, &row, &at);
-	for (at_row = 0; at_row < r->n && rc == SQLITE_OK; at_row++) {
-		k = r->key + at_row;
-		rc = meta_get(f->e, t, k, m);
-		for (i = 0; i < n && rc == SQLITE_OK; i++, at.seq++) {
-			at.version = meta_version(t, m, k, cols[i]) + 1;
-			rc = meta_set_column(f->e, t, m, cols[i], &at);
-		}
-		if (rc == SQLITE_OK)
-			rc = meta_put(f->e, t, k, m);
-	}
-	return rc;
-}
-
-/* The columns that were updated, by index; how many. */
-static int
-columns_of(const struct fold *f, const struct record *r, int *cols)
-{
-	const struct table *t = f->table;
-	bool all = r->mask == 0 && r->npk == 0;
-	int i, n = 0;
-
-	if (r->npk > 0) {
-		memset(cols, 0, sizeof *cols * (size_t)t->ncol);
-		mask_mark(t, record_pk(f->list.list, r), r->npk, cols);
-	}
-	for (i = 0; i < t->ncol; i++)
-		if (all || (t->col[i].cid < MASK_BITS ? r->mask >> t->col[i].cid & 1
-		    : r->npk > 0 && cols[i] != 0))
-			cols[n++] = i;
-	return n;
-}
-
-static int
-fold_update(struct fold *f, const struct record *r)
-{
-	struct table *t = f->table;
-	int *cols = sqlite3_malloc64(sizeof *cols * (uint64_t)(t->ncol + 1));
-	bool all = r->mask == 0 && r->npk == 0;
-	int64_t k;
-	int n = 0, rc = SQLITE_OK;
-
-	if (cols == NULL)
-		return SQLITE_NOMEM;
-	n = columns_of(f, r, cols);
-	if (n == 0)
-		rc = SQLITE_OK;
-	else if (r->n > 1 && !all)
-		rc = fold_update_run(f, r, cols, n);
-	else
-		for (k = 0; k < r->n && rc == SQLITE_OK; k++)
-			rc = fold_columns(f, r->key + k, cols, n);
-	sqlite3_free(cols);
-	return rc;
-}
+/* -- rows that leave ---------------------------------------------------------------- */
 
 /* True if the delete of that key is known already: of a new row that a younger
  * trigger than ours deleted before ours told of it, so that it never lived. */
@@ -291,8 +185,15 @@ is_known_death(struct fold *f, const uint8_t *pk, int npk, int64_t cl,
 	return rc;
 }
 
+struct grave {
+	const uint8_t *pk;
+	int npk;
+	struct dead dead;       /* cl 0: it is known already */
+};
+
+/* All that a delete changes but the tombstone, which is to be put. */
 static int
-fold_delete(struct fold *f, const struct record *r)
+bury(struct fold *f, const struct record *r, struct grave *g)
 {
 	const uint8_t *pk = record_pk(f->list.list, r);
 	struct table *t = f->table;
@@ -300,9 +201,9 @@ fold_delete(struct fold *f, const struct record *r)
 	struct log_row row = { .table = t->id, .pk = pk, .npk = (int)r->npk,
 		.n = LOG_DEAD, .own = true };
 	bool known = false;
-	struct dead d = { 0 };
 	int rc = meta_get(f->e, t, r->key, m);
 
+	*g = (struct grave){ .pk = pk, .npk = (int)r->npk };
 	if (rc == SQLITE_OK && m->stored)
 		rc = meta_sweep(f->e, m);
 	if (rc == SQLITE_OK && m->stored)
@@ -315,16 +216,66 @@ fold_delete(struct fold *f, const struct record *r)
 		rc = tx_own_dbv(f->e, &row.dbv);
 	if (rc == SQLITE_OK)
 		rc = log_append(f->e, &row);
-	d.cl = m->cl + 1;
-	d.dbv = row.dbv;
-	d.pos = row.pos;
-	d.seq = take_seqs(f, 1);
+	g->dead.cl = m->cl + 1;
+	g->dead.dbv = row.dbv;
+	g->dead.pos = row.pos;
+	g->dead.seq = fold_take_seqs(f, 1);
 	meta_leave(m, r->key);
-	d.has_left = m->has_left;
-	d.left = m->left;
+	g->dead.has_left = m->has_left;
+	g->dead.left = m->left;
 	raise_hw(t, r->key);
 	f->deletes = true;
-	return rc == SQLITE_OK ? dead_put(f->e, t, pk, (int)r->npk, &d) : rc;
+	return rc;
+}
+
+static int
+compare_graves(const void *a, const void *b)
+{
+	const struct grave *x = a, *y = b;
+	int n = memcmp(x->pk, y->pk, (size_t)(x->npk < y->npk ? x->npk : y->npk));
+
+	if (n != 0 || x->npk != y->npk)
+		return n != 0 ? n : x->npk - y->npk;
+	return x->dead.pos < y->dead.pos ? -1 : 1;
+}
+
+/* Tombstones of many rows are put in the order of their keys, so that each page is
+ * met once.  Whether a journalled one is known already is told by those before. */
+enum { GRAVES_MIN = 16, GRAVES_MAX = 1 << 16 };
+
+static int
+count_deletes(const struct fold *f, int i)
+{
+	const struct record *r = &f->list.list->record[i];
+	int n, max = f->journal ? 1 : f->list.to - i;
+
+	for (n = 1; n < max && n < GRAVES_MAX; n++)
+		if (r[n].op != RECORD_DELETE || r[n].table != r->table)
+			break;
+	return n < GRAVES_MIN ? 1 : n;
+}
+
+static int
+fold_deletes(struct fold *f, int i, int *taken)
+{
+	const struct record *r = &f->list.list->record[i];
+	int k, n = count_deletes(f, i), rc = SQLITE_OK;
+	struct grave one, *g = n == 1 ? &one :
+	    sqlite3_malloc64(sizeof *g * (uint64_t)n);
+
+	*taken = n;
+	if (g == NULL)
+		return SQLITE_NOMEM;
+	for (k = 0; k < n && rc == SQLITE_OK; k++)
+		rc = bury(f, &r[k], &g[k]);
+	if (rc == SQLITE_OK && n > 1)
+		qsort(g, (size_t)n, sizeof *g, compare_graves);
+	for (k = 0; k < n && rc == SQLITE_OK; k++)
+		if (g[k].dead.cl > 0)
+			rc = dead_put(f->e, f->table, g[k].pk, g[k].npk, &g[k].dead);
+	if (g != &one)
+		sqlite3_free(g);
+	return rc;
 }
 
 /* R6: a row replaced under the same key is an update of all
@@ -338,7 +289,8 @@ fold_replace(struct fold *f, const struct record *r)
 	int i, rc = meta_get(f->e, t, r->n, m);
 
 	if (rc == SQLITE_OK)
-		rc = append(f, r->key, LOG_ROW, take_seqs(f, 1 + t->ncol), 0, &at);
+		rc = fold_append(f, r->key, LOG_ROW, fold_take_seqs(f,
+		    1 + t->ncol), 0, &at);
 	meta_fresh(new);
 	if (r->n != r->key)
 		meta_leave(m, r->n);
@@ -399,8 +351,8 @@ fold_record(struct fold *f, int i, int *taken)
 			return fold_run(f, r->key, *taken);
 		*taken = 1;
 		return fold_insert(f, i, r);
-	case RECORD_UPDATE: return fold_update(f, r);
-	case RECORD_DELETE: return fold_delete(f, r);
+	case RECORD_UPDATE: return fold_updates(f, i, taken);
+	case RECORD_DELETE: return fold_deletes(f, i, taken);
 	case RECORD_REPLACE: return fold_replace(f, r);
 	case RECORD_MOVE: return fold_move(f, r);
 	}
@@ -470,11 +422,8 @@ fold_all(struct engine *e, bool with_journal)
 	if (!with_journal && c->folded == c->list.n)
 		return SQLITE_OK;
 	rc = fold_part(e, with_journal);
-	if (rc == SQLITE_OK) {
-		c->ndeletes = 0;
-		if (c->nmark == 0)
-			capture_forget_records(c);
-	}
+	if (rc == SQLITE_OK)
+		capture_folded(c);
 	return rc;
 }
 

@@ -175,6 +175,13 @@ set_bulk(struct engine *e, int64_t value)
 	return SQLITE_OK;
 }
 
+static int
+set_fold_at(struct engine *e, int64_t value)
+{
+	capture_set_fold_at(e, value);
+	return SQLITE_OK;
+}
+
 /* Settings are kept as config.NAME in crsql_master. */
 static const struct setting {
 	const char *name;
@@ -186,6 +193,7 @@ static const struct setting {
 	{ "plain-writers", 1, NULL, set_plain_writers },
 	{ "capture", 0, "journal", set_capture },
 	{ "bulk", 1, NULL, set_bulk },
+	{ "fold-at", CAPTURE_FOLD_AT, NULL, set_fold_at },
 };
 
 static const struct setting *

@@ -135,6 +135,32 @@ bind_row(struct engine *e, sqlite3_stmt *stmt, const struct log_row *row,
 		sqlite3_bind_null(stmt, 10);
 }
 
+/* An own row that is no transaction's first, as most are: by a statement that
+ * binds nothing but what it has. */
+static int
+append_short(struct engine *e, const struct log_row *row)
+{
+	sqlite3_stmt *stmt;
+	int rc = row->n == LOG_DEAD ? engine_cached(e, SLOT_LOG_DEAD, "INSERT INTO "
+	    "crsql_log(dbv, pos, tbl, key, n) VALUES(?1, ?2, ?3, ?4, -2)", &stmt) :
+	    engine_cached(e, SLOT_LOG_ROW, "INSERT INTO crsql_log(dbv, pos, tbl, "
+	    "key) VALUES(?1, ?2, ?3, ?4)", &stmt);
+
+	if (rc != SQLITE_OK)
+		return rc;
+	sqlite3_bind_int64(stmt, 1, row->dbv);
+	sqlite3_bind_int64(stmt, 2, row->pos);
+	sqlite3_bind_int(stmt, 3, row->table);
+	if (row->pk != NULL)
+		sqlite3_bind_blob(stmt, 4, row->pk, row->npk, SQLITE_STATIC);
+	else
+		sqlite3_bind_int64(stmt, 4, row->key);
+	rc = engine_run(e, stmt);
+	if (row->pk != NULL)
+		sqlite3_bind_null(stmt, 4);
+	return rc;
+}
+
 int
 log_append(struct engine *e, struct log_row *row)
 {
@@ -143,6 +169,9 @@ log_append(struct engine *e, struct log_row *row)
 	int rc = SQLITE_OK;
 
 	row->pos = e->tx.next_pos++;
+	e->tx.wrote = true;
+	if (row->pos != 0 && row->own && (row->n == LOG_ROW || row->n == LOG_DEAD))
+		return append_short(e, row);
 	if (row->pos == 0 && row->header != NULL)
 		memcpy(header, row->header, HEADER_LEN);
 	else if (row->pos == 0)
@@ -157,7 +186,6 @@ log_append(struct engine *e, struct log_row *row)
 	bind_row(e, stmt, row, row->pos == 0 ? header : NULL);
 	rc = engine_run(e, stmt);
 	sqlite3_clear_bindings(stmt);
-	e->tx.wrote = true;
 	return rc;
 }
 

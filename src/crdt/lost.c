@@ -6,6 +6,7 @@
 
 #include "crdt/columns.h"
 #include "crdt/schema.h"
+#include "crdt/triggers.h"
 #include "crdt/unique.h"
 #include "crdt/val.h"
 
@@ -99,6 +100,47 @@ lost_pending(struct engine *e, int64_t *n)
 		    "WHERE type = 'trigger' AND name = tbl_name || "
 		    "'__crsql_itrig')");
 	*n += lost + columns_pending(e);
+	return rc;
+}
+
+/* Whether the fold of a table may go on before table_mend. */
+static int
+is_as_noted(struct engine *e, struct table *t, bool *same)
+{
+	const char *differs = NULL;
+	int i, rc;
+
+	*same = t->mended;
+	if (*same)
+		return SQLITE_OK;
+	*same = strcmp(t->name, t->noted) == 0;
+	for (i = 0; i < t->ncol; i++)
+		*same = *same && !t->col[i].unsaved && !t->col[i].renamed;
+	if (!*same)
+		return SQLITE_OK;
+	rc = triggers_differ(e, t, &differs);
+	*same = differs == NULL;
+	return rc;
+}
+
+int
+lost_nothing(struct engine *e, bool *nothing)
+{
+	struct table_list *l = &e->tables;
+	int64_t pending = 0;
+	bool same = true;
+	int i, rc = SQLITE_OK;
+
+	for (i = 0; l->looked != l->schema_version && i < l->n && same &&
+	    rc == SQLITE_OK; i++)
+		rc = is_as_noted(e, &l->table[i], &same);
+	if (rc == SQLITE_OK && l->looked != l->schema_version)
+		rc = lost_pending(e, &pending);
+	if (rc == SQLITE_OK && l->looked != l->schema_version) {
+		l->looked = l->schema_version;
+		l->nothing = same && pending == 0;
+	}
+	*nothing = l->mended == l->schema_version || l->nothing;
 	return rc;
 }
 

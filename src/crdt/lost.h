@@ -41,4 +41,7 @@ int lost_doubt(struct engine *e, int id);
  * unique index, which the next fold takes note of. */
 int lost_pending(struct engine *e, int64_t *n);
 
+/* *nothing if nothing at all follows from the schema (table_mend): only reads. */
+int lost_nothing(struct engine *e, bool *nothing);
+
 #endif

@@ -244,6 +244,7 @@ meta_put(struct engine *e, struct table *t, int64_t key,
 	if (rc != SQLITE_OK)
 		return rc;
 	e->scratch.len = 0;
+	e->scratch.failed = false;
 	encode(&e->scratch, t, m);
 	if (e->scratch.failed)
 		return SQLITE_NOMEM;

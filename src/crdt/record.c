@@ -99,14 +99,12 @@ capture_savepoint(struct engine *e, int id)
 {
 	struct capture *c = e->capture;
 	struct mark *m;
-	int rc = SQLITE_OK, room;
+	int room;
 
 	forget_marks(c, id);
-	/* before the savepoint opens: so what is folded later inside it is of
-	 * it alone, but for few records */
-	if (c->list.n - c->folded >= CAPTURE_FOLD_AT)
-		rc = tx_fold(e);
-	if (rc == SQLITE_OK && c->nmark == c->mark_room) {
+	/* Nothing is folded here: a statement of ours that has a journal of its
+	 * own would begin SQLite's for this savepoint in the midst of it. */
+	if (c->nmark == c->mark_room) {
 		room = c->mark_room ? c->mark_room * 2 : 16;
 		m = sqlite3_realloc64(c->mark, sizeof *m * (uint64_t)room);
 		if (m == NULL)
@@ -114,14 +112,13 @@ capture_savepoint(struct engine *e, int id)
 		c->mark = m;
 		c->mark_room = room;
 	}
-	if (rc != SQLITE_OK)
-		return rc;
 	m = &c->mark[c->nmark++];
 	m->id = id;
 	m->n = c->list.n;
 	m->last_n = c->list.n > 0 ? c->list.record[c->list.n - 1].n : 0;
 	m->bytes = c->list.bytes.len;
 	m->folded = c->folded;
+	m->folded_bytes = c->folded_bytes;
 	m->ndeletes = c->ndeletes;
 	m->rc = c->rc;
 	m->tx = e->tx;
@@ -135,17 +132,28 @@ capture_release(struct engine *e, int id)
 	struct capture *c = e->capture;
 
 	forget_marks(c, id);
-	if (c->nmark == 0 && c->folded == c->list.n)
-		capture_forget_records(c);
+	if (c->folded == c->list.n)
+		capture_folded(c);
 }
 
-void
-capture_forget_records(struct capture *c)
+bool
+capture_is_full(const struct capture *c)
 {
-	c->list.n = 0;
-	c->list.bytes.len = 0;
-	c->folded = 0;
-	c->before_change = 0;
+	return c->list.n - c->folded >= c->fold_at ||
+	    c->list.bytes.len - c->folded_bytes >= CAPTURE_FOLD_BYTES;
+}
+
+/* Those that were there when the innermost savepoint began are waiting again if
+ * it is rolled back to. */
+void
+capture_folded(struct capture *c)
+{
+	const struct mark *m = c->nmark > 0 ? &c->mark[c->nmark - 1] : NULL;
+
+	c->list.n = c->folded = m != NULL ? m->n : 0;
+	c->list.bytes.len = c->folded_bytes = m != NULL ? m->bytes : 0;
+	if (c->before_change > c->list.n)
+		c->before_change = c->list.n;
 	c->ndeletes = 0;
 }
 
@@ -170,6 +178,7 @@ capture_rollback_to(struct engine *e, int id)
 	c->list.n = m.n;
 	c->list.bytes.len = m.bytes;
 	c->folded = m.folded;
+	c->folded_bytes = m.folded_bytes;
 	c->ndeletes = m.ndeletes;
 	/* the last record may have grown since, unless it was folded longer */
 	if (m.n > 0)
@@ -184,8 +193,8 @@ capture_rollback_to(struct engine *e, int id)
 void
 capture_clear(struct engine *e)
 {
-	capture_forget_records(e->capture);
 	e->capture->nmark = 0;
+	capture_folded(e->capture);
 	e->capture->rc = SQLITE_OK;
 	e->capture->deleted = false;
 }

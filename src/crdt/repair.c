@@ -569,7 +569,7 @@ repair(struct engine *e, const char *name)
 	e->repairing = false;
 	if (rc != SQLITE_OK) {
 		table_doubt(e);
-		e->tables.looked = -1;
+		e->tables.rows_looked = -1;
 	}
 	return rc;
 }

@@ -186,6 +186,20 @@ sample_take(struct engine *e, struct table *t)
 	return rc;
 }
 
+/* Nobody is to notice. */
+static int
+take_aside(struct engine *e, struct table *t)
+{
+	sqlite3_int64 rowid = sqlite3_last_insert_rowid(e->db);
+	int rc;
+
+	e->merging++;
+	rc = sample_take(e, t);
+	e->merging--;
+	sqlite3_set_last_insert_rowid(e->db, rowid);
+	return rc;
+}
+
 int
 sample_follow(struct engine *e)
 {
@@ -194,11 +208,8 @@ sample_follow(struct engine *e)
 
 	for (i = 0; i < e->tables.n && rc == SQLITE_OK; i++) {
 		t = &e->tables.table[i];
-		if (t->hw >= 0 && t->hw > t->sample_due) {
-			e->merging++;
-			rc = sample_take(e, t);
-			e->merging--;
-		}
+		if (t->hw >= 0 && t->hw > t->sample_due)
+			rc = take_aside(e, t);
 	}
 	return rc;
 }

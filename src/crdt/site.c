@@ -11,6 +11,7 @@ site_ordinal(struct engine *e, const uint8_t *id, int len, bool create,
     int64_t *out)
 {
 	sqlite3_stmt *stmt;
+	sqlite3_int64 rowid;
 	int rc;
 
 	*out = e->me;
@@ -29,16 +30,17 @@ site_ordinal(struct engine *e, const uint8_t *id, int len, bool create,
 	if (rc != SQLITE_OK || *out >= 0 || !create)
 		return rc;
 	rc = engine_cached(e, SLOT_SITE_INSERT,
-	    "INSERT INTO crsql_site_id(site_id) VALUES(?1) RETURNING ordinal",
-	    &stmt);
+	    "INSERT INTO crsql_site_id(site_id) VALUES(?1)", &stmt);
 	if (rc != SQLITE_OK)
 		return rc;
+	/* RETURNING would need a journal of its own: see keep_own_entry in tx.c */
+	rowid = sqlite3_last_insert_rowid(e->db);
 	sqlite3_bind_blob(stmt, 1, id, len, SQLITE_TRANSIENT);
-	if (sqlite3_step(stmt) == SQLITE_ROW)
-		*out = sqlite3_column_int64(stmt, 0);
-	rc = sqlite3_reset(stmt);
-	return rc != SQLITE_OK ? engine_fail(e, rc, "%s",
-	    sqlite3_errmsg(e->db)) : SQLITE_OK;
+	rc = engine_run(e, stmt);
+	if (rc == SQLITE_OK)
+		*out = sqlite3_last_insert_rowid(e->db);
+	sqlite3_set_last_insert_rowid(e->db, rowid);
+	return rc;
 }
 
 /* Copies a blob of that length; zeroes and false if it is another thing. */

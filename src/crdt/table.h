@@ -46,7 +46,7 @@ struct old_name {       /* a name that a column had */
 
 enum table_stmt {       /* statements kept per table, made by table_stmt() */
 	TS_META_GET, TS_META_PUT, TS_META_DEL, TS_META_RANGE,
-	TS_DEAD_GET, TS_DEAD_PUT, TS_DEAD_DEL,
+	TS_DEAD_GET, TS_DEAD_ADD, TS_DEAD_PUT, TS_DEAD_DEL,
 	TS_FIND,            /* pk columns -> key */
 	TS_ROW,             /* key -> pk columns, then columns */
 	TS_ROW_RANGE,       /* keys lo..hi -> key, pk columns, columns */
@@ -103,7 +103,9 @@ struct table_list {
 	                           more */
 	int64_t schema_version; /* PRAGMA schema_version it was read at; -1 */
 	int64_t mended;         /* ... and the one table_mend has seen */
-	int64_t looked;         /* ... and the one a reader has (copied.h) */
+	int64_t looked;         /* ... and lost_nothing has seen: ... */
+	bool nothing;           /* what it found */
+	int64_t rows_looked;    /* ... and the one a reader has (copied.h) */
 	bool rebuilt;           /* some table has lost its triggers */
 	bool half;              /* crsql_repair has left one to be repaired */
 	bool names_changed;     /* columns.h: to be told at the commit */

@@ -419,7 +419,7 @@ table_unmend(struct engine *e)
 
 	for (i = 0; i < e->tables.n; i++)
 		e->tables.table[i].mended = false;
-	e->tables.mended = e->tables.looked = -1;
+	e->tables.mended = e->tables.rows_looked = -1;
 	e->tables.half = false;
 }
 

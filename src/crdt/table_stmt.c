@@ -100,6 +100,10 @@ add_text(sqlite3_str *s, const struct table *t, enum table_stmt which)
 	case TS_DEAD_GET:
 		sqlite3_str_appendf(s, "SELECT m FROM " DEAD " WHERE pk = ?1", t->noted);
 		break;
+	case TS_DEAD_ADD:
+		sqlite3_str_appendf(s, "INSERT OR IGNORE INTO " DEAD
+		    " VALUES(?1, ?2)", t->noted);
+		break;
 	case TS_DEAD_PUT:
 		sqlite3_str_appendf(s, "INSERT OR REPLACE INTO " DEAD
 		    " VALUES(?1, ?2)", t->noted);

@@ -7,6 +7,7 @@
 #include "crdt/copied.h"
 #include "crdt/fold.h"
 #include "crdt/journal.h"
+#include "crdt/lost.h"
 #include "crdt/merge.h"
 #include "crdt/storage.h"
 #include "crdt/triggers.h"
@@ -101,6 +102,7 @@ tx_restore(struct engine *e, const struct tx *then)
 	e->tx.wrote_changes = then->wrote_changes;
 	e->tx.alters = then->alters;
 	e->tables.mended = then->mended;
+	e->tables.looked = -1;
 }
 
 int
@@ -114,16 +116,31 @@ tx_own_dbv(struct engine *e, int64_t *out)
 	return SQLITE_OK;
 }
 
-/* R15: the own entry is at the head, or in crsql_me. */
+/* R15: the own entry is at the head, or in crsql_me.  The UPDATE is of one row by
+ * its key, so that it has no journal of its own: it may run where a statement of
+ * the user's is about to begin its one (enlist_savepoint), which would begin with
+ * ours, and take back what is written after. */
 static int
 keep_own_entry(struct engine *e)
 {
-	return engine_exec(e, "UPDATE crsql_me SET (sver, token) = (SELECT dbv, "
-	    "substr(hdr, 7, 8) FROM crsql_log WHERE dbv = %lld AND pos = 0 AND "
-	    "site IS NULL) WHERE first_dbv = (SELECT max(first_dbv) FROM crsql_me) "
-	    "AND first_dbv <= %lld AND EXISTS(SELECT 1 FROM crsql_log WHERE "
-	    "dbv = %lld AND pos = 0 AND site IS NULL)", newest(e), newest(e),
-	    newest(e));
+	sqlite3_stmt *stmt, *update = NULL;
+	int rc = engine_prepare(e, &stmt, "SELECT m.first_dbv, l.dbv, "
+	    "substr(l.hdr, 7, 8) FROM crsql_log l, crsql_me m WHERE l.dbv = %lld AND "
+	    "l.pos = 0 AND l.site IS NULL AND m.first_dbv = (SELECT max(first_dbv) "
+	    "FROM crsql_me) AND m.first_dbv <= l.dbv", (long long)newest(e));
+
+	if (rc == SQLITE_OK && sqlite3_step(stmt) == SQLITE_ROW)
+		rc = engine_prepare(e, &update, "UPDATE crsql_me SET sver = ?2, token = "
+		    "?3 WHERE first_dbv = ?1");
+	if (update != NULL) {
+		sqlite3_bind_int64(update, 1, sqlite3_column_int64(stmt, 0));
+		sqlite3_bind_int64(update, 2, sqlite3_column_int64(stmt, 1));
+		sqlite3_bind_blob(update, 3, sqlite3_column_blob(stmt, 2),
+		    sqlite3_column_bytes(stmt, 2), SQLITE_TRANSIENT);
+		rc = engine_run(e, update);
+	}
+	sqlite3_finalize(update);
+	return engine_finalize(stmt, rc);
 }
 
 int
@@ -183,6 +200,7 @@ tx_begin(struct engine *e)
 	e->tx.wrote = false;
 	e->tx.wrote_changes = false;
 	e->tx.mended = e->tables.mended;
+	e->tx.schema = e->tables.schema_version;
 	e->tx.alters = 0;
 	rc = engine_run(e, stmt);
 	if (rc != SQLITE_OK)
@@ -190,34 +208,54 @@ tx_begin(struct engine *e)
 	return rc;
 }
 
-int
-tx_fold(struct engine *e)
+static int
+fold(struct engine *e, bool mend)
 {
 	bool journal = false, captured;
 	int64_t before = e->tx.current;
+	sqlite3_int64 rowid = sqlite3_last_insert_rowid(e->db);
 	int rc = SQLITE_OK;
 
 	if (e->tx.folding || !e->tx.open)
 		return SQLITE_OK;
 	e->tx.folding = true;
 	e->merging++;           /* what is written now is not captured */
-	rc = table_mend(e);
+	if (mend)
+		rc = table_mend(e);
 	if (rc == SQLITE_OK && (e->tx.plain_pending || e->capture->by_journal))
 		rc = journal_any(e, &journal);
 	captured = e->capture->list.n > e->capture->folded;
 	if (rc == SQLITE_OK && (journal || captured ||
 	    e->capture->rc != SQLITE_OK))
 		rc = fold_all(e, journal);
-	if (rc == SQLITE_OK)
+	if (rc == SQLITE_OK && mend)
 		rc = table_mend_triggers(e);
 	if (rc == SQLITE_OK)
 		e->tx.plain_pending = false;
 	if (journal || captured)
 		e->tx.current_plain = !captured && e->tx.current != before &&
 		    sqlite3_get_autocommit(e->db);
+	sqlite3_set_last_insert_rowid(e->db, rowid);
 	e->merging--;
 	e->tx.folding = false;
 	return rc;
+}
+
+int
+tx_fold(struct engine *e)
+{
+	return fold(e, true);
+}
+
+int
+tx_fold_within(struct engine *e)
+{
+	bool as_is = false;
+	int rc = SQLITE_OK;
+
+	if (e->tables.schema_version == e->tx.schema)
+		rc = lost_nothing(e, &as_is);
+	return rc == SQLITE_OK && as_is ? fold(e, false) : rc;
 }
 
 /* Takes the write lock, so that the snapshot is the newest. */
@@ -360,6 +398,7 @@ tx_rolled_back(struct engine *e)
 	table_forget_births(e);
 	e->tables.mended = e->tx.mended;
 	table_doubt(e);
+	e->tables.looked = -1;
 	e->tables.names_changed = e->tables.half = false;
 	bulk_end(e);
 }

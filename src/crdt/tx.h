@@ -37,6 +37,7 @@ struct tx {
 	bool wrote;             /* a log row was written */
 	bool wrote_changes;     /* crsql_changes was written: rows_impacted */
 	int64_t mended;         /* e->tables.mended at its beginning */
+	int64_t schema;         /* e->tables.schema_version then */
 	int alters;             /* begun in it: alter.c */
 	uint32_t data_version;  /* FCNTL_DATA_VERSION at head */
 };
@@ -62,8 +63,12 @@ void tx_restore(struct engine *e, const struct tx *then);
 void tx_committed(struct engine *e);
 void tx_rolled_back(struct engine *e);
 
-/* Folds what was captured so far: at a savepoint, a merge, the commit. */
+/* Folds what was captured so far: at a merge, a read, the commit. */
 int tx_fold(struct engine *e);
+
+/* The same in the midst of a statement, unless something follows from a change
+ * of the schema, which can be done between statements only. */
+int tx_fold_within(struct engine *e);
 
 /* The last committed db_version, loading it if needed. */
 int tx_head(struct engine *e, int64_t *out);

@@ -29,6 +29,18 @@ val_of(sqlite3_value *v)
 }
 
 struct val
+val_of_stored(sqlite3_value *v)
+{
+	struct val out = { .type = sqlite3_value_type(v) };
+
+	if (out.type != SQLITE_TEXT)
+		return val_of(v);
+	out.data = sqlite3_value_blob(v);
+	out.len = sqlite3_value_bytes(v);
+	return out;
+}
+
+struct val
 val_of_column(sqlite3_stmt *stmt, int i)
 {
 	struct val out = { .type = sqlite3_column_type(stmt, i) };

@@ -37,6 +37,10 @@ struct val val_of_column(sqlite3_stmt *stmt, int i);
  * SQLite called. */
 struct val val_of_raw(sqlite3_stmt *stmt, int i);
 
+/* The same, only to tell whether two that are or will be stored in one database
+ * are equal: a text is in that database's encoding. */
+struct val val_of_stored(sqlite3_value *v);
+
 /* Binds without copying: data must live until the statement is reset. */
 int val_bind(sqlite3_stmt *stmt, int i, const struct val *v);
 

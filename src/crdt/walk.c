@@ -406,6 +406,7 @@ walk_open(struct engine *e, const struct walk_from *from, bool want_headers,
 		return SQLITE_NOMEM;
 	memset(w, 0, sizeof *w);
 	w->e = e;
+	e->walks++;
 	w->want_headers = want_headers;
 	w->generation = e->tables.generation;
 	w->skip = from->skip;
@@ -447,6 +448,7 @@ walk_close(struct walk *w)
 		source_free(s);
 	}
 	sqlite3_finalize(w->log);
+	w->e->walks--;
 	buf_clear(&w->pk);
 	buf_clear(&w->stored_pk);
 	sqlite3_free(w);

@@ -37,10 +37,11 @@ ROLLBACK;
 SELECT count(*), crsql_db_version() FROM crsql_changes;
 INSERT INTO t VALUES('f', 1);
 SELECT * FROM c WHERE dbv = 3;
--- more than waits in memory: the fold at a savepoint, undone and done again
+-- more than waits in memory: folds within statements, undone and done again
+SELECT crsql_config_set('fold-at', 1000);
 CREATE TABLE big(id INTEGER PRIMARY KEY NOT NULL, a, b);
 SELECT crsql_as_crr('big');
-WITH RECURSIVE s(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM s WHERE i < 70000) INSERT INTO big SELECT i, i, i FROM s;
+WITH RECURSIVE s(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM s WHERE i < 7000) INSERT INTO big SELECT i, i, i FROM s;
 BEGIN;
 UPDATE big SET a = -1 WHERE id % 2;
 UPDATE big SET b = -1 WHERE NOT id % 2;

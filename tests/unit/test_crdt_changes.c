@@ -232,6 +232,35 @@ short_site_ids_are_filled_up(void **state)
 	    "ORDER BY pk");
 }
 
+/* A row that is still at hand when a statement begins is not that one's: clocks
+ * and log of it stay if the statement fails. */
+static void
+a_statement_that_fails_leaves_what_was_merged_before(void **state)
+{
+	int i;
+
+	node_exec(&n[A], "CREATE TABLE u(a UNIQUE); INSERT INTO u VALUES(5); "
+	    "INSERT INTO r(id, x) VALUES('own', 1), ('dead', 2)");
+	for (i = 0; i < 3; i++) {
+		node_exec(&n[A], "UPDATE r SET y = %d WHERE id = 'own'; BEGIN", i);
+		assert_int_equal(change(A, "'a'", "x", "1", i + 1, 9, S1, 1, 0),
+		    SQLITE_OK);
+		assert_int_equal(change(A, i == 1 ? "'dead'" : "'b'", i == 1 ? "-1" :
+		    "y", "2", 2 * (i + 1), 9, S2, i == 1 ? 2 : 1, 0), SQLITE_OK);
+		assert_int_equal(node_try(&n[A], i == 2 ? "INSERT INTO r(id) "
+		    "SELECT 'c' UNION ALL SELECT 'own'" :
+		    "INSERT INTO u SELECT 4 UNION ALL SELECT 5"),
+		    SQLITE_CONSTRAINT);
+		node_exec(&n[A], "COMMIT");
+		node_expect(&n[A], "", "SELECT * FROM crsql_check");
+	}
+	node_expect(&n[A], "'a'|1\n'b'|NULL\n'own'|1\n",
+	    "SELECT id, x FROM r ORDER BY 1");
+	node_expect(&n[A], "3|6\n", "SELECT (SELECT col_version FROM crsql_changes "
+	    "WHERE pk = crsql_pack_columns('a') AND cid = 'x'), (SELECT col_version "
+	    "FROM crsql_changes WHERE pk = crsql_pack_columns('b') AND cid = 'y')");
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, open_all, close_all)
 
 int
@@ -247,6 +276,7 @@ main(void)
 		T(merge_equal_values_lets_the_greater_site_win),
 		T(errors_have_cr_sqlites_words),
 		T(short_site_ids_are_filled_up),
+		T(a_statement_that_fails_leaves_what_was_merged_before),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
