@@ -4,6 +4,8 @@
 
 #include "crdt/crr.h"
 #include "crdt/fract.h"
+#include "crdt/lookaside.h"
+#include "crdt/remap.h"
 #include "crdt/triggers.h"
 
 SQLITE_EXTENSION_INIT3
@@ -42,12 +44,12 @@ alter_is_open(const struct engine *e, int id)
 	return find_open(e, id) != NULL;
 }
 
-int
-alter_first_new(const struct engine *e, int id)
+bool
+alter_is_new(const struct engine *e, const struct table *t, int i)
 {
-	const struct alter *a = find_open(e, id);
+	const struct alter *a = find_open(e, t->id);
 
-	return a != NULL ? a->first_new : INT32_MAX;
+	return t->col[i].came || (a != NULL && t->col[i].cid >= a->first_new);
 }
 
 /* Its triggers are made again by the next fold. */
@@ -113,6 +115,18 @@ check(struct engine *e, struct table *t, bool *fits)
 	return rc;
 }
 
+/* The rowids of all rows: they may be other ones at the end. */
+static int
+make_list(struct engine *e, struct table *t)
+{
+	int rc;
+
+	e->merging++;           /* what is written is not captured */
+	rc = remap_make_list(e, t);
+	e->merging--;
+	return rc;
+}
+
 static int
 begin(struct engine *e, const void *name)
 {
@@ -139,7 +153,10 @@ begin(struct engine *e, const void *name)
 	if (rc != SQLITE_OK)
 		return rc;
 	t->lean = true;
-	rc = triggers_make(e, t, NULL);
+	if (!lookaside_names_pk(t))
+		rc = make_list(e, t);
+	if (rc == SQLITE_OK)
+		rc = triggers_make(e, t, NULL);
 	return rc == SQLITE_OK ? fract_take_off(e, t->name) : rc;
 }
 
@@ -202,6 +219,11 @@ commit(struct engine *e, const void *name)
 		rc = tx_fold(e);
 	if (a != NULL)
 		a->state = rc == SQLITE_OK ? CLOSED : LEAN;
+	if (rc == SQLITE_OK && a != NULL) {
+		e->merging++;
+		rc = remap_drop_list(e, a->table);
+		e->merging--;
+	}
 	return rc;
 }
 

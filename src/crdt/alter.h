@@ -22,8 +22,9 @@ bool alter_is_lean(const struct engine *e, int id);
  * another's new name only if it is known by the marker. */
 bool alter_is_open(const struct engine *e, int id);
 
-/* The number of the first column that it did not have at the beginning. */
-int alter_first_new(const struct engine *e, int id);
+/* True if column i of t came with the change of the schema that is being mended,
+ * or inside an alter. */
+bool alter_is_new(const struct engine *e, const struct table *t, int i);
 
 /* The transaction is about to be committed. */
 void alter_end_all(struct engine *e);

@@ -58,6 +58,8 @@ struct capture {
 	int folded;         /* records that are folded already */
 	size_t folded_bytes;    /* of their keys */
 	int64_t fold_at;    /* setting: so many records wait for a fold */
+	int before_change;  /* those captured before a table was made anew;
+	                       may be more than there are */
 	struct mark *mark;
 	int nmark, mark_room;
 	int rc;             /* what went wrong inside the hook, or half way in a

@@ -464,6 +464,21 @@ columns_keep_births(struct table *t, const struct table *old)
 	}
 }
 
+int
+columns_preset(struct engine *e, const struct table *t, int i, char **out)
+{
+	sqlite3_stmt *stmt;
+	int rc = engine_prepare(e, &stmt, "SELECT coalesce(dflt_value, 'NULL') FROM "
+	    "pragma_table_info(%Q, 'main') WHERE name = %Q", t->name,
+	    t->col[i].name);
+
+	*out = NULL;
+	if (rc == SQLITE_OK && sqlite3_step(stmt) == SQLITE_ROW)
+		rc = engine_copy(stmt, 0, out);
+	rc = engine_finalize(stmt, rc);
+	return rc == SQLITE_OK && *out == NULL ? SQLITE_NOMEM : rc;
+}
+
 /* -- writing down ------------------------------------------------------------------- */
 
 static int
@@ -480,6 +495,7 @@ save_column(struct engine *e, const struct table *t, struct column *c)
 		    "UPDATE crsql_col SET name = %Q WHERE tbl = %d AND cid = %d",
 		    t->id, c->cid, c->name, t->id, c->cid);
 	e->tables.names_changed = e->tables.names_changed || c->renamed;
+	c->came = c->came || c->unsaved;
 	c->unsaved = c->renamed = false;
 	return rc;
 }

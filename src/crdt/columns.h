@@ -88,6 +88,9 @@ int columns_add_name(struct engine *e, struct table *t, const char *name,
 int columns_forget_name(struct engine *e, struct table *t, const char *name,
     int len);
 
+/* The DEFAULT of column i as SQL, sqlite3_malloc'ed. */
+int columns_preset(struct engine *e, const struct table *t, int i, char **out);
+
 /* Frees columns, and the old names of a table. */
 void columns_free(struct column *c, int n);
 void columns_free_names(struct table *t);

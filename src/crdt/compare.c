@@ -107,6 +107,12 @@ compare_free(struct compare *c)
 	sqlite3_free(c);
 }
 
+bool
+compare_touched(const struct compare *c, const struct table *t, int64_t key)
+{
+	return keymap_get(&c->first, t->id, key) >= 0;
+}
+
 /* -- rows that are gone -------------------------------------------------------- */
 
 /* True if the row of a key that is another name of the pk is known to be

@@ -15,6 +15,10 @@ struct compare;
 int compare_new(struct engine *e, bool journal, struct compare **out);
 void compare_free(struct compare *c);
 
+/* True if one of them puts a row to that key or takes it away. */
+bool compare_touched(const struct compare *c, const struct table *t,
+    int64_t key);
+
 /* *gone if a row of t is gone, or is another one, and no deletion of it is
  * known.  Where the rowid is not the key, the rowid of a row that was deleted
  * looks like one that is gone. */

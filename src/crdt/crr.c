@@ -7,6 +7,7 @@
 #include "crdt/log.h"
 #include "crdt/lookaside.h"
 #include "crdt/lost.h"
+#include "crdt/sample.h"
 #include "crdt/schema.h"
 #include "crdt/triggers.h"
 #include "crdt/val.h"
@@ -201,6 +202,15 @@ number_it(struct engine *e, const char *name, int64_t *id)
 	    "hidden = 0 AND NOT pk", *id, name);
 }
 
+/* What is known of the rows it has. */
+static int
+fill(struct engine *e, struct table *t)
+{
+	int rc = backfill(e, t);
+
+	return rc == SQLITE_OK ? sample_take(e, t) : rc;
+}
+
 /* Its triggers; s is what the schema says of it, or NULL. */
 static int
 make_writable(struct engine *e, const char *name, struct table *t,
@@ -252,7 +262,7 @@ enter_alone(struct engine *e, const char *name)
 	schema_clear(&s);
 	if (rc == SQLITE_OK)
 		rc = table_added(e, t);
-	return rc == SQLITE_OK ? backfill(e, t) : rc;
+	return rc == SQLITE_OK ? fill(e, t) : rc;
 }
 
 int
@@ -261,7 +271,7 @@ crr_enter(struct engine *e, const char *name)
 	struct table *t;
 	int rc = enter(e, name, &t);
 
-	return rc == SQLITE_OK ? backfill(e, t) : rc;
+	return rc == SQLITE_OK ? fill(e, t) : rc;
 }
 
 /* True if a name that we need beside the table is a user's.  What we left there

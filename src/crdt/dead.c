@@ -2,6 +2,7 @@
 /* dead.c - tombstones. */
 #include "crdt/meta.h"
 #include "crdt/log.h"
+#include "crdt/lookaside.h"
 
 #include "base/buf.h"
 #include "base/rd.h"
@@ -16,7 +17,7 @@ dead_get(struct engine *e, struct table *t, const uint8_t *pk, int npk,
 	struct rd r;
 	int rc = table_stmt(e, t, TS_DEAD_GET, &stmt);
 
-	*found = false;
+	*found = out->has_left = false;
 	if (rc != SQLITE_OK)
 		return rc;
 	sqlite3_bind_blob(stmt, 1, pk, npk, SQLITE_STATIC);
@@ -27,6 +28,8 @@ dead_get(struct engine *e, struct table *t, const uint8_t *pk, int npk,
 		out->dbv = (int64_t)rd_varint(&r, INT64_MAX);
 		out->pos = (int64_t)rd_varint(&r, INT64_MAX);
 		out->seq = (int64_t)rd_varint(&r, INT64_MAX);
+		out->has_left = rd_left(&r) > 0;
+		out->left = out->has_left ? rd_zigzag(&r) : 0;
 		*found = rd_done(&r);
 		if (!*found)
 			rc = engine_fail(e, SQLITE_CORRUPT,
@@ -39,26 +42,38 @@ dead_get(struct engine *e, struct table *t, const uint8_t *pk, int npk,
 
 /* Sweeps the log row of the tombstone that is there, if any. */
 static int
-sweep_old(struct engine *e, struct table *t, const uint8_t *pk, int npk)
+sweep_old(struct engine *e, struct table *t, const uint8_t *pk, int npk,
+    struct dead *old)
 {
-	struct dead old;
 	bool found;
-	int rc = dead_get(e, t, pk, npk, &found, &old);
+	int rc = dead_get(e, t, pk, npk, &found, old);
 
 	if (rc == SQLITE_OK && found)
-		rc = log_sweep(e, old.dbv, old.pos);
+		rc = log_sweep(e, old->dbv, old->pos);
 	return rc;
 }
 
+/* With that rowid, if has_left. */
 static int
 put(struct engine *e, struct table *t, enum table_stmt which,
-    const uint8_t *pk, int npk, const struct buf *m)
+    const uint8_t *pk, int npk, const struct dead *d, bool has_left, int64_t left)
 {
+	struct buf *m = &e->scratch;
 	sqlite3_stmt *stmt;
 	int rc = table_stmt(e, t, which, &stmt);
 
 	if (rc != SQLITE_OK)
 		return rc;
+	m->len = 0;
+	m->failed = false;
+	buf_add_varint(m, (uint64_t)d->cl);
+	buf_add_varint(m, (uint64_t)d->dbv);
+	buf_add_varint(m, (uint64_t)d->pos);
+	buf_add_varint(m, (uint64_t)d->seq);
+	if (has_left && !lookaside_names_pk(t))
+		buf_add_zigzag(m, left);
+	if (m->failed)
+		return SQLITE_NOMEM;
 	sqlite3_bind_blob(stmt, 1, pk, npk, SQLITE_STATIC);
 	sqlite3_bind_blob(stmt, 2, m->data, (int)m->len, SQLITE_STATIC);
 	rc = engine_run(e, stmt);
@@ -72,30 +87,33 @@ int
 dead_put(struct engine *e, struct table *t, const uint8_t *pk, int npk,
     const struct dead *d)
 {
-	struct buf *m = &e->scratch;
-	int rc;
+	struct dead old = { .has_left = false };
+	int rc = put(e, t, TS_DEAD_ADD, pk, npk, d, d->has_left, d->left);
 
-	m->len = 0;
-	m->failed = false;
-	buf_add_varint(m, (uint64_t)d->cl);
-	buf_add_varint(m, (uint64_t)d->dbv);
-	buf_add_varint(m, (uint64_t)d->pos);
-	buf_add_varint(m, (uint64_t)d->seq);
-	rc = m->failed ? SQLITE_NOMEM : put(e, t, TS_DEAD_ADD, pk, npk, m);
 	if (rc == SQLITE_OK && sqlite3_changes(e->db) == 0) {
-		rc = sweep_old(e, t, pk, npk);
+		rc = sweep_old(e, t, pk, npk, &old);
 		if (rc == SQLITE_OK)
-			rc = put(e, t, TS_DEAD_PUT, pk, npk, m);
+			rc = put(e, t, TS_DEAD_PUT, pk, npk, d,
+			    d->has_left || old.has_left,
+			    d->has_left ? d->left : old.left);
 	}
 	t->has_dead = 1;
 	return rc;
 }
 
 int
+dead_forget_left(struct engine *e, struct table *t, const uint8_t *pk,
+    int npk, const struct dead *d)
+{
+	return put(e, t, TS_DEAD_PUT, pk, npk, d, false, 0);
+}
+
+int
 dead_del(struct engine *e, struct table *t, const uint8_t *pk, int npk)
 {
 	sqlite3_stmt *stmt;
-	int rc = sweep_old(e, t, pk, npk);
+	struct dead old;
+	int rc = sweep_old(e, t, pk, npk, &old);
 
 	if (rc == SQLITE_OK)
 		rc = table_stmt(e, t, TS_DEAD_DEL, &stmt);

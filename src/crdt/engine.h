@@ -41,6 +41,10 @@
  *   park.c      changes that can't be applied here yet
  *   resync.c    tables made anew behind the engine's back
  *   compare.c   their rows, against what the log knows
+ *   sample.c    rows that are remembered, to tell when rowids changed
+ *   copied.c    copies of the database as text
+ *   remap.c     which clock is which row's then
+ *   repair.c    clocks and log written anew; crsql_repair
  *   seen.c      which versions of others a site had seen when
  *   horizon.c   what was forgotten, and who may not be talked to since
  *   gc.c        crsql_gc: forgetting
@@ -121,6 +125,8 @@ struct engine {
 	bool has_storage;       /* crsql_log and its companions exist */
 	bool finalized;         /* crsql_finalize() was called */
 	bool watched;           /* ext.c hears of the connection's end */
+	bool repairing;         /* crsql_repair() is under way */
+	int repaired;           /* tables of which it has written the clocks anew */
 	int merging;            /* > 0 while base tables are written by a merge:
 	                           capture is off, crsql_internal_sync_bit() is 1 */
 	int sync_bit;           /* what the user set by that function */
@@ -291,6 +297,7 @@ int park_register(struct engine *e);
 int seen_register(struct engine *e);
 int check_register(struct engine *e);
 int gc_register(struct engine *e);
+int repair_register(struct engine *e);
 int views_load(struct engine *e);
 int funcs_register(struct engine *e);
 int adopt_register(struct engine *e);

@@ -9,6 +9,7 @@
 #include "crdt/capture.h"
 #include "crdt/columns.h"
 #include "crdt/merge.h"
+#include "crdt/sample.h"
 #include "crdt/vtab.h"
 
 SQLITE_EXTENSION_INIT3
@@ -117,6 +118,8 @@ enlist_sync(sqlite3_vtab *v)
 		rc = tx_fold(e);
 	if (rc == SQLITE_OK)
 		rc = columns_tell(e);
+	if (rc == SQLITE_OK)
+		rc = sample_follow(e);
 	return rc == SQLITE_OK ? SQLITE_OK : fail(v, rc);
 }
 

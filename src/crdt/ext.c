@@ -111,7 +111,8 @@ register_all(struct engine *e)
 		alter_register, clset_register, automigrate_register,
 		changes_register, pack_register, export_register, import_register,
 		park_register, seen_register, adopt_register, check_register,
-		fract_register, gc_register, views_load, funcs_register,
+		repair_register, fract_register, gc_register, views_load,
+		funcs_register,
 	};
 	size_t i;
 	int rc = SQLITE_OK;
@@ -187,7 +188,8 @@ sqlite3_crsqlite_init(sqlite3 *db, char **why,
 		return SQLITE_NOMEM;
 	memset(e, 0, sizeof *e);
 	e->db = db;
-	e->tables.schema_version = e->tables.mended = e->tables.looked = -1;
+	e->tables.schema_version = e->tables.mended = -1;
+	e->tables.looked = e->tables.rows_looked = -1;
 	e->tx.head = -1;
 	buf_init(&e->scratch, INT32_MAX);
 	rc = storage_load(e);

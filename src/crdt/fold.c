@@ -9,6 +9,7 @@
 #include "crdt/journal.h"
 #include "crdt/log.h"
 #include "crdt/move.h"
+#include "crdt/sample.h"
 
 SQLITE_EXTENSION_INIT3
 
@@ -88,23 +89,27 @@ fold_run(struct fold *f, int64_t key, int64_t n)
 }
 
 /* A new row with an entry of its own: a key at or below one used before, or
- * another life of a deleted row (cl > 1). */
+ * another life of a deleted row (cl > 1), of which `before` is the tombstone. */
 static int
-fold_single(struct fold *f, int64_t key, int64_t cl)
+fold_single(struct fold *f, int64_t key, const struct dead *before)
 {
 	struct table *t = f->table;
 	struct meta *m = &f->meta;
+	int64_t cl = before != NULL ? before->cl + 1 : 1;
 	bool sentinel = cl > 1 || t->ncol == 0;
 	int64_t seq = fold_take_seqs(f, t->ncol + (sentinel ? 1 : 0));
 	struct stamp at = { 0 };
 	int i, rc = fold_append(f, key, LOG_ROW, seq, 0, &at);
 
+	sample_leaves(t, key);          /* another row came there */
 	if (rc == SQLITE_OK)
 		rc = meta_get(f->e, t, key, m);
 	if (rc == SQLITE_OK && m->stored)
 		rc = meta_sweep(f->e, m);       /* of a row long gone */
 	meta_fresh(m);
 	m->cl = cl;
+	m->has_left = before != NULL && before->has_left;
+	m->left = m->has_left ? before->left : 0;
 	m->has_sentinel = sentinel;
 	m->sentinel = at;
 	m->base = BASE_AT;
@@ -141,7 +146,7 @@ fold_insert(struct fold *f, int i, const struct record *r)
 		return rc;
 	if (!dead && r->key > t->hw && r->key > t->youngest)
 		return fold_run(f, r->key, 1);
-	return fold_single(f, r->key, dead ? d.cl + 1 : 1);
+	return fold_single(f, r->key, dead ? &d : NULL);
 }
 
 /* Consecutive inserts above the highest key, none of a deleted row: one run.
@@ -215,6 +220,9 @@ bury(struct fold *f, const struct record *r, struct grave *g)
 	g->dead.dbv = row.dbv;
 	g->dead.pos = row.pos;
 	g->dead.seq = fold_take_seqs(f, 1);
+	meta_leave(m, r->key);
+	g->dead.has_left = m->has_left;
+	g->dead.left = m->left;
 	raise_hw(t, r->key);
 	f->deletes = true;
 	return rc;
@@ -284,6 +292,10 @@ fold_replace(struct fold *f, const struct record *r)
 		rc = fold_append(f, r->key, LOG_ROW, fold_take_seqs(f,
 		    1 + t->ncol), 0, &at);
 	meta_fresh(new);
+	if (r->n != r->key)
+		meta_leave(m, r->n);
+	new->has_left = m->has_left;
+	new->left = m->left;
 	new->base = BASE_NONE;
 	new->has_sentinel = m->has_sentinel || t->ncol == 0;
 	new->cl = new->has_sentinel ? m->cl + 2 : m->cl;
@@ -299,6 +311,8 @@ fold_replace(struct fold *f, const struct record *r)
 		rc = meta_del(f->e, t, r->n);
 	raise_hw(t, r->key);
 	raise_hw(t, r->n);
+	if (r->n != r->key)
+		sample_leaves(t, r->n);
 	f->deletes = true;
 	return rc == SQLITE_OK ? meta_put(f->e, t, r->key, new) : rc;
 }
@@ -312,6 +326,7 @@ fold_move(struct fold *f, const struct record *r)
 
 	raise_hw(t, r->key);
 	raise_hw(t, r->n);
+	sample_leaves(t, r->n);
 	f->deletes = true;
 	return rc == SQLITE_OK ? move_row(f->e, t, &f->meta, r->n, r->key) : rc;
 }
@@ -367,25 +382,22 @@ save_highest(struct engine *e)
 	return rc;
 }
 
-int
-fold_all(struct engine *e, bool with_journal)
+/* What was captured up to c->list.n. */
+static int
+fold_part(struct engine *e, bool with_journal)
 {
 	struct fold f = { .e = e, .journal = with_journal };
 	struct capture *c = e->capture;
 	bool begun;
-	int rc = c->rc;
+	int rc;
 
-	if (rc != SQLITE_OK)
-		return rc;      /* its sentence is noted */
-	if (!with_journal && c->folded == c->list.n)
-		return SQLITE_OK;
 	buf_init(&f.pk, INT32_MAX);
 	rc = fold_list_make(e, with_journal, &f.list);
 	begun = rc == SQLITE_OK;
 	if (begun)
 		rc = work(&f);
 	if (rc == SQLITE_OK)
-		capture_folded(c);
+		c->folded = c->list.n;
 	if (rc == SQLITE_OK && (f.deletes || c->deleted || with_journal))
 		rc = save_highest(e);
 	/* Done again, it would take its own traces for older ones.  Some failures
@@ -396,5 +408,38 @@ fold_all(struct engine *e, bool with_journal)
 	meta_free(&f.meta);
 	meta_free(&f.other);
 	buf_clear(&f.pk);
+	return rc;
+}
+
+int
+fold_all(struct engine *e, bool with_journal)
+{
+	struct capture *c = e->capture;
+	int rc = c->rc;
+
+	if (rc != SQLITE_OK)
+		return rc;      /* its sentence is noted */
+	if (!with_journal && c->folded == c->list.n)
+		return SQLITE_OK;
+	rc = fold_part(e, with_journal);
+	if (rc == SQLITE_OK)
+		capture_folded(c);
+	return rc;
+}
+
+int
+fold_before_change(struct engine *e, bool with_journal)
+{
+	struct capture *c = e->capture;
+	int rc = c->rc, n = c->list.n;
+
+	if (rc != SQLITE_OK)
+		return rc;
+	c->list.n = c->before_change < n ? c->before_change : n;
+	if (c->list.n < c->folded)
+		c->list.n = c->folded;
+	if (with_journal || c->folded < c->list.n)
+		rc = fold_part(e, with_journal);
+	c->list.n = n;
 	return rc;
 }

@@ -12,4 +12,8 @@
  * yet.  A transaction is open. */
 int fold_all(struct engine *e, bool with_journal);
 
+/* Of it the journal and what was captured before tables were made anew: rows by
+ * the rowids that they had. */
+int fold_before_change(struct engine *e, bool with_journal);
+
 #endif

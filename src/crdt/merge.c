@@ -230,6 +230,7 @@ merge_open(struct engine *e, struct merge_origin *origin, struct table *t,
 	row->npk = npk;
 	row->cl = 0;
 	row->was_dead = row->inserted = row->above = false;
+	row->meta.has_left = false;
 	row->changes = 0;
 	rc = table_find_key(e, t, pk, npk, &row->live, &row->key);
 	/* a row of a trigger of the user's, which nobody captured (R24) */
@@ -246,6 +247,8 @@ merge_open(struct engine *e, struct merge_origin *origin, struct table *t,
 	if (rc == SQLITE_OK && found) {
 		row->was_dead = true;
 		row->cl = tomb.cl;
+		row->meta.has_left = tomb.has_left;
+		row->meta.left = tomb.left;
 	}
 	return rc;
 }
@@ -485,6 +488,8 @@ merge_delete(struct engine *e, struct merge_row *row, int64_t cl, int64_t seq)
 		e->rows_impacted++;
 	}
 	forget_wins(row);
+	if (row->live)
+		meta_leave(&row->meta, row->key);
 	row->live = row->inserted = false;
 	row->was_dead = true;
 	row->cl = cl;

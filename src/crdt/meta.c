@@ -7,10 +7,11 @@
 #include "base/buf.h"
 #include "base/rd.h"
 #include "crdt/log.h"
+#include "crdt/lookaside.h"
 
 SQLITE_EXTENSION_INIT3
 
-enum { HAS_SENTINEL = 1, BASE_SHIFT = 1, BASE_MASK = 3 };
+enum { HAS_SENTINEL = 1, BASE_SHIFT = 1, BASE_MASK = 3, HAS_LEFT = 8 };
 enum { META_MAX_BYTES = 1 << 20 };
 
 int
@@ -37,7 +38,7 @@ meta_fresh(struct meta *m)
 {
 	m->stored = false;
 	m->cl = 1;
-	m->has_sentinel = false;
+	m->has_sentinel = m->has_left = false;
 	m->base = BASE_RUN;
 	memset(&m->sentinel, 0, sizeof m->sentinel);
 	memset(&m->base_at, 0, sizeof m->base_at);
@@ -89,9 +90,13 @@ add_groups(struct buf *b, const struct table *t, const struct meta *m)
 static void
 encode(struct buf *b, const struct table *t, const struct meta *m)
 {
+	bool left = m->has_left && !lookaside_names_pk(t);
+
 	buf_add_u8(b, (uint8_t)((m->has_sentinel ? HAS_SENTINEL : 0) |
-	    (int)m->base << BASE_SHIFT));
+	    (left ? HAS_LEFT : 0) | (int)m->base << BASE_SHIFT));
 	buf_add_varint(b, (uint64_t)m->cl);
+	if (left)
+		buf_add_zigzag(b, m->left);
 	if (m->has_sentinel)
 		add_place(b, &m->sentinel);
 	if (m->base == BASE_AT)
@@ -187,6 +192,8 @@ decode(const struct table *t, const uint8_t *data, int len, struct meta *m,
 	m->has_sentinel = flags & HAS_SENTINEL;
 	m->base = (enum meta_base)(flags >> BASE_SHIFT & BASE_MASK);
 	m->cl = (int64_t)rd_varint(&r, INT64_MAX);
+	m->has_left = flags & HAS_LEFT;
+	m->left = m->has_left ? rd_zigzag(&r) : 0;
 	if (m->has_sentinel)
 		read_place(&r, &m->sentinel);
 	m->sentinel.version = m->cl;

@@ -8,15 +8,17 @@
  * columns stand; columns it does not name take the `base`.
  *
  * CLOCK ROW FORMAT (column m of <t>__crsql_meta; numbers are varints)
- *   flags      bit 0: sentinel follows; bits 1-2: base (enum meta_base)
+ *   flags      bit 0: sentinel follows; bits 1-2: base (enum meta_base);
+ *              bit 3: the rowid that was left follows, unless it is the key
  *   cl         causal length
+ *   [left]     with its sign in the lowest bit
  *   [dbv pos seq]            the sentinel's, if bit 0
  *   [dbv pos seq]            the base's, if base is BASE_AT
  *   groups to the end, each: columns that share version, dbv, pos and have
  *   consecutive seqs in the order given:
  *     dbv pos seq version n  then n column numbers (cid), the first as it is,
  *     the others as distance to the one before, less 1
- * TOMBSTONE FORMAT (column m of <t>__crsql_dead): cl dbv pos seq
+ * TOMBSTONE FORMAT (column m of <t>__crsql_dead): cl dbv pos seq [left]
  */
 #ifndef CRDT_META_H
 #define CRDT_META_H
@@ -43,6 +45,8 @@ enum meta_base {
 struct meta {
 	bool stored;            /* there is a clock row */
 	int64_t cl;
+	bool has_left;          /* the row had another rowid when it was fresh: */
+	int64_t left;           /* no fresh row is there any more */
 	bool has_sentinel;
 	struct stamp sentinel;
 	enum meta_base base;
@@ -56,12 +60,23 @@ struct dead {
 	int64_t dbv;
 	int64_t pos;
 	int64_t seq;
+	bool has_left;  /* as in struct meta */
+	int64_t left;
 };
 
 /* Room for t's columns; meta_free frees it.  meta_fresh sets it to fresh. */
 int meta_init(struct meta *m, const struct table *t);
 void meta_free(struct meta *m);
 void meta_fresh(struct meta *m);
+
+/* The row is not at key any more. */
+static inline void
+meta_leave(struct meta *m, int64_t key)
+{
+	if (!m->has_left)
+		m->left = key;
+	m->has_left = true;
+}
 
 /* Reads the clock row of key, or sets fresh. */
 int meta_get(struct engine *e, struct table *t, int64_t key, struct meta *m);
@@ -107,5 +122,9 @@ int dead_get(struct engine *e, struct table *t, const uint8_t *pk, int npk,
 int dead_put(struct engine *e, struct table *t, const uint8_t *pk, int npk,
     const struct dead *d);
 int dead_del(struct engine *e, struct table *t, const uint8_t *pk, int npk);
+
+/* Rowids are other ones by now: the tombstone d names none. */
+int dead_forget_left(struct engine *e, struct table *t, const uint8_t *pk,
+    int npk, const struct dead *d);
 
 #endif

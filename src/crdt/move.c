@@ -137,6 +137,7 @@ move_row(struct engine *e, struct table *t, struct meta *m, int64_t from,
 	if (m->base == BASE_RUN)
 		rc = settle(e, t, m, from);
 	m->base = BASE_NONE;
+	meta_leave(m, from);
 	for (i = -1; i < m->ncol && rc == SQLITE_OK; i++) {
 		s = i < 0 ? &m->sentinel : &m->col[i];
 		done = s->dbv == 0;

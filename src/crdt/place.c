@@ -274,7 +274,7 @@ place_dead(struct engine *e, struct merge_row *row, int64_t cl, int64_t seq)
 
 	rc = place_append(e, row->origin, &log);
 	tomb = (struct dead){ .cl = cl, .dbv = log.dbv, .pos = log.pos,
-	    .seq = seq };
+	    .seq = seq, .has_left = row->meta.has_left, .left = row->meta.left };
 	if (rc == SQLITE_OK)
 		rc = dead_put(e, row->table, row->pk, row->npk, &tomb);
 	return rc;

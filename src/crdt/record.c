@@ -159,6 +159,8 @@ capture_folded(struct capture *c)
 
 	c->list.n = c->folded = m != NULL ? m->n : 0;
 	c->list.bytes.len = c->folded_bytes = m != NULL ? m->bytes : 0;
+	if (c->before_change > c->list.n)
+		c->before_change = c->list.n;
 	c->ndeletes = 0;
 }
 

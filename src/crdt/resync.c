@@ -6,11 +6,15 @@
 
 #include "crdt/alter.h"
 #include "crdt/capture.h"
+#include "crdt/columns.h"
 #include "crdt/compare.h"
 #include "crdt/crr.h"
+#include "crdt/fold.h"
 #include "crdt/journal.h"
 #include "crdt/lookaside.h"
 #include "crdt/lost.h"
+#include "crdt/meta.h"
+#include "crdt/repair.h"
 #include "crdt/triggers.h"
 #include "crdt/unique.h"
 
@@ -143,38 +147,43 @@ made_anew(struct engine *e, const struct table *t, bool *anew)
 	return rc;
 }
 
-/* Rows in which a column that came inside an alter has not its default. */
+/* Rows in which a new column has no version and not its default: what made the
+ * table anew wrote it. */
 static int
-note_values(struct engine *e, struct table *t, const struct column *c,
-    const char *preset)
+note_column(struct engine *e, struct table *t, int i, struct meta *m)
 {
-	sqlite3_stmt *stmt;
-	int rc = engine_prepare(e, &stmt, "SELECT %s FROM %s WHERE "
-	    "\"%w\" COLLATE BINARY IS NOT (%s)", t->rowid, t->from, c->name, preset);
+	struct column *c = &t->col[i];
+	sqlite3_stmt *stmt = NULL;
+	char *preset;
+	int64_t key;
+	int rc = columns_preset(e, t, i, &preset);
 
-	while (rc == SQLITE_OK && sqlite3_step(stmt) == SQLITE_ROW)
-		rc = record_add_column(&e->capture->list, t->id,
-		    sqlite3_column_int64(stmt, 0), c->cid);
+	if (rc == SQLITE_OK)
+		rc = engine_prepare(e, &stmt, "SELECT %s FROM %s WHERE \"%w\" "
+		    "COLLATE BINARY IS NOT (%s)", t->rowid, t->from, c->name, preset);
+	while (rc == SQLITE_OK && sqlite3_step(stmt) == SQLITE_ROW) {
+		key = sqlite3_column_int64(stmt, 0);
+		rc = meta_get(e, t, key, m);
+		if (rc != SQLITE_OK || meta_version(t, m, key, i) > 0)
+			continue;
+		rc = record_add_column(&e->capture->list, t->id, key, c->cid);
+	}
+	sqlite3_free(preset);
 	return engine_finalize(stmt, rc);
 }
 
 static int
 note_new_columns(struct engine *e, struct table *t)
 {
-	int first = alter_first_new(e, t->id), i, rc = SQLITE_OK;
-	sqlite3_stmt *stmt;
+	struct meta m = { 0 };
+	int i, rc = meta_init(&m, t);
 
-	for (i = 0; i < t->ncol && rc == SQLITE_OK; i++) {
-		if (t->col[i].cid < first)
-			continue;
-		rc = engine_prepare(e, &stmt, "SELECT coalesce(dflt_value, 'NULL') "
-		    "FROM pragma_table_info(%Q, 'main') WHERE name = %Q", t->name,
-		    t->col[i].name);
-		if (rc == SQLITE_OK && sqlite3_step(stmt) == SQLITE_ROW)
-			rc = note_values(e, t, &t->col[i],
-			    engine_column(stmt, 0, &rc));
-		rc = engine_finalize(stmt, rc);
-	}
+	if (rc == SQLITE_OK)
+		rc = table_load_flags(e, t);
+	for (i = 0; i < t->ncol && rc == SQLITE_OK; i++)
+		if (alter_is_new(e, t, i))
+			rc = note_column(e, t, i, &m);
+	meta_free(&m);
 	return rc;
 }
 
@@ -190,9 +199,96 @@ mend_altered(struct engine *e, struct compare *c, struct table *t)
 	return rc == SQLITE_OK ? compare_add_new(c, t) : rc;
 }
 
+/* What is to be done when all that waits is folded. */
+enum todo { NOTHING, BY_LIST, BY_SAMPLES, VALUES };
+
+/* The rowids of a table with another key may have changed: then its samples tell
+ * whether it is the same one. */
 static int
-mend_rebuilt(struct engine *e, struct compare *c)
+look_at_rows(struct engine *e, struct compare *c, struct table *t, bool *other,
+    enum todo *todo)
 {
+	struct samples s;
+	bool gone;
+	int rc = compare_gone(c, t, &gone);
+
+	*todo = VALUES;
+	*other = gone;
+	if (rc != SQLITE_OK || lookaside_names_pk(t))
+		return rc;
+	rc = sample_look(e, t, c, &s);
+	if (rc != SQLITE_OK)
+		return rc;
+	if (s.moved > 0 || (gone && s.same > 0)) {
+		*todo = BY_SAMPLES;
+		*other = false;
+	}
+	sample_free(&s);
+	return rc;
+}
+
+static int
+mend_rows(struct engine *e, struct compare *c, struct table *t, bool *other,
+    enum todo *todo)
+{
+	int rc = made_anew(e, t, other);
+
+	if (rc == SQLITE_OK && !*other)
+		rc = look_at_rows(e, c, t, other, todo);
+	if (rc != SQLITE_OK || *other)
+		return rc;
+	if (*todo == VALUES)
+		rc = note_new_columns(e, t);
+	if (rc == SQLITE_OK && *todo == VALUES)
+		rc = compare_add_new(c, t);
+	if (rc == SQLITE_OK)
+		sqlite3_log(SQLITE_WARNING, "table %s had lost its triggers: rows are "
+		    "compared by key, %s", t->name, *todo == VALUES ? "changes of "
+		    "single values since then are not known" : "as their rowids are "
+		    "other ones");
+	return rc;
+}
+
+struct rest {
+	struct {
+		int table;      /* id */
+		enum todo todo;
+	} *at;
+	int n;
+};
+
+static int
+add_rest(struct rest *r, int id, enum todo todo)
+{
+	void *more = sqlite3_realloc64(r->at, sizeof *r->at * (uint64_t)(r->n + 1));
+
+	if (more == NULL)
+		return SQLITE_NOMEM;
+	r->at = more;
+	r->at[r->n].table = id;
+	r->at[r->n++].todo = todo;
+	return SQLITE_OK;
+}
+
+static int
+do_rest(struct engine *e, bool journal, const struct rest *r)
+{
+	struct table *t;
+	int i, rc = r->n > 0 ? fold_before_change(e, journal) : SQLITE_OK;
+
+	for (i = 0; i < r->n && rc == SQLITE_OK; i++) {
+		t = table_by_id(e, r->at[i].table);
+		if (t != NULL)
+			rc = r->at[i].todo == VALUES ? repair_values(e, t) :
+			    repair_rebuilt(e, t, r->at[i].todo == BY_LIST);
+	}
+	return rc;
+}
+
+static int
+mend_rebuilt(struct engine *e, struct compare *c, struct rest *rest)
+{
+	enum todo todo;
 	struct table *t;
 	bool other = false;
 	int i, rc = SQLITE_OK;
@@ -201,23 +297,17 @@ mend_rebuilt(struct engine *e, struct compare *c)
 		t = &e->tables.table[i];
 		if (!t->bare)
 			continue;
-		if (lookaside_names_pk(t) && alter_is_open(e, t->id)) {
+		other = false;
+		todo = alter_is_open(e, t->id) ? lookaside_names_pk(t) ? VALUES :
+		    BY_LIST : NOTHING;
+		if (todo == VALUES)
 			rc = mend_altered(e, c, t);
-			continue;
-		}
-		rc = made_anew(e, t, &other);
+		else if (todo == NOTHING)
+			rc = mend_rows(e, c, t, &other, &todo);
 		if (rc == SQLITE_OK && !other)
-			rc = compare_gone(c, t, &other);
-		if (rc == SQLITE_OK && other) {
+			rc = add_rest(rest, t->id, todo);
+		else if (rc == SQLITE_OK)
 			rc = replace(e, &e->tables.table[i--]);
-			continue;
-		}
-		if (rc == SQLITE_OK)
-			rc = compare_add_new(c, t);
-		if (rc == SQLITE_OK)
-			sqlite3_log(SQLITE_WARNING, "table %s had lost its triggers: "
-			    "rows are compared by key, changes of values since then "
-			    "are not known", t->name);
 	}
 	return rc;
 }
@@ -270,6 +360,7 @@ int
 resync_tables(struct engine *e)
 {
 	struct compare *c = NULL;
+	struct rest rest = { NULL, 0 };
 	bool lost, journal = false;
 	int64_t fresh = 0;
 	int rc = replace_rekeyed(e, &lost);
@@ -282,9 +373,12 @@ resync_tables(struct engine *e)
 		return rc;
 	rc = compare_new(e, journal, &c);
 	if (rc == SQLITE_OK && lost)
-		rc = mend_rebuilt(e, c);
+		rc = mend_rebuilt(e, c, &rest);
 	if (rc == SQLITE_OK && fresh && journal)
 		rc = mend_unique(e, c);
 	compare_free(c);
+	if (rc == SQLITE_OK)
+		rc = do_rest(e, journal, &rest);
+	sqlite3_free(rest.at);
 	return rc;
 }

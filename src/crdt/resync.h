@@ -12,8 +12,9 @@
 /* Looks for tables whose triggers are gone.  One with another key, or that
  * lacks rows which the log knows, is another table: its log is forgotten, and
  * it is made a replicated one again, or a plain one if it can't be that.  Else
- * rows are compared by key with what is known; new ones are noted.  All of it
- * is said in SQLite's error log.  Of a table whose unique index is new it looks
+ * rows are compared by key with what is known; new ones are noted.  Where rows
+ * are not known by their keys, samples tell whether it is the same table, and
+ * it is repaired if they are at other rowids.  All of it is said in SQLite's error log.  Of a table whose unique index is new it looks
  * for rows that are gone with no record of it. */
 int resync_tables(struct engine *e);
 

@@ -7,6 +7,8 @@
 
 #include <string.h>
 
+#include "crdt/copied.h"
+
 SQLITE_EXTENSION_INIT3
 
 static const char small_tables[] =
@@ -115,6 +117,14 @@ new_log_id(struct engine *e)
 	    "VALUES('log_id', ?1)", e->log_id, LOG_ID_LEN);
 }
 
+static void
+random_site(uint8_t id[SITE_ID_LEN])
+{
+	sqlite3_randomness(SITE_ID_LEN, id);
+	id[6] = (uint8_t)((id[6] & 0x0F) | 0x40);
+	id[8] = (uint8_t)((id[8] & 0x3F) | 0x80);
+}
+
 /* Writes what a new database lacks. */
 static int
 fill(struct engine *e)
@@ -125,15 +135,13 @@ fill(struct engine *e)
 	    "SELECT site_id FROM crsql_site_id WHERE ordinal = 0");
 
 	if (rc == SQLITE_OK && !found) {
-		sqlite3_randomness(SITE_ID_LEN, id);
-		id[6] = (uint8_t)((id[6] & 0x0F) | 0x40);
-		id[8] = (uint8_t)((id[8] & 0x3F) | 0x80);
+		random_site(id);
 		rc = insert_blob(e, "INSERT INTO crsql_site_id(site_id, ordinal) "
 		    "VALUES(?1, 0)", id, SITE_ID_LEN);
 	}
 	if (rc == SQLITE_OK)
 		rc = engine_exec(e, "INSERT OR IGNORE INTO crsql_master "
-		    "VALUES('crsqlite_version', %d)", FORMAT_NUMBER);
+		    "VALUES('crsqlite_version', %d); " COPIED_MARK, FORMAT_NUMBER);
 	if (rc == SQLITE_OK)
 		rc = read_blob(e, e->log_id, LOG_ID_LEN, &found,
 		    "SELECT value FROM crsql_master WHERE key = 'log_id'");
@@ -364,6 +372,24 @@ set_identity(struct engine *e, const void *arg)
 	if (rc == SQLITE_OK)
 		rc = storage_read_identity(e);
 	return rc;
+}
+
+int
+storage_begin_site(struct engine *e, int64_t first_dbv)
+{
+	uint8_t id[SITE_ID_LEN];
+	int64_t ordinal;
+	int rc = storage_ensure(e);
+
+	random_site(id);
+	if (rc == SQLITE_OK)
+		rc = site_ordinal(e, id, SITE_ID_LEN, true, &ordinal);
+	if (rc == SQLITE_OK)
+		rc = engine_exec(e, "INSERT OR REPLACE INTO crsql_me(first_dbv, "
+		    "ordinal) VALUES(%lld, %lld)", first_dbv, ordinal);
+	if (rc == SQLITE_OK)
+		rc = new_log_id(e);
+	return rc == SQLITE_OK ? storage_read_identity(e) : rc;
 }
 
 static const uint8_t *

@@ -19,4 +19,8 @@ int storage_read_identity(struct engine *e);
  * made. */
 int storage_take_over(struct engine *e);
 
+/* Another site of this database's own, with a random id, from that db_version
+ * on. */
+int storage_begin_site(struct engine *e, int64_t first_dbv);
+
 #endif

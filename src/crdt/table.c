@@ -11,6 +11,7 @@
 #include "crdt/columns.h"
 #include "crdt/horizon.h"
 #include "crdt/lookaside.h"
+#include "crdt/sample.h"
 #include "crdt/val.h"
 
 SQLITE_EXTENSION_INIT3
@@ -165,12 +166,19 @@ int
 table_load_hw(struct engine *e, struct table *t)
 {
 	int64_t stored = 0, top;
+	sqlite3_stmt *stmt;
 	int rc;
 
 	if (t->hw >= 0)
 		return SQLITE_OK;
-	rc = engine_int(e, &stored, "SELECT hw FROM crsql_tbl WHERE id = %d",
-	    t->id);
+	rc = engine_prepare(e, &stmt, "SELECT hw, (SELECT value FROM crsql_master "
+	    "WHERE key = 'check.%d') FROM crsql_tbl WHERE id = %d", t->id, t->id);
+	if (rc == SQLITE_OK && sqlite3_step(stmt) == SQLITE_ROW) {
+		stored = sqlite3_column_int64(stmt, 0);
+		sample_note(t, sqlite3_column_blob(stmt, 1),
+		    sqlite3_column_bytes(stmt, 1));
+	}
+	rc = engine_finalize(stmt, rc);
 	if (rc == SQLITE_OK)
 		rc = table_max_key(e, t, INT64_MAX, &top);
 	if (rc == SQLITE_OK) {

@@ -21,6 +21,8 @@ struct engine;
 struct schema;
 struct sqlite3_stmt;
 
+enum { SAMPLE_ROWS = 17 };  /* of a table, sample.h */
+
 struct column {
 	char *name;
 	int position;       /* by which the preupdate hook's functions count */
@@ -31,6 +33,7 @@ struct column {
 	                       fresh row with key <= born has no clock for it */
 	bool unsaved;       /* found now: number and birthday are not yet in
 	                       crsql_col */
+	bool came;          /* it was unsaved when the table was mended */
 	bool has_default;
 	bool renamed;       /* crsql_col has it by another name still */
 	char affinity;      /* 'A' blob/none 'B' text 'C' numeric 'D' integer
@@ -75,6 +78,9 @@ struct table {
 	char *where;        /* the row with key ?1, in an UPDATE or DELETE */
 	bool nullable_key;  /* the declaration allows a NULL key: we don't */
 	int64_t hw;         /* highest key ever used; -1: not loaded */
+	int64_t sample_due; /* sample.h: taken anew when hw is above; and with */
+	int64_t sampled[SAMPLE_ROWS];   /* hw: their keys */
+	int nsampled;
 	int has_dead;       /* any tombstones? -1: not known */
 	int has_meta;       /* any clock rows? -1: not known */
 	int64_t youngest;   /* the latest birthday of its columns */
@@ -109,6 +115,9 @@ struct table_list {
 	int64_t mended;         /* ... and the one table_mend has seen */
 	int64_t looked;         /* ... and lost_nothing has seen: ... */
 	bool nothing;           /* what it found */
+	int64_t rows_looked;    /* ... and the one a reader has (copied.h) */
+	bool rebuilt;           /* some table has lost its triggers */
+	bool half;              /* crsql_repair has left one to be repaired */
 	bool names_changed;     /* columns.h: to be told at the commit */
 	bool ordered;           /* one may be an ordered one: fract.h */
 	bool any_aside;         /* a table has a look-aside table */
@@ -117,6 +126,10 @@ struct table_list {
 	uint32_t generation;    /* raised when the list is forgotten: pointers
 	                           to its tables end */
 };
+
+/* At the end of a transaction: of all tables it is to be found anew what follows
+ * from their shape. */
+void table_unmend(struct engine *e);
 
 /* Brings e->tables up to date with the schema: new, dropped and altered tables
  * are noticed by schema_version.  Pointers to struct table and statements from

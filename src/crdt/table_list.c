@@ -12,7 +12,9 @@
 #include <string.h>
 
 #include "crdt/alter.h"
+#include "crdt/capture.h"
 #include "crdt/columns.h"
+#include "crdt/copied.h"
 #include "crdt/fract.h"
 #include "crdt/lost.h"
 #include "crdt/merge.h"
@@ -335,6 +337,22 @@ read_all(struct engine *e, const struct table_list *old)
 	return rc;
 }
 
+/* What was captured up to when a table was first seen to be made anew goes by
+ * the rowids that its rows had before. */
+static void
+note_rebuilt(struct engine *e)
+{
+	const struct table_list *l = &e->tables;
+	bool rebuilt = l->noted > l->n;
+	int i;
+
+	for (i = 0; i < l->n && !rebuilt; i++)
+		rebuilt = l->table[i].bare;
+	if (!l->rebuilt && e->capture != NULL)
+		e->capture->before_change = e->capture->list.n;
+	e->tables.rebuilt = rebuilt;
+}
+
 static int
 schema_version(struct engine *e, int64_t *out)
 {
@@ -378,6 +396,8 @@ table_refresh(struct engine *e)
 	move(&old, &e->tables);
 	table_free_list(&old);
 	e->tables.undone = false;
+	if (e->has_storage)
+		note_rebuilt(e);
 	rc = name_all(&e->tables);
 	if (rc == SQLITE_OK)
 		rc = views_follow(e);
@@ -390,6 +410,17 @@ table_doubt(struct engine *e)
 {
 	e->tables.schema_version = -1;
 	e->tables.undone = true;
+}
+
+void
+table_unmend(struct engine *e)
+{
+	int i;
+
+	for (i = 0; i < e->tables.n; i++)
+		e->tables.table[i].mended = false;
+	e->tables.mended = e->tables.rows_looked = -1;
+	e->tables.half = false;
 }
 
 /* -- one more ---------------------------------------------------------------------- */
@@ -440,9 +471,10 @@ table_added(struct engine *e, struct table *t)
 	schema_clear(&s);
 	if (rc == SQLITE_OK)
 		rc = schema_version(e, &e->tables.schema_version);
-	if (rc == SQLITE_OK && mended)
-		e->tables.mended = e->tables.schema_version;
-	return rc;
+	if (rc != SQLITE_OK || !mended)
+		return rc;
+	e->tables.mended = e->tables.schema_version;
+	return copied_note(e);
 }
 
 /* -- what follows from a change of the schema ------------------------------------------ */
@@ -495,7 +527,9 @@ table_mend(struct engine *e)
 
 	if (rc != SQLITE_OK || is_mended(e))
 		return rc;
-	rc = table_follow(e);
+	rc = copied_check(e);
+	if (rc == SQLITE_OK)
+		rc = table_follow(e);
 	for (i = 0; i < e->tables.n && rc == SQLITE_OK; i++) {
 		t = &e->tables.table[i];
 		if (!t->mended)
@@ -551,6 +585,8 @@ table_mend_triggers(struct engine *e)
 		t->mended = true;
 		t->epoch = e->tables.epoch;
 	}
+	if (rc == SQLITE_OK && !e->repairing)
+		rc = copied_note(e);
 	e->tables.mended = rc == SQLITE_OK ? e->tables.schema_version : -1;
 	return rc;
 }

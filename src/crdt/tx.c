@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "crdt/capture.h"
+#include "crdt/copied.h"
 #include "crdt/fold.h"
 #include "crdt/journal.h"
 #include "crdt/lost.h"
@@ -312,12 +313,12 @@ renamed(const struct engine *e)
 
 /* Folds the journal for a reader, where that is possible without waiting. */
 static int
-fold_for_reader(struct engine *e)
+fold_for_reader(struct engine *e, bool rebuilt)
 {
 	bool writable = false;
 	int rc = SQLITE_OK;
 
-	if (e->tx.plain_pending || renamed(e))
+	if (e->tx.plain_pending || renamed(e) || rebuilt)
 		rc = engine_writable(e, &writable);
 	if (rc != SQLITE_OK || !writable)
 		return rc;
@@ -339,6 +340,7 @@ fold_for_reader(struct engine *e)
 int
 tx_begin_read(struct engine *e)
 {
+	bool rebuilt;
 	int rc;
 
 	if (e->finalized)
@@ -350,7 +352,14 @@ tx_begin_read(struct engine *e)
 	rc = reload(e);
 	if (rc == SQLITE_OK)
 		rc = table_refresh(e);
-	return rc == SQLITE_OK && e->has_storage ? fold_for_reader(e) : rc;
+	if (rc != SQLITE_OK || !e->has_storage)
+		return rc;
+	/* what was made anew is mended by the fold, a copy is not */
+	rc = copied_check_reader(e);
+	rebuilt = rc == SQLITE_ERROR;
+	if (rc == SQLITE_OK || rebuilt)
+		rc = fold_for_reader(e, rebuilt);
+	return rc == SQLITE_OK && rebuilt ? copied_check_reader(e) : rc;
 }
 
 /* -- its end ------------------------------------------------------------------------- */
@@ -365,6 +374,8 @@ tx_committed(struct engine *e)
 	e->tx.wanted = 0;
 	e->tx.seq = 0;
 	e->tables.epoch++;
+	if (e->tables.half)
+		table_unmend(e);
 	if (e->tx.wrote_changes)
 		e->rows_impacted = 0;
 	e->tx.data_version = data_version(e);
@@ -388,6 +399,6 @@ tx_rolled_back(struct engine *e)
 	e->tables.mended = e->tx.mended;
 	table_doubt(e);
 	e->tables.looked = -1;
-	e->tables.names_changed = false;
+	e->tables.names_changed = e->tables.half = false;
 	bulk_end(e);
 }

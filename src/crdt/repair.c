@@ -1,0 +1,599 @@
+// SPDX-License-Identifier: MPL-2.0
+/* repair.c - see repair.h. */
+#include "crdt/repair.h"
+
+#include <string.h>
+
+#include "crdt/alter.h"
+#include "crdt/apply.h"
+#include "crdt/capture.h"
+#include "crdt/columns.h"
+#include "crdt/copied.h"
+#include "crdt/log.h"
+#include "crdt/lookaside.h"
+#include "crdt/lost.h"
+#include "crdt/meta.h"
+
+SQLITE_EXTENSION_INIT3
+
+struct repair {
+	struct engine *e;
+	struct table *t;
+	const struct remap *remap;
+	uint64_t changed;
+	int64_t dbv;
+	sqlite3_stmt *put, *is_own;
+	struct meta old, new;
+	int part;               /* that `highest` is of; -1: none */
+	int64_t *highest;       /* by column: own versions of that part */
+	int *at;                /* where the query says that it was written */
+};
+
+/* -- rows, one after the other --------------------------------------------------- */
+
+/* All rows are in runs: what a clock row says goes before. */
+static int
+write_runs(struct repair *r)
+{
+	int64_t stride = r->t->ncol > 0 ? r->t->ncol : 1, key;
+	struct log_row row = { .table = r->t->id, .own = true, .stride = stride };
+	sqlite3_stmt *stmt;
+	int rc = engine_prepare(r->e, &stmt, "SELECT key FROM temp.crsql_row ORDER "
+	    "BY key");
+
+	row.seq = r->e->tx.seq;
+	row.dbv = r->dbv;
+	while (rc == SQLITE_OK && sqlite3_step(stmt) == SQLITE_ROW) {
+		key = sqlite3_column_int64(stmt, 0);
+		if (row.n > 0 && !log_goes_on(row.key, row.n, key)) {
+			rc = log_append(r->e, &row);
+			row.seq += row.n * stride;
+			row.n = 0;
+		}
+		if (row.n == 0)
+			row.key = key;
+		row.n++;
+	}
+	rc = engine_finalize(stmt, rc);
+	if (rc == SQLITE_OK && row.n > 0)
+		rc = log_append(r->e, &row);
+	r->e->tx.seq = row.seq + row.n * stride;
+	return rc;
+}
+
+/* True if the version was given here. */
+static int
+is_own(struct repair *r, const struct stamp *s, bool *own)
+{
+	int rc = SQLITE_OK;
+
+	*own = false;
+	if (r->is_own == NULL)
+		rc = engine_prepare(r->e, &r->is_own, "SELECT 1 FROM crsql_log WHERE "
+		    "dbv = ?1 AND pos = ?2 AND site IS NULL");
+	if (rc != SQLITE_OK || s->dbv == 0)
+		return rc;
+	sqlite3_bind_int64(r->is_own, 1, s->dbv);
+	sqlite3_bind_int64(r->is_own, 2, s->pos);
+	*own = sqlite3_step(r->is_own) == SQLITE_ROW;
+	return sqlite3_reset(r->is_own);
+}
+
+/* The highest own versions of the rows that one in doubt may be. */
+static int
+use_part(struct repair *r, int part)
+{
+	const struct remap_part *p = &r->remap->part[part];
+	sqlite3_stmt *stmt;
+	bool own;
+	int i, rc = SQLITE_OK;
+
+	if (part == r->part)
+		return rc;
+	memset(r->highest, 0, sizeof *r->highest * (size_t)(r->t->ncol + 1));
+	rc = engine_prepare(r->e, &stmt, "SELECT m FROM main.\"%w__crsql_meta\" "
+	    "WHERE key BETWEEN %lld AND %lld", r->t->noted, p->old_from, p->old_to);
+	while (rc == SQLITE_OK && sqlite3_step(stmt) == SQLITE_ROW) {
+		rc = meta_decode(r->t, sqlite3_column_blob(stmt, 0),
+		    sqlite3_column_bytes(stmt, 0), &r->old);
+		for (i = 0; i < r->t->ncol && rc == SQLITE_OK; i++) {
+			if (r->old.col[i].version <= r->highest[i])
+				continue;
+			rc = is_own(r, &r->old.col[i], &own);
+			if (own)
+				r->highest[i] = r->old.col[i].version;
+		}
+	}
+	rc = engine_finalize(stmt, rc);
+	r->part = part;
+	return rc;
+}
+
+/* A row that nobody knows by its rowid: one that was deleted is there again. */
+static int
+revive(struct repair *r, int64_t key)
+{
+	struct dead d;
+	bool found = false;
+	uint8_t *pk;
+	int npk, rc = table_pk_of_key(r->e, r->t, key, &pk, &npk);
+
+	if (rc == SQLITE_OK && pk != NULL)
+		rc = dead_get(r->e, r->t, pk, npk, &found, &d);
+	if (rc == SQLITE_OK && found)
+		rc = dead_del(r->e, r->t, pk, npk);
+	if (rc == SQLITE_OK && found) {
+		r->new.cl = d.cl + 1;
+		r->new.has_sentinel = true;
+	}
+	sqlite3_free(pk);
+	return rc;
+}
+
+/* The versions of a row: those at its old rowid, or what is safe. */
+static int
+find_versions(struct repair *r, int64_t key, bool known, int64_t old, int part,
+    int64_t *version)
+{
+	struct table *t = r->t;
+	int i, rc = SQLITE_OK;
+
+	meta_fresh(&r->new);
+	if (known) {
+		rc = meta_get(r->e, t, old, &r->old);
+		r->new.cl = r->old.cl;
+		r->new.has_sentinel = r->old.has_sentinel;
+		for (i = 0; i < t->ncol; i++)
+			version[i] = r->at[i] >= 0 && r->old.col[i].dbv == 0 ? 0
+			    : meta_version(t, &r->old, old, i);
+		return rc;
+	}
+	if (part >= 0)
+		rc = use_part(r, part);
+	for (i = 0; i < t->ncol; i++) {
+		version[i] = part >= 0 ? r->highest[i] : 1;
+		/* younger columns: they may have no clock (R3) */
+		if (version[i] == 0 && t->col[i].born == INT64_MIN)
+			version[i] = 1;
+	}
+	return rc == SQLITE_OK ? revive(r, key) : rc;
+}
+
+/* A row that is not as a fresh one gets a clock row. */
+static int
+write_row(struct repair *r, int64_t key, const int64_t *version)
+{
+	struct meta *m = &r->new;
+	struct table *t = r->t;
+	struct log_row row = { .table = t->id, .key = key, .n = LOG_ROW,
+		.own = true, .dbv = r->dbv };
+	uint8_t *bytes;
+	int i, len, rc;
+
+	for (i = 0; i < t->ncol && version[i] == 1; i++)
+		;
+	if (i == t->ncol && !m->has_sentinel)
+		return SQLITE_OK;
+	rc = log_append(r->e, &row);
+	m->base = BASE_NONE;
+	m->sentinel = (struct stamp){ m->cl, row.dbv, row.pos, r->e->tx.seq };
+	r->e->tx.seq += m->has_sentinel;
+	for (i = 0; i < t->ncol; i++)
+		if (version[i] > 0)
+			m->col[i] = (struct stamp){ version[i], row.dbv, row.pos,
+			    r->e->tx.seq++ };
+	if (rc == SQLITE_OK)
+		rc = meta_encode(t, m, &bytes, &len);
+	if (rc != SQLITE_OK)
+		return rc;
+	sqlite3_bind_int64(r->put, 1, key);
+	sqlite3_bind_blob(r->put, 2, bytes, len, SQLITE_STATIC);
+	rc = engine_run(r->e, r->put);
+	sqlite3_free(bytes);
+	return rc;
+}
+
+/* Rows, and of each new column whether its value is not the default. */
+static int
+prepare_rows(struct repair *r, sqlite3_stmt **out)
+{
+	sqlite3_str *s = sqlite3_str_new(r->e->db);
+	char *sql, *preset;
+	int i, at = 4, rc = SQLITE_OK;
+
+	sqlite3_str_appendall(s, "SELECT x.key, x.old IS NOT NULL, x.old, "
+	    "coalesce(x.part, -1)");
+	for (i = 0; i < r->t->ncol && rc == SQLITE_OK; i++) {
+		r->at[i] = -1;
+		if (!alter_is_new(r->e, r->t, i))
+			continue;
+		rc = columns_preset(r->e, r->t, i, &preset);
+		sqlite3_str_appendf(s, ", d.\"%w\" COLLATE BINARY IS NOT (%s)",
+		    r->t->col[i].name, preset ? preset : "");
+		sqlite3_free(preset);
+		r->at[i] = at++;
+	}
+	sqlite3_str_appendf(s, " FROM temp.crsql_row x LEFT JOIN main.\"%w\" d ON "
+	    "d.%s = x.key ORDER BY x.key", r->t->name, r->t->rowid);
+	rc = engine_text(s, rc, &sql);
+	if (rc == SQLITE_OK)
+		rc = engine_prepare(r->e, out, "%s", sql);
+	sqlite3_free(sql);
+	return rc;
+}
+
+/* What the making anew changed. */
+static void
+add_changes(const struct repair *r, sqlite3_stmt *row, bool came,
+    int64_t *version)
+{
+	int i;
+
+	for (i = 0; i < r->t->ncol; i++) {
+		if (version[i] > 0 && !came && (r->changed &
+		    sample_bit(r->t->col[i].cid)) != 0)
+			version[i]++;
+		if (version[i] == 0 && r->at[i] >= 0 &&
+		    sqlite3_column_int(row, r->at[i]))
+			version[i] = 1;
+	}
+}
+
+static int
+write_clocks(struct repair *r)
+{
+	int64_t *version = sqlite3_malloc64(sizeof *version *
+	    (uint64_t)(r->t->ncol + 1));
+	sqlite3_stmt *stmt = NULL;
+	int64_t key;
+	bool known;
+	int rc = version ? prepare_rows(r, &stmt) : SQLITE_NOMEM;
+
+	while (rc == SQLITE_OK && sqlite3_step(stmt) == SQLITE_ROW) {
+		key = sqlite3_column_int64(stmt, 0);
+		known = sqlite3_column_int(stmt, 1) != 0;
+		rc = find_versions(r, key, known, sqlite3_column_int64(stmt, 2),
+		    sqlite3_column_int(stmt, 3), version);
+		add_changes(r, stmt, !known && sqlite3_column_int(stmt, 3) < 0,
+		    version);
+		if (rc == SQLITE_OK)
+			rc = write_row(r, key, version);
+	}
+	rc = engine_finalize(stmt, rc);
+	sqlite3_free(version);
+	return rc;
+}
+
+/* -- what is gone ------------------------------------------------------------------ */
+
+static int
+bury(struct repair *r, int64_t key, const uint8_t *pk, int npk)
+{
+	struct log_row row = { .table = r->t->id, .pk = pk, .npk = npk,
+		.n = LOG_DEAD, .own = true, .dbv = r->dbv };
+	struct dead d;
+	bool dead;
+	int rc = dead_get(r->e, r->t, pk, npk, &dead, &d);
+
+	if (rc != SQLITE_OK || dead)
+		return rc;
+	rc = meta_get(r->e, r->t, key, &r->old);
+	if (rc == SQLITE_OK)
+		rc = log_append(r->e, &row);
+	d = (struct dead){ .cl = r->old.cl + 1, .dbv = row.dbv, .pos = row.pos,
+		.seq = r->e->tx.seq++ };
+	return rc == SQLITE_OK ? dead_put(r->e, r->t, pk, npk, &d) : rc;
+}
+
+static int
+bury_lost(struct repair *r)
+{
+	sqlite3_stmt *stmt;
+	int rc = engine_prepare(r->e, &stmt, "SELECT key, pk FROM temp.crsql_lost "
+	    "ORDER BY key");
+
+	while (rc == SQLITE_OK && sqlite3_step(stmt) == SQLITE_ROW)
+		rc = bury(r, sqlite3_column_int64(stmt, 0),
+		    sqlite3_column_blob(stmt, 1), sqlite3_column_bytes(stmt, 1));
+	return engine_finalize(stmt, rc);
+}
+
+/* Tombstones go by keys: what they say of old rowids holds no more. */
+static int
+forget_left(struct repair *r)
+{
+	sqlite3_stmt *stmt;
+	struct dead d;
+	bool found;
+	int rc = engine_exec(r->e, "DELETE FROM temp.crsql_lost; INSERT INTO "
+	    "temp.crsql_lost(pk) SELECT pk FROM main.\"%w__crsql_dead\"",
+	    r->t->noted);
+
+	if (rc == SQLITE_OK)
+		rc = engine_prepare(r->e, &stmt, "SELECT pk FROM temp.crsql_lost");
+	while (rc == SQLITE_OK && sqlite3_step(stmt) == SQLITE_ROW) {
+		const uint8_t *pk = sqlite3_column_blob(stmt, 0);
+		int npk = sqlite3_column_bytes(stmt, 0);
+
+		rc = dead_get(r->e, r->t, pk, npk, &found, &d);
+		if (rc == SQLITE_OK && found && d.has_left)
+			rc = dead_forget_left(r->e, r->t, pk, npk, &d);
+	}
+	return rc == SQLITE_OK ? engine_finalize(stmt, rc) : rc;
+}
+
+/* The old log rows, those before (dbv, pos), and clock rows. */
+static int
+replace_old(struct repair *r, int64_t pos)
+{
+	struct table *t = r->t;
+	int i, rc = engine_exec(r->e, "UPDATE crsql_log SET tbl = NULL, key = NULL, "
+	    "n = 0, seq_stride = NULL, mask = NULL WHERE tbl = %d AND pos = 0 AND "
+	    "(n IS NULL OR n > 0) AND (dbv, pos) < (%lld, %lld);"
+	    "DELETE FROM crsql_log WHERE tbl = %d AND (n IS NULL OR n > 0) AND "
+	    "(dbv, pos) < (%lld, %lld);"
+	    "UPDATE crsql_col SET born = -9223372036854775807 - 1 WHERE tbl = %d",
+	    t->id, r->dbv, pos, t->id, r->dbv, pos, t->id);
+
+	if (rc == SQLITE_OK)
+		rc = engine_exec(r->e, "DELETE FROM main.\"%w__crsql_meta\";"
+		    "INSERT INTO main.\"%w__crsql_meta\" SELECT key, m FROM "
+		    "temp.crsql_clock; DELETE FROM temp.crsql_clock", t->noted,
+		    t->noted);
+	for (i = 0; i < t->ncol; i++)
+		t->col[i].born = INT64_MIN;
+	t->youngest = INT64_MIN;
+	t->has_meta = t->has_dead = -1;
+	return rc;
+}
+
+static int
+write_all(struct repair *r)
+{
+	int64_t pos;
+	int rc = engine_exec(r->e, "CREATE TEMP TABLE IF NOT EXISTS crsql_clock("
+	    "key INTEGER PRIMARY KEY, m BLOB); DELETE FROM temp.crsql_clock");
+
+	if (rc == SQLITE_OK)
+		rc = engine_prepare(r->e, &r->put, "INSERT INTO temp.crsql_clock "
+		    "VALUES(?1, ?2)");
+	if (rc == SQLITE_OK)
+		rc = tx_own_dbv(r->e, &r->dbv);
+	pos = r->e->tx.next_pos;
+	if (rc == SQLITE_OK)
+		rc = write_runs(r);
+	if (rc == SQLITE_OK)
+		rc = write_clocks(r);
+	if (rc == SQLITE_OK)
+		rc = bury_lost(r);
+	if (rc == SQLITE_OK)
+		rc = forget_left(r);
+	sqlite3_finalize(r->is_own);
+	sqlite3_finalize(r->put);
+	return rc == SQLITE_OK ? replace_old(r, pos) : rc;
+}
+
+int
+repair_write(struct engine *e, struct table *t, const struct remap *remap,
+    uint64_t changed)
+{
+	struct repair r = { .e = e, .t = t, .remap = remap, .changed = changed,
+		.part = -1 };
+	int rc = table_load_hw(e, t);
+
+	r.highest = sqlite3_malloc64(sizeof *r.highest * (uint64_t)(t->ncol + 1));
+	r.at = sqlite3_malloc64(sizeof *r.at * (uint64_t)(t->ncol + 1));
+	if (rc == SQLITE_OK && (r.highest == NULL || r.at == NULL))
+		rc = SQLITE_NOMEM;
+	if (rc == SQLITE_OK)
+		rc = table_load_flags(e, t);
+	if (rc == SQLITE_OK)
+		rc = meta_init(&r.old, t);
+	if (rc == SQLITE_OK)
+		rc = meta_init(&r.new, t);
+	if (rc == SQLITE_OK)
+		rc = write_all(&r);
+	if (rc == SQLITE_OK)
+		rc = table_load_flags(e, t);
+	if (rc == SQLITE_OK)
+		rc = table_save_hw(e, t);
+	if (rc == SQLITE_OK && remap->doubt)
+		rc = lost_doubt(e, t->id);
+	if (rc == SQLITE_OK)
+		rc = sample_take(e, t);
+	if (rc == SQLITE_OK)
+		e->repaired++;
+	meta_free(&r.old);
+	meta_free(&r.new);
+	sqlite3_free(r.highest);
+	sqlite3_free(r.at);
+	return rc;
+}
+
+/* -- a table that a tool made anew ------------------------------------------------- */
+
+/* Columns that were changed in all rows are told as updated by one. */
+static int
+note_changed(struct engine *e, struct table *t, uint64_t columns)
+{
+	struct record *r = NULL;
+	sqlite3_stmt *stmt;
+	int64_t key, dbv;
+	int rc = engine_prepare(e, &stmt, "SELECT %s FROM main.\"%w\" ORDER BY 1",
+	    t->rowid, t->name);
+
+	while (rc == SQLITE_OK && sqlite3_step(stmt) == SQLITE_ROW) {
+		key = sqlite3_column_int64(stmt, 0);
+		if (r != NULL && log_goes_on(r->key, r->n, key)) {
+			r->n++;
+			continue;
+		}
+		r = record_add(&e->capture->list, RECORD_UPDATE, t->id, key);
+		if (r == NULL) {
+			rc = SQLITE_NOMEM;
+			break;
+		}
+		r->n = 1;
+		r->mask = columns;
+	}
+	rc = engine_finalize(stmt, rc);
+	/* what the samples have is told by these */
+	if (rc == SQLITE_OK)
+		rc = tx_own_dbv(e, &dbv);
+	return rc == SQLITE_OK ? sample_take(e, t) : rc;
+}
+
+/* Where sampled rows are that no waiting record speaks of. */
+static int
+look(struct engine *e, struct table *t, struct samples *s)
+{
+	struct compare *pending;
+	int rc = compare_new(e, false, &pending);
+
+	if (rc == SQLITE_OK)
+		rc = sample_look(e, t, pending, s);
+	compare_free(pending);
+	return rc;
+}
+
+int
+repair_values(struct engine *e, struct table *t)
+{
+	struct samples s;
+	uint64_t changed = 0;
+	int rc = look(e, t, &s);
+
+	if (rc != SQLITE_OK)
+		return rc;
+	rc = sample_changed(e, t, &s, &changed);
+	sample_free(&s);
+	return rc == SQLITE_OK && changed != 0 ? note_changed(e, t, changed) : rc;
+}
+
+static int
+rebuild(struct engine *e, struct table *t, bool by_list, struct samples *s)
+{
+	struct remap r;
+	uint64_t changed;
+	int64_t lost = 0;
+	int rc = by_list ? remap_by_list(e, t, s, &r)
+	    : remap_by_samples(e, t, s, false, &r);
+
+	if (rc == SQLITE_OK)
+		rc = sample_changed(e, t, s, &changed);
+	if (rc == SQLITE_OK)
+		rc = engine_int(e, &lost, "SELECT EXISTS(SELECT 1 FROM "
+		    "temp.crsql_lost)");
+	if (rc == SQLITE_OK && (r.moved > 0 || r.doubt || lost))
+		rc = repair_write(e, t, &r, changed);
+	else if (rc == SQLITE_OK && changed != 0)
+		rc = note_changed(e, t, changed);
+	return rc == SQLITE_OK ? remap_clear(e) : rc;
+}
+
+int
+repair_rebuilt(struct engine *e, struct table *t, bool by_list)
+{
+	struct samples s;
+	int rc = look(e, t, &s);
+
+	if (rc != SQLITE_OK)
+		return rc;
+	rc = rebuild(e, t, by_list, &s);
+	sample_free(&s);
+	return rc;
+}
+
+/* -- crsql_repair -------------------------------------------------------------------- */
+
+static int
+repair_table(struct engine *e, struct table *t, bool copied)
+{
+	uint64_t changed = 0;
+	struct samples s;
+	struct remap r;
+	int rc = sample_look(e, t, NULL, &s);
+
+	if (rc != SQLITE_OK)
+		return rc;
+	if (copied || s.moved > 0) {
+		rc = remap_by_samples(e, t, &s, copied, &r);
+		if (rc == SQLITE_OK && !copied)
+			rc = sample_changed(e, t, &s, &changed);
+		if (rc == SQLITE_OK && r.moved > 0)
+			rc = repair_write(e, t, &r, changed);
+		if (rc == SQLITE_OK)
+			rc = remap_clear(e);
+	}
+	sample_free(&s);
+	return rc;
+}
+
+/* A copy is repaired as a whole: all its tables were numbered anew. */
+static int
+repair_tables(struct engine *e, const char *name)
+{
+	struct table *moved = NULL, *t;
+	bool copied;
+	int i, rc = copied_look(e, &copied);
+
+	if (rc == SQLITE_OK && name != NULL && table_find(e, name) == NULL)
+		return engine_fail(e, SQLITE_ERROR, "table %s is not replicated", name);
+	for (i = 0; i < e->tables.n && rc == SQLITE_OK; i++) {
+		t = &e->tables.table[i];
+		if (!lookaside_names_pk(t) && (copied || name == NULL ||
+		    sqlite3_stricmp(t->name, name) == 0))
+			rc = repair_table(e, t, copied);
+	}
+	if (rc == SQLITE_OK && copied)
+		rc = copied_begin_life(e);
+	if (rc == SQLITE_OK)
+		rc = copied_find_moved(e, &moved);
+	if (rc == SQLITE_OK && moved == NULL)
+		return copied_note(e);
+	e->tables.half = true;  /* the next transaction is told of that one */
+	return rc;
+}
+
+static int
+repair(struct engine *e, const char *name)
+{
+	struct apply_scope scope;
+	int rc;
+
+	e->repairing = true;
+	e->repaired = 0;
+	rc = apply_begin(e, false, &scope);
+	e->merging++;           /* what is written is not captured */
+	if (rc == SQLITE_OK && e->has_storage)
+		rc = repair_tables(e, name);
+	e->merging--;
+	rc = apply_end(e, &scope, rc);
+	e->repairing = false;
+	if (rc != SQLITE_OK) {
+		table_doubt(e);
+		e->tables.rows_looked = -1;
+	}
+	return rc;
+}
+
+static void
+repair_function(sqlite3_context *ctx, int argc, sqlite3_value **argv)
+{
+	struct engine *e = sqlite3_user_data(ctx);
+	int rc = argc > 1 ? engine_fail(e, SQLITE_ERROR, "crsql_repair wants the name "
+	    "of a table, or nothing") : repair(e, argc == 1 ?
+	    (const char *)sqlite3_value_text(argv[0]) : NULL);
+
+	if (rc == SQLITE_OK)
+		sqlite3_result_int(ctx, e->repaired);
+	else
+		engine_result_error(e, ctx, rc);
+}
+
+int
+repair_register(struct engine *e)
+{
+	return sqlite3_create_function(e->db, "crsql_repair", -1, SQLITE_UTF8 |
+	    SQLITE_DIRECTONLY, e, repair_function, NULL, NULL);
+}
