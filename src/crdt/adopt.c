@@ -261,15 +261,10 @@ list_tables(struct adopt *a)
 static void
 free_tables(struct adopt *a)
 {
-	struct table *t;
 	int i;
 
-	for (i = 0; i < a->n; i++) {
-		t = &a->table[i].shape;
-		columns_free(t->pk, t->npk);
-		columns_free(t->col, t->ncol);
-		sqlite3_free(t->name);
-	}
+	for (i = 0; i < a->n; i++)
+		table_free(&a->table[i].shape);
 	sqlite3_free(a->table);
 }
 

@@ -167,7 +167,7 @@ needs_run(const struct meta *m, const struct table *t, int64_t key)
 	for (i = 0; i < t->ncol; i++)
 		if (m->col[i].dbv == 0 && key > t->col[i].born)
 			return true;
-	return t->ncol == 0 && !m->stored;
+	return !m->has_sentinel && !table_born_with_any(t, key);
 }
 
 static int

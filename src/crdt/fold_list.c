@@ -153,9 +153,10 @@ find_keys(struct engine *e, struct record_list *l, int from)
 		if (t == NULL || t->id != r->table)
 			t = table_by_id(e, r->table);
 		pk = record_name(l, r, &npk);
-		if (t == NULL || !t->aside || npk == 0)
+		if (t == NULL || !t->aside || !t->numbered || npk == 0)
 			continue;
-		rc = lookaside_number(e, t, pk, npk, true, &r->key);
+		/* who only looks gives none */
+		rc = lookaside_number(e, t, pk, npk, e->merging > 0, &r->key);
 		if (r->op == RECORD_REPLACE)
 			r->n = r->key;
 	}

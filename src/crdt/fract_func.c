@@ -272,7 +272,7 @@ fract_register(struct engine *e)
 		    key_between, NULL, NULL);
 	if (rc == SQLITE_OK)
 		rc = sqlite3_create_function(e->db,
-		    "crsql_fract_fix_conflict_return_old_key", -1, SQLITE_UTF8 |
-		    SQLITE_INNOCUOUS, e, fix_conflict, NULL, NULL);
+		    "crsql_fract_fix_conflict_return_old_key", -1, SQLITE_UTF8, e,
+		    fix_conflict, NULL, NULL);    /* it writes */
 	return rc;
 }

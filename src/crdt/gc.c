@@ -139,7 +139,7 @@ is_fresh(const struct table *t, const struct meta *m, int64_t key)
 	for (i = 0; i < t->ncol; i++)
 		if (m->col[i].dbv == 0 && key > t->col[i].born)
 			return true;
-	return t->ncol == 0 && !m->stored;
+	return !m->has_sentinel && !table_born_with_any(t, key);
 }
 
 /* Whether something of the run is current still. */

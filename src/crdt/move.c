@@ -94,7 +94,7 @@ settle(struct engine *e, const struct table *t, struct meta *m, int64_t key)
 		m->col[i] = at;
 		m->col[i].seq += i;
 	}
-	if (m->ncol == 0 && found && !m->has_sentinel) {
+	if (found && !m->has_sentinel && !table_born_with_any(t, key)) {
 		m->has_sentinel = true;
 		m->sentinel = at;
 		m->sentinel.version = m->cl;

@@ -461,8 +461,11 @@ repair_values(struct engine *e, struct table *t)
 {
 	struct samples s;
 	uint64_t changed = 0;
-	int rc = look(e, t, &s);
+	int rc;
 
+	if (t->aside)
+		return SQLITE_OK;       /* it has no samples */
+	rc = look(e, t, &s);
 	if (rc != SQLITE_OK)
 		return rc;
 	rc = sample_changed(e, t, &s, &changed);

@@ -160,8 +160,12 @@ sample_take(struct engine *e, struct table *t)
 	sqlite3_stmt *stmt = NULL;
 	struct buf rows, b;
 	int64_t low = 0, top;
-	int rc = table_max_key(e, t, INT64_MAX, &top);
+	int rc;
 
+	/* numbers of primary keys are no rowids that could be others */
+	if (t->aside)
+		return SQLITE_OK;
+	rc = table_max_key(e, t, INT64_MAX, &top);
 	buf_init(&rows, BYTES_MAX);
 	buf_init(&b, BYTES_MAX);
 	if (rc == SQLITE_OK)
@@ -208,8 +212,6 @@ sample_follow(struct engine *e)
 
 	for (i = 0; i < e->tables.n && rc == SQLITE_OK; i++) {
 		t = &e->tables.table[i];
-		/* those keyed by numbers of their primary keys have no rowids
-		 * that could be others */
 		if (!t->aside && t->hw >= 0 && t->hw > t->sample_due)
 			rc = take_aside(e, t);
 	}

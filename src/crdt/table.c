@@ -35,6 +35,16 @@ table_free(struct table *t)
 	lookaside_free_shape(t);
 }
 
+bool
+table_born_with_any(const struct table *t, int64_t key)
+{
+	int i;
+
+	for (i = 0; i < t->ncol && key <= t->col[i].born; i++)
+		;
+	return i < t->ncol;
+}
+
 void
 table_free_list(struct table_list *l)
 {

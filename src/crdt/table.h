@@ -209,6 +209,10 @@ int table_read_shape(struct engine *e, struct table *t);
 
 /* Free what one, or a list, holds. */
 void table_free(struct table *t);
+
+/* True if the row with that key began with a column that is there now: else it is
+ * told by its sentinel (R3). */
+bool table_born_with_any(const struct table *t, int64_t key);
 void table_free_list(struct table_list *l);
 
 /* Frees what e->tables holds. */

@@ -9,6 +9,7 @@
 #include "crdt/journal.h"
 #include "crdt/lost.h"
 #include "crdt/merge.h"
+#include "crdt/sample.h"
 #include "crdt/storage.h"
 #include "crdt/triggers.h"
 
@@ -228,6 +229,9 @@ fold(struct engine *e, bool mend)
 	if (rc == SQLITE_OK && (journal || captured ||
 	    e->capture->rc != SQLITE_OK))
 		rc = fold_all(e, journal);
+	/* that samples are due is known until a rollback only */
+	if (rc == SQLITE_OK && captured)
+		rc = sample_follow(e);
 	if (rc == SQLITE_OK && mend)
 		rc = table_mend_triggers(e);
 	if (rc == SQLITE_OK)
@@ -251,9 +255,9 @@ int
 tx_fold_within(struct engine *e)
 {
 	bool as_is = false;
-	int rc = SQLITE_OK;
+	int rc = incoming_flush(e);     /* its rows are of the version before */
 
-	if (e->tables.schema_version == e->tx.schema)
+	if (rc == SQLITE_OK && e->tables.schema_version == e->tx.schema)
 		rc = lost_nothing(e, &as_is);
 	return rc == SQLITE_OK && as_is ? fold(e, false) : rc;
 }

@@ -76,16 +76,6 @@ add_cell(struct source *s, int *n, int col, int64_t version, int64_t seq)
 	    .seq = seq };
 }
 
-static bool
-born_with_any(const struct table *t, int64_t key)
-{
-	int i;
-
-	for (i = 0; i < t->ncol && key <= t->col[i].born; i++)
-		;
-	return i < t->ncol;
-}
-
 /* Facts of a run's row: what was not changed since.  One that has none of the
  * columns it was born with, or had none, is told by its sentinel. */
 static int
@@ -104,7 +94,7 @@ run_facts(const struct walk *w, struct source *s, int64_t key, bool *fresh)
 			add_cell(s, &n, i, 1, seq + i);
 	}
 	*fresh = !m->stored && n == t->ncol;
-	if (n == 0 && !m->has_sentinel && !born_with_any(t, key))
+	if (n == 0 && !m->has_sentinel && !table_born_with_any(t, key))
 		add_cell(s, &n, -1, 1, seq);
 	return n;
 }

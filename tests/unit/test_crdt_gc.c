@@ -264,6 +264,32 @@ r20_gc_keeps_what_is_not_everywhere(void **state)
 	nodes_close(n, 3);
 }
 
+/* Rows that are told by nothing but their being there, as they had no column when
+ * they were written, or another rowid then. */
+static void
+r20_rows_older_than_their_columns_stay(void **state)
+{
+	static const char tag[] = "CREATE TABLE tag(name TEXT PRIMARY KEY NOT NULL); "
+	    "SELECT crsql_as_crr('tag')";
+	static const char note[] = "ALTER TABLE tag ADD COLUMN note";
+	struct node n[3], late;
+
+	open_with_delete(n);
+	nodes_exec(n, 3, tag);
+	node_exec(&n[A], "INSERT INTO tag VALUES('a'), ('b'), ('c')");
+	nodes_exec(n, 3, note);
+	node_exec(&n[A], "UPDATE tag SET rowid = 100 WHERE name = 'b'");
+	settle(n, 3);
+	gc_all(n, 3);
+	node_expect(&n[A], "", "SELECT * FROM crsql_check");
+	node_open(&late, 3, NULL);
+	node_exec(&late, "%s; %s; %s", schema, tag, note);
+	pull(&late, &n[A]);
+	node_expect(&late, "'a'\n'b'\n'c'\n", "SELECT name FROM tag ORDER BY 1");
+	node_close(&late);
+	nodes_close(n, 3);
+}
+
 /* Never the entry of a current fact: whoever is new gets all of it. */
 static void
 r20_a_newcomer_gets_everything(void **state)
@@ -1039,6 +1065,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(r20_gc_forgets_what_everybody_has),
 		cmocka_unit_test(r20_gc_keeps_what_is_not_everywhere),
+		cmocka_unit_test(r20_rows_older_than_their_columns_stay),
 		cmocka_unit_test(r20_a_newcomer_gets_everything),
 		cmocka_unit_test(the_horizon_only_rises),
 		cmocka_unit_test(a_bad_horizon_changes_nothing),

@@ -22,9 +22,9 @@ static char path[NODE_FILE];
 static const struct mishap plain = { .max_bytes = 100000 };
 
 /* The key's columns are not the first, and a virtual one stands before all. */
-#define T "CREATE TABLE t(g AS (x || 'g'), x, b REAL NOT NULL DEFAULT 1.5, " \
-	"k2 INTEGER, y, k1 TEXT, PRIMARY KEY(k1, k2)) WITHOUT ROWID; " \
-	"SELECT crsql_as_crr('t')"
+#define TABLE "CREATE TABLE t(g AS (x || 'g'), x, b REAL NOT NULL DEFAULT 1.5, " \
+	"k2 INTEGER, y, k1 TEXT, PRIMARY KEY(k1, k2)) WITHOUT ROWID"
+#define T TABLE "; SELECT crsql_as_crr('t')"
 #define ROWS "INSERT INTO t(k1, k2, x, y) VALUES('a', 1, 'x1', 10), " \
 	"('a', 2, 'x2', 20), ('b', 1, 'x3', 30), ('c', 7, NULL, NULL)"
 #define ALL "SELECT k1, k2, x, y, b FROM t ORDER BY k1, k2"
@@ -413,6 +413,29 @@ rebuilt_by_a_tool(void **state)
 	well(A);
 }
 
+/* Those that were there before it was replicated, too. */
+static void
+rows_from_before_are_rebuilt(void **state)
+{
+	char sql[600];
+	int i;
+
+	nodes_exec(n, COUNT, TABLE);
+	node_exec(&n[A], ROWS);
+	nodes_exec(n, COUNT, "SELECT crsql_as_crr('t')");
+	node_exec(&n[A], "UPDATE t SET x = 'edited' WHERE k1 = 'a'");
+	meet(ALL);
+	for (i = 0; i < 2; i++) {
+		sqlite3_snprintf(sizeof sql, sql, COPY, "ORDER BY k1 DESC");
+		node_plainly(path, sql);
+		node_exec(&n[A], "SELECT crsql_fold()");
+		well(A);
+	}
+	node_expect(&n[A], "0\n", "SELECT count(*) FROM crsql_master WHERE key GLOB "
+	    "'again.*'");
+	meet(ALL);
+}
+
 /* Inside an alter rows that are gone are deleted, and it is the same table. */
 static void
 rebuilt_inside_an_alter(void **state)
@@ -555,6 +578,7 @@ main(void)
 		TEST(columns_come_and_go),
 		TEST(renamed_dropped_and_made_plain),
 		TEST(rebuilt_by_a_tool),
+		TEST(rows_from_before_are_rebuilt),
 		TEST(rebuilt_inside_an_alter),
 		TEST(the_rowid_comes_and_goes),
 		TEST(replaced_by_a_unique_index),

@@ -333,6 +333,12 @@ replaced_rows_are_no_rebuild(void **state)
 		node_exec(&n[A], "INSERT OR REPLACE INTO r VALUES('k%02d', 5, 5); "
 		    "UPDATE r SET rowid = rowid + %d WHERE id = 'k%02d'; "
 		    "CREATE INDEX r_%d ON r(y)", i % 7, 1000 * (i + 1), i + 5, i);
+	/* folded by a look before the schema changes, or before a rollback */
+	node_exec(&n[A], "BEGIN; INSERT OR REPLACE INTO r VALUES('k01', 6, 6); "
+	    "SELECT count(*) FROM crsql_changes; CREATE INDEX r_a ON r(x, y); COMMIT; "
+	    "BEGIN; INSERT OR REPLACE INTO r VALUES('k01', 7, 7); SELECT count(*) "
+	    "FROM crsql_changes; SAVEPOINT s; UPDATE r SET x = 1; ROLLBACK TO s; "
+	    "COMMIT; CREATE INDEX r_b ON r(y, x)");
 	node_exec(&n[A], "SELECT crsql_fold()");
 	node_expect(&n[A], "0\n", "SELECT crsql_repair()");
 	all_agree();
