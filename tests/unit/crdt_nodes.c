@@ -220,6 +220,12 @@ nodes_agree(struct node *a, struct node *b, const char *query)
 	sqlite3_free(y);
 }
 
+void
+node_well(struct node *n)
+{
+	node_expect(n, "", "SELECT \"table\", key, what FROM crsql_check");
+}
+
 /* -- vectors ---------------------------------------------------------------- */
 
 int64_t

@@ -68,6 +68,9 @@ void node_expect(struct node *n, const char *want, const char *fmt, ...);
 /* Both answer a query alike. */
 void nodes_agree(struct node *a, struct node *b, const char *query);
 
+/* Nothing is wrong with it: crsql_check is empty. */
+void node_well(struct node *n);
+
 /* A plan of one group: all replicated tables, cursor, vector. */
 void node_plan(struct node *reader, const uint8_t cursor[NODE_CURSOR],
     const struct vector *v, struct buf *out);

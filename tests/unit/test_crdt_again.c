@@ -4,61 +4,26 @@
  * another of their name while nobody was looking: what the engine notices.
  * What two databases make of it is in test_store_again.c.
  */
-#include "crdt_nodes.h"
+#include "crdt_group.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <cmocka.h>
-
-enum { A, B, COUNT };
-
-static struct node n[COUNT];
-static char path[NODE_FILE];
-static const struct mishap plain = { .max_bytes = 100000 };
 
 #define TEXT_KEY "CREATE TABLE r(id TEXT PRIMARY KEY, x, y)"
 #define INTEGER_KEY "CREATE TABLE r(id INTEGER PRIMARY KEY, x, y)"
 
-/* A is a file, so that programs without the extension may write it. */
-static int
-open_all(void **state)
-{
-	node_file(path);
-	node_open(&n[A], A, path);
-	node_open(&n[B], B, NULL);
-	return 0;
-}
-
-static int
-close_all(void **state)
-{
-	nodes_close(n, COUNT);
-	unlink(path);
-	return 0;
-}
+enum { COUNT = 2 };
+static struct group group = { .count = COUNT, .file = true };
 
 static void
 both(const char *sql)
 {
 	nodes_exec(n, COUNT, sql);
-}
-
-/* As a program that loads nothing. */
-static void
-plainly(const char *sql)
-{
-	node_plainly(path, sql);
-}
-
-static void
-pull(int to, int from)
-{
-	assert_true(node_pull(&n[to], &n[from], &plain));
 }
 
 /* What is noted for whoever synchronises: tables made again. */
@@ -440,7 +405,7 @@ a_users_table_is_not_taken_for_bookkeeping(void **state)
 	    "SELECT crsql_as_table('P'); SELECT crsql_as_crr('P')");
 }
 
-#define TEST(f) cmocka_unit_test_setup_teardown(f, open_all, close_all)
+#define TEST(f) GROUP_TEST(f, group)
 
 int
 main(void)

@@ -4,7 +4,7 @@
  * schema when it likes: once all have the same again, all have the same rows
  * and clocks, and nothing is parked.  SEEDS=N for more.
  */
-#include "crdt_nodes.h"
+#include "crdt_group.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -14,29 +14,10 @@
 
 #include <cmocka.h>
 
-enum { A, B, C, COUNT };
-
-static struct node n[COUNT];
-static const struct mishap plain = { .max_bytes = 100000 };
-
-static void
-open_all(void)
-{
-	nodes_open(n, COUNT, "CREATE TABLE r(id TEXT PRIMARY KEY, x, y, "
-	    "z DEFAULT 'dz'); SELECT crsql_as_crr('r')");
-}
-
-static void
-close_all(void)
-{
-	nodes_close(n, COUNT);
-}
-
-static void
-pull(int to, int from)
-{
-	assert_true(node_pull(&n[to], &n[from], &plain));
-}
+enum { COUNT = 3 };
+static struct group group = { .count = COUNT, .sql =
+	"CREATE TABLE r(id TEXT PRIMARY KEY, x, y, "
+	"z DEFAULT 'dz'); SELECT crsql_as_crr('r')" };
 
 #define FACTS "SELECT \"table\", pk, cid, val, col_version, cl FROM " \
 	"crsql_changes ORDER BY 1, 2, 3"
@@ -187,9 +168,9 @@ histories_with_alters_converge(void **state)
 	int i, count = seeds != NULL ? atoi(seeds) : 60;
 
 	for (i = 1; i <= count; i++) {
-		open_all();
+		group_open(&group);
 		history((uint64_t)i);
-		close_all();
+		group_close();
 	}
 }
 

@@ -3,7 +3,7 @@
  * test_crdt_changes.c - cr-sqlite's rules of merging, by INSERT INTO
  * crsql_changes.
  */
-#include "crdt_nodes.h"
+#include "crdt_group.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -13,24 +13,9 @@
 
 #include <cmocka.h>
 
-enum { A, B, C, COUNT };
-
-static struct node n[COUNT];
-
-static int
-open_all(void **state)
-{
-	nodes_open(n, COUNT, "CREATE TABLE r(id TEXT PRIMARY KEY, x, y, "
-	    "z DEFAULT 'dz'); SELECT crsql_as_crr('r')");
-	return 0;
-}
-
-static int
-close_all(void **state)
-{
-	nodes_close(n, COUNT);
-	return 0;
-}
+static struct group group = { .count = 3, .sql =
+	"CREATE TABLE r(id TEXT PRIMARY KEY, x, y, "
+	"z DEFAULT 'dz'); SELECT crsql_as_crr('r')" };
 
 /* INSERT INTO crsql_changes of table r. */
 static int
@@ -226,7 +211,7 @@ short_site_ids_are_filled_up(void **state)
 	    "'61620000000000000000000000000000'\n", "SELECT DISTINCT "
 	    "hex(site_id) FROM crsql_changes ORDER BY 1");
 	node_expect(&n[A], "3\n", "SELECT count(*) FROM crsql_site_id");
-	node_expect(&n[A], "", "SELECT * FROM crsql_check");
+	node_well(&n[A]);
 	node_pull_changes(&n[B], &n[A], true);
 	nodes_agree(&n[A], &n[B], "SELECT pk, cid, val, site_id FROM crsql_changes "
 	    "ORDER BY pk");
@@ -252,7 +237,7 @@ a_statement_that_fails_leaves_what_was_merged_before(void **state)
 		    "INSERT INTO u SELECT 4 UNION ALL SELECT 5"),
 		    SQLITE_CONSTRAINT);
 		node_exec(&n[A], "COMMIT");
-		node_expect(&n[A], "", "SELECT * FROM crsql_check");
+		node_well(&n[A]);
 	}
 	node_expect(&n[A], "'a'|1\n'b'|NULL\n'own'|1\n",
 	    "SELECT id, x FROM r ORDER BY 1");
@@ -261,7 +246,7 @@ a_statement_that_fails_leaves_what_was_merged_before(void **state)
 	    "FROM crsql_changes WHERE pk = crsql_pack_columns('b') AND cid = 'y')");
 }
 
-#define T(name) cmocka_unit_test_setup_teardown(name, open_all, close_all)
+#define T(name) GROUP_TEST(name, group)
 
 int
 main(void)

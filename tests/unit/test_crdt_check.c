@@ -3,7 +3,7 @@
  * test_crdt_check.c - crsql_check: nothing is wrong with what the engine wrote,
  * and each thing that is damaged by hand is named.
  */
-#include "crdt_nodes.h"
+#include "crdt_group.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -14,19 +14,18 @@
 
 #include <cmocka.h>
 
-enum { A, B, COUNT };
-
-static struct node n[COUNT];
+static struct group group = { .count = 2, .sql =
+	"CREATE TABLE r(id TEXT PRIMARY KEY, x, y); "
+	"CREATE TABLE i(id INTEGER PRIMARY KEY, v); CREATE TABLE k(a, b, "
+	"PRIMARY KEY(b, a)); SELECT crsql_as_crr('r'), crsql_as_crr('i'), "
+	"crsql_as_crr('k')" };
 
 /* A row for each kind that the log has: runs, an update run, rows by
  * themselves, tombstones, what another site wrote, a header alone. */
 static int
 open_all(void **state)
 {
-	nodes_open(n, COUNT, "CREATE TABLE r(id TEXT PRIMARY KEY, x, y); "
-	    "CREATE TABLE i(id INTEGER PRIMARY KEY, v); CREATE TABLE k(a, b, "
-	    "PRIMARY KEY(b, a)); SELECT crsql_as_crr('r'), crsql_as_crr('i'), "
-	    "crsql_as_crr('k')");
+	group_open(*state);
 	node_exec(&n[A], "INSERT INTO r VALUES('a', 1, 1), ('b', 2, 2), ('c', 3, 3), "
 	    "('d', 4, 4); INSERT INTO i VALUES(1, 1), (2, 2), (3, 3), (4, 4), (5, "
 	    "5); INSERT INTO k VALUES(1, 2), (3, 4); UPDATE r SET x = 0 WHERE id = "
@@ -39,35 +38,22 @@ open_all(void **state)
 	return 0;
 }
 
-static int
-close_all(void **state)
-{
-	nodes_close(n, COUNT);
-	return 0;
-}
-
-static void
-well(struct node *at)
-{
-	node_expect(at, "", "SELECT * FROM crsql_check");
-}
-
 static void
 nothing_is_wrong(void **state)
 {
-	well(&n[A]);
-	well(&n[B]);
+	node_well(&n[A]);
+	node_well(&n[B]);
 	node_pull_changes(&n[B], &n[A], false);
-	well(&n[B]);
+	node_well(&n[B]);
 	node_exec(&n[B], "DELETE FROM r WHERE x = 5; ALTER TABLE r ADD COLUMN z; "
 	    "UPDATE r SET z = 1; INSERT INTO r VALUES('d', 1, 1, 1); ALTER TABLE i "
 	    "RENAME TO j; UPDATE j SET id = id + 10");
-	well(&n[B]);
+	node_well(&n[B]);
 	node_exec(&n[B], "BEGIN; UPDATE r SET x = id; DELETE FROM j WHERE id < 13");
-	well(&n[B]);
+	node_well(&n[B]);
 	node_exec(&n[B], "ROLLBACK; SELECT crsql_as_table('k'); DROP TABLE j; SELECT "
 	    "crsql_fold()");
-	well(&n[B]);
+	node_well(&n[B]);
 }
 
 static void
@@ -76,7 +62,7 @@ a_database_without_tables_is_well(void **state)
 	struct node m;
 
 	node_open(&m, 0, NULL);
-	well(&m);
+	node_well(&m);
 	node_exec(&m, "DELETE FROM crsql_master WHERE key = 'log_id'");
 	node_expect(&m, "NULL|NULL|'crsql_master has no log_id of 8 bytes'\n",
 	    "SELECT * FROM crsql_check");
@@ -97,16 +83,16 @@ plain_programs_do_no_wrong(void **state)
 	node_plainly(path, "INSERT INTO r VALUES('c', 3); DELETE FROM r WHERE id = "
 	    "'a'; UPDATE r SET x = 4");
 	node_exec(&m, "PRAGMA query_only = 1");
-	well(&m);
+	node_well(&m);
 	node_exec(&m, "PRAGMA query_only = 0");
-	well(&m);
+	node_well(&m);
 	node_plainly(path, "ALTER TABLE r ADD COLUMN y; INSERT INTO r VALUES('d', 1, "
 	    "1); ALTER TABLE r RENAME COLUMN x TO z");
-	well(&m);
+	node_well(&m);
 	node_plainly(path, "ALTER TABLE r RENAME TO s");
-	well(&m);
+	node_well(&m);
 	node_exec(&m, "SELECT crsql_fold()");
-	well(&m);
+	node_well(&m);
 	node_close(&m);
 	unlink(path);
 }
@@ -274,7 +260,8 @@ the_journal_is_read(void **state)
 	unlink(path);
 }
 
-#define TEST(f) cmocka_unit_test_setup_teardown(f, open_all, close_all)
+#define TEST(f) cmocka_unit_test_prestate_setup_teardown(f, open_all, \
+	group_tear_down, &group)
 
 int
 main(void)

@@ -4,7 +4,7 @@
  * is right.  Its limits: test_crdt_limits.c.  What concerns crsql_begin_alter,
  * crsql_automigrate and crsql_fract_* is tested with these.
  */
-#include "crdt_nodes.h"
+#include "crdt_group.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -17,24 +17,9 @@
 
 #include "crdt/crdt.h"
 
-enum { A, B, C, COUNT };
-
-static struct node n[COUNT];
-
-static int
-open_all(void **state)
-{
-	nodes_open(n, COUNT, "CREATE TABLE t(id PRIMARY KEY NOT NULL, x, y); "
-	    "SELECT crsql_as_crr('t')");
-	return 0;
-}
-
-static int
-close_all(void **state)
-{
-	nodes_close(n, COUNT);
-	return 0;
-}
+static struct group group = { .count = 3, .sql =
+	"CREATE TABLE t(id PRIMARY KEY NOT NULL, x, y); "
+	"SELECT crsql_as_crr('t')" };
 
 static int
 change(int to, const char *pk, const char *cid, const char *val, int version,
@@ -491,7 +476,7 @@ what_loses_leaves_nothing_behind(void **state)
 	sqlite3_free(before);
 }
 
-#define T(name) cmocka_unit_test_setup_teardown(name, open_all, close_all)
+#define T(name) GROUP_TEST(name, group)
 
 int
 main(void)

@@ -4,7 +4,7 @@
  * SQL, and what stands in the schema for them.  FRACT_PAIRS: how many random
  * pairs are tried.
  */
-#include "crdt_nodes.h"
+#include "crdt_group.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -16,40 +16,16 @@
 
 #include <cmocka.h>
 
-enum { A, B, COUNT };
-
-static struct node n[COUNT];
-static const struct mishap plain = { .max_bytes = 100000 };
-
 #define TODO "CREATE TABLE todo(id INTEGER PRIMARY KEY NOT NULL, list, " \
 	"pos TEXT, what TEXT, done INTEGER NOT NULL DEFAULT 0); "
 #define ORDERED "SELECT crsql_fract_as_ordered('todo', 'pos', 'list'); "
 #define LIST "SELECT list, group_concat(id, ' ') FROM (SELECT * FROM todo " \
 	"ORDER BY list, pos, id) GROUP BY list"
-#define WELL(db) node_expect(&(db), "", "SELECT \"table\", key, what FROM " \
-	"crsql_check")
 #define OBJECTS "SELECT name, tbl_name FROM sqlite_schema WHERE name LIKE " \
 	"'%%fractindex%%' ORDER BY replace(tbl_name, '_fractindex', ''), name"
 
-static int
-open_all(void **state)
-{
-	nodes_open(n, COUNT, TODO "SELECT crsql_as_crr('todo'); " ORDERED);
-	return 0;
-}
-
-static int
-close_all(void **state)
-{
-	nodes_close(n, COUNT);
-	return 0;
-}
-
-static void
-pull(int to, int from)
-{
-	assert_true(node_pull(&n[to], &n[from], &plain));
-}
+static struct group group = { .count = 2, .sql =
+	TODO "SELECT crsql_as_crr('todo'); " ORDERED };
 
 static void
 refused(const char *text, const char *sql)
@@ -367,7 +343,7 @@ one_is_the_end_and_minus_one_the_front(void **state)
 	/* what is a key already stays */
 	node_exec(&n[A], "INSERT INTO todo(id, list, pos) VALUES(9, 'a', 'b00')");
 	node_expect(&n[A], "'b00'\n", "SELECT pos FROM todo WHERE id = 9");
-	WELL(n[A]);
+	node_well(&n[A]);
 }
 
 static void
@@ -391,7 +367,7 @@ a_row_is_put_behind_another(void **state)
 	node_expect(&n[A], "'a'|'2 1 4 8 7 6'\n'b'|'3 50'\n", LIST);
 	node_expect(&n[A], "6\n", "SELECT count(*) FROM todo_fractindex WHERE "
 	    "what = 'w' AND done AND after_id IS NULL");
-	WELL(n[A]);
+	node_well(&n[A]);
 }
 
 /* Two databases put rows at the same place at the same time. */
@@ -409,7 +385,7 @@ rows_of_one_key_are_parted(void **state)
 	node_exec(&n[A], "UPDATE todo SET pos = 'a ' WHERE id IN (3, 6); "
 	    "INSERT INTO todo_fractindex(id, list, after_id) VALUES(7, 'a', 6)");
 	node_expect(&n[A], "'a'|'6 7 3 4 1 2 5'\n", LIST);
-	WELL(n[A]);
+	node_well(&n[A]);
 }
 
 static void
@@ -481,8 +457,8 @@ goes_over(struct node *from)
 	nodes_agree(&n[A], from, "SELECT * FROM todo ORDER BY id");
 	node_expect(&n[A], "'a'|'3 2 1'\n", LIST);
 	node_expect(&n[A], "0\n", "SELECT count(*) FROM todo WHERE pos < 'A'");
-	WELL(*from);
-	WELL(n[A]);
+	node_well(from);
+	node_well(&n[A]);
 }
 
 static void
@@ -496,8 +472,8 @@ hook_and_journal_tell_the_keys(void **state)
 	int i;
 
 	for (i = 0; i < 4; i++) {
-		close_all(NULL);
-		open_all(NULL);
+		group_close();
+		group_open(&group);
 		node_file(path);
 		node_open(&c, B, path);
 		node_exec(&c, TODO "SELECT crsql_as_crr('todo'); " ORDERED);
@@ -562,7 +538,7 @@ many_rows_in_one_transaction(void **state)
 	node_exec(&n[B], "SELECT crsql_fract_as_ordered('u', 'o')");
 	node_exec(&n[B], "INSERT INTO u VALUES(101, 1); COMMIT");
 	node_expect(&n[B], "'a1'\n", "SELECT o FROM u WHERE id = 101");
-	WELL(n[B]);
+	node_well(&n[B]);
 }
 
 #define NO_KEY "a row of the list, beside which one is put, has no fractional " \
@@ -610,7 +586,7 @@ any_bytes_are_tolerated(void **state)
 	node_exec(&n[A], "DELETE FROM l WHERE id > 2");
 	refused("a fractional key may have at most 65536 bytes",
 	    "INSERT INTO l_fractindex(id, after_id) VALUES(3, 1)");
-	WELL(n[A]);
+	node_well(&n[A]);
 }
 
 /* -- the schema --------------------------------------------------------------------------- */
@@ -648,7 +624,7 @@ it_follows_what_is_renamed(void **state)
 	node_expect(&n[A], STANDING("t") STANDING("u"), OBJECTS);
 	node_expect(&n[A], "2\n3\n4\n1\n", "SELECT key FROM u ORDER BY "
 	    "\"the \"\"pos\"");
-	WELL(n[A]);
+	node_well(&n[A]);
 }
 
 /* Without DDL that SQLite keeps right. */
@@ -660,7 +636,7 @@ legacy_renaming_is_mended(void **state)
 	    "INSERT INTO t(id, pos) VALUES(1, 1); "
 	    "INSERT INTO t_fractindex(id, after_id) VALUES(2, 1)");
 	node_expect(&n[A], STANDING("t"), OBJECTS);
-	WELL(n[A]);
+	node_well(&n[A]);
 }
 
 static void
@@ -699,7 +675,7 @@ columns_come_and_go_inside_an_alter(void **state)
 	    "INSERT INTO todo(id, pos) VALUES(4, 1)");
 	node_expect(&n[A], "", OBJECTS);
 	node_expect(&n[A], "'1'\n", "SELECT pos FROM todo WHERE id = 4");
-	WELL(n[A]);
+	node_well(&n[A]);
 }
 
 static void
@@ -712,7 +688,7 @@ a_table_made_anew_leaves_nothing(void **state)
 	node_expect(&n[A], "", OBJECTS);
 	node_exec(&n[A], ORDERED "INSERT INTO todo(id, list, pos) VALUES(1, 'a', 1)");
 	node_expect(&n[A], "'a '\n", "SELECT pos FROM todo");
-	WELL(n[A]);
+	node_well(&n[A]);
 	/* a plain table keeps its order, and a replicated one gets it */
 	node_exec(&n[A], "SELECT crsql_as_table('todo'); INSERT INTO todo(id, list, "
 	    "pos) VALUES(2, 'a', -1); SELECT crsql_as_crr('todo'); "
@@ -720,7 +696,7 @@ a_table_made_anew_leaves_nothing(void **state)
 	node_expect(&n[A], "'a'|'3 2 1'\n", LIST);
 	pull(B, A);
 	nodes_agree(&n[A], &n[B], "SELECT id, list, pos FROM todo ORDER BY id");
-	WELL(n[A]);
+	node_well(&n[A]);
 }
 
 static void
@@ -760,7 +736,7 @@ a_migration_keeps_the_order(void **state)
 	    "VALUES(1, 2, NULL), (2, 3, 1)");
 	node_expect(&n[A], "1|3\n", "SELECT a.extra - 1, b.came FROM todo a, p b "
 	    "WHERE b.id = 2");
-	WELL(n[A]);
+	node_well(&n[A]);
 }
 
 static void
@@ -810,7 +786,7 @@ what_cannot_be_ordered(void **state)
 	    "'w_fractindex'|'w_fractindex'\n", OBJECTS);
 }
 
-#define TEST(f) cmocka_unit_test_setup_teardown(f, open_all, close_all)
+#define TEST(f) GROUP_TEST(f, group)
 
 int
 main(void)

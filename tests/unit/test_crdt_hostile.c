@@ -4,7 +4,7 @@
  * on with everybody else, and so does whoever gets it from there (R11, R22).
  * Damaged pages: test_crdt_sync.c.
  */
-#include "crdt_nodes.h"
+#include "crdt_group.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -17,25 +17,9 @@
 
 #include "base/buf.h"
 
-enum { A, B, C, COUNT };
-
-static struct node n[COUNT];
-static const struct mishap plain = { .max_bytes = 100000 };
-
-static int
-open_all(void **state)
-{
-	nodes_open(n, COUNT, "CREATE TABLE r(id TEXT PRIMARY KEY, x, y, "
-	    "z DEFAULT 'dz'); SELECT crsql_as_crr('r')");
-	return 0;
-}
-
-static int
-close_all(void **state)
-{
-	nodes_close(n, COUNT);
-	return 0;
-}
+static struct group group = { .count = 3, .sql =
+	"CREATE TABLE r(id TEXT PRIMARY KEY, x, y, "
+	"z DEFAULT 'dz'); SELECT crsql_as_crr('r')" };
 
 static void
 put_text(struct buf *b, const char *text)
@@ -109,12 +93,6 @@ give(int to, const char *one, const char *two, int64_t sver,
 	buf_clear(&page);
 	buf_clear(rows);
 	return rc;
-}
-
-static void
-pull(int to, int from)
-{
-	assert_true(node_pull(&n[to], &n[from], &plain));
 }
 
 /* One cell of column one, or of the one named so, at a version. */
@@ -220,7 +198,7 @@ r22_a_site_version_holds_back_nobody(void **state)
 int
 main(void)
 {
-#define T(name) cmocka_unit_test_setup_teardown(name, open_all, close_all)
+#define T(name) GROUP_TEST(name, group)
 	static const struct CMUnitTest tests[] = {
 		T(names_that_nobody_has_stand_once_in_a_page),
 		T(a_column_has_a_name),

@@ -3,45 +3,18 @@
  * test_crdt_limits.c - limits of cr-sqlite that are none: many columns,
  * names of any kind; and numbers that a stranger may not send.
  */
-#include "crdt_nodes.h"
+#include "crdt_group.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <cmocka.h>
 
-enum { A, B, COUNT };
-
-static struct node n[COUNT];
-static char path[NODE_FILE];
-static const struct mishap plain = { .max_bytes = 1000000 };
-
-static int
-open_all(void **state)
-{
-	node_file(path);
-	node_open(&n[A], A, path);
-	node_open(&n[B], B, NULL);
-	return 0;
-}
-
-static int
-close_all(void **state)
-{
-	nodes_close(n, COUNT);
-	unlink(path);
-	return 0;
-}
-
-static void
-pull(int to, int from)
-{
-	assert_true(node_pull(&n[to], &n[from], &plain));
-}
+enum { COUNT = 2 };
+static struct group group = { .count = COUNT, .file = true };
 
 /* As many as SQLite allows of a table, unless COLUMNS_MAX says otherwise. */
 static int
@@ -93,7 +66,7 @@ a_table_may_have_all_columns(const char *type, const char *key)
 	node_expect(&n[A], "3|2\n", "SELECT val, col_version FROM crsql_changes "
 	    "WHERE cid = 'last but one'");
 	/* a program that loads nothing */
-	node_plainly(path, "UPDATE w SET middle = 4; INSERT INTO w(id, last) "
+	plainly("UPDATE w SET middle = 4; INSERT INTO w(id, last) "
 	    "VALUES(77, 7)");
 	node_expect(&n[A], "4\n", "SELECT val FROM crsql_changes WHERE "
 	    "col_version > 1 AND cid = 'middle'");
@@ -155,13 +128,13 @@ a_key_has_at_most_255_columns(void **state)
 	node_exec(&n[B], "%s; SELECT crsql_as_crr('k')", most);
 	node_exec(&n[A], "SELECT crsql_as_crr('k'); INSERT INTO k(v) VALUES(1); "
 	    "UPDATE k SET v = 2; UPDATE k SET k255 = 0");
-	node_plainly(path, "UPDATE k SET k254 = 0; INSERT INTO k(k255) "
+	plainly("UPDATE k SET k254 = 0; INSERT INTO k(k255) "
 	    "VALUES('x')");
 	pull(B, A);
 	nodes_agree(&n[A], &n[B], "SELECT * FROM k ORDER BY k255");
 	/* one that became wider behind our back is no replicated table any more */
-	node_plainly(path, "DROP TABLE k");
-	node_plainly(path, again);
+	plainly("DROP TABLE k");
+	plainly(again);
 	node_exec(&n[A], "INSERT INTO k(v) VALUES(1); INSERT INTO l(v) VALUES(1)");
 	node_expect(&n[A], "0\n", "SELECT count(*) FROM crsql_changes");
 	node_expect(&n[A], "1\n", "SELECT count(*) FROM k");
@@ -212,7 +185,7 @@ any_name_of_a_table(void **state)
 		    "id = 'z' WHERE id = 'l'", names[i], names[i], names[i],
 		    names[i]);
 
-		node_plainly(path, sql);
+		plainly(sql);
 		sqlite3_free(sql);
 	}
 	pull(B, A);
@@ -243,7 +216,7 @@ columns_called_minus_one_and_crsql_key(void **state)
 	    "'\"-1'|4\n'col_name'|5\n", "SELECT cid, val FROM crsql_changes");
 	node_pull_changes(&n[B], &n[A], false);
 	nodes_agree(&n[A], &n[B], "SELECT * FROM t");
-	node_plainly(path, "UPDATE t SET \"-1\" = NULL, \"\"\"-1\"\"\" = 6");
+	plainly("UPDATE t SET \"-1\" = NULL, \"\"\"-1\"\"\" = 6");
 	node_pull_changes(&n[B], &n[A], false);
 	nodes_agree(&n[A], &n[B], "SELECT * FROM t");
 	node_exec(&n[B], "DELETE FROM t");
@@ -284,7 +257,7 @@ numbers_of_strangers_are_bounded(void **state)
 	    "9223372036854775807)");
 }
 
-#define T(name) cmocka_unit_test_setup_teardown(name, open_all, close_all)
+#define T(name) GROUP_TEST(name, group)
 
 int
 main(void)

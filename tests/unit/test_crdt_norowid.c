@@ -4,22 +4,15 @@
  * which rows come, change, go and come back, by programs with and without the
  * extension.
  */
-#include "crdt_nodes.h"
+#include "crdt_group.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <cmocka.h>
-
-enum { A, B, COUNT };
-
-static struct node n[COUNT];
-static char path[NODE_FILE];
-static const struct mishap plain = { .max_bytes = 100000 };
 
 /* The key's columns are not the first, and a virtual one stands before all. */
 #define TABLE "CREATE TABLE t(g AS (x || 'g'), x, b REAL NOT NULL DEFAULT 1.5, " \
@@ -31,49 +24,8 @@ static const struct mishap plain = { .max_bytes = 100000 };
 #define NUMBERS "SELECT group_concat(name) FROM sqlite_schema WHERE " \
 	"name LIKE 'crsql\\_key\\_%%' ESCAPE '\\' AND type = 'table'"
 
-/* A is a file, so that programs without the extension may write it. */
-static int
-open_all(void **state)
-{
-	node_file(path);
-	node_open(&n[A], A, path);
-	node_open(&n[B], B, NULL);
-	return 0;
-}
-
-static int
-close_all(void **state)
-{
-	nodes_close(n, COUNT);
-	unlink(path);
-	return 0;
-}
-
-static void
-well(int i)
-{
-	node_expect(&n[i], "", "SELECT \"table\", key, what FROM crsql_check");
-}
-
-static void
-pull(int to, int from)
-{
-	assert_true(node_pull(&n[to], &n[from], &plain));
-}
-
-/* Both have the same rows after both pulled, and nothing is wrong. */
-static void
-meet(const char *query)
-{
-	pull(B, A);
-	pull(A, B);
-	pull(B, A);
-	nodes_agree(&n[A], &n[B], query);
-	nodes_agree(&n[A], &n[B], "SELECT \"table\", pk, cid, val, col_version, cl "
-	    "FROM crsql_changes ORDER BY 1, 2, 3");
-	well(A);
-	well(B);
-}
+enum { COUNT = 2 };
+static struct group group = { .count = COUNT, .file = true };
 
 /* -- writes ------------------------------------------------------------------------ */
 
@@ -104,7 +56,7 @@ enum { NWRITES = sizeof writes / sizeof *writes };
 
 /* Every other one with recursive_triggers, all with both where asked for. */
 static void
-play(bool plainly)
+play(bool outside)
 {
 	int i, times = getenv("WRITES") != NULL ? 2 * NWRITES : NWRITES;
 	char sql[1000];
@@ -115,8 +67,8 @@ play(bool plainly)
 		pull(B, A);
 		sqlite3_snprintf(sizeof sql, sql, "PRAGMA recursive_triggers = %d; %s",
 		    i % 2, writes[i % NWRITES]);
-		if (plainly)
-			node_plainly(path, sql);
+		if (outside)
+			plainly(sql);
 		else
 			node_exec(&n[A], "%s", sql);
 		meet(ALL);
@@ -160,7 +112,7 @@ the_changes_are_those_of_any_table(void **state)
 		if (i == 0)
 			node_exec(&n[A], "%s", sql);
 		else
-			node_plainly(path, sql);
+			plainly(sql);
 		node_expect(&n[A], "'t'|5\n", "SELECT \"table\", count(*) FROM "
 		    "crsql_changes WHERE db_version > (SELECT v FROM was)");
 		node_expect(&n[A], "1|'x'|'n'|2|1\n1|'-1'|NULL|2|2\n5|'x'|NULL|1|1\n"
@@ -204,7 +156,7 @@ a_key_that_sqlite_rounds_is_refused(void **state)
 	rc = node_try(&n[A], "DELETE FROM t");
 	if (rc != SQLITE_OK)    /* by the versions that round */
 		node_expect(&n[A], "9007199254740993\n", "SELECT id FROM t");
-	node_plainly(path, "DELETE FROM t");
+	plainly("DELETE FROM t");
 	meet("SELECT id, 1 FROM t UNION ALL SELECT id, 2 FROM u");
 	node_expect(&n[B], "0\n", "SELECT count(*) FROM t");
 }
@@ -231,13 +183,13 @@ deleted_and_back(void **state)
 	meet(ALL);
 	node_expect(&n[B], "'b'|1\n'c'|7\n", "SELECT k1, k2 FROM t");
 	node_exec(&n[B], "INSERT INTO t(k1, k2, x) VALUES('a', 1, 'second')");
-	node_plainly(path, "INSERT INTO t(k1, k2, y) VALUES('a', 2, 'second')");
+	plainly("INSERT INTO t(k1, k2, y) VALUES('a', 2, 'second')");
 	meet(ALL);
 	node_expect(&n[A], "2\n", "SELECT count(*) FROM crsql_changes WHERE "
 	    "cid = '-1' AND cl = 3");
-	node_plainly(path, "DELETE FROM t WHERE k1 = 'a'");
+	plainly("DELETE FROM t WHERE k1 = 'a'");
 	meet(ALL);
-	node_plainly(path, "INSERT INTO t(k1, k2) VALUES('a', 1)");
+	plainly("INSERT INTO t(k1, k2) VALUES('a', 1)");
 	node_exec(&n[A], "INSERT INTO t(k1, k2) VALUES('a', 2)");
 	meet(ALL);
 	/* a number for each key that was ever there */
@@ -257,7 +209,7 @@ new_rows_are_one_run(void **state)
 	nodes_exec(n, COUNT, T);
 	node_exec(&n[A], many, "hook");
 	sqlite3_snprintf(sizeof sql, sql, many, "plain");
-	node_plainly(path, sql);
+	plainly(sql);
 	node_exec(&n[A], "SELECT crsql_fold()");
 	pull(B, A);
 	node_expect(&n[A], "50\n50\n", "SELECT n FROM crsql_log");
@@ -293,7 +245,7 @@ one_has_rowids_and_the_other_not(void **state)
 	meet(ALL);
 	node_exec(&n[B], "UPDATE t SET rowid = rowid + 100; DELETE FROM t WHERE "
 	    "k1 = 'b'; UPDATE t SET k1 = 'p' WHERE k1 = 'q'");
-	node_plainly(path, "UPDATE t SET k1 = 'o' WHERE k1 = 'c'");
+	plainly("UPDATE t SET k1 = 'o' WHERE k1 = 'c'");
 	meet(ALL);
 }
 
@@ -345,7 +297,7 @@ columns_come_and_go(void **state)
 	nodes_exec(n, COUNT, T);
 	node_exec(&n[A], ROWS);
 	meet(ALL);
-	node_plainly(path, "ALTER TABLE t ADD COLUMN z DEFAULT 'dz'; "
+	plainly("ALTER TABLE t ADD COLUMN z DEFAULT 'dz'; "
 	    "ALTER TABLE t RENAME COLUMN k1 TO key1; INSERT INTO t(key1, k2, z) "
 	    "VALUES('n', 1, 'zz'); UPDATE t SET z = 2 WHERE key1 = 'a'");
 	node_exec(&n[B], "ALTER TABLE t ADD COLUMN z DEFAULT 'dz'; "
@@ -362,7 +314,7 @@ renamed_dropped_and_made_plain(void **state)
 {
 	nodes_exec(n, COUNT, T);
 	node_exec(&n[A], ROWS);
-	node_plainly(path, "ALTER TABLE t RENAME TO u; UPDATE u SET x = 'r' WHERE "
+	plainly("ALTER TABLE t RENAME TO u; UPDATE u SET x = 'r' WHERE "
 	    "k1 = 'a'");
 	node_exec(&n[B], "ALTER TABLE t RENAME TO u");
 	meet("SELECT k1, k2, x FROM u ORDER BY k1, k2");
@@ -372,13 +324,13 @@ renamed_dropped_and_made_plain(void **state)
 	node_exec(&n[A], "SELECT crsql_as_crr('u')");
 	node_expect(&n[A], "'crsql_key_2'\n", NUMBERS);
 	node_exec(&n[A], "UPDATE u SET x = 'new' WHERE k1 = 'b'");
-	well(A);
+	node_well(&n[A]);
 	pull(B, A);
 	nodes_agree(&n[A], &n[B], "SELECT k1, k2, x FROM u ORDER BY k1, k2");
-	node_plainly(path, "DROP TABLE u");
+	plainly("DROP TABLE u");
 	node_exec(&n[A], "SELECT crsql_fold()");
 	node_expect(&n[A], "NULL\n", NUMBERS);
-	well(A);
+	node_well(&n[A]);
 }
 
 #define COPY "CREATE TABLE new(k1 TEXT, k2 INTEGER, x, y, b REAL DEFAULT 1.5, " \
@@ -397,7 +349,7 @@ rebuilt_by_a_tool(void **state)
 	meet(ALL);
 	sqlite3_snprintf(sizeof sql, sql, COPY, "ORDER BY k1 DESC; INSERT INTO "
 	    "new(k1, k2, x) VALUES('came', 1, 1)");
-	node_plainly(path, sql);
+	plainly(sql);
 	node_expect(&n[A], "2|2\n", "SELECT count(*), max(col_version) FROM "
 	    "crsql_changes WHERE cid = 'x' AND val = 'twice'");
 	node_expect(&n[A], "0\n", "SELECT count(*) FROM crsql_master WHERE key GLOB "
@@ -406,11 +358,11 @@ rebuilt_by_a_tool(void **state)
 	node_expect(&n[B], "1\n", "SELECT count(*) FROM t WHERE k1 = 'came'");
 	/* with rows gone it is another table */
 	sqlite3_snprintf(sizeof sql, sql, COPY, "WHERE k1 <> 'a'");
-	node_plainly(path, sql);
+	plainly(sql);
 	node_exec(&n[A], "SELECT crsql_fold()");
 	node_expect(&n[A], "1\n", "SELECT count(*) FROM crsql_master WHERE key GLOB "
 	    "'again.*'");
-	well(A);
+	node_well(&n[A]);
 }
 
 /* Those that were there before it was replicated, too. */
@@ -427,9 +379,9 @@ rows_from_before_are_rebuilt(void **state)
 	meet(ALL);
 	for (i = 0; i < 2; i++) {
 		sqlite3_snprintf(sizeof sql, sql, COPY, "ORDER BY k1 DESC");
-		node_plainly(path, sql);
+		plainly(sql);
 		node_exec(&n[A], "SELECT crsql_fold()");
-		well(A);
+		node_well(&n[A]);
 	}
 	node_expect(&n[A], "0\n", "SELECT count(*) FROM crsql_master WHERE key GLOB "
 	    "'again.*'");
@@ -464,14 +416,14 @@ the_rowid_comes_and_goes(void **state)
 	    "SELECT crsql_as_crr('t')");
 	node_exec(&n[A], "INSERT INTO t VALUES('a', 1), ('b', 2); UPDATE t SET x = 3");
 	meet("SELECT * FROM t ORDER BY id");
-	node_plainly(path, "CREATE TABLE new(id TEXT PRIMARY KEY NOT NULL, x); "
+	plainly("CREATE TABLE new(id TEXT PRIMARY KEY NOT NULL, x); "
 	    "INSERT INTO new SELECT * FROM t ORDER BY id DESC; DROP TABLE t; "
 	    "ALTER TABLE new RENAME TO t");
 	node_exec(&n[A], "UPDATE t SET x = x + 1 WHERE id = 'a'");
 	node_expect(&n[A], "'a'|3\n'b'|2\n", "SELECT id, (SELECT col_version FROM "
 	    "crsql_changes WHERE pk = crsql_pack_columns(id)) FROM t");
 	meet("SELECT * FROM t ORDER BY id");
-	node_plainly(path, "CREATE TABLE new(id TEXT PRIMARY KEY, x) WITHOUT ROWID; "
+	plainly("CREATE TABLE new(id TEXT PRIMARY KEY, x) WITHOUT ROWID; "
 	    "INSERT INTO new SELECT * FROM t; DROP TABLE t; "
 	    "ALTER TABLE new RENAME TO t");
 	node_exec(&n[A], "UPDATE t SET x = x + 1 WHERE id = 'b'");
@@ -481,12 +433,12 @@ the_rowid_comes_and_goes(void **state)
 	    "SELECT crsql_as_crr('r')");
 	node_exec(&n[A], "INSERT INTO r VALUES('a', 1), ('b', 2)");
 	meet("SELECT * FROM r ORDER BY id");
-	node_plainly(path, "CREATE TABLE new(id TEXT PRIMARY KEY, x) WITHOUT ROWID; "
+	plainly("CREATE TABLE new(id TEXT PRIMARY KEY, x) WITHOUT ROWID; "
 	    "INSERT INTO new SELECT * FROM r; DROP TABLE r; "
 	    "ALTER TABLE new RENAME TO r");
 	node_exec(&n[A], "INSERT INTO r VALUES('c', 3)");
 	node_exec(&n[A], "UPDATE r SET x = 5 WHERE id = 'a'");
-	well(A);
+	node_well(&n[A]);
 	pull(B, A);
 	nodes_agree(&n[A], &n[B], "SELECT * FROM r ORDER BY id");
 }
@@ -499,13 +451,13 @@ replaced_by_a_unique_index(void **state)
 	node_exec(&n[A], ROWS "; CREATE UNIQUE INDEX u ON t(y)");
 	node_exec(&n[A], "SELECT crsql_fold()");
 	meet(ALL);
-	node_plainly(path, "INSERT OR REPLACE INTO t(k1, k2, y) VALUES('new', 1, 30)");
-	node_plainly(path, "UPDATE OR REPLACE t SET y = 20 WHERE k1 = 'a' AND k2 = 1");
+	plainly("INSERT OR REPLACE INTO t(k1, k2, y) VALUES('new', 1, 30)");
+	plainly("UPDATE OR REPLACE t SET y = 20 WHERE k1 = 'a' AND k2 = 1");
 	meet(ALL);
 	node_expect(&n[B], "'a'|1\n'c'|7\n'new'|1\n", "SELECT k1, k2 FROM t ORDER BY "
 	    "k1");
 	/* before the next look at the schema */
-	node_plainly(path, "CREATE UNIQUE INDEX v ON t(x); INSERT INTO t(k1, k2, x) "
+	plainly("CREATE UNIQUE INDEX v ON t(x); INSERT INTO t(k1, k2, x) "
 	    "VALUES('p', 1, 'same'); INSERT OR REPLACE INTO t(k1, k2, x) "
 	    "VALUES('q', 1, 'same'); UPDATE t SET x = 'cx' WHERE k1 = 'c'; INSERT OR "
 	    "REPLACE INTO t(k1, k2, x) VALUES('r', 1, 'cx')");
@@ -528,7 +480,7 @@ the_views_and_the_check(void **state)
 	    "ORDER BY 1, 2");
 	node_expect(&n[A], "1\n", "SELECT count(*) FROM t__crsql_pks WHERE k1 = 'a' "
 	    "AND k2 = 2");
-	well(A);
+	node_well(&n[A]);
 	node_exec(&n[A], "DELETE FROM crsql_key_1 WHERE p1 = 'a' AND p2 = 2");
 	node_expect(&n[A], "'t'|1\n", "SELECT \"table\", key = "
 	    "crsql_pack_columns('a', 2) FROM crsql_check");
@@ -556,7 +508,7 @@ a_transaction_is_taken_back(void **state)
 	meet(ALL);
 }
 
-#define TEST(f) cmocka_unit_test_setup_teardown(f, open_all, close_all)
+#define TEST(f) GROUP_TEST(f, group)
 
 int
 main(void)

@@ -4,55 +4,17 @@
  * columns called as the rowid is, names that need quotes, triggers and views of
  * the user's, recursive_triggers.
  */
-#include "crdt_nodes.h"
+#include "crdt_group.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <cmocka.h>
 
-enum { A, B, COUNT };
-
-static struct node n[COUNT];
-static char path[NODE_FILE];
-static const struct mishap plain = { .max_bytes = 100000 };
-
-/* A is a file, so that programs without the extension may write it. */
-static int
-open_all(void **state)
-{
-	node_file(path);
-	node_open(&n[A], A, path);
-	node_open(&n[B], B, NULL);
-	return 0;
-}
-
-static int
-close_all(void **state)
-{
-	nodes_close(n, COUNT);
-	unlink(path);
-	return 0;
-}
-
-/* Both have the same rows after both pulled, and nothing is wrong. */
-static void
-meet(const char *query)
-{
-	int i;
-
-	assert_true(node_pull(&n[B], &n[A], &plain));
-	assert_true(node_pull(&n[A], &n[B], &plain));
-	assert_true(node_pull(&n[B], &n[A], &plain));
-	nodes_agree(&n[A], &n[B], query);
-	nodes_agree(&n[A], &n[B], "SELECT \"table\", pk, cid, val, col_version, cl "
-	    "FROM crsql_changes ORDER BY 1, 2, 3");
-	for (i = 0; i < COUNT; i++)
-		node_expect(&n[i], "", "SELECT \"table\", key, what FROM crsql_check");
-}
+enum { COUNT = 2 };
+static struct group group = { .count = COUNT, .file = true };
 
 /* Once as a program that has the extension, once as one that has not. */
 static void
@@ -60,7 +22,7 @@ both_ways(const char *with, const char *without, const char *query)
 {
 	node_exec(&n[A], "%s", with);
 	meet(query);
-	node_plainly(path, without);
+	plainly(without);
 	meet(query);
 }
 
@@ -89,7 +51,7 @@ strict(void **state)
 	    "SELECT crsql_as_crr('p'); INSERT INTO p VALUES('a', 'text'), ('b', 2)");
 	node_exec(&n[B], "CREATE TABLE p(id TEXT PRIMARY KEY, i INTEGER) STRICT; "
 	    "SELECT crsql_as_crr('p')");
-	assert_true(node_pull(&n[B], &n[A], &plain));
+	pull(B, A);
 	node_expect(&n[B], "'b'|2|1\n", "SELECT *, (SELECT count(*) FROM "
 	    "crsql_parked) FROM p");
 }
@@ -167,10 +129,10 @@ columns_called_as_the_rowid(void **state)
 	node_exec(&n[A], "INSERT INTO r VALUES('a', 1, 2), ('b', 3, 4); UPDATE r SET "
 	    "rowid = 5");
 	meet("SELECT * FROM r ORDER BY id");
-	node_plainly(path, "ALTER TABLE r ADD COLUMN oid");
+	plainly("ALTER TABLE r ADD COLUMN oid");
 	node_exec(&n[B], "ALTER TABLE r ADD COLUMN oid");
 	node_exec(&n[A], "INSERT INTO r(id, rowid, _rowid_, oid) VALUES('c', 7, 8, 9)");
-	node_plainly(path, "UPDATE r SET oid = 6 WHERE id = 'a'");
+	plainly("UPDATE r SET oid = 6 WHERE id = 'a'");
 	meet("SELECT id FROM r ORDER BY id");
 	node_expect(&n[B], "3\n", "SELECT count(*) FROM r");
 }
@@ -291,7 +253,7 @@ recursive_triggers(void **state)
 	}
 }
 
-#define TEST(f) cmocka_unit_test_setup_teardown(f, open_all, close_all)
+#define TEST(f) GROUP_TEST(f, group)
 
 int
 main(void)

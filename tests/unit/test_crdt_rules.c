@@ -4,7 +4,7 @@
  * the history that goes wrong without it.  What a change of the schema does:
  * test_crdt_schema.c; cr-sqlite's own rules: test_crdt_changes.c.
  */
-#include "crdt_nodes.h"
+#include "crdt_group.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -18,33 +18,14 @@
 
 #include "crdt/crdt.h"
 
-enum { A, B, C, COUNT };
 enum { DONE = 1, LOST = 2, BEGINS_INSIDE = 4, ENDS_INSIDE = 8 };
 
-static struct node n[COUNT];
-static const struct mishap plain = { .max_bytes = 100000 };
 static const uint8_t nothing[NODE_CURSOR];
 
-static int
-open_all(void **state)
-{
-	nodes_open(n, COUNT, "CREATE TABLE r(id TEXT PRIMARY KEY, x, y, "
-	    "z DEFAULT 'dz'); SELECT crsql_as_crr('r')");
-	return 0;
-}
-
-static int
-close_all(void **state)
-{
-	nodes_close(n, COUNT);
-	return 0;
-}
-
-static void
-pull(int to, int from)
-{
-	assert_true(node_pull(&n[to], &n[from], &plain));
-}
+enum { COUNT = 3 };
+static struct group group = { .count = COUNT, .sql =
+	"CREATE TABLE r(id TEXT PRIMARY KEY, x, y, "
+	"z DEFAULT 'dz'); SELECT crsql_as_crr('r')" };
 
 /* INSERT INTO crsql_changes of table r. */
 static int
@@ -230,7 +211,7 @@ r07_a_merge_sees_local_writes_first(void **state)
 	pull(B, A);
 	node_exec(&n[B], "UPDATE r SET x = 'b'");
 	node_exec(&n[A], "BEGIN; UPDATE r SET x = 'p'; UPDATE r SET x = 'q'");
-	assert_true(node_pull(&n[C], &n[B], &plain));
+	pull(C, B);
 	{
 		struct buf plan;
 		uint8_t *page;
@@ -919,7 +900,7 @@ the_last_rowids_are_rows_like_others(void **state)
 	    "cl FROM crsql_changes ORDER BY pk, cid");
 }
 
-#define T(name) cmocka_unit_test_setup_teardown(name, open_all, close_all)
+#define T(name) GROUP_TEST(name, group)
 
 int
 main(void)

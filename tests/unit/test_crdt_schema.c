@@ -3,7 +3,7 @@
  * test_crdt_schema.c - databases whose schemas differ for a while: columns that
  * come, go and get other names, keys of other types, tables that are not here.
  */
-#include "crdt_nodes.h"
+#include "crdt_group.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -13,32 +13,11 @@
 
 #include <cmocka.h>
 
-enum { A, B, C, COUNT };
-
-static struct node n[COUNT];
-static const struct mishap plain = { .max_bytes = 100000 };
 static const uint8_t nothing[NODE_CURSOR];
 
-static int
-open_all(void **state)
-{
-	nodes_open(n, COUNT, "CREATE TABLE r(id TEXT PRIMARY KEY, x, y, "
-	    "z DEFAULT 'dz'); SELECT crsql_as_crr('r')");
-	return 0;
-}
-
-static int
-close_all(void **state)
-{
-	nodes_close(n, COUNT);
-	return 0;
-}
-
-static void
-pull(int to, int from)
-{
-	assert_true(node_pull(&n[to], &n[from], &plain));
-}
+static struct group group = { .count = 3, .sql =
+	"CREATE TABLE r(id TEXT PRIMARY KEY, x, y, "
+	"z DEFAULT 'dz'); SELECT crsql_as_crr('r')" };
 
 static void
 r11_an_unknown_column_is_parked_and_comes_later(void **state)
@@ -649,7 +628,7 @@ virtual_columns_stand_before_others(void **state)
 	nodes_agree(&n[A], &n[B], FACTS);
 }
 
-#define T(name) cmocka_unit_test_setup_teardown(name, open_all, close_all)
+#define T(name) GROUP_TEST(name, group)
 
 /* A page that names them would be refused. */
 static void

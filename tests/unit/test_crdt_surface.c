@@ -4,7 +4,7 @@
  * cr-sqlite know, as they see them in SQL.  The merge rule cell by cell:
  * test_crdt_changes.c; packed columns: test_crdt_val.c.
  */
-#include "crdt_nodes.h"
+#include "crdt_group.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -14,27 +14,12 @@
 
 #include <cmocka.h>
 
-enum { A, B, COUNT };
-
-static struct node n[COUNT];
-
 #define FACTS "SELECT cid, val, col_version, db_version, " \
 	"hex(substr(site_id, 1, 1)), cl, seq FROM crsql_changes"
 
-static int
-open_all(void **state)
-{
-	nodes_open(n, COUNT, "CREATE TABLE t(id PRIMARY KEY NOT NULL, x, y); "
-	    "SELECT crsql_as_crr('t')");
-	return 0;
-}
-
-static int
-close_all(void **state)
-{
-	nodes_close(n, COUNT);
-	return 0;
-}
+static struct group group = { .count = 2, .sql =
+	"CREATE TABLE t(id PRIMARY KEY NOT NULL, x, y); "
+	"SELECT crsql_as_crr('t')" };
 
 static void
 change(const char *pk, const char *cid, const char *val, int version, int dbv,
@@ -393,7 +378,7 @@ two_databases_as_with_cr_sqlite(void **state)
 	assert_int_equal(sync(A, B, "1"), 0);
 }
 
-#define T(name) cmocka_unit_test_setup_teardown(name, open_all, close_all)
+#define T(name) GROUP_TEST(name, group)
 
 int
 main(void)

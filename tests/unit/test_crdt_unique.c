@@ -4,7 +4,7 @@
  * already: a plain program's REPLACE on one deletes rows with no trigger fired,
  * and another database must hear of it all the same (R6).
  */
-#include "crdt_nodes.h"
+#include "crdt_group.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,33 +12,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 #include <cmocka.h>
 
-enum { A, B, COUNT };
-
-static struct node n[COUNT];
-static char path[NODE_FILE];
-static const struct mishap plain = { .max_bytes = 100000 };
-
-/* A is a file, so that programs without the extension may write it. */
-static int
-open_all(void **state)
-{
-	node_file(path);
-	node_open(&n[A], A, path);
-	node_open(&n[B], B, NULL);
-	return 0;
-}
-
-static int
-close_all(void **state)
-{
-	nodes_close(n, COUNT);
-	unlink(path);
-	return 0;
-}
+enum { COUNT = 2 };
+static struct group group = { .count = COUNT, .file = true };
 
 static void
 both(const char *sql)
@@ -46,18 +24,11 @@ both(const char *sql)
 	nodes_exec(n, COUNT, sql);
 }
 
-/* As a program that loads nothing. */
-static void
-plainly(const char *sql)
-{
-	node_plainly(path, sql);
-}
-
 /* B has what A has, row for row. */
 static void
 bring(void)
 {
-	assert_true(node_pull(&n[B], &n[A], &plain));
+	pull(B, A);
 	nodes_agree(&n[A], &n[B], "SELECT * FROM t ORDER BY 1");
 }
 
@@ -262,7 +233,7 @@ r06_unique_indexes_at_random_with_integer_keys(void **state)
 	play(INTEGER_KEY, 150);
 }
 
-#define TEST(f) cmocka_unit_test_setup_teardown(f, open_all, close_all)
+#define TEST(f) GROUP_TEST(f, group)
 
 int
 main(void)

@@ -3,7 +3,7 @@
  * test_crdt_views.c - <t>__crsql_clock and <t>__crsql_pks, which programs
  * written for cr-sqlite look into.
  */
-#include "crdt_nodes.h"
+#include "crdt_group.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -14,25 +14,10 @@
 
 #include <cmocka.h>
 
-enum { A, B, COUNT };
-
-static struct node n[COUNT];
-
-static int
-open_all(void **state)
-{
-	nodes_open(n, COUNT, "CREATE TABLE r(id TEXT PRIMARY KEY, x, y); "
-	    "CREATE TABLE i(id INTEGER PRIMARY KEY, v); SELECT "
-	    "crsql_as_crr('r'), crsql_as_crr('i')");
-	return 0;
-}
-
-static int
-close_all(void **state)
-{
-	nodes_close(n, COUNT);
-	return 0;
-}
+static struct group group = { .count = 2, .sql =
+	"CREATE TABLE r(id TEXT PRIMARY KEY, x, y); "
+	"CREATE TABLE i(id INTEGER PRIMARY KEY, v); SELECT "
+	"crsql_as_crr('r'), crsql_as_crr('i')" };
 
 #define CLOCK "SELECT key, col_name, col_version, db_version, site_id, seq FROM "
 
@@ -360,7 +345,7 @@ a_file_that_is_opened_has_them(void **state)
 	unlink(path);
 }
 
-#define TEST(f) cmocka_unit_test_setup_teardown(f, open_all, close_all)
+#define TEST(f) GROUP_TEST(f, group)
 
 int
 main(void)

@@ -3,7 +3,7 @@
  * test_crdt_wide.c - tables of more columns than an integer has bits: of an
  * update, each of its columns is told and no other.
  */
-#include "crdt_nodes.h"
+#include "crdt_group.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -16,44 +16,23 @@
 
 #include "crdt/mask.h"
 
-enum { A, B, COUNT };
-enum { COLUMNS = 200 };
-
-static struct node n[COUNT];
-static char path[NODE_FILE];
-static const struct mishap plain = { .max_bytes = 1000000 };
-
-static int
-open_all(void **state)
-{
-	node_file(path);
-	node_open(&n[A], A, path);
-	node_open(&n[B], B, NULL);
-	return 0;
-}
-
-static int
-close_all(void **state)
-{
-	nodes_close(n, COUNT);
-	unlink(path);
-	return 0;
-}
+enum { COUNT = 2, COLUMNS = 200 };
+static struct group group = { .count = COUNT, .file = true };
 
 /* Both exchange what they have, by pages and by changes, and are alike. */
 static void
 agree(void)
 {
-	assert_true(node_pull(&n[A], &n[B], &plain));
-	assert_true(node_pull(&n[B], &n[A], &plain));
+	pull(A, B);
+	pull(B, A);
 	nodes_agree(&n[A], &n[B], "SELECT * FROM w ORDER BY id");
 	nodes_agree(&n[A], &n[B], "SELECT pk, cid, val, col_version, cl FROM "
 	    "crsql_changes ORDER BY pk, cid");
 	node_pull_changes(&n[A], &n[B], true);
 	node_pull_changes(&n[B], &n[A], true);
 	nodes_agree(&n[A], &n[B], "SELECT * FROM w ORDER BY id");
-	node_expect(&n[A], "", "SELECT * FROM crsql_check");
-	node_expect(&n[B], "", "SELECT * FROM crsql_check");
+	node_well(&n[A]);
+	node_well(&n[B]);
 }
 
 /* CREATE TABLE w(id TYPE PRIMARY KEY NOT NULL, c1, c2 ...) with four rows. */
@@ -89,7 +68,7 @@ edits_of_two_columns_are_kept(const char *type)
 	node_expect(&n[A], "'c100'|'a'\n'c150'|'b'\n'c3'|'b'\n", "SELECT cid, val "
 	    "FROM crsql_changes WHERE col_version > 1 ORDER BY cid");
 	/* by a program that loads nothing */
-	node_plainly(path, "UPDATE w SET c101 = 'p', c64 = 'p', c62 = 'p' WHERE "
+	plainly("UPDATE w SET c101 = 'p', c64 = 'p', c62 = 'p' WHERE "
 	    "id = 2; UPDATE w SET c63 = 'p', c199 = 'p' WHERE id = 2");
 	node_exec(&n[B], "UPDATE w SET c102 = 'q', c65 = 'q', c61 = 'q' WHERE "
 	    "id = 2");
@@ -99,7 +78,7 @@ edits_of_two_columns_are_kept(const char *type)
 	node_expect(&n[B], "11\n", "SELECT count(*) FROM crsql_changes WHERE "
 	    "col_version > 1");
 	/* nothing is changed by what changes nothing */
-	node_plainly(path, "UPDATE w SET c101 = 'p'");
+	plainly("UPDATE w SET c101 = 'p'");
 	node_expect(&n[A], "3\n", "SELECT count(*) FROM crsql_changes WHERE cid = "
 	    "'c101' AND col_version = 2 AND val = 'p' AND pk <> (SELECT pk FROM "
 	    "crsql_changes WHERE cid = 'c102' AND val = 'q')");
@@ -172,14 +151,14 @@ columns_come_go_and_get_names(void **state)
 		    "TABLE w DROP COLUMN e; SELECT crsql_commit_alter('w')");
 	nodes_exec(n, COUNT, "ALTER TABLE w ADD COLUMN x DEFAULT 1; ALTER TABLE w ADD "
 	    "COLUMN y");
-	node_plainly(path, "UPDATE w SET y = 'y' WHERE id = 1");
+	plainly("UPDATE w SET y = 'y' WHERE id = 1");
 	node_exec(&n[A], "SELECT crsql_fold()");
-	node_plainly(path, "ALTER TABLE w RENAME COLUMN x TO z; UPDATE w SET z = 2 "
+	plainly("ALTER TABLE w RENAME COLUMN x TO z; UPDATE w SET z = 2 "
 	    "WHERE id = 1; UPDATE w SET c1 = 3, y = 4 WHERE id = 1");
 	node_exec(&n[B], "UPDATE w SET c2 = 5 WHERE id = 1; UPDATE w SET x = 6 WHERE "
 	    "id = 2");
-	assert_true(node_pull(&n[A], &n[B], &plain));
-	assert_true(node_pull(&n[B], &n[A], &plain));
+	pull(A, B);
+	pull(B, A);
 	node_exec(&n[B], "ALTER TABLE w RENAME COLUMN x TO z");
 	agree();
 	node_expect(&n[B], "1|2|3|5|4\n2|6|NULL|NULL|NULL\n", "SELECT id, z, c1, "
@@ -208,7 +187,7 @@ a_journal_that_cannot_be_read_tells_all(void **state)
 		char *sql = sqlite3_mprintf("INSERT INTO crsql_j(w, key, mask) "
 		    "SELECT 8 * id + 2, 1, %s FROM crsql_tbl", texts[i]);
 
-		node_plainly(path, sql);
+		plainly(sql);
 		sqlite3_free(sql);
 		node_exec(&n[A], "SELECT crsql_fold()");
 	}
@@ -216,7 +195,7 @@ a_journal_that_cannot_be_read_tells_all(void **state)
 	node_expect(&n[B], "69|14\n", "SELECT count(*), min(col_version) FROM "
 	    "crsql_changes WHERE col_version > 1");
 	/* columns that are not there */
-	node_plainly(path, "INSERT INTO crsql_j(w, key, mask) SELECT 8 * id + 2, 1, "
+	plainly("INSERT INTO crsql_j(w, key, mask) SELECT 8 * id + 2, 1, "
 	    "'2147483500:9223372036854775807,0:2,1000:5' FROM crsql_tbl");
 	agree();
 	node_expect(&n[B], "'c2'\n", "SELECT cid FROM crsql_changes WHERE "
@@ -250,7 +229,7 @@ a_mask_is_read_as_it_was_written(void **state)
 	buf_clear(&b);
 }
 
-#define T(name) cmocka_unit_test_setup_teardown(name, open_all, close_all)
+#define T(name) GROUP_TEST(name, group)
 
 int
 main(void)
