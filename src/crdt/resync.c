@@ -200,19 +200,19 @@ mend_altered(struct engine *e, struct compare *c, struct table *t)
 }
 
 /* What is to be done when all that waits is folded. */
-enum todo { NOTHING, BY_LIST, BY_SAMPLES, VALUES };
+enum remedy { NOTHING, BY_LIST, BY_SAMPLES, VALUES };
 
 /* The rowids of a table with another key may have changed: then its samples tell
  * whether it is the same one. */
 static int
 look_at_rows(struct engine *e, struct compare *c, struct table *t, bool *other,
-    enum todo *todo)
+    enum remedy *remedy)
 {
 	struct samples s;
 	bool gone;
 	int rc = compare_gone(c, t, &gone);
 
-	*todo = VALUES;
+	*remedy = VALUES;
 	*other = gone;
 	if (rc != SQLITE_OK || lookaside_names_pk(t))
 		return rc;
@@ -220,7 +220,7 @@ look_at_rows(struct engine *e, struct compare *c, struct table *t, bool *other,
 	if (rc != SQLITE_OK)
 		return rc;
 	if (s.moved > 0 || (gone && s.same > 0)) {
-		*todo = BY_SAMPLES;
+		*remedy = BY_SAMPLES;
 		*other = false;
 	}
 	sample_free(&s);
@@ -229,21 +229,21 @@ look_at_rows(struct engine *e, struct compare *c, struct table *t, bool *other,
 
 static int
 mend_rows(struct engine *e, struct compare *c, struct table *t, bool *other,
-    enum todo *todo)
+    enum remedy *remedy)
 {
 	int rc = made_anew(e, t, other);
 
 	if (rc == SQLITE_OK && !*other)
-		rc = look_at_rows(e, c, t, other, todo);
+		rc = look_at_rows(e, c, t, other, remedy);
 	if (rc != SQLITE_OK || *other)
 		return rc;
-	if (*todo == VALUES)
+	if (*remedy == VALUES)
 		rc = note_new_columns(e, t);
-	if (rc == SQLITE_OK && *todo == VALUES)
+	if (rc == SQLITE_OK && *remedy == VALUES)
 		rc = compare_add_new(c, t);
 	if (rc == SQLITE_OK)
 		sqlite3_log(SQLITE_WARNING, "table %s had lost its triggers: rows are "
-		    "compared by key, %s", t->name, *todo == VALUES ? "changes of "
+		    "compared by key, %s", t->name, *remedy == VALUES ? "changes of "
 		    "single values since then are not known" : "as their rowids are "
 		    "other ones");
 	return rc;
@@ -252,13 +252,13 @@ mend_rows(struct engine *e, struct compare *c, struct table *t, bool *other,
 struct rest {
 	struct {
 		int table;      /* id */
-		enum todo todo;
+		enum remedy remedy;
 	} *at;
 	int n;
 };
 
 static int
-add_rest(struct rest *r, int id, enum todo todo)
+add_rest(struct rest *r, int id, enum remedy remedy)
 {
 	void *more = sqlite3_realloc64(r->at, sizeof *r->at * (uint64_t)(r->n + 1));
 
@@ -266,7 +266,7 @@ add_rest(struct rest *r, int id, enum todo todo)
 		return SQLITE_NOMEM;
 	r->at = more;
 	r->at[r->n].table = id;
-	r->at[r->n++].todo = todo;
+	r->at[r->n++].remedy = remedy;
 	return SQLITE_OK;
 }
 
@@ -279,8 +279,8 @@ do_rest(struct engine *e, bool journal, const struct rest *r)
 	for (i = 0; i < r->n && rc == SQLITE_OK; i++) {
 		t = table_by_id(e, r->at[i].table);
 		if (t != NULL)
-			rc = r->at[i].todo == VALUES ? repair_values(e, t) :
-			    repair_rebuilt(e, t, r->at[i].todo == BY_LIST);
+			rc = r->at[i].remedy == VALUES ? repair_values(e, t) :
+			    repair_rebuilt(e, t, r->at[i].remedy == BY_LIST);
 	}
 	return rc;
 }
@@ -288,7 +288,7 @@ do_rest(struct engine *e, bool journal, const struct rest *r)
 static int
 mend_rebuilt(struct engine *e, struct compare *c, struct rest *rest)
 {
-	enum todo todo;
+	enum remedy remedy;
 	struct table *t;
 	bool other = false;
 	int i, rc = SQLITE_OK;
@@ -298,14 +298,14 @@ mend_rebuilt(struct engine *e, struct compare *c, struct rest *rest)
 		if (!t->bare)
 			continue;
 		other = false;
-		todo = alter_is_open(e, t->id) ? lookaside_names_pk(t) ? VALUES :
+		remedy = alter_is_open(e, t->id) ? lookaside_names_pk(t) ? VALUES :
 		    BY_LIST : NOTHING;
-		if (todo == VALUES)
+		if (remedy == VALUES)
 			rc = mend_altered(e, c, t);
-		else if (todo == NOTHING)
-			rc = mend_rows(e, c, t, &other, &todo);
+		else if (remedy == NOTHING)
+			rc = mend_rows(e, c, t, &other, &remedy);
 		if (rc == SQLITE_OK && !other)
-			rc = add_rest(rest, t->id, todo);
+			rc = add_rest(rest, t->id, remedy);
 		else if (rc == SQLITE_OK)
 			rc = replace(e, &e->tables.table[i--]);
 	}
