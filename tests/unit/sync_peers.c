@@ -739,6 +739,16 @@ pair_start(struct pair *p)
 }
 
 void
+pair_meet(struct pair *p, size_t frame_max)
+{
+	pair_open(p, frame_max);
+	pair_start(p);
+	pair_run(p);
+	expect_trace(p, "A send HELLO\nB send HELLO\nA do OPENED\n"
+	    "B do OPENED\n");
+}
+
+void
 pair_cut(struct pair *p)
 {
 	static const struct err gone = { E_UNREACHABLE, "cut", "" };

@@ -104,6 +104,9 @@ void pair_connect(struct pair *p);
 /* START at both. */
 void pair_start(struct pair *p);
 
+/* Opens them, and has them connect and meet. */
+void pair_meet(struct pair *p, size_t frame_max);
+
 /* The connection breaks: what is on its way is lost, both see it. */
 void pair_cut(struct pair *p);
 
