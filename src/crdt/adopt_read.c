@@ -67,8 +67,6 @@ prepare_rows(struct reader *r)
 {
 	const struct table *t = &r->t->shape;
 	sqlite3_str *s = sqlite3_str_new(r->a->e->db);
-	char *sql;
-	int rc;
 
 	if (r->t->by_pk) {
 		sqlite3_str_appendall(s, "WITH p AS (SELECT row_number() OVER ("
@@ -94,11 +92,7 @@ prepare_rows(struct reader *r)
 	    "WHERE ", t->name, r->t->by_pk ? "clock" : "pks");
 	add_equal(s, t, "q.", "b.");
 	sqlite3_str_appendall(s, ")) ORDER BY 1");
-	rc = engine_text(s, SQLITE_OK, &sql);
-	if (rc == SQLITE_OK)
-		rc = engine_prepare(r->a->e, &r->rows, "%s", sql);
-	sqlite3_free(sql);
-	return rc;
+	return engine_prepare_built(r->a->e, s, &r->rows);
 }
 
 static int
@@ -106,8 +100,6 @@ prepare_clocks(struct reader *r)
 {
 	const struct table *t = &r->t->shape;
 	sqlite3_str *s = sqlite3_str_new(r->a->e->db);
-	char *sql;
-	int rc;
 
 	if (r->t->by_pk) {
 		sqlite3_str_appendall(s, "SELECT dense_rank() OVER (ORDER BY ");
@@ -120,11 +112,7 @@ prepare_clocks(struct reader *r)
 		    "db_version, site_id, seq");
 	}
 	sqlite3_str_appendf(s, " FROM main.\"%w__crsql_clock\" ORDER BY 1", t->name);
-	rc = engine_text(s, SQLITE_OK, &sql);
-	if (rc == SQLITE_OK)
-		rc = engine_prepare(r->a->e, &r->clocks, "%s", sql);
-	sqlite3_free(sql);
-	return rc;
+	return engine_prepare_built(r->a->e, s, &r->clocks);
 }
 
 static int

@@ -12,6 +12,7 @@
 
 #include <string.h>
 
+#include "base/be64.h"
 #include "base/buf.h"
 #include "base/rd.h"
 #include "base/sha256.h"
@@ -62,11 +63,9 @@ static void
 make_header(struct writer *w, const uint8_t site[SITE_ID_LEN])
 {
 	uint8_t text[SITE_ID_LEN + 8], hash[SHA256_BYTES];
-	int i;
 
 	memcpy(text, site, SITE_ID_LEN);
-	for (i = 0; i < 8; i++)
-		text[SITE_ID_LEN + i] = (uint8_t)(w->dbv >> 8 * (7 - i));
+	be64_put(text + SITE_ID_LEN, (uint64_t)w->dbv);
 	sha256_short(text, sizeof text, hash);
 	memset(w->header, 0, HEADER_LEN);
 	memcpy(w->header + HEADER_LEN - TOKEN_LEN, hash, TOKEN_LEN);

@@ -156,20 +156,6 @@ check_clock(struct check *c, struct table *t)
 	return rc;
 }
 
-/* True if something of the row is known by the run over it. */
-static bool
-needs_run(const struct meta *m, const struct table *t, int64_t key)
-{
-	int i;
-
-	if (m->base != BASE_RUN)
-		return false;
-	for (i = 0; i < t->ncol; i++)
-		if (m->col[i].dbv == 0 && key > t->col[i].born)
-			return true;
-	return !m->has_sentinel && !table_born_with_any(t, key);
-}
-
 static int
 look_row(struct check *c, struct table *t)
 {
@@ -187,7 +173,7 @@ look_row(struct check *c, struct table *t)
 		rc = check_clock(c, t);
 	while (rc == SQLITE_OK && c->run && c->last < key)
 		rc = next_run(c, t);
-	if (rc == SQLITE_OK && needs_run(&c->meta, t, key) &&
+	if (rc == SQLITE_OK && meta_needs_run(t, &c->meta, key) &&
 	    !(c->run && c->first <= key))
 		rc = check_say(c, t->name, c->stmt, ROW_KEY,
 		    "the log does not know the row");
@@ -224,8 +210,7 @@ static int
 begin_numbers(struct check *c, struct table *t)
 {
 	sqlite3_str *s;
-	char *sql;
-	int i, rc;
+	int i;
 
 	if (!t->aside || c->journal || c->schema)
 		return SQLITE_OK;
@@ -235,11 +220,7 @@ begin_numbers(struct check *c, struct table *t)
 		sqlite3_str_appendf(s, "%s\"%w\"", i ? ", " : "", t->pk[i].name);
 	sqlite3_str_appendf(s, ") FROM main.\"%w\" t WHERE NOT EXISTS", t->name);
 	lookaside_add_key_of_row(s, t);
-	rc = engine_text(s, SQLITE_OK, &sql);
-	if (rc == SQLITE_OK)
-		rc = engine_prepare(c->e, &c->stmt, "%s", sql);
-	sqlite3_free(sql);
-	return rc;
+	return engine_prepare_built(c->e, s, &c->stmt);
 }
 
 static int

@@ -2,30 +2,10 @@
 /* cursor.c - places in a log as readers keep them (R2); see page.h. */
 #include <string.h>
 
+#include "base/be64.h"
 #include "crdt/horizon.h"
 #include "crdt/log.h"
 #include "crdt/page.h"
-
-static uint8_t *
-put64(uint8_t *p, uint64_t v)
-{
-	int i;
-
-	for (i = 0; i < 8; i++)
-		p[i] = (uint8_t)(v >> 8 * (7 - i));
-	return p + 8;
-}
-
-static uint64_t
-get64(const uint8_t *p)
-{
-	uint64_t v = 0;
-	int i;
-
-	for (i = 0; i < 8; i++)
-		v = v << 8 | p[i];
-	return v;
-}
 
 static const uint64_t sign = (uint64_t)1 << 63;
 
@@ -33,20 +13,20 @@ void
 cursor_write(const struct cursor *c, uint8_t out[static CURSOR_LEN])
 {
 	memcpy(out, c->log_id, LOG_ID_LEN);
-	out = put64(out + LOG_ID_LEN, (uint64_t)c->dbv);
-	out = put64(out, (uint64_t)c->pos);
+	be64_put(out + 8, (uint64_t)c->dbv);
+	be64_put(out + 16, (uint64_t)c->pos);
 	/* An empty log's cursor is zero but for the log id. */
-	out = put64(out, c->dbv == 0 ? 0 : (uint64_t)c->key ^ sign);
-	memcpy(out, c->token, TOKEN_LEN);
+	be64_put(out + 24, c->dbv == 0 ? 0 : (uint64_t)c->key ^ sign);
+	memcpy(out + 32, c->token, TOKEN_LEN);
 }
 
 void
 cursor_read(const uint8_t in[static CURSOR_LEN], struct cursor *c)
 {
 	memcpy(c->log_id, in, LOG_ID_LEN);
-	c->dbv = (int64_t)get64(in + 8);
-	c->pos = (int64_t)get64(in + 16);
-	c->key = c->dbv == 0 ? CURSOR_WHOLE : (int64_t)(get64(in + 24) ^ sign);
+	c->dbv = (int64_t)be64_get(in + 8);
+	c->pos = (int64_t)be64_get(in + 16);
+	c->key = c->dbv == 0 ? CURSOR_WHOLE : (int64_t)(be64_get(in + 24) ^ sign);
 	memcpy(c->token, in + 32, TOKEN_LEN);
 }
 

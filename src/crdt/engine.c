@@ -256,6 +256,19 @@ engine_text(sqlite3_str *s, int rc, char **out)
 	return rc == SQLITE_OK && *out == NULL ? SQLITE_NOMEM : rc;
 }
 
+int
+engine_prepare_built(struct engine *e, sqlite3_str *s, sqlite3_stmt **out)
+{
+	char *sql;
+	int rc = engine_text(s, SQLITE_OK, &sql);
+
+	*out = NULL;
+	if (rc == SQLITE_OK)
+		rc = prepare_text(e, out, sql);
+	sqlite3_free(sql);
+	return rc;
+}
+
 const char *
 engine_column(sqlite3_stmt *stmt, int i, int *rc)
 {

@@ -188,6 +188,9 @@ int engine_int(struct engine *e, int64_t *out, const char *fmt, ...);
  * "" if it is empty, to be freed with sqlite3_free; else *out is NULL. */
 int engine_text(sqlite3_str *s, int rc, char **out);
 
+/* Ends s, and prepares it as a statement; *out is NULL on failure. */
+int engine_prepare_built(struct engine *e, sqlite3_str *s, sqlite3_stmt **out);
+
 /* A column that holds a text; "" and *rc SQLITE_NOMEM without memory. */
 const char *engine_column(sqlite3_stmt *stmt, int i, int *rc);
 

@@ -135,13 +135,8 @@ static int
 prepare(struct engine *e, sqlite3_str *s, const struct conflict *c,
     sqlite3_stmt **out)
 {
-	char *sql;
-	int rc = engine_text(s, SQLITE_OK, &sql);
+	int rc = engine_prepare_built(e, s, out);
 
-	*out = NULL;
-	if (rc == SQLITE_OK)
-		rc = engine_prepare(e, out, "%s", sql);
-	sqlite3_free(sql);
 	return rc == SQLITE_OK ? bind_pk(*out, c) : rc;
 }
 

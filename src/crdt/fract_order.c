@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "crdt/fract.h"
+#include "crdt/lookaside.h"
 #include "crdt/sqltext.h"
 
 SQLITE_EXTENSION_INIT3
@@ -68,12 +69,11 @@ find_column(const struct fract_order *o, const char *name)
 static const char *
 rowid_name(const struct fract_order *o)
 {
-	static const char *const names[] = { "rowid", "_rowid_", "oid" };
 	int i;
 
 	for (i = 0; i < 3; i++)
-		if (find_column(o, names[i]) < 0)
-			return names[i];
+		if (find_column(o, lookaside_rowids[i]) < 0)
+			return lookaside_rowids[i];
 	return NULL;
 }
 

@@ -5,6 +5,7 @@
  */
 #include <string.h>
 
+#include "base/be64.h"
 #include "crdt/apply.h"
 #include "crdt/capture.h"
 #include "crdt/crr.h"
@@ -264,15 +265,6 @@ config_get_function(sqlite3_context *ctx, int argc, sqlite3_value **argv)
 
 /* -- where this database stands ---------------------------------------------------- */
 
-static void
-put64(uint8_t *p, int64_t v)
-{
-	int i;
-
-	for (i = 0; i < 8; i++)
-		p[i] = (uint8_t)((uint64_t)v >> 8 * (7 - i));
-}
-
 /* The newest own transaction: at the head, or the one that crsql_me notes. */
 static int
 newest_own(struct engine *e, int64_t *sver, uint8_t token[TOKEN_LEN])
@@ -320,7 +312,7 @@ own_function(sqlite3_context *ctx, int argc, sqlite3_value **argv)
 	if (rc == SQLITE_OK && e->has_storage)
 		rc = newest_own(e, &sver, out + SITE_ID_LEN + 8);
 	memcpy(out, e->site_id, SITE_ID_LEN);
-	put64(out + SITE_ID_LEN, sver);
+	be64_put(out + SITE_ID_LEN, (uint64_t)sver);
 	give_blob(ctx, rc, out, OWN_LEN);
 }
 

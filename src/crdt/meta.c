@@ -281,6 +281,19 @@ meta_version(const struct table *t, const struct meta *m, int64_t key, int i)
 }
 
 bool
+meta_needs_run(const struct table *t, const struct meta *m, int64_t key)
+{
+	int i;
+
+	if (m->base != BASE_RUN)
+		return false;
+	for (i = 0; i < t->ncol; i++)
+		if (m->col[i].dbv == 0 && key > t->col[i].born)
+			return true;
+	return !m->has_sentinel && !table_born_with_any(t, key);
+}
+
+bool
 meta_stands_at(const struct meta *m, int64_t dbv, int64_t pos)
 {
 	int i, own = 0;

@@ -100,6 +100,9 @@ int64_t meta_version(const struct table *t, const struct meta *m,
 /* True if something of the row stands at (dbv, pos) by its own clock row. */
 bool meta_stands_at(const struct meta *m, int64_t dbv, int64_t pos);
 
+/* True if something of the row is told by the run over its key alone. */
+bool meta_needs_run(const struct table *t, const struct meta *m, int64_t key);
+
 /* Moves column i, or the sentinel, to a new place and sweeps the log row it
  * stood in if nothing of this row stands there any more. */
 int meta_set_column(struct engine *e, struct table *t, struct meta *m, int i,

@@ -202,19 +202,14 @@ prepare_rows(struct pks_cursor *c)
 {
 	const struct table *t = c->table;
 	sqlite3_str *s = sqlite3_str_new(c->e->db);
-	char *sql;
-	int i, rc;
+	int i;
 
 	sqlite3_str_appendf(s, "SELECT %s", t->rowid);
 	for (i = 0; i < t->npk; i++)
 		sqlite3_str_appendf(s, ", \"%w\"", t->pk[i].name);
 	sqlite3_str_appendf(s, " FROM %s WHERE %s BETWEEN ?1 AND ?2 "
 	    "ORDER BY %s", t->from, t->rowid, t->rowid);
-	sql = sqlite3_str_finish(s);
-	rc = sql != NULL ? engine_prepare(c->e, &c->rows, "%s", sql)
-	    : SQLITE_NOMEM;
-	sqlite3_free(sql);
-	return rc;
+	return engine_prepare_built(c->e, s, &c->rows);
 }
 
 /* Reads deleted rows behind a place, up to last_dbv. */

@@ -421,18 +421,13 @@ static int
 prepare_keys(struct engine *e, const struct table *t, sqlite3_stmt **out)
 {
 	sqlite3_str *s = sqlite3_str_new(e->db);
-	char *sql;
-	int i, rc;
+	int i;
 
 	sqlite3_str_appendf(s, "SELECT %s", t->rowid);
 	for (i = 0; i < t->npk; i++)
 		sqlite3_str_appendf(s, ", \"%w\"", t->pk[i].name);
 	sqlite3_str_appendf(s, " FROM main.\"%w\" ORDER BY %s", t->name, t->rowid);
-	rc = engine_text(s, SQLITE_OK, &sql);
-	if (rc == SQLITE_OK)
-		rc = engine_prepare(e, out, "%s", sql);
-	sqlite3_free(sql);
-	return rc;
+	return engine_prepare_built(e, s, out);
 }
 
 int

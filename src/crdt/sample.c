@@ -39,8 +39,7 @@ static int
 prepare(struct engine *e, const struct table *t, sqlite3_stmt **out)
 {
 	sqlite3_str *s = sqlite3_str_new(e->db);
-	char *sql;
-	int i, rc;
+	int i;
 
 	sqlite3_str_appendf(s, "SELECT %s", t->rowid);
 	for (i = 0; i < t->npk; i++)
@@ -50,12 +49,7 @@ prepare(struct engine *e, const struct table *t, sqlite3_stmt **out)
 			sqlite3_str_appendf(s, ", \"%w\"", t->col[i].name);
 	sqlite3_str_appendf(s, " FROM main.\"%w\" WHERE %s >= ?1 ORDER BY %s "
 	    "LIMIT 1", t->name, t->rowid, t->rowid);
-	rc = engine_text(s, SQLITE_OK, &sql);
-	*out = NULL;
-	if (rc == SQLITE_OK)
-		rc = engine_prepare(e, out, "%s", sql);
-	sqlite3_free(sql);
-	return rc;
+	return engine_prepare_built(e, s, out);
 }
 
 /* Appends the row that stmt is at; *taken false if its key is too long. */

@@ -14,7 +14,6 @@ prepare_rows(struct engine *e, struct source *s)
 	bool wide = 1 + t->npk + t->ncol >
 	    sqlite3_limit(e->db, SQLITE_LIMIT_COLUMN, -1);
 	const char *comma = wide ? "" : ", ";
-	char *sql;
 	int i, rc;
 
 	s->first = !wide;
@@ -25,10 +24,7 @@ prepare_rows(struct engine *e, struct source *s)
 		sqlite3_str_appendf(text, ", \"%w\"", t->col[i].name);
 	sqlite3_str_appendf(text, " FROM %s WHERE %s BETWEEN ?1 AND ?2 "
 	    "ORDER BY %s", t->from, t->rowid, t->rowid);
-	rc = engine_text(text, SQLITE_OK, &sql);
-	if (rc == SQLITE_OK)
-		rc = engine_prepare(e, &s->rows, "%s", sql);
-	sqlite3_free(sql);
+	rc = engine_prepare_built(e, text, &s->rows);
 	if (rc == SQLITE_OK && wide)
 		rc = engine_prepare(e, &s->keys, "SELECT %s FROM %s WHERE "
 		    "%s BETWEEN ?1 AND ?2 ORDER BY 1", t->rowid, t->from, t->rowid);

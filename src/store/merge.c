@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/be64.h"
 #include "base/ticks.h"
 #include "store/config.h"
 #include "store/schema.h"
@@ -349,13 +350,9 @@ static int
 note_tracked_peer(struct merge *m, const uint8_t end[STORE_CURSOR_LEN],
     struct err *err)
 {
-	int64_t version = 0, position = 0;
-	int i;
+	int64_t version = (int64_t)be64_get(end + 8);
+	int64_t position = (int64_t)be64_get(end + 16);
 
-	for (i = 0; i < 8; i++) {
-		version = version << 8 | end[8 + i];
-		position = position << 8 | end[16 + i];
-	}
 	return sql_do(m->s->db, err, "INSERT INTO crsql_tracked_peers(site_id, "
 	    "version, seq, tag, event) SELECT site_id, ?2, ?3, 0, 0 FROM "
 	    "crsql_site_id WHERE public_key = (SELECT key FROM ddcp_remote "

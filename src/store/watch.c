@@ -2,6 +2,7 @@
 /* watch.c - whether somebody committed, and what is new since. */
 #include <string.h>
 
+#include "base/be64.h"
 #include "store/held.h"
 #include "store/split.h"
 #include "store/sql.h"
@@ -184,7 +185,6 @@ find_end(sqlite3 *db, struct log_end *end, struct err *err)
 {
 	uint8_t head[STORE_CURSOR_LEN];
 	bool found;
-	size_t i;
 	int rc;
 
 	memset(end, 0, sizeof *end);
@@ -193,8 +193,7 @@ find_end(sqlite3 *db, struct log_end *end, struct err *err)
 	if (rc != 0 || !found)
 		return rc;
 	memcpy(end->id, head, sizeof end->id);
-	for (i = sizeof end->id; i < sizeof end->id + 8; i++)
-		end->dbv = end->dbv << 8 | head[i];
+	end->dbv = (int64_t)be64_get(head + sizeof end->id);
 	return 0;
 }
 
