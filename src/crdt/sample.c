@@ -340,7 +340,7 @@ written_since(const struct meta *m, int i, int64_t dbv)
 	    m->base == BASE_AT && m->base_at.dbv > dbv);
 }
 
-static void
+static int
 compare_values(const struct table *t, const struct samples *all,
     const struct sample *s, const struct meta *m, sqlite3_stmt *row,
     uint64_t *columns)
@@ -349,7 +349,7 @@ compare_values(const struct table *t, const struct samples *all,
 	struct buf scratch;
 	struct rd r;
 	unsigned bits;
-	int i, k;
+	int i, k, rc;
 
 	buf_init(&scratch, INT32_MAX);
 	rd_init(&r, s->values, s->nbytes);
@@ -362,7 +362,9 @@ compare_values(const struct table *t, const struct samples *all,
 		if (bits_of(&value, &scratch) != bits)
 			*columns |= sample_bit(t->col[i].cid);
 	}
+	rc = scratch.failed ? SQLITE_NOMEM : SQLITE_OK;
 	buf_clear(&scratch);
+	return rc;
 }
 
 int
@@ -384,8 +386,8 @@ sample_changed(struct engine *e, struct table *t, const struct samples *s,
 			break;
 		sqlite3_bind_int64(row, 1, s->row[i].now);
 		if (sqlite3_step(row) == SQLITE_ROW)
-			compare_values(t, s, &s->row[i], &m, row, columns);
-		rc = sqlite3_reset(row);
+			rc = compare_values(t, s, &s->row[i], &m, row, columns);
+		rc = engine_reset(row, rc);
 	}
 	meta_free(&m);
 	return rc;
