@@ -177,11 +177,9 @@ check_table(struct engine *e, struct adopt_table *t)
 	int64_t tracked = 0;
 	int rc = table_read_shape(e, s);
 
-	if (rc == SQLITE_OK && (s->npk == 0 || s->aside))
-		rc = engine_fail(e, SQLITE_ERROR, ADOPT_REFUSED "table %s has no %s",
-		    s->name, s->npk == 0 ? "primary key" : s->norowid ?
-		    "rowid (it is WITHOUT ROWID)" :
-		    "name for its rowid: columns are called rowid, _rowid_ and oid");
+	if (rc == SQLITE_OK && s->npk == 0)
+		rc = engine_fail(e, SQLITE_ERROR, ADOPT_REFUSED "table %s has no "
+		    "primary key", s->name);
 	if (rc == SQLITE_OK)
 		rc = engine_int(e, &tracked, "SELECT 1 FROM main.sqlite_schema "
 		    "WHERE type = 'trigger' AND name = '%q__crsql_itrig' COLLATE "

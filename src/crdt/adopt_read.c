@@ -58,6 +58,22 @@ add_equal(sqlite3_str *s, const struct table *t, const char *left,
 		    left, t->pk[i].name, right, t->pk[i].name);
 }
 
+/* The table as b, with a column for the engine's keys: where they are numbers,
+ * those that lookaside_fill is going to give. */
+static void
+add_table(sqlite3_str *s, const struct table *t)
+{
+	if (!t->aside) {
+		sqlite3_str_appendf(s, "%s b", t->from);
+		return;
+	}
+	sqlite3_str_appendall(s, "(SELECT row_number() OVER (ORDER BY ");
+	add_pks(s, t, "");
+	sqlite3_str_appendf(s, ") AS %s, ", t->rowid);
+	add_pks(s, t, "");
+	sqlite3_str_appendf(s, " FROM main.\"%w\") b", t->name);
+}
+
 /* Rows that the metadata know, with their keys and rowids.  Those of 0.15 have
  * no numbers of their own: their keys are counted.  A key is there as a peer sent
  * it, 1 for a TEXT '1': it is of the row that it became (+ has its type settle),
@@ -84,7 +100,9 @@ prepare_rows(struct reader *r)
 		sqlite3_str_appendall(s, " FROM p");
 	else
 		sqlite3_str_appendf(s, " FROM main.\"%w__crsql_pks\" p", t->name);
-	sqlite3_str_appendf(s, " LEFT JOIN %s b ON ", t->from);
+	sqlite3_str_appendall(s, " LEFT JOIN ");
+	add_table(s, t);
+	sqlite3_str_appendall(s, " ON ");
 	add_equal(s, t, "b.", "+p.");
 	sqlite3_str_appendall(s, " AND (");
 	add_equal(s, t, "b.", "p.");

@@ -337,7 +337,9 @@ crr_take_over(struct engine *e, const char *name)
 	struct table *t;
 	int rc = make_metadata(e, name);
 
-	return rc == SQLITE_OK ? enter(e, name, &t) : rc;
+	if (rc == SQLITE_OK)
+		rc = enter(e, name, &t);
+	return rc == SQLITE_OK ? lookaside_fill(e, t) : rc;
 }
 
 static int

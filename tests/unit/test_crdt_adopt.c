@@ -189,6 +189,13 @@ any(int n)
 
 static const char *const names[] = { "x", "y", "z" };
 
+/* Forms that r may have. */
+static const char *const forms[] = { "",
+	"DROP TABLE r; CREATE TABLE r(id TEXT PRIMARY KEY NOT NULL, x, y, "
+	    "z DEFAULT 'dz') WITHOUT ROWID;",
+	"DROP TABLE r; CREATE TABLE r(id TEXT PRIMARY KEY NOT NULL, x, y, "
+	    "z DEFAULT 'dz', rowid, oid, _rowid_);" };
+
 /* The clocks of one row of r, alive or not. */
 static void
 any_row(sqlite3_str *s, int key)
@@ -199,7 +206,7 @@ any_row(sqlite3_str *s, int key)
 	sqlite3_str_appendf(s, "INSERT INTO r__crsql_pks VALUES(%d, 'k%d');", key,
 	    any(2) ? key : key + 1000);
 	if (!dead)
-		sqlite3_str_appendf(s, "INSERT INTO r SELECT id, %d, 'y', x'00' FROM "
+		sqlite3_str_appendf(s, "INSERT INTO r(id, x, y, z) SELECT id, %d, 'y', x'00' FROM "
 		    "r__crsql_pks WHERE __crsql_key = %d;", any(9), key);
 	if (sentinel)
 		sqlite3_str_appendf(s, "INSERT INTO r__crsql_clock VALUES(%d, '-1', "
@@ -233,7 +240,7 @@ any_history(sqlite3_str *s)
 			dbv = 1 + any(4);
 			seq = any(50);
 		}
-		sqlite3_str_appendf(s, "INSERT INTO r VALUES('k%d', 1, 2, %d);"
+		sqlite3_str_appendf(s, "INSERT INTO r(id, x, y, z) VALUES('k%d', 1, 2, %d);"
 		    "INSERT INTO r__crsql_pks VALUES(%d, 'k%d');", key, key, key, key);
 		for (i = 0; i < 3; i++)
 			sqlite3_str_appendf(s, "INSERT INTO r__crsql_clock VALUES(%d, "
@@ -256,7 +263,9 @@ any_history_is_shown_as_it_was(void **state)
 		seed = (uint32_t)i;
 		s = sqlite3_str_new(NULL);
 		sqlite3_str_appendall(s, "PRAGMA synchronous = 0; BEGIN; " BASICS(OWN,
-		    S1, S2) SCHEMA "CREATE TABLE r__crsql_clock(key, col_name, "
+		    S1, S2) SCHEMA);
+		sqlite3_str_appendall(s, forms[i % 3]);
+		sqlite3_str_appendall(s, "CREATE TABLE r__crsql_clock(key, col_name, "
 		    "col_version, db_version, site_id, seq, PRIMARY KEY(key, "
 		    "col_name)); CREATE TABLE r__crsql_pks(__crsql_key INTEGER "
 		    "PRIMARY KEY, id UNIQUE);");
@@ -268,6 +277,7 @@ any_history_is_shown_as_it_was(void **state)
 		print_message("seed %d\n", i);
 		adopt(&n[0], sql, &before);
 		node_expect(&n[0], before, CHANGES);
+		node_expect(&n[0], "", "SELECT * FROM crsql_check");
 		node_open(&n[1], 1, NULL);
 		node_exec(&n[1], "%s", SCHEMA "SELECT crsql_as_crr('r')");
 		assert_true(node_pull(&n[1], &n[0], &plain));
@@ -308,6 +318,44 @@ r01_history_goes_out_by_pages(void **state)
 	nodes_agree(&n[0], &n[1], "SELECT * FROM r ORDER BY id");
 	nodes_agree(&n[0], &n[1], "SELECT \"table\", pk, cid, val, col_version, "
 	    "cl FROM crsql_changes ORDER BY 1, 2, 3");
+	nodes_close(n, 2);
+}
+
+/* Rows without rowids have numbers from then on, which they keep. */
+static void
+rows_without_rowids_are_taken_over(void **state)
+{
+	struct node n[2];
+	char *path;
+
+	adopt(&n[0], BASICS(OWN, S1, S2) "CREATE TABLE w(a TEXT, b INTEGER, v, "
+	    "PRIMARY KEY(a, b)) WITHOUT ROWID; INSERT INTO w VALUES('z', 1, 'v1'), "
+	    "('a', 9, 'v2'), ('a', 2, 'v3'), ('u', 0, 'unknown');"
+	    CRR("w", "a, b") "INSERT INTO w__crsql_pks VALUES(1, 'z', 1), "
+	    "(2, 'a', 9), (3, 'a', 2), (4, 'dead', 4); INSERT INTO w__crsql_clock "
+	    "VALUES(1, 'v', 1, 1, 0, 0), (2, 'v', 1, 1, 0, 1), (3, 'v', 4, 2, 2, 0), "
+	    "(4, '-1', 2, 3, 0, 0);", NULL);
+	path = adopted[nadopted - 1];
+	node_expect(&n[0], "'v3'|4|2|2|1|0\n'v2'|1|1|0|1|1\n'v1'|1|1|0|1|0\n"
+	    "NULL|2|3|0|2|0\n", "SELECT val, col_version, c.db_version, "
+	    "s.ordinal, cl, seq FROM crsql_changes c JOIN crsql_site_id s USING "
+	    "(site_id) ORDER BY pk");
+	node_expect(&n[0], "", "SELECT * FROM crsql_check");
+	node_close(&n[0]);
+	node_plainly(path, "UPDATE w SET v = 'new' WHERE a = 'z'; DELETE FROM w "
+	    "WHERE b = 9; INSERT INTO w VALUES('dead', 4, 'back')");
+	node_open(&n[0], 0, path);
+	node_open(&n[1], 1, NULL);
+	node_exec(&n[1], "CREATE TABLE w(a TEXT, b INTEGER, v, PRIMARY KEY(a, b)) "
+	    "WITHOUT ROWID; SELECT crsql_as_crr('w')");
+	assert_true(node_pull(&n[1], &n[0], &plain));
+	node_expect(&n[1], "'a'|2|'v3'\n'dead'|4|'back'\n'z'|1|'new'\n",
+	    "SELECT * FROM w");
+	node_expect(&n[1], "'z'|1|2|1\n'a'|2|4|1\n'dead'|4|1|3\n", "SELECT p.a, "
+	    "p.b, h.col_version, h.cl FROM crsql_changes h JOIN w__crsql_pks p ON "
+	    "h.pk = crsql_pack_columns(p.a, p.b) WHERE h.cid = 'v' ORDER BY "
+	    "h.cl, h.pk DESC");
+	node_expect(&n[0], "", "SELECT * FROM crsql_check");
 	nodes_close(n, 2);
 }
 
@@ -425,11 +473,6 @@ static const struct damage damages[] = {
 	    "INSERT INTO i2__crsql_pks VALUES(1, '7'), (2, 7); INSERT INTO "
 	    "i2__crsql_clock VALUES(1, '-1', 2, 1, 0, 0), (2, '-1', 2, 1, 0, 1)",
 	    "another has the same key" },
-	{ "CREATE TABLE wr(id PRIMARY KEY NOT NULL, v) WITHOUT ROWID; "
-	    "CREATE TABLE wr__crsql_clock(key, col_name, col_version, db_version, "
-	    "site_id, seq); CREATE TABLE wr__crsql_pks(__crsql_key INTEGER PRIMARY "
-	    "KEY, id); CREATE TRIGGER wr__crsql_itrig AFTER INSERT ON wr BEGIN "
-	    "SELECT 1; END", "WITHOUT ROWID" },
 };
 
 /* Its clocks may hold anything. */
@@ -676,6 +719,7 @@ main(void)
 		TEST(writes_go_on),
 		TEST(any_history_is_shown_as_it_was),
 		TEST(r01_history_goes_out_by_pages),
+		TEST(rows_without_rowids_are_taken_over),
 		TEST(two_with_one_history_have_nothing_new),
 		TEST(r01_copies_name_their_history_alike),
 		TEST(a_damaged_one_is_refused_and_left_as_it_was),
