@@ -157,6 +157,21 @@ look_for_engine(sqlite3 *db, bool *begun, bool *whole)
 	return rc == SQLITE_ERROR ? SQLITE_OK : rc;
 }
 
+/* A table that a tool made anew has lost its triggers, and what programs that load
+ * nothing write to it is noted by nobody until it has them again.  What is in the
+ * way of that now is told to who reads or writes. */
+static void
+mend_rebuilt(struct engine *e)
+{
+	int64_t lost = 0;
+	int rc = !e->has_storage ? SQLITE_OK : engine_int(e, &lost, "SELECT (SELECT "
+	    "count(*) FROM crsql_tbl) <> (SELECT count(*) FROM main.sqlite_schema "
+	    "WHERE type = 'trigger' AND name GLOB '*__crsql_itrig')");
+
+	if (rc == SQLITE_OK && lost)
+		tx_begin_read(e);
+}
+
 static int
 fail(struct engine *e, int rc, char **why)
 {
@@ -208,5 +223,6 @@ sqlite3_crsqlite_init(sqlite3 *db, char **why,
 		keep_library();
 		return fail(e, rc, why);
 	}
+	mend_rebuilt(e);
 	return SQLITE_OK;
 }

@@ -322,7 +322,7 @@ fold_for_reader(struct engine *e, bool rebuilt)
 	bool writable = false;
 	int rc = SQLITE_OK;
 
-	if (e->tx.plain_pending || renamed(e) || rebuilt)
+	if (e->tx.plain_pending || e->tables.rebuilt || renamed(e) || rebuilt)
 		rc = engine_writable(e, &writable);
 	if (rc != SQLITE_OK || !writable)
 		return rc;
