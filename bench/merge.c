@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: MPL-2.0
+/*
+ * merge.c - rows 10 to 12: what it costs to bring rows from one database into
+ * another, by crsql_changes and by pages, against plain inserts and updates of
+ * the same values from memory.
+ */
+#include "bench.h"
+
+#define COLUMNS "\"table\", pk, cid, val, col_version, db_version, site_id, cl, seq"
+#define CHANGES "SELECT " COLUMNS " FROM crsql_changes"
+#define MERGE "INSERT INTO crsql_changes(" COLUMNS ") VALUES(?, ?, ?, ?, ?, ?, " \
+	"?, ?, ?)"
+
+/* All of table t, for one who has nothing. */
+#define PLAN "x'010101" "74" "0000000000000000000000000000000000000000" \
+	"0000000000000000000000000000000000000000" "00'"
+
+enum { PAGE_BYTES = 1 << 18 };
+
+static bool
+is_plain(const struct job *job)
+{
+	return job->way->mode == PLAIN;
+}
+
+static void
+close_both(struct job *job)
+{
+	close_db(job, job->db);
+	if (job->to != NULL)
+		close_db(job, job->to);
+}
+
+/* -- by crsql_changes ----------------------------------------------------------- */
+
+static void
+take_changes(struct job *job)
+{
+	job->db = open_filled(job, job->rows);
+	job->to = open_empty(job, "to");
+	job->tape = tape_read(job->db, is_plain(job) ? "SELECT * FROM t" : CHANGES);
+}
+
+static void
+merge(struct job *job)
+{
+	tape_play(job->tape, job->to, is_plain(job) ? prepare_insert(job, job->to,
+	    "INSERT", "") : prepare(job->to, MERGE));
+}
+
+static void
+take_known(struct job *job)
+{
+	take_changes(job);
+	merge(job);
+}
+
+/* Plain: as an upsert, which writes what is there already. */
+static void
+merge_known(struct job *job)
+{
+	char *set = all_columns(job->shape, "excluded.%s");
+	char *more = sqlite3_mprintf(" ON CONFLICT DO UPDATE SET %s", set);
+
+	if (is_plain(job))
+		tape_play(job->tape, job->to, prepare_insert(job, job->to, "INSERT",
+		    more));
+	else
+		merge(job);
+	sqlite3_free(more);
+	sqlite3_free(set);
+}
+
+/* A column of each row was updated, in no order. */
+static void
+take_updates(struct job *job)
+{
+	char *set = sqlite3_mprintf("UPDATE t SET %s = ? WHERE id = ?",
+	    job->shape->updated), *news;
+	sqlite3_stmt *stmt;
+	int64_t k, before;
+
+	take_known(job);
+	before = is_plain(job) ? 0 : ask(job->db, "SELECT crsql_db_version()");
+	shuffle(job);
+	stmt = prepare(job->db, set);
+	run_sql(job->db, "BEGIN");
+	for (k = 0; k < job->rows; k++) {
+		sqlite3_bind_int64(stmt, 1, 1000 + k);
+		bind_key(job, stmt, 2, job->order[k]);
+		step(job->db, stmt);
+	}
+	sqlite3_finalize(stmt);
+	run_sql(job->db, "COMMIT");
+	news = is_plain(job) ? sqlite3_mprintf("SELECT %s, id FROM t ORDER BY %s",
+	    job->shape->updated, job->shape->updated) :
+	    sqlite3_mprintf(CHANGES " WHERE db_version > %lld", (long long)before);
+	job->tape = tape_read(job->db, news);
+	sqlite3_free(news);
+	sqlite3_free(set);
+}
+
+static void
+merge_updates(struct job *job)
+{
+	char *set = sqlite3_mprintf("UPDATE t SET %s = ? WHERE id = ?",
+	    job->shape->updated);
+
+	tape_play(job->tape, job->to, prepare(job->to, is_plain(job) ? set : MERGE));
+	sqlite3_free(set);
+}
+
+/* -- by pages ---------------------------------------------------------------------- */
+
+static void
+on_filled(struct job *job)
+{
+	job->db = open_filled(job, job->rows);
+	job->tape = tape_read(job->db, "SELECT 1 WHERE 0");
+}
+
+/* Into job->tape. */
+static void
+export(struct job *job)
+{
+	sqlite3_stmt *page = prepare(job->db, "SELECT crsql_export(" PLAN ", ?, ?)");
+	sqlite3_stmt *end = prepare(job->db, "SELECT crsql_page_end(?1), "
+	    "crsql_page_flags(?1) & 1");
+	bool last = false;
+
+	run_sql(job->db, "BEGIN");
+	sqlite3_bind_int(page, 2, PAGE_BYTES);
+	while (!last) {
+		check(job->db, sqlite3_step(page), "export");
+		sqlite3_bind_blob(end, 1, sqlite3_column_blob(page, 0),
+		    sqlite3_column_bytes(page, 0), SQLITE_STATIC);
+		check(job->db, sqlite3_step(end), "page");
+		tape_add_blob(job->tape, sqlite3_column_blob(page, 0),
+		    sqlite3_column_bytes(page, 0));
+		last = sqlite3_column_int(end, 1) != 0;
+		sqlite3_reset(page);
+		sqlite3_bind_value(page, 1, sqlite3_column_value(end, 0));
+		sqlite3_reset(end);
+	}
+	sqlite3_finalize(page);
+	sqlite3_finalize(end);
+	run_sql(job->db, "COMMIT");
+}
+
+static void
+take_pages(struct job *job)
+{
+	on_filled(job);
+	if (is_plain(job))
+		job->tape = tape_read(job->db, "SELECT * FROM t");
+	else
+		export(job);
+	job->to = open_empty(job, "to");
+}
+
+static void
+import(struct job *job)
+{
+	tape_play(job->tape, job->to, is_plain(job) ? prepare_insert(job, job->to,
+	    "INSERT", "") : prepare(job->to, "SELECT crsql_import(?, 1)"));
+}
+
+/* Nothing that was to come may be missing. */
+static void
+compare(struct job *job)
+{
+	if (ask(job->to, "SELECT count(*) FROM t") != job->rows)
+		check(job->to, SQLITE_ERROR, "rows are missing");
+	close_both(job);
+}
+
+#define EACH(x) { x, x, x }
+#define MERGES .shapes = ALL_SHAPES, .end = compare
+
+const struct work merge_works[] = {
+	{ 10, "merge into empty by crsql_changes", "merge", MERGES,
+	    .ways = READ_WAYS, .off = { 2.2, 0, 4.6 }, .preset = { 2.2, 0, 4.6 },
+	    .prepare = take_changes, .run = merge },
+	{ 11, "export of pages, a row", "export", .shapes = ALL_SHAPES,
+	    .ways = OUR_WAYS, .unit = MICROSECONDS,
+	    .off = EACH(0.5), .preset = EACH(0.5),
+	    .prepare = on_filled, .run = export, .end = close_both },
+	{ 11, "import of pages", "import", MERGES, .ways = OUR_WAYS,
+	    .off = EACH(1.1), .preset = EACH(1.1),
+	    .prepare = take_pages, .run = import },
+	{ 12, "merge of what is known, crsql_changes", "merge-known", MERGES,
+	    .ways = READ_WAYS, .off = EACH(2.5), .preset = EACH(2.5),
+	    .prepare = take_known, .run = merge_known },
+	{ 12, "merge of 1-column updates, crsql_changes", "merge-updates", MERGES,
+	    .ways = READ_WAYS, .off = EACH(2.0), .preset = EACH(2.0),
+	    .prepare = take_updates, .run = merge_updates },
+	{ .name = NULL }
+};
