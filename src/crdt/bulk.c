@@ -4,7 +4,7 @@
  * (quiet.h): each pays for a statement journal that SQLite keeps because of our
  * triggers, which do nothing here.
  *
- * Triggers go off between two statements, if all there are, in every schema, are
+ * Triggers go off between two statements, or while one merges a change, if all there are, in every schema, are
  * ours, and come back with the end of the transaction.  A statement that
  * changes the schema has a journal of its own, by which its end is heard of:
  * triggers come back at once.  CREATE TRIGGER and ATTACH have none, so that the
@@ -185,6 +185,34 @@ bulk_statement_ended(struct engine *e)
 	    ++b->statements % BULK_AFTER == 0) {
 		bulk_begin(e);
 	}
+}
+
+/* True if all that runs is one INSERT of one row of VALUES: it opens no table any
+ * more once it has come to us. */
+static bool
+runs_of_values(struct engine *e)
+{
+	sqlite3_stmt *stmt = NULL;
+	const char *sql = NULL;
+
+	while ((stmt = sqlite3_next_stmt(e->db, stmt)) != NULL)
+		if (sqlite3_stmt_busy(stmt))
+			sql = sqlite3_sql(stmt);
+	if (sql == NULL || quiet_running(e) != 1 ||
+	    quiet_count_word(sql, "select") != 0)
+		return false;
+	sql = strcasestr(sql, "values");
+	return sql != NULL && quiet_count_word(sql, "(") == 1;
+}
+
+void
+bulk_change_merged(struct engine *e)
+{
+	struct bulk *b = bulk_of(e);
+
+	if (!b->on && b->wanted && e->tx.open && !e->capture->by_journal &&
+	    ++b->statements % BULK_AFTER == 0 && runs_of_values(e))
+		bulk_begin(e);
 }
 
 /* -- what was written meanwhile ---------------------------------------------------- */

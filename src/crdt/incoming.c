@@ -11,6 +11,7 @@
 
 #include "crdt/columns.h"
 #include "crdt/horizon.h"
+#include "crdt/quiet.h"
 
 struct incoming *
 incoming_of(struct engine *e)
@@ -326,6 +327,7 @@ incoming_add(struct engine *e, int argc, sqlite3_value **argv)
 	if (rc != SQLITE_OK)
 		return rc;
 	e->tx.wrote_changes = true;
+	bulk_change_merged(e);
 	e->merging++;
 	rc = add_change(e, in, &c);
 	e->merging--;

@@ -31,8 +31,8 @@ quiet_running(struct engine *e)
 	return n;
 }
 
-static int
-count_word(const char *text, const char *word)
+int
+quiet_count_word(const char *text, const char *word)
 {
 	size_t len = strlen(word);
 	int n = 0;
@@ -56,8 +56,8 @@ is_alone(struct engine *e)
 			continue;
 		sql = sqlite3_sql(stmt);
 		if (++busy > 1 || sql == NULL ||
-		    count_word(sql, "select") != 1 ||
-		    count_word(sql, "from") != 0)
+		    quiet_count_word(sql, "select") != 1 ||
+		    quiet_count_word(sql, "from") != 0)
 			return false;
 	}
 	return true;

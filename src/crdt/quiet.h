@@ -28,6 +28,9 @@ int quiet_switch(struct engine *e, int to, bool *on);
  * switch ends those that open another table later. */
 int quiet_running(struct engine *e);
 
+/* How often a word stands in the text of a statement, be it in part of another. */
+int quiet_count_word(const char *text, const char *word);
+
 /* Conditions on a trigger in main.sqlite_schema: it has a name of ours; its table
  * is replicated. */
 #define QUIET_OUR_NAME \
@@ -56,6 +59,9 @@ void bulk_free(struct engine *e);
 
 /* A statement for which SQLite keeps a journal of its own has ended. */
 void bulk_statement_ended(struct engine *e);
+
+/* A change was merged by a statement that has none. */
+void bulk_change_merged(struct engine *e);
 
 /* A row of that table is being written while triggers are off. */
 void bulk_wrote(struct engine *e, const char *name);

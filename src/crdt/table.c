@@ -27,6 +27,7 @@ table_free(struct table *t)
 		sqlite3_finalize(t->stmt[i]);
 	for (i = 0; i < t->nmasked; i++)
 		sqlite3_finalize(t->masked[i].stmt);
+	sqlite3_free(t->masked);
 	columns_free(t->pk, t->npk);
 	columns_free(t->col, t->ncol);
 	columns_free_names(t);

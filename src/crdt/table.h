@@ -99,8 +99,8 @@ struct table {
 		uint64_t mask;
 		bool insert;
 		struct sqlite3_stmt *stmt;
-	} masked[16];
-	int nmasked;
+	} *masked;
+	int nmasked, masked_room;
 };
 
 struct table_list {

@@ -205,14 +205,37 @@ table_stmt(struct engine *e, struct table *t, enum table_stmt which,
 	return rc;
 }
 
-/* A statement for those columns is kept by their bit mask, the least used
- * place going first; more than 64 columns are prepared each time anew in the
- * last place. */
+/* Room for a statement more: one for each column, as a merge cell by cell needs,
+ * and some for columns that come together.  Else the last goes. */
+static int
+make_room(struct table *t)
+{
+	enum { TOGETHER = 16 };
+	int room = t->masked_room ? t->masked_room * 2 : TOGETHER;
+	int most = (t->ncol < 64 ? t->ncol : 64) + TOGETHER;
+	void *masked;
+
+	if (t->nmasked < t->masked_room)
+		return SQLITE_OK;
+	if (t->masked_room >= most) {
+		sqlite3_finalize(t->masked[--t->nmasked].stmt);
+		return SQLITE_OK;
+	}
+	room = room < most ? room : most;
+	masked = sqlite3_realloc64(t->masked, sizeof *t->masked * (uint64_t)room);
+	if (masked == NULL)
+		return SQLITE_NOMEM;
+	t->masked = masked;
+	t->masked_room = room;
+	return SQLITE_OK;
+}
+
+/* A statement for those columns is kept by their bit mask; more than 64 columns
+ * are prepared each time anew. */
 int
 table_stmt_for(struct engine *e, struct table *t, bool insert,
     const int *cols, int n, sqlite3_stmt **out)
 {
-	enum { KEPT = sizeof t->masked / sizeof *t->masked };
 	uint64_t mask = 0;
 	sqlite3_str *s;
 	bool small = true;
@@ -234,10 +257,13 @@ table_stmt_for(struct engine *e, struct table *t, bool insert,
 	else
 		add_update(s, t, cols, n);
 	rc = prepare(e, s, out);
-	if (rc != SQLITE_OK)
+	if (rc == SQLITE_OK)
+		rc = make_room(t);
+	if (rc != SQLITE_OK) {
+		sqlite3_finalize(*out);
+		*out = NULL;
 		return rc;
-	if (t->nmasked == KEPT)
-		sqlite3_finalize(t->masked[--t->nmasked].stmt);
+	}
 	/* what does not fit into 64 bits: a mask that nobody asks for */
 	t->masked[t->nmasked].mask = small ? mask : 0;
 	t->masked[t->nmasked].insert = small && insert;

@@ -279,7 +279,8 @@ tx_begin_merge(struct engine *e)
 	if (e->tx.open && e->capture->look_at_schema)
 		rc = table_refresh(e);
 	e->capture->look_at_schema = false;
-	if (rc == SQLITE_OK)
+	e->temp_may_fail = false;
+	if (rc == SQLITE_OK && !e->capture->bulk.on)    /* none fires */
 		rc = triggers_look_for_temp_fail(e);
 	if (rc != SQLITE_OK || (e->tx.open && !e->tx.plain_pending &&
 	    e->capture->list.n == e->capture->folded && !e->capture->by_journal))
