@@ -116,7 +116,7 @@ enum engine_slot {
 	SLOT_PARK_ROW, SLOT_LOG_HEADER, SLOT_LOG_BEFORE, SLOT_SCHEMA,
 	SLOT_TEMP_TRIGGERS, SLOT_TEMP_SCHEMA, SLOT_SHAPE, SLOT_KEY_INDEX,
 	SLOT_KEY_FORM, SLOT_COLUMNS, SLOT_OLD_NAMES, SLOT_SETTING, SLOT_KEY_NOTE,
-	SLOT_LOG_ROW, SLOT_LOG_DEAD, SLOT_COUNT
+	SLOT_LOG_ROW, SLOT_LOG_DEAD, SLOT_LOG_FIRST, SLOT_COUNT
 };
 
 struct engine {
@@ -143,6 +143,10 @@ struct engine {
 	bool temp_may_fail;     /* triggers.h */
 	int last_table;         /* index of the one written last */
 	struct tx tx;
+	struct {                /* the last header of the log: log.c */
+		int64_t dbv;    /* 0: not known */
+		uint8_t chain[CHAIN_LEN];
+	} newest;
 	const struct preupdate *preupdate;  /* NULL: no hook in this SQLite */
 	struct capture *capture;
 	struct incoming *incoming;

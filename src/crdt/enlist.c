@@ -171,6 +171,7 @@ enlist_rollback_to(sqlite3_vtab *v, int id)
 {
 	struct engine *e = engine_of(v);
 
+	e->newest.dbv = 0;
 	if (e->merging > 0)
 		return SQLITE_OK;
 	incoming_drop(e);

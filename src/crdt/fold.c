@@ -13,25 +13,25 @@
 
 SQLITE_EXTENSION_INIT3
 
-/* Makes f->meta fit for t. */
 static int
 use_table(struct fold *f, struct table *t)
 {
-	int rc = SQLITE_OK;
+	int rc;
 
 	if (f->table == t)
 		return SQLITE_OK;
 	meta_free(&f->meta);
 	meta_free(&f->other);
 	f->table = t;
-	rc = meta_init(&f->meta, t);
-	if (rc == SQLITE_OK)
-		rc = meta_init(&f->other, t);
-	if (rc == SQLITE_OK)
-		rc = table_load_hw(f->e, t);
-	if (rc == SQLITE_OK)
-		rc = table_load_flags(f->e, t);
-	return rc;
+	rc = table_load_hw(f->e, t);
+	return rc == SQLITE_OK ? table_load_flags(f->e, t) : rc;
+}
+
+/* Makes m, which is f->meta or f->other, fit for f->table. */
+static int
+make_meta(struct fold *f, struct meta *m)
+{
+	return m->col != NULL ? SQLITE_OK : meta_init(m, f->table);
 }
 
 static void
@@ -286,11 +286,15 @@ fold_replace(struct fold *f, const struct record *r)
 	struct table *t = f->table;
 	struct meta *m = &f->meta, *new = &f->other;
 	struct stamp at = { 0 };
-	int i, rc = meta_get(f->e, t, r->n, m);
+	int i, rc = make_meta(f, new);
 
+	if (rc == SQLITE_OK)
+		rc = meta_get(f->e, t, r->n, m);
 	if (rc == SQLITE_OK)
 		rc = fold_append(f, r->key, LOG_ROW, fold_take_seqs(f,
 		    1 + t->ncol), 0, &at);
+	if (rc != SQLITE_OK)
+		return rc;
 	meta_fresh(new);
 	if (r->n != r->key)
 		meta_leave(m, r->n);
@@ -305,7 +309,7 @@ fold_replace(struct fold *f, const struct record *r)
 		new->col[i].version = meta_version(t, m, r->n, i) + 1;
 		new->col[i].seq = at.seq + 1 + i;
 	}
-	if (rc == SQLITE_OK && m->stored)
+	if (m->stored)
 		rc = meta_sweep(f->e, m);
 	if (rc == SQLITE_OK && m->stored && r->n != r->key)
 		rc = meta_del(f->e, t, r->n);
@@ -341,6 +345,8 @@ fold_record(struct fold *f, int i, int *taken)
 	int rc = t != NULL ? use_table(f, t) : SQLITE_OK;
 
 	*taken = 1;
+	if (t != NULL && rc == SQLITE_OK && r->op != RECORD_RUN)
+		rc = make_meta(f, &f->meta);
 	if (t == NULL || rc != SQLITE_OK)
 		return rc;              /* dropped since: nothing to keep */
 	switch (r->op) {

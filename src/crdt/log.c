@@ -4,8 +4,6 @@
 #include <string.h>
 #include <time.h>
 
-#include "base/be64.h"
-
 SQLITE_EXTENSION_INIT3
 
 /* A header of now. */
@@ -23,6 +21,17 @@ make_header(uint8_t header[HEADER_LEN])
 	sqlite3_randomness(TOKEN_LEN, header + 6);
 }
 
+static uint64_t
+number(const uint8_t bytes[8])
+{
+	uint64_t v = 0;
+	int i;
+
+	for (i = 0; i < 8; i++)
+		v = v << 8 | bytes[i];
+	return v;
+}
+
 /* Mixes all bits into all others. */
 static uint64_t
 mix(uint64_t v)
@@ -37,7 +46,13 @@ static int
 chain_before(struct engine *e, int64_t dbv, uint8_t chain[CHAIN_LEN])
 {
 	sqlite3_stmt *stmt;
-	int n, rc = engine_cached(e, SLOT_LOG_BEFORE, "SELECT hdr FROM crsql_log "
+	int n, rc;
+
+	if (e->newest.dbv != 0 && e->newest.dbv < dbv) {
+		memcpy(chain, e->newest.chain, CHAIN_LEN);
+		return SQLITE_OK;
+	}
+	rc = engine_cached(e, SLOT_LOG_BEFORE, "SELECT hdr FROM crsql_log "
 	    "WHERE dbv = (SELECT max(dbv) FROM crsql_log WHERE dbv < ?1) AND "
 	    "pos = 0", &stmt);
 
@@ -58,9 +73,12 @@ void
 log_link(const uint8_t before[CHAIN_LEN], int64_t dbv,
     const uint8_t token[TOKEN_LEN], uint8_t out[CHAIN_LEN])
 {
-	uint64_t v = mix(be64_get(before) + (uint64_t)dbv * 0x9E3779B97F4A7C15u);
+	uint64_t v = mix(number(before) + (uint64_t)dbv * 0x9E3779B97F4A7C15u);
+	int i;
 
-	be64_put(out, mix(v ^ be64_get(token)));
+	v = mix(v ^ number(token));
+	for (i = 0; i < CHAIN_LEN; i++)
+		out[i] = (uint8_t)(v >> 8 * (7 - i));
 }
 
 /* Puts the chain behind the header of dbv. */
@@ -81,6 +99,14 @@ default_stride(struct engine *e, int table)
 	struct table *t = table_by_id(e, table);
 
 	return t != NULL && t->ncol > 0 ? t->ncol : 1;
+}
+
+/* Of a run: whether seq_stride is not what NULL stands for. */
+static bool
+has_stride(struct engine *e, const struct log_row *row)
+{
+	return row->seq != 0 || row->mask != 0 || row->bytes != NULL ||
+	    row->stride != default_stride(e, row->table);
 }
 
 /* Where it stands, and what it is of. */
@@ -105,8 +131,7 @@ bind_row(struct engine *e, sqlite3_stmt *stmt, const struct log_row *row,
 		sqlite3_bind_null(stmt, 5);
 	else
 		sqlite3_bind_int64(stmt, 5, row->n);
-	if (row->n > 0 && (row->seq != 0 || row->mask != 0 || row->bytes != NULL ||
-	    row->stride != default_stride(e, row->table)))
+	if (row->n > 0 && has_stride(e, row))
 		sqlite3_bind_int64(stmt, 6, row->seq * LOG_STRIDE_BASE + row->stride);
 	else
 		sqlite3_bind_null(stmt, 6);
@@ -130,51 +155,84 @@ bind_row(struct engine *e, sqlite3_stmt *stmt, const struct log_row *row,
 		sqlite3_bind_null(stmt, 10);
 }
 
-/* An own row that is no transaction's first, as most are: by a statement that
- * binds nothing but what it has. */
+/* An own row that has no more than most have: by a statement that binds nothing
+ * but that.  header: of a transaction's first; else it is a row or a tombstone. */
 static int
-append_short(struct engine *e, const struct log_row *row)
+append_short(struct engine *e, const struct log_row *row, const uint8_t *header)
 {
 	sqlite3_stmt *stmt;
-	int rc = row->n == LOG_DEAD ? engine_cached(e, SLOT_LOG_DEAD, "INSERT INTO "
-	    "crsql_log(dbv, pos, tbl, key, n) VALUES(?1, ?2, ?3, ?4, -2)", &stmt) :
-	    engine_cached(e, SLOT_LOG_ROW, "INSERT INTO crsql_log(dbv, pos, tbl, "
-	    "key) VALUES(?1, ?2, ?3, ?4)", &stmt);
+	int rc = header != NULL ? engine_cached(e, SLOT_LOG_FIRST, "INSERT INTO "
+	    "crsql_log(dbv, pos, tbl, key, hdr, n) VALUES(?1, ?2, ?3, ?4, ?5, ?6)",
+	    &stmt) : row->n == LOG_DEAD ? engine_cached(e, SLOT_LOG_DEAD, "INSERT "
+	    "INTO crsql_log(dbv, pos, tbl, key, n) VALUES(?1, ?2, ?3, ?4, -2)",
+	    &stmt) : engine_cached(e, SLOT_LOG_ROW, "INSERT INTO crsql_log(dbv, "
+	    "pos, tbl, key) VALUES(?1, ?2, ?3, ?4)", &stmt);
 
 	if (rc != SQLITE_OK)
 		return rc;
 	bind_place(stmt, row);
+	if (header != NULL)
+		sqlite3_bind_blob(stmt, 5, header, HEADER_LEN + CHAIN_LEN,
+		    SQLITE_STATIC);
+	if (header != NULL && row->n == LOG_ROW)
+		sqlite3_bind_null(stmt, 6);
+	else if (header != NULL)
+		sqlite3_bind_int64(stmt, 6, row->n);
 	rc = engine_run(e, stmt);
 	if (row->pk != NULL)
 		sqlite3_bind_null(stmt, 4);
+	if (header != NULL)
+		sqlite3_bind_null(stmt, 5);
 	return rc;
+}
+
+static int
+append_long(struct engine *e, const struct log_row *row, const uint8_t *header)
+{
+	sqlite3_stmt *stmt;
+	int rc = engine_cached(e, SLOT_LOG_INSERT, "INSERT INTO crsql_log "
+	    "VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)", &stmt);
+
+	if (rc != SQLITE_OK)
+		return rc;
+	bind_row(e, stmt, row, header);
+	rc = engine_run(e, stmt);
+	sqlite3_clear_bindings(stmt);
+	return rc;
+}
+
+/* True if append_short has all that row needs. */
+static bool
+is_short(struct engine *e, const struct log_row *row)
+{
+	if (!row->own || row->n == LOG_ROW || row->n == LOG_DEAD)
+		return row->own;
+	return row->pos == 0 && row->n > 0 && !has_stride(e, row);
 }
 
 int
 log_append(struct engine *e, struct log_row *row)
 {
-	uint8_t header[HEADER_LEN + CHAIN_LEN];
-	sqlite3_stmt *stmt;
+	uint8_t bytes[HEADER_LEN + CHAIN_LEN], *header = NULL;
 	int rc = SQLITE_OK;
 
 	row->pos = e->tx.next_pos++;
 	e->tx.wrote = true;
-	if (row->pos != 0 && row->own && (row->n == LOG_ROW || row->n == LOG_DEAD))
-		return append_short(e, row);
-	if (row->pos == 0 && row->header != NULL)
-		memcpy(header, row->header, HEADER_LEN);
-	else if (row->pos == 0)
-		make_header(header);
-	if (row->pos == 0)
+	if (row->pos == 0) {
+		header = bytes;
+		if (row->header != NULL)
+			memcpy(header, row->header, HEADER_LEN);
+		else
+			make_header(header);
 		rc = add_chain(e, row->dbv, header);
+	}
 	if (rc == SQLITE_OK)
-		rc = engine_cached(e, SLOT_LOG_INSERT, "INSERT INTO crsql_log "
-		    "VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)", &stmt);
-	if (rc != SQLITE_OK)
-		return rc;
-	bind_row(e, stmt, row, row->pos == 0 ? header : NULL);
-	rc = engine_run(e, stmt);
-	sqlite3_clear_bindings(stmt);
+		rc = is_short(e, row) ? append_short(e, row, header) :
+		    append_long(e, row, header);
+	if (rc == SQLITE_OK && header != NULL) {
+		e->newest.dbv = row->dbv;
+		memcpy(e->newest.chain, header + HEADER_LEN, CHAIN_LEN);
+	}
 	return rc;
 }
 

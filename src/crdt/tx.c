@@ -53,6 +53,7 @@ reload(struct engine *e)
 	if (e->tx.head >= 0 && now == e->tx.data_version)
 		return SQLITE_OK;
 	table_forget_state(e);
+	e->newest.dbv = 0;
 	rc = storage_read_identity(e);
 	if (rc == SQLITE_OK && e->has_storage)
 		rc = engine_int(e, &head, "SELECT dbv FROM crsql_log ORDER BY dbv DESC "
@@ -397,6 +398,7 @@ tx_rolled_back(struct engine *e)
 	e->tx.seq = 0;
 	e->rows_impacted = 0;
 	e->tx.head = -1;        /* all is read anew */
+	e->newest.dbv = 0;
 	incoming_drop(e);
 	capture_clear(e);
 	table_forget_state(e);
