@@ -53,10 +53,20 @@ sweep_old(struct engine *e, struct table *t, const uint8_t *pk, int npk,
 	return rc;
 }
 
-/* With that rowid, if has_left. */
+void
+dead_add(struct buf *b, const struct table *t, const struct dead *d)
+{
+	buf_add_varint(b, (uint64_t)d->cl);
+	buf_add_varint(b, (uint64_t)d->dbv);
+	buf_add_varint(b, (uint64_t)d->pos);
+	buf_add_varint(b, (uint64_t)d->seq);
+	if (d->has_left && !lookaside_names_pk(t))
+		buf_add_zigzag(b, d->left);
+}
+
 static int
 put(struct engine *e, struct table *t, enum table_stmt which,
-    const uint8_t *pk, int npk, const struct dead *d, bool has_left, int64_t left)
+    const uint8_t *pk, int npk, const struct dead *d)
 {
 	struct buf *m = &e->scratch;
 	sqlite3_stmt *stmt;
@@ -66,12 +76,7 @@ put(struct engine *e, struct table *t, enum table_stmt which,
 		return rc;
 	m->len = 0;
 	m->failed = false;
-	buf_add_varint(m, (uint64_t)d->cl);
-	buf_add_varint(m, (uint64_t)d->dbv);
-	buf_add_varint(m, (uint64_t)d->pos);
-	buf_add_varint(m, (uint64_t)d->seq);
-	if (has_left && !lookaside_names_pk(t))
-		buf_add_zigzag(m, left);
+	dead_add(m, t, d);
 	if (m->failed)
 		return SQLITE_NOMEM;
 	sqlite3_bind_blob(stmt, 1, pk, npk, SQLITE_STATIC);
@@ -81,22 +86,30 @@ put(struct engine *e, struct table *t, enum table_stmt which,
 	return rc;
 }
 
+int
+dead_replace(struct engine *e, struct table *t, const uint8_t *pk, int npk,
+    const struct dead *d)
+{
+	struct dead old = { .has_left = false }, new = *d;
+	int rc = sweep_old(e, t, pk, npk, &old);
+
+	if (!new.has_left) {
+		new.has_left = old.has_left;
+		new.left = old.left;
+	}
+	return rc == SQLITE_OK ? put(e, t, TS_DEAD_PUT, pk, npk, &new) : rc;
+}
+
 /* Few rows that die have a tombstone already: it is looked for only where there
  * is one in the way. */
 int
 dead_put(struct engine *e, struct table *t, const uint8_t *pk, int npk,
     const struct dead *d)
 {
-	struct dead old = { .has_left = false };
-	int rc = put(e, t, TS_DEAD_ADD, pk, npk, d, d->has_left, d->left);
+	int rc = put(e, t, TS_DEAD_ADD, pk, npk, d);
 
-	if (rc == SQLITE_OK && sqlite3_changes(e->db) == 0) {
-		rc = sweep_old(e, t, pk, npk, &old);
-		if (rc == SQLITE_OK)
-			rc = put(e, t, TS_DEAD_PUT, pk, npk, d,
-			    d->has_left || old.has_left,
-			    d->has_left ? d->left : old.left);
-	}
+	if (rc == SQLITE_OK && sqlite3_changes(e->db) == 0)
+		rc = dead_replace(e, t, pk, npk, d);
 	t->has_dead = 1;
 	return rc;
 }
@@ -105,7 +118,10 @@ int
 dead_forget_left(struct engine *e, struct table *t, const uint8_t *pk,
     int npk, const struct dead *d)
 {
-	return put(e, t, TS_DEAD_PUT, pk, npk, d, false, 0);
+	struct dead new = *d;
+
+	new.has_left = false;
+	return put(e, t, TS_DEAD_PUT, pk, npk, &new);
 }
 
 int

@@ -32,6 +32,7 @@
  *   move.c      rows that get another rowid
  *   meta.c      clock rows: codec, get, put       dead.c  tombstones
  *   log.c       the log: append, sweep, headers   site.c  site ordinals
+ *   batch.c     rows of these written many at a time; feed.c  by one statement
  *   walk.c      reads the log in order, row by row; source.c one table
  *   changes.c   crsql_changes, reading            pack.c  packed columns
  *   merge.c     the merge rule, one row at a time
@@ -105,6 +106,7 @@ struct preupdate;       /* capture.c: the hook's functions, if there */
 struct capture;         /* capture.c: records of this transaction */
 struct incoming;        /* incoming.c: cells collected for one row */
 struct alter;           /* alter.c: a table that is being altered */
+struct feed_row;        /* feed.c: a row for INSERT ... SELECT */
 struct horizon;         /* horizon.c: what was forgotten */
 
 /* Statements kept for a connection: engine_cached(). */
@@ -116,7 +118,8 @@ enum engine_slot {
 	SLOT_PARK_ROW, SLOT_LOG_HEADER, SLOT_LOG_BEFORE, SLOT_SCHEMA,
 	SLOT_TEMP_TRIGGERS, SLOT_TEMP_SCHEMA, SLOT_SHAPE, SLOT_KEY_INDEX,
 	SLOT_KEY_FORM, SLOT_COLUMNS, SLOT_OLD_NAMES, SLOT_SETTING, SLOT_KEY_NOTE,
-	SLOT_LOG_ROW, SLOT_LOG_DEAD, SLOT_LOG_FIRST, SLOT_COUNT
+	SLOT_LOG_ROW, SLOT_LOG_DEAD, SLOT_LOG_FIRST, SLOT_LOG_FEED,
+	SLOT_COUNT
 };
 
 struct engine {
@@ -152,6 +155,10 @@ struct engine {
 	struct incoming *incoming;
 	struct alter *alter;    /* tx.alters of them, and room for more */
 	int alter_room;
+	struct {                /* what crsql_feed shows: feed.c */
+		const struct feed_row *row;
+		int n;
+	} feed;
 	struct horizon *horizon;        /* NULL: not read since a change */
 	struct stmt_cache {
 		sqlite3_stmt *stmt[SLOT_COUNT];
@@ -291,6 +298,7 @@ int site_of_local(struct engine *e, int64_t dbv, int64_t *ordinal);
 
 /* -- registration, one per file that adds to the SQL surface -------------- */
 int enlist_register(struct engine *e);
+int feed_register(struct engine *e);
 int capture_register(struct engine *e);
 int crr_register(struct engine *e);
 int alter_register(struct engine *e);

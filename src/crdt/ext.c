@@ -107,7 +107,7 @@ static int
 register_all(struct engine *e)
 {
 	static int (*const registers[])(struct engine *) = {
-		enlist_register, capture_register, storage_register, crr_register,
+		enlist_register, feed_register, capture_register, storage_register, crr_register,
 		alter_register, clset_register, automigrate_register,
 		changes_register, pack_register, export_register, import_register,
 		park_register, seen_register, adopt_register, check_register,

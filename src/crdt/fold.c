@@ -34,6 +34,22 @@ make_meta(struct fold *f, struct meta *m)
 	return m->col != NULL ? SQLITE_OK : meta_init(m, f->table);
 }
 
+/* It is large, and most folds need none. */
+struct batch *
+fold_batch(struct fold *f)
+{
+	struct batch *b = f->batch;
+
+	if (b != NULL)
+		return b;
+	b = f->batch = sqlite3_malloc(sizeof *b);
+	if (b != NULL) {
+		memset(b, 0, sizeof *b);
+		buf_init(&b->bytes, INT32_MAX);
+	}
+	return b;
+}
+
 static void
 raise_hw(struct table *t, int64_t key)
 {
@@ -191,9 +207,11 @@ struct grave {
 	struct dead dead;       /* cl 0: it is known already */
 };
 
-/* All that a delete changes but the tombstone, which is to be put. */
+/* All that a delete changes but the tombstone, which is to be put.  batch: for the
+ * log row, if there is one. */
 static int
-bury(struct fold *f, const struct record *r, struct grave *g)
+bury(struct fold *f, const struct record *r, struct batch *batch,
+    struct grave *g)
 {
 	const uint8_t *pk = record_pk(f->list.list, r);
 	struct table *t = f->table;
@@ -215,7 +233,8 @@ bury(struct fold *f, const struct record *r, struct grave *g)
 	if (rc == SQLITE_OK)
 		rc = tx_own_dbv(f->e, &row.dbv);
 	if (rc == SQLITE_OK)
-		rc = log_append(f->e, &row);
+		rc = batch != NULL ? batch_log(f->e, batch, t, &row) :
+		    log_append(f->e, &row);
 	g->dead.cl = m->cl + 1;
 	g->dead.dbv = row.dbv;
 	g->dead.pos = row.pos;
@@ -256,25 +275,31 @@ count_deletes(const struct fold *f, int i)
 }
 
 static int
-fold_deletes(struct fold *f, int i, int *taken)
+fold_delete(struct fold *f, const struct record *r)
 {
-	const struct record *r = &f->list.list->record[i];
-	int k, n = count_deletes(f, i), rc = SQLITE_OK;
-	struct grave one, *g = n == 1 ? &one :
-	    sqlite3_malloc64(sizeof *g * (uint64_t)n);
+	struct grave g;
+	int rc = bury(f, r, NULL, &g);
 
-	*taken = n;
-	if (g == NULL)
-		return SQLITE_NOMEM;
+	return rc == SQLITE_OK && g.dead.cl > 0 ? dead_put(f->e, f->table, g.pk,
+	    g.npk, &g.dead) : rc;
+}
+
+static int
+fold_deletes(struct fold *f, const struct record *r, int n)
+{
+	struct grave *g = sqlite3_malloc64(sizeof *g * (uint64_t)n);
+	struct batch *b = fold_batch(f);
+	int k, rc = g && b ? SQLITE_OK : SQLITE_NOMEM;
+
 	for (k = 0; k < n && rc == SQLITE_OK; k++)
-		rc = bury(f, &r[k], &g[k]);
-	if (rc == SQLITE_OK && n > 1)
+		rc = bury(f, &r[k], b, &g[k]);
+	if (rc == SQLITE_OK)
 		qsort(g, (size_t)n, sizeof *g, compare_graves);
 	for (k = 0; k < n && rc == SQLITE_OK; k++)
-		if (g[k].dead.cl > 0)
-			rc = dead_put(f->e, f->table, g[k].pk, g[k].npk, &g[k].dead);
-	if (g != &one)
-		sqlite3_free(g);
+		rc = batch_dead(f->e, b, f->table, g[k].pk, g[k].npk, &g[k].dead);
+	if (rc == SQLITE_OK)
+		rc = batch_write(f->e, b);
+	sqlite3_free(g);
 	return rc;
 }
 
@@ -358,7 +383,9 @@ fold_record(struct fold *f, int i, int *taken)
 		*taken = 1;
 		return fold_insert(f, i, r);
 	case RECORD_UPDATE: return fold_updates(f, i, taken);
-	case RECORD_DELETE: return fold_deletes(f, i, taken);
+	case RECORD_DELETE:
+		*taken = count_deletes(f, i);
+		return *taken > 1 ? fold_deletes(f, r, *taken) : fold_delete(f, r);
 	case RECORD_REPLACE: return fold_replace(f, r);
 	case RECORD_MOVE: return fold_move(f, r);
 	}
@@ -413,6 +440,9 @@ fold_part(struct engine *e, bool with_journal)
 	fold_list_clear(&f.list);
 	meta_free(&f.meta);
 	meta_free(&f.other);
+	if (f.batch != NULL)
+		buf_clear(&f.batch->bytes);
+	sqlite3_free(f.batch);
 	buf_clear(&f.pk);
 	return rc;
 }

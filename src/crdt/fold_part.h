@@ -3,6 +3,7 @@
 #ifndef CRDT_FOLD_PART_H
 #define CRDT_FOLD_PART_H
 
+#include "crdt/batch.h"
 #include "crdt/fold_list.h"
 #include "crdt/log.h"
 #include "crdt/meta.h"
@@ -15,7 +16,11 @@ struct fold {
 	struct buf pk;
 	bool deletes;           /* a row was deleted in this fold */
 	bool journal;           /* it began with journalled records */
+	struct batch *batch;    /* empty between records; fold_batch() */
 };
+
+/* Where rows are gathered; NULL without memory. */
+struct batch *fold_batch(struct fold *f);
 
 /* Appends a row of f->table to the log; *at is where it stands, of version 1. */
 int fold_append_row(struct fold *f, struct log_row *row, struct stamp *at);

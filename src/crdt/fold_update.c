@@ -52,11 +52,14 @@ fold_update_run(struct fold *f, const struct record *r, const int *cols,
 	struct log_row row = { .key = r->key, .n = r->n, .stride = n,
 		.mask = r->mask };
 	struct buf *mask = &f->e->scratch;
+	struct batch *b = fold_batch(f);
 	struct stamp at = { 0 };
 	bool fresh = t->has_meta == 0;  /* and each row comes once */
 	int64_t k, at_row;
 	int rc;
 
+	if (b == NULL)
+		return SQLITE_NOMEM;
 	if (r->npk > 0) {
 		mask->len = 0;
 		buf_add_varint(mask, r->mask);
@@ -77,9 +80,9 @@ fold_update_run(struct fold *f, const struct record *r, const int *cols,
 		if (rc == SQLITE_OK)
 			rc = set_columns(f, k, cols, n, &at);
 		if (rc == SQLITE_OK)
-			rc = meta_put(f->e, t, k, m);
+			rc = batch_meta(f->e, b, t, k, m);
 	}
-	return rc;
+	return rc == SQLITE_OK ? batch_write(f->e, b) : rc;
 }
 
 /* The columns that were updated, by index; how many. */
@@ -163,30 +166,32 @@ count_scattered(const struct fold *f, int i)
 /* Those that are of columns still there; *n becomes their number. */
 static int
 log_scattered(struct fold *f, const struct record *r, int *n,
-    struct place *place, int *cols, struct stamp *at)
+    struct place *place, int *cols)
 {
 	const struct record *end = r + *n;
-	int ncols, rc = SQLITE_OK;
+	struct log_row row = { .n = LOG_ROW };
+	int ncols, rc = tx_own_dbv(f->e, &row.dbv);
 
 	for (*n = 0; r < end && rc == SQLITE_OK; r++) {
 		ncols = columns_of(f, r, cols);
 		if (ncols == 0)
 			continue;
-		rc = fold_append(f, r->key, LOG_ROW, fold_take_seqs(f, ncols), 0, at);
-		place[(*n)++] = (struct place){ .key = r->key, .pos = at->pos,
-			.seq = at->seq, .record = r };
+		row.key = r->key;
+		rc = batch_log(f->e, f->batch, f->table, &row);
+		place[(*n)++] = (struct place){ .key = r->key, .pos = row.pos,
+			.seq = fold_take_seqs(f, ncols), .record = r };
 	}
-	return rc;
+	return rc == SQLITE_OK ? batch_write(f->e, f->batch) : rc;
 }
 
 static int
-put_scattered(struct fold *f, const struct place *p, int n, int *cols,
-    struct stamp *at)
+put_scattered(struct fold *f, const struct place *p, int n, int *cols)
 {
 	struct table *t = f->table;
 	struct meta *m = &f->meta;
+	struct stamp at = { 0 };
 	bool fresh = t->has_meta == 0;
-	int k, rc = SQLITE_OK;
+	int k, rc = tx_own_dbv(f->e, &at.dbv);
 
 	for (k = 0; k < n && rc == SQLITE_OK; k++) {
 		if (k > 0 && p[k].key == p[k - 1].key)
@@ -195,15 +200,15 @@ put_scattered(struct fold *f, const struct place *p, int n, int *cols,
 			meta_fresh(m);
 		else
 			rc = meta_get(f->e, t, p[k].key, m);
-		at->pos = p[k].pos;
-		at->seq = p[k].seq;
+		at.pos = p[k].pos;
+		at.seq = p[k].seq;
 		if (rc == SQLITE_OK)
 			rc = set_columns(f, p[k].key, cols,
-			    columns_of(f, p[k].record, cols), at);
+			    columns_of(f, p[k].record, cols), &at);
 		if (rc == SQLITE_OK && (k + 1 == n || p[k + 1].key != p[k].key))
-			rc = meta_put(f->e, t, p[k].key, m);
+			rc = batch_meta(f->e, f->batch, t, p[k].key, m);
 	}
-	return rc;
+	return rc == SQLITE_OK ? batch_write(f->e, f->batch) : rc;
 }
 
 static int
@@ -212,14 +217,13 @@ fold_scattered(struct fold *f, const struct record *r, int n)
 	struct table *t = f->table;
 	int *cols = sqlite3_malloc64(sizeof *cols * (uint64_t)(t->ncol + 1));
 	struct place *place = sqlite3_malloc64(sizeof *place * (uint64_t)n);
-	struct stamp at = { 0 };
-	int rc = cols && place ? SQLITE_OK : SQLITE_NOMEM;
+	int rc = cols && place && fold_batch(f) ? SQLITE_OK : SQLITE_NOMEM;
 
 	if (rc == SQLITE_OK)
-		rc = log_scattered(f, r, &n, place, cols, &at);
+		rc = log_scattered(f, r, &n, place, cols);
 	if (rc == SQLITE_OK) {
 		qsort(place, (size_t)n, sizeof *place, compare_places);
-		rc = put_scattered(f, place, n, cols, &at);
+		rc = put_scattered(f, place, n, cols);
 	}
 	sqlite3_free(place);
 	sqlite3_free(cols);

@@ -210,14 +210,20 @@ is_short(struct engine *e, const struct log_row *row)
 	return row->pos == 0 && row->n > 0 && !has_stride(e, row);
 }
 
+int64_t
+log_take_pos(struct engine *e)
+{
+	e->tx.wrote = true;
+	return e->tx.next_pos++;
+}
+
 int
 log_append(struct engine *e, struct log_row *row)
 {
 	uint8_t bytes[HEADER_LEN + CHAIN_LEN], *header = NULL;
 	int rc = SQLITE_OK;
 
-	row->pos = e->tx.next_pos++;
-	e->tx.wrote = true;
+	row->pos = log_take_pos(e);
 	if (row->pos == 0) {
 		header = bytes;
 		if (row->header != NULL)

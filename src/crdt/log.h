@@ -55,6 +55,9 @@ struct log_row {
 /* Appends to row->dbv, which must be e->tx.current; gives row->pos. */
 int log_append(struct engine *e, struct log_row *row);
 
+/* The place of a row that is written later (batch.h). */
+int64_t log_take_pos(struct engine *e);
+
 /* Removes the row at (dbv, pos); the one at pos 0 stays as LOG_HEADER.
  * Runs are left alone.  Silent if it is not there. */
 int log_sweep(struct engine *e, int64_t dbv, int64_t pos);

@@ -87,8 +87,8 @@ add_groups(struct buf *b, const struct table *t, const struct meta *m)
 	}
 }
 
-static void
-encode(struct buf *b, const struct table *t, const struct meta *m)
+void
+meta_add(struct buf *b, const struct table *t, const struct meta *m)
 {
 	bool left = m->has_left && !lookaside_names_pk(t);
 
@@ -112,7 +112,7 @@ meta_encode(const struct table *t, const struct meta *m, uint8_t **out,
 	int rc = SQLITE_NOMEM;
 
 	buf_init(&b, META_MAX_BYTES);
-	encode(&b, t, m);
+	meta_add(&b, t, m);
 	*out = b.failed ? NULL : sqlite3_malloc64(b.len + 1);
 	if (*out != NULL) {
 		memcpy(*out, b.data, b.len);
@@ -246,7 +246,7 @@ meta_put(struct engine *e, struct table *t, int64_t key,
 		return rc;
 	e->scratch.len = 0;
 	e->scratch.failed = false;
-	encode(&e->scratch, t, m);
+	meta_add(&e->scratch, t, m);
 	if (e->scratch.failed)
 		return SQLITE_NOMEM;
 	sqlite3_bind_int64(stmt, 1, key);

@@ -92,6 +92,8 @@ int meta_encode(const struct table *t, const struct meta *m, uint8_t **out,
     int *len);
 int meta_decode(const struct table *t, const uint8_t *data, int len,
     struct meta *m);
+/* Encodes at the end of b, which is failed without memory. */
+void meta_add(struct buf *b, const struct table *t, const struct meta *m);
 
 /* The version of column i now: 0 if it has no clock. `key` for birthdays. */
 int64_t meta_version(const struct table *t, const struct meta *m,
@@ -124,6 +126,11 @@ int dead_get(struct engine *e, struct table *t, const uint8_t *pk, int npk,
     bool *found, struct dead *out);
 int dead_put(struct engine *e, struct table *t, const uint8_t *pk, int npk,
     const struct dead *d);
+/* The same where one is known to be there. */
+int dead_replace(struct engine *e, struct table *t, const uint8_t *pk, int npk,
+    const struct dead *d);
+/* Encodes it at the end of b, which is failed without memory. */
+void dead_add(struct buf *b, const struct table *t, const struct dead *d);
 int dead_del(struct engine *e, struct table *t, const uint8_t *pk, int npk);
 
 /* Rowids are other ones by now: the tombstone d names none. */

@@ -46,8 +46,9 @@ struct old_name {       /* a name that a column had */
 };
 
 enum table_stmt {       /* statements kept per table, made by table_stmt() */
-	TS_META_GET, TS_META_PUT, TS_META_DEL, TS_META_RANGE,
-	TS_DEAD_GET, TS_DEAD_ADD, TS_DEAD_PUT, TS_DEAD_DEL,
+	TS_META_GET, TS_META_PUT, TS_META_FEED, TS_META_DEL, TS_META_RANGE,
+	TS_DEAD_GET, TS_DEAD_ADD, TS_DEAD_FEED, TS_DEAD_PUT,
+	TS_DEAD_DEL,
 	TS_FIND,            /* pk columns -> key */
 	TS_ROW,             /* key -> pk columns, then columns */
 	TS_ROW_RANGE,       /* keys lo..hi -> key, pk columns, columns */

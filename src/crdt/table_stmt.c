@@ -103,6 +103,10 @@ add_text(sqlite3_str *s, const struct table *t, enum table_stmt which)
 		sqlite3_str_appendf(s, "INSERT OR REPLACE INTO " META
 		    " VALUES(?1, ?2)", t->noted);
 		break;
+	case TS_META_FEED:
+		sqlite3_str_appendf(s, "INSERT OR REPLACE INTO " META
+		    " SELECT a, b FROM crsql_feed", t->noted);
+		break;
 	case TS_META_DEL:
 		sqlite3_str_appendf(s, "DELETE FROM " META " WHERE key = ?1", t->noted);
 		break;
@@ -116,6 +120,10 @@ add_text(sqlite3_str *s, const struct table *t, enum table_stmt which)
 	case TS_DEAD_ADD:
 		sqlite3_str_appendf(s, "INSERT OR IGNORE INTO " DEAD
 		    " VALUES(?1, ?2)", t->noted);
+		break;
+	case TS_DEAD_FEED:
+		sqlite3_str_appendf(s, "INSERT OR IGNORE INTO " DEAD
+		    " SELECT a, b FROM crsql_feed", t->noted);
 		break;
 	case TS_DEAD_PUT:
 		sqlite3_str_appendf(s, "INSERT OR REPLACE INTO " DEAD
@@ -251,6 +259,7 @@ table_stmt_for(struct engine *e, struct table *t, bool insert,
 			sqlite3_reset(*out);
 			return SQLITE_OK;
 		}
+	*out = NULL;
 	s = sqlite3_str_new(e->db);
 	if (insert)
 		add_insert(s, t, cols, n);
