@@ -23,8 +23,9 @@ test:
 	@tools/packages test
 	@tools/test
 
+# make bench SO=other/crsqlite.so: that one beside ours
 bench: packages
-	@tools/bench
+	@tools/bench $(if $(SO),--so $(SO))
 
 # make sim SEEDS=10000 JOBS=2
 JOBS ?= 2

@@ -109,6 +109,18 @@ bool capture_is_full(const struct capture *c);
 /* All records are folded: forgets those that no rollback can bring back. */
 void capture_folded(struct capture *c);
 
+/* The last record that waits, or NULL. */
+static inline struct record *
+capture_last(struct capture *c)
+{
+	return c->list.n > c->folded ? &c->list.record[c->list.n - 1] : NULL;
+}
+
+/* In the hook: notes that op (SQLITE_INSERT, ...) is done to a row of t, whose hw
+ * and flags are loaded. */
+int note_row(struct engine *e, struct capture *c, struct table *t, int op,
+    int64_t old_key, int64_t key);
+
 /* Appends a record, zeroed but for op, table and key; NULL without memory. */
 struct record *record_add(struct record_list *l, enum record_op op, int table,
     int64_t key);

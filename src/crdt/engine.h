@@ -20,7 +20,8 @@
  *   lost.c      tables dropped, renamed, or without their log
  *   tx.c        one transaction: db_versions, enlisting, savepoints, commit
  *   enlist.c    how SQLite tells of commits and savepoints
- *   capture.c   the preupdate hook: writes become records
+ *   capture.c   the preupdate hook: writes become records; preupdate.c  finds it
+ *   note.c      what is noted of a row
  *   quiet.c     triggers off for a while          bulk.c  in long transactions
  *   record.c    the records that wait for a fold; savepoints
  *   journal.c   writes of plain programs: triggers, and reading the journal
@@ -102,7 +103,7 @@ enum {
 #define CRDT_HORIZON (SQLITE_ERROR | 72 << 8)
 
 struct view;            /* views.c: the modules of one table */
-struct preupdate;       /* capture.c: the hook's functions, if there */
+struct preupdate;       /* preupdate.h: the hook's functions, if there */
 struct capture;         /* capture.c: records of this transaction */
 struct incoming;        /* incoming.c: cells collected for one row */
 struct alter;           /* alter.c: a table that is being altered */
