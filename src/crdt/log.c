@@ -4,6 +4,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/be64.h"
+
 SQLITE_EXTENSION_INIT3
 
 /* A header of now. */
@@ -19,17 +21,6 @@ make_header(uint8_t header[HEADER_LEN])
 	for (i = 0; i < 6; i++)
 		header[i] = (uint8_t)(ms >> 8 * (5 - i));
 	sqlite3_randomness(TOKEN_LEN, header + 6);
-}
-
-static uint64_t
-number(const uint8_t bytes[8])
-{
-	uint64_t v = 0;
-	int i;
-
-	for (i = 0; i < 8; i++)
-		v = v << 8 | bytes[i];
-	return v;
 }
 
 /* Mixes all bits into all others. */
@@ -73,12 +64,9 @@ void
 log_link(const uint8_t before[CHAIN_LEN], int64_t dbv,
     const uint8_t token[TOKEN_LEN], uint8_t out[CHAIN_LEN])
 {
-	uint64_t v = mix(number(before) + (uint64_t)dbv * 0x9E3779B97F4A7C15u);
-	int i;
+	uint64_t v = mix(be64_get(before) + (uint64_t)dbv * 0x9E3779B97F4A7C15u);
 
-	v = mix(v ^ number(token));
-	for (i = 0; i < CHAIN_LEN; i++)
-		out[i] = (uint8_t)(v >> 8 * (7 - i));
+	be64_put(out, mix(v ^ be64_get(token)));
 }
 
 /* Puts the chain behind the header of dbv. */
