@@ -138,6 +138,16 @@ batch_meta(struct engine *e, struct batch *b, struct table *t, int64_t key,
 	return b->bytes.failed ? SQLITE_NOMEM : SQLITE_OK;
 }
 
+bool
+batch_has(const struct batch *b, int64_t key)
+{
+	int i;
+
+	for (i = 0; i < b->n && b->row[i].a.i != key; i++)
+		;
+	return b->kind == BATCH_META && i < b->n;
+}
+
 int
 batch_dead(struct engine *e, struct batch *b, struct table *t,
     const uint8_t *pk, int npk, const struct dead *d)

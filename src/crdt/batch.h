@@ -33,6 +33,9 @@ struct batch {
 int batch_meta(struct engine *e, struct batch *b, struct table *t, int64_t key,
     const struct meta *m);
 
+/* Whether a clock row of that key waits. */
+bool batch_has(const struct batch *b, int64_t key);
+
 /* As dead_put; pk must stay. */
 int batch_dead(struct engine *e, struct batch *b, struct table *t,
     const uint8_t *pk, int npk, const struct dead *d);

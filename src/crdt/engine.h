@@ -28,7 +28,7 @@
  *   fold.c      records become clocks, tombstones and log rows
  *   mask.c      the columns of an update, in all of these
  *   fold_list.c the records of a fold         fold_hw.c  highest keys before
- *   fold_update.c  those that change columns
+ *   fold_update.c  those that change columns     fold_replace.c  replaced rows
  *   keymap.c    a map by table and key       namemap.c  by name
  *   move.c      rows that get another rowid
  *   meta.c      clock rows: codec, get, put       dead.c  tombstones

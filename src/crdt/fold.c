@@ -27,9 +27,8 @@ use_table(struct fold *f, struct table *t)
 	return rc == SQLITE_OK ? table_load_flags(f->e, t) : rc;
 }
 
-/* Makes m, which is f->meta or f->other, fit for f->table. */
-static int
-make_meta(struct fold *f, struct meta *m)
+int
+fold_make_meta(struct fold *f, struct meta *m)
 {
 	return m->col != NULL ? SQLITE_OK : meta_init(m, f->table);
 }
@@ -48,13 +47,6 @@ fold_batch(struct fold *f)
 		buf_init(&b->bytes, INT32_MAX);
 	}
 	return b;
-}
-
-static void
-raise_hw(struct table *t, int64_t key)
-{
-	if (key > t->hw)
-		t->hw = key;
 }
 
 int
@@ -100,7 +92,7 @@ fold_run(struct fold *f, int64_t key, int64_t n)
 	int64_t stride = t->ncol > 0 ? t->ncol : 1;
 	struct stamp at = { 0 };
 
-	raise_hw(t, key + (n - 1));
+	fold_raise_hw(t, key + (n - 1));
 	return fold_append(f, key, n, fold_take_seqs(f, n * stride), stride, &at);
 }
 
@@ -137,7 +129,7 @@ fold_single(struct fold *f, int64_t key, const struct dead *before)
 			m->col[i] = m->base_at;
 			m->col[i].seq += i;
 		}
-	raise_hw(t, key);
+	fold_raise_hw(t, key);
 	return rc == SQLITE_OK ? meta_put(f->e, t, key, m) : rc;
 }
 
@@ -242,7 +234,7 @@ bury(struct fold *f, const struct record *r, struct batch *batch,
 	meta_leave(m, r->key);
 	g->dead.has_left = m->has_left;
 	g->dead.left = m->left;
-	raise_hw(t, r->key);
+	fold_raise_hw(t, r->key);
 	f->deletes = true;
 	return rc;
 }
@@ -303,49 +295,6 @@ fold_deletes(struct fold *f, const struct record *r, int n)
 	return rc;
 }
 
-/* R6: a row replaced under the same key is an update of all
- * its columns; one seq belongs to the sentinel, be there one or not. */
-static int
-fold_replace(struct fold *f, const struct record *r)
-{
-	struct table *t = f->table;
-	struct meta *m = &f->meta, *new = &f->other;
-	struct stamp at = { 0 };
-	int i, rc = make_meta(f, new);
-
-	if (rc == SQLITE_OK)
-		rc = meta_get(f->e, t, r->n, m);
-	if (rc == SQLITE_OK)
-		rc = fold_append(f, r->key, LOG_ROW, fold_take_seqs(f,
-		    1 + t->ncol), 0, &at);
-	if (rc != SQLITE_OK)
-		return rc;
-	meta_fresh(new);
-	if (r->n != r->key)
-		meta_leave(m, r->n);
-	new->has_left = m->has_left;
-	new->left = m->left;
-	new->base = BASE_NONE;
-	new->has_sentinel = m->has_sentinel || t->ncol == 0;
-	new->cl = new->has_sentinel ? m->cl + 2 : m->cl;
-	new->sentinel = at;
-	for (i = 0; i < t->ncol; i++) {
-		new->col[i] = at;
-		new->col[i].version = meta_version(t, m, r->n, i) + 1;
-		new->col[i].seq = at.seq + 1 + i;
-	}
-	if (m->stored)
-		rc = meta_sweep(f->e, m);
-	if (rc == SQLITE_OK && m->stored && r->n != r->key)
-		rc = meta_del(f->e, t, r->n);
-	raise_hw(t, r->key);
-	raise_hw(t, r->n);
-	if (r->n != r->key)
-		sample_leaves(t, r->n);
-	f->deletes = true;
-	return rc == SQLITE_OK ? meta_put(f->e, t, r->key, new) : rc;
-}
-
 /* The row has another rowid and nothing else is new. */
 static int
 fold_move(struct fold *f, const struct record *r)
@@ -353,8 +302,8 @@ fold_move(struct fold *f, const struct record *r)
 	struct table *t = f->table;
 	int rc = meta_get(f->e, t, r->n, &f->meta);
 
-	raise_hw(t, r->key);
-	raise_hw(t, r->n);
+	fold_raise_hw(t, r->key);
+	fold_raise_hw(t, r->n);
 	sample_leaves(t, r->n);
 	f->deletes = true;
 	return rc == SQLITE_OK ? move_row(f->e, t, &f->meta, r->n, r->key) : rc;
@@ -371,7 +320,7 @@ fold_record(struct fold *f, int i, int *taken)
 
 	*taken = 1;
 	if (t != NULL && rc == SQLITE_OK && r->op != RECORD_RUN)
-		rc = make_meta(f, &f->meta);
+		rc = fold_make_meta(f, &f->meta);
 	if (t == NULL || rc != SQLITE_OK)
 		return rc;              /* dropped since: nothing to keep */
 	switch (r->op) {
@@ -386,7 +335,7 @@ fold_record(struct fold *f, int i, int *taken)
 	case RECORD_DELETE:
 		*taken = count_deletes(f, i);
 		return *taken > 1 ? fold_deletes(f, r, *taken) : fold_delete(f, r);
-	case RECORD_REPLACE: return fold_replace(f, r);
+	case RECORD_REPLACE: return fold_replaces(f, i, taken);
 	case RECORD_MOVE: return fold_move(f, r);
 	}
 	return SQLITE_OK;

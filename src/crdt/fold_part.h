@@ -32,6 +32,19 @@ int fold_append(struct fold *f, int64_t key, int64_t n, int64_t seq,
 /* The first of the next n seqs. */
 int64_t fold_take_seqs(struct fold *f, int64_t n);
 
+/* Makes m, which is f->meta or f->other, fit for f->table. */
+int fold_make_meta(struct fold *f, struct meta *m);
+
+static inline void
+fold_raise_hw(struct table *t, int64_t key)
+{
+	if (key > t->hw)
+		t->hw = key;
+}
+
+/* Record i, a REPLACE, and those behind it that are folded with it: *taken. */
+int fold_replaces(struct fold *f, int i, int *taken);
+
 /* Record i, an update, and those behind it that are folded with it: *taken. */
 int fold_updates(struct fold *f, int i, int *taken);
 

@@ -98,6 +98,30 @@ the_same_rows_again(void **state)
 	node_expect(&n[A], "70\n", "SELECT count(*) FROM crsql_log WHERE n IS NULL");
 }
 
+static void
+many_rows_replaced(void **state)
+{
+	int k;
+
+	fill();
+	node_exec(&n[A], "BEGIN; REPLACE INTO t SELECT id, x, 5 FROM t; REPLACE INTO "
+	    "i SELECT id, 3, 3 FROM i WHERE id < 700; COMMIT");
+	meet();
+	node_exec(&n[A], "UPDATE i SET y = 4 WHERE id < 900; BEGIN");
+	/* each several times, near each other and far */
+	for (k = 0; k < 600; k++)
+		node_exec(&n[A], "REPLACE INTO t VALUES('k%d', %d, 1); "
+		    "REPLACE INTO t VALUES('k%d', %d, 2)", k % 290, k, k % 7, k);
+	for (k = 0; k < 600; k++)
+		node_exec(&n[A], "REPLACE INTO i VALUES(%d, %d, 1); "
+		    "REPLACE INTO i VALUES(%d, %d, 2)", k % 290 + 1, k, k % 7 + 1, k);
+	node_exec(&n[A], "COMMIT");
+	meet();
+	/* versions as if one came after the other */
+	node_expect(&n[A], "91\n", "SELECT max(col_version) FROM crsql_changes WHERE "
+	    "\"table\" = 't'");
+}
+
 /* What SQLite undoes with a statement is undone in what waits. */
 static void
 an_error_in_the_midst(void **state)
@@ -292,6 +316,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(many_rows_in_one_transaction),
 		TEST(the_same_rows_again),
+		TEST(many_rows_replaced),
 		TEST(an_error_in_the_midst),
 		TEST(the_table_is_empty_for_others),
 		TEST(a_chain_that_was_rolled_back),
