@@ -178,7 +178,8 @@ compare(struct job *job)
 #define MERGES .shapes = ALL_SHAPES, .end = compare
 
 const struct work merge_works[] = {
-	{ 10, "merge into empty by crsql_changes", "merge", MERGES,
+	{ 10, "merge into empty by crsql_changes", "merge",
+	    .shapes = BIT(UUID) | BIT(WIDE), .end = compare,
 	    .ways = READ_WAYS, .off = { 2.2, 0, 4.6 }, .preset = { 2.2, 0, 4.6 },
 	    .prepare = take_changes, .run = merge },
 	{ 11, "export of pages, a row", "export", .shapes = ALL_SHAPES,
@@ -188,11 +189,11 @@ const struct work merge_works[] = {
 	{ 11, "import of pages", "import", MERGES, .ways = OUR_WAYS,
 	    .off = EACH(1.1), .preset = EACH(1.1),
 	    .prepare = take_pages, .run = import },
-	{ 12, "merge of what is known, crsql_changes", "merge-known", MERGES,
-	    .ways = READ_WAYS, .off = EACH(2.5), .preset = EACH(2.5),
+	{ 12, "merge of what is known, N/4 rows", "merge-known", MERGES,
+	    .less = 4, .ways = READ_WAYS, .off = EACH(2.5), .preset = EACH(2.5),
 	    .prepare = take_known, .run = merge_known },
-	{ 12, "merge of 1-column updates, crsql_changes", "merge-updates", MERGES,
-	    .ways = READ_WAYS, .off = EACH(2.0), .preset = EACH(2.0),
+	{ 12, "merge of 1-column updates, N/4 rows", "merge-updates", MERGES,
+	    .less = 4, .ways = READ_WAYS, .off = EACH(2.0), .preset = EACH(2.0),
 	    .prepare = take_updates, .run = merge_updates },
 	{ .name = NULL }
 };
