@@ -74,7 +74,6 @@ on_journal(void *self, const struct journal_record *j)
 {
 	struct reading *rd = self;
 	struct record_list *l = rd->list;
-	struct record *r;
 	int rc;
 
 	switch (j->op) {
@@ -94,11 +93,10 @@ on_journal(void *self, const struct journal_record *j)
 			rc = SQLITE_NOMEM;
 		return rc;
 	case JOURNAL_MOVE:
-		r = record_add(l, RECORD_MOVE, j->table, j->key);
-		if (r == NULL)
-			return SQLITE_NOMEM;
-		r->n = j->mask;
-		return SQLITE_OK;
+		rc = add_named(l, RECORD_MOVE, j->table, j->key, j);
+		if (rc == SQLITE_OK)
+			l->record[l->n - 1].n = j->mask;
+		return rc;
 	}
 	return SQLITE_OK;
 }
@@ -165,6 +163,30 @@ find_keys(struct engine *e, struct record_list *l, int from)
 
 /* -- hints ----------------------------------------------------------------------------- */
 
+static bool
+same_pk(const struct record_list *l, const struct record *a,
+    const struct record *b)
+{
+	return a->npk == b->npk && memcmp(record_pk(l, a), record_pk(l, b),
+	    a->npk) == 0;
+}
+
+/* The same of a table that was made anew since, where rows have other rowids: the
+ * pk is there, and came there by no record (table_is_named). */
+static int
+kept_pk(struct engine *e, struct table *t, const struct record_list *l,
+    const struct record *r, bool *there)
+{
+	const struct record *next;
+	int64_t key;
+	int rc = table_find_key(e, t, record_pk(l, r), (int)r->npk, there, &key);
+
+	for (next = r + 1; next < l->record + l->n && *there; next++)
+		*there = next->op != RECORD_INSERT || next->table != r->table ||
+		    !same_pk(l, next, r);
+	return rc;
+}
+
 /* True if the row with that key and pk is there now. */
 static int
 still_there(struct engine *e, const struct record_list *l,
@@ -172,8 +194,11 @@ still_there(struct engine *e, const struct record_list *l,
 {
 	struct table *t = table_by_id(e, r->table);
 	uint8_t *pk;
-	int npk, rc = table_pk_of_key(e, t, r->key, &pk, &npk);
+	int npk, rc;
 
+	if (t->bare)
+		return kept_pk(e, t, l, r, there);
+	rc = table_pk_of_key(e, t, r->key, &pk, &npk);
 	*there = pk != NULL && npk == (int)r->npk &&
 	    memcmp(pk, record_pk(l, r), r->npk) == 0;
 	sqlite3_free(pk);
@@ -307,11 +332,16 @@ fold_list_pk(struct engine *e, const struct fold_list *l, int i,
     struct buf *b, bool *found)
 {
 	const struct record *r = &l->list->record[i];
+	struct table *t = table_by_id(e, r->table);
 	uint8_t *pk;
 	int next, npk, rc;
 
 	b->len = 0;
 	*found = true;
+	if (r->npk > 0 && !t->aside) {
+		buf_add(b, record_pk(l->list, r), r->npk);
+		return b->failed ? SQLITE_NOMEM : SQLITE_OK;
+	}
 	while (l->leave != NULL && (next = l->leave[i - l->from]) >= 0) {
 		r = &l->list->record[next];
 		if (r->op != RECORD_MOVE) {
@@ -320,7 +350,7 @@ fold_list_pk(struct engine *e, const struct fold_list *l, int i,
 		}
 		i = next;
 	}
-	rc = table_pk_of_key(e, table_by_id(e, r->table), r->key, &pk, &npk);
+	rc = table_pk_of_key(e, t, r->key, &pk, &npk);
 	*found = pk != NULL;
 	if (pk != NULL)
 		buf_add(b, pk, (size_t)npk);

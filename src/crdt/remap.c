@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-#include "crdt/capture.h"
+#include "crdt/alter.h"
 #include "crdt/keymap.h"
 #include "crdt/meta.h"
 #include "crdt/val.h"
@@ -179,21 +179,23 @@ drop_all_left(struct engine *e, struct table *t)
 	return rc;
 }
 
-/* A sampled row that was deleted and inserted again says nothing of its first
- * rowid. */
+/* Samples of which a query, made of their first rowid and that of now, does not say
+ * 1 say nothing. */
 static int
-set_aside(struct engine *e, struct samples *s)
+set_aside(struct engine *e, struct samples *s, const char *query)
 {
-	int64_t there;
+	int64_t holds;
+	char *sql;
 	int i, rc = SQLITE_OK;
 
 	for (i = 0; i < s->n && rc == SQLITE_OK; i++) {
-		there = 0;
+		holds = 0;
 		if (s->row[i].state == SAMPLE_GONE)
 			continue;
-		rc = engine_int(e, &there, "SELECT EXISTS(SELECT 1 FROM "
-		    "temp.crsql_old WHERE key = %lld)", s->row[i].key);
-		if (there)
+		sql = sqlite3_mprintf(query, s->row[i].key, s->row[i].now);
+		rc = sql ? engine_int(e, &holds, "%s", sql) : SQLITE_NOMEM;
+		sqlite3_free(sql);
+		if (holds)
 			continue;
 		s->same -= s->row[i].state == SAMPLE_SAME;
 		s->moved -= s->row[i].state == SAMPLE_MOVED;
@@ -216,7 +218,9 @@ make_lists(struct engine *e, struct table *t, struct samples *s)
 		    "FROM main.\"%w__crsql_meta\"", t->noted);
 	if (rc == SQLITE_OK)
 		rc = drop_all_left(e, t);
-	return rc == SQLITE_OK ? set_aside(e, s) : rc;
+	/* one that was deleted and inserted again left its first rowid */
+	return rc == SQLITE_OK ? set_aside(e, s, "SELECT EXISTS(SELECT 1 FROM "
+	    "temp.crsql_old WHERE key = %lld)") : rc;
 }
 
 /* -- by samples ------------------------------------------------------------------ */
@@ -430,36 +434,165 @@ prepare_keys(struct engine *e, const struct table *t, sqlite3_stmt **out)
 	return engine_prepare_built(e, s, out);
 }
 
-int
-remap_make_list(struct engine *e, struct table *t)
+/* What keeps a list of rows in step with records. */
+struct follower {
+	struct engine *e;
+	int table;              /* id, 0: none yet */
+	sqlite3_stmt *put, *move, *del;
+};
+
+static void
+follower_clear(struct follower *f)
 {
-	sqlite3_stmt *rows = NULL, *put = NULL;
+	sqlite3_finalize(f->put);
+	sqlite3_finalize(f->move);
+	sqlite3_finalize(f->del);
+	f->put = f->move = f->del = NULL;
+}
+
+static int
+follower_use(struct follower *f, int table)
+{
+	int rc = SQLITE_OK;
+
+	if (f->table == table)
+		return rc;
+	follower_clear(f);
+	f->table = table;
+	rc = engine_prepare(f->e, &f->put, "INSERT OR REPLACE INTO "
+	    "temp.crsql_alter_%d VALUES(?1, ?2)", table);
+	if (rc == SQLITE_OK)
+		rc = engine_prepare(f->e, &f->move, "UPDATE OR REPLACE "
+		    "temp.crsql_alter_%d SET key = ?1 WHERE key = ?2", table);
+	if (rc == SQLITE_OK)
+		rc = engine_prepare(f->e, &f->del, "DELETE FROM "
+		    "temp.crsql_alter_%d WHERE key = ?1", table);
+	return rc;
+}
+
+static int
+put_row(struct follower *f, int64_t key, const void *pk, size_t npk)
+{
+	sqlite3_bind_int64(f->put, 1, key);
+	sqlite3_bind_blob(f->put, 2, pk, (int)npk, SQLITE_STATIC);
+	return engine_run(f->e, f->put);
+}
+
+static int
+move_key(struct follower *f, int64_t from, int64_t to)
+{
+	if (from == to)
+		return SQLITE_OK;
+	sqlite3_bind_int64(f->move, 1, to);
+	sqlite3_bind_int64(f->move, 2, from);
+	return engine_run(f->e, f->move);
+}
+
+static int
+drop_key(struct follower *f, int64_t key)
+{
+	sqlite3_bind_int64(f->del, 1, key);
+	return engine_run(f->e, f->del);
+}
+
+/* Does to the list what a record says, or takes it back. */
+static int
+follow(struct follower *f, const struct record_list *l, const struct record *r,
+    bool back)
+{
+	int64_t k, n = r->op == RECORD_RUN ? r->n : 1;
+	int rc = SQLITE_OK;
+
+	switch (r->op) {
+	case RECORD_RUN:
+	case RECORD_INSERT:
+		if (!back && r->npk > 0)
+			return put_row(f, r->key, record_pk(l, r), r->npk);
+		for (k = 0; back && k < n && rc == SQLITE_OK; k++)
+			rc = drop_key(f, r->key + k);
+		return rc;
+	case RECORD_DELETE:
+		return back ? put_row(f, r->key, record_pk(l, r), r->npk) :
+		    drop_key(f, r->key);
+	case RECORD_REPLACE:
+	case RECORD_MOVE:
+		return back ? move_key(f, r->key, r->n) :
+		    move_key(f, r->n, r->key);
+	case RECORD_UPDATE:
+		break;
+	}
+	return SQLITE_OK;
+}
+
+int
+remap_follow(struct engine *e, const struct fold_list *l)
+{
+	struct follower f = { .e = e };
+	const struct record *r;
+	const struct table *t = NULL;
+	int i, rc = SQLITE_OK;
+
+	for (i = l->from; i < l->to && rc == SQLITE_OK; i++) {
+		r = &l->list->record[i];
+		if (t == NULL || t->id != r->table)
+			t = table_by_id(e, r->table);
+		if (t == NULL || !alter_lists_rows(e, t))
+			continue;
+		rc = follower_use(&f, t->id);
+		if (rc == SQLITE_OK)
+			rc = follow(&f, l->list, r, false);
+	}
+	follower_clear(&f);
+	return rc;
+}
+
+/* Its rows now. */
+static int
+list_all(struct engine *e, struct table *t)
+{
+	struct follower f = { .e = e };
 	struct val v[PACK_MAX_COLUMNS];
+	sqlite3_stmt *rows = NULL;
 	struct buf pk;
-	int i, rc = engine_exec(e, "CREATE TEMP TABLE IF NOT EXISTS crsql_alter_%d("
-	    "key INTEGER PRIMARY KEY, pk BLOB); DELETE FROM temp.crsql_alter_%d",
-	    t->id, t->id);
+	int i, rc = follower_use(&f, t->id);
 
 	buf_init(&pk, INT32_MAX);
 	if (rc == SQLITE_OK)
 		rc = prepare_keys(e, t, &rows);
-	if (rc == SQLITE_OK)
-		rc = engine_prepare(e, &put, "INSERT INTO temp.crsql_alter_%d "
-		    "VALUES(?1, ?2)", t->id);
 	while (rc == SQLITE_OK && sqlite3_step(rows) == SQLITE_ROW) {
 		for (i = 0; i < t->npk; i++)
 			v[i] = val_of_column(rows, 1 + i);
 		pk.len = 0;
 		rc = pack_key(v, t->npk, &pk);
-		if (rc != SQLITE_OK)
-			break;
-		sqlite3_bind_int64(put, 1, sqlite3_column_int64(rows, 0));
-		sqlite3_bind_blob(put, 2, pk.data, (int)pk.len, SQLITE_STATIC);
-		rc = engine_run(e, put);
+		if (rc == SQLITE_OK)
+			rc = put_row(&f, sqlite3_column_int64(rows, 0), pk.data,
+			    pk.len);
 	}
 	rc = engine_finalize(rows, rc);
-	sqlite3_finalize(put);
+	follower_clear(&f);
 	buf_clear(&pk);
+	return rc;
+}
+
+int
+remap_make_list(struct engine *e, struct table *t)
+{
+	const struct capture *c = e->capture;
+	struct follower f = { .e = e };
+	int i, rc = engine_exec(e, "CREATE TEMP TABLE IF NOT EXISTS crsql_alter_%d("
+	    "key INTEGER PRIMARY KEY, pk BLOB); DELETE FROM temp.crsql_alter_%d",
+	    t->id, t->id);
+
+	if (rc == SQLITE_OK)
+		rc = list_all(e, t);
+	for (i = c->list.n - 1; i >= c->folded && rc == SQLITE_OK; i--) {
+		if (c->list.record[i].table != t->id)
+			continue;
+		rc = follower_use(&f, t->id);
+		if (rc == SQLITE_OK)
+			rc = follow(&f, &c->list, &c->list.record[i], true);
+	}
+	follower_clear(&f);
 	return rc;
 }
 
@@ -473,43 +606,37 @@ remap_drop_list(struct engine *e, int id)
 	    "temp.crsql_alter_%d", id) : rc;
 }
 
+/* The list of before is crsql_before, that of now in its place. */
 static int
-follow(struct engine *e, struct table *t, sqlite3_stmt *set,
-    sqlite3_stmt *list)
+renew_list(struct engine *e, struct table *t)
 {
-	const void *pk = sqlite3_column_blob(list, 1);
-	int npk = sqlite3_column_bytes(list, 1);
-	int64_t key = sqlite3_column_int64(list, 0), now;
-	bool found;
-	int rc = table_find_key(e, t, pk, npk, &found, &now);
+	int rc = engine_exec(e, "CREATE TEMP TABLE IF NOT EXISTS crsql_before("
+	    "pk BLOB PRIMARY KEY, key INTEGER) WITHOUT ROWID; "
+	    "DELETE FROM temp.crsql_before; INSERT INTO temp.crsql_before SELECT pk, key "
+	    "FROM temp.crsql_alter_%d", t->id);
 
-	if (rc == SQLITE_OK && !found)
-		rc = engine_exec(e, "INSERT INTO temp.crsql_lost SELECT key, pk FROM "
-		    "temp.crsql_alter_%d WHERE key = %lld", t->id, key);
-	if (rc != SQLITE_OK || !found)
-		return rc;
-	sqlite3_bind_int64(set, 1, now);
-	sqlite3_bind_int64(set, 2, key);
-	return engine_run(e, set);
+	return rc == SQLITE_OK ? remap_make_list(e, t) : rc;
 }
 
 int
 remap_by_list(struct engine *e, struct table *t, struct samples *s,
     struct remap *out)
 {
-	sqlite3_stmt *list = NULL, *set = NULL;
 	int rc = make_lists(e, t, s);
 
 	memset(out, 0, sizeof *out);
 	if (rc == SQLITE_OK)
-		rc = engine_prepare(e, &list, "SELECT key, pk FROM "
-		    "temp.crsql_alter_%d ORDER BY key", t->id);
+		rc = renew_list(e, t);
 	if (rc == SQLITE_OK)
-		rc = engine_prepare(e, &set, "UPDATE temp.crsql_row SET old = ?2 "
-		    "WHERE key = ?1");
-	while (rc == SQLITE_OK && sqlite3_step(list) == SQLITE_ROW)
-		rc = follow(e, t, set, list);
-	rc = engine_finalize(list, rc);
-	sqlite3_finalize(set);
+		rc = engine_exec(e, "UPDATE temp.crsql_row AS r SET old = (SELECT "
+		    "w.key FROM temp.crsql_alter_%d n JOIN temp.crsql_before w ON w.pk = "
+		    "n.pk WHERE n.key = r.key); DELETE FROM temp.crsql_before WHERE pk IN "
+		    "(SELECT pk FROM temp.crsql_alter_%d); INSERT INTO temp.crsql_lost "
+		    "SELECT key, pk FROM temp.crsql_before; DELETE FROM temp.crsql_before",
+		    t->id, t->id);
+	/* ... or another row came there since */
+	if (rc == SQLITE_OK)
+		rc = set_aside(e, s, "SELECT EXISTS(SELECT 1 FROM temp.crsql_row "
+		    "WHERE old = %lld AND key = %lld)");
 	return rc == SQLITE_OK ? count_moved(e, out) : rc;
 }
