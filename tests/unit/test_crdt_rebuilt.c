@@ -198,8 +198,9 @@ write_something(struct rng *r)
 		both("REPLACE INTO t VALUES('%u', %u, %u)", id, v, v);
 		break;
 	case 3:
-		both("UPDATE OR IGNORE t SET rowid = rowid + %u WHERE id = '%u'", v,
-		    id);
+		/* above all: where another row is differs between the two */
+		both("UPDATE t SET rowid = (SELECT max(rowid) + 99 FROM t) WHERE id = "
+		    "'%u'", id);
 		break;
 	case 4:
 		both("UPDATE OR REPLACE t SET id = '%u', a = %u WHERE id = '%u'",
