@@ -4,7 +4,7 @@
  * a program that loads nothing, by a connection with the extension, between
  * crsql_begin_alter and crsql_commit_alter.  Each stays what it is.
  */
-#include "crdt_nodes.h"
+#include "crdt_group.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -14,11 +14,9 @@
 
 #include <cmocka.h>
 
-enum { A, B, COUNT };
+enum { COUNT = 2 };         /* A and B */
 
-static struct node n[COUNT];
 static char path[NODE_FILE];
-static const struct mishap plain = { .max_bytes = 100000 };
 
 #define FACTS "SELECT \"table\", pk, cid, val, col_version, cl FROM " \
 	"crsql_changes ORDER BY 1, 2, 3"

@@ -4,7 +4,7 @@
  * crsql_begin_alter and crsql_commit_alter: its rows have other rowids then, and
  * still the versions that they have where it was not made anew.  SEEDS=N for more.
  */
-#include "crdt_nodes.h"
+#include "crdt_group.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -15,10 +15,7 @@
 
 #include <cmocka.h>
 
-enum { A, B, COUNT };       /* A makes it anew, B does all the rest */
-
-static struct node n[COUNT];
-static const struct mishap plain = { .max_bytes = 100000 };
+enum { COUNT = 2 };         /* A makes it anew, B does all the rest */
 
 #define FACTS "SELECT crsql_unpack_columns.cell, cid, val, col_version, cl FROM " \
 	"crsql_changes, crsql_unpack_columns(pk) ORDER BY 1, 2"
