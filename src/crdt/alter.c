@@ -167,7 +167,10 @@ begin(struct engine *e, const void *name)
 		rc = make_list(e, t);
 	if (rc == SQLITE_OK)
 		rc = triggers_make(e, t, NULL);
-	return rc == SQLITE_OK ? fract_take_off(e, t->name) : rc;
+	if (rc == SQLITE_OK)
+		rc = fract_take_off(e, t->name);
+	/* all is seen to: until an ALTER, statements fold as they go on */
+	return rc == SQLITE_OK ? tx_fold(e) : rc;
 }
 
 int

@@ -419,7 +419,7 @@ table_unmend(struct engine *e)
 
 	for (i = 0; i < e->tables.n; i++)
 		e->tables.table[i].mended = false;
-	e->tables.mended = e->tables.rows_looked = -1;
+	e->tables.mended = e->tables.looked = e->tables.rows_looked = -1;
 	e->tables.half = false;
 }
 
@@ -559,9 +559,7 @@ make_triggers(struct engine *e)
 			rc = triggers_make(e, t, &s);
 	}
 	schema_clear(&s);
-	if (rc == SQLITE_OK)
-		rc = unique_note(e);
-	return rc == SQLITE_OK ? table_refresh(e) : rc;
+	return rc == SQLITE_OK ? unique_note(e) : rc;
 }
 
 int
