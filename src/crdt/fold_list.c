@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "crdt/fold_early.h"
 #include "crdt/journal.h"
 #include "crdt/keymap.h"
 #include "crdt/lookaside.h"
@@ -20,6 +21,7 @@ struct reading {
 	struct engine *e;
 	struct record_list *list;
 	bool hints;
+	bool leave;             /* rows left their keys, be it early */
 };
 
 static int
@@ -69,6 +71,15 @@ add_update(struct reading *rd, const struct journal_record *j)
 	return SQLITE_OK;
 }
 
+/* The DELETE that was just read. */
+static int
+note_rekeyed(struct reading *rd)
+{
+	rd->list->record[rd->list->n - 1].mask = FOLD_REKEYED;
+	rd->leave = true;
+	return SQLITE_OK;
+}
+
 static int
 on_journal(void *self, const struct journal_record *j)
 {
@@ -82,12 +93,17 @@ on_journal(void *self, const struct journal_record *j)
 	case JOURNAL_UPDATE:
 		return add_update(rd, j);
 	case JOURNAL_DELETE:
-		return add_named(l, RECORD_DELETE, j->table, j->key, j);
+		rc = add_named(l, RECORD_DELETE, j->table, j->key, j);
+		/* of such a table another key is told by these two */
+		return rc == SQLITE_OK && table_by_id(rd->e, j->table)->aside ?
+		    note_rekeyed(rd) : rc;
 	case JOURNAL_HINT:
 		rd->hints = true;
 		return add_named(l, (enum record_op)RECORD_HINT, j->table, j->key, j);
 	case JOURNAL_REKEY:
 		rc = add_named(l, RECORD_DELETE, j->table, j->mask, j);
+		if (rc == SQLITE_OK)
+			rc = note_rekeyed(rd);
 		if (rc == SQLITE_OK && record_add(l, RECORD_INSERT, j->table,
 		    j->key) == NULL)
 			rc = SQLITE_NOMEM;
@@ -96,6 +112,7 @@ on_journal(void *self, const struct journal_record *j)
 		rc = add_named(l, RECORD_MOVE, j->table, j->key, j);
 		if (rc == SQLITE_OK)
 			l->record[l->n - 1].n = j->mask;
+		rd->leave = true;
 		return rc;
 	}
 	return SQLITE_OK;
@@ -397,9 +414,9 @@ find_replaces(struct engine *e, struct fold_list *f)
 int
 fold_list_make(struct engine *e, bool with_journal, struct fold_list *f)
 {
-	struct reading rd = { e, &f->own, false };
+	struct reading rd = { e, &f->own, false, false };
 	struct capture *c = e->capture;
-	int i, rc = SQLITE_OK;
+	int i, journalled, rc = SQLITE_OK;
 
 	memset(f, 0, sizeof *f);
 	buf_init(&f->own.bytes, 1 << 30);
@@ -411,10 +428,13 @@ fold_list_make(struct engine *e, bool with_journal, struct fold_list *f)
 		return rc == SQLITE_OK ? find_leaves(f) : rc;
 	}
 	rc = journal_read(e, on_journal, &rd);
+	journalled = f->own.n;
 	if (rc == SQLITE_OK)
 		rc = copy_captured(&f->own, c, rd.hints);
 	if (rc == SQLITE_OK)
 		rc = find_keys(e, &f->own, 0);
+	if (rc == SQLITE_OK && rd.leave)
+		rc = fold_early(e, &f->own, journalled);
 	for (i = 0; i < f->own.n; i++)
 		if (!rd.hints || f->own.record[i].op == RECORD_DELETE)
 			f->own.record[i].changes = 0;
