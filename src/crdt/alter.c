@@ -45,6 +45,16 @@ alter_is_open(const struct engine *e, int id)
 }
 
 bool
+alter_lists_rows(const struct engine *e, const struct table *t)
+{
+	const struct alter *a = find_open(e, t->id);
+
+	/* at its end only one that was made anew needs it */
+	return a != NULL && !lookaside_names_pk(t) &&
+	    (a->state == LEAN || t->bare);
+}
+
+bool
 alter_is_new(const struct engine *e, const struct table *t, int i)
 {
 	const struct alter *a = find_open(e, t->id);
@@ -157,7 +167,10 @@ begin(struct engine *e, const void *name)
 		rc = make_list(e, t);
 	if (rc == SQLITE_OK)
 		rc = triggers_make(e, t, NULL);
-	return rc == SQLITE_OK ? fract_take_off(e, t->name) : rc;
+	if (rc == SQLITE_OK)
+		rc = fract_take_off(e, t->name);
+	/* all is seen to: until an ALTER, statements fold as they go on */
+	return rc == SQLITE_OK ? tx_fold(e) : rc;
 }
 
 int

@@ -22,6 +22,10 @@ bool alter_is_lean(const struct engine *e, int id);
  * another's new name only if it is known by the marker. */
 bool alter_is_open(const struct engine *e, int id);
 
+/* True if remap.c keeps a list of the rows of t, whose rowids may be other ones at
+ * the end. */
+bool alter_lists_rows(const struct engine *e, const struct table *t);
+
 /* True if column i of t came with the change of the schema that is being mended,
  * or inside an alter. */
 bool alter_is_new(const struct engine *e, const struct table *t, int i);

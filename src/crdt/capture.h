@@ -27,7 +27,8 @@ struct record {
 	int64_t n;          /* RUN, UPDATE; old key of REPLACE and MOVE */
 	uint64_t mask;
 	uint32_t pk;        /* DELETE, REPLACE, UPDATE: where in the list's bytes;
-	                       with a look-aside table INSERT too, as the key is
+	                       INSERT, RUN of one row and MOVE too, where
+	                       table_is_named: with a look-aside table the key is
 	                       found by it (record_name) */
 	uint32_t npk;
 	int changes;        /* total_changes() then: tells one statement */

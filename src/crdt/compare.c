@@ -18,6 +18,11 @@ enum { LEFT = 1, CAME };        /* what happened to a key first */
 struct compare {
 	struct engine *e;
 	struct keymap first;    /* by table and key */
+	struct {
+		int table;
+		int64_t key, n;
+	} *wrote;               /* rows that are updated */
+	int nwrote;
 	bool any;               /* something is in it */
 	bool tell;              /* what is gone is journalled as deleted */
 	bool late;              /* ... behind all that waits */
@@ -35,7 +40,24 @@ note(struct compare *c, int table, int64_t key, int what)
 		keymap_set(&c->first, table, key, what);
 }
 
-static void
+static int
+note_update(struct compare *c, const struct record *r)
+{
+	void *more = c->wrote;
+
+	if (c->nwrote % 64 == 0)
+		more = sqlite3_realloc64(more, sizeof *c->wrote *
+		    ((uint64_t)c->nwrote + 64));
+	if (more == NULL)
+		return SQLITE_NOMEM;
+	c->wrote = more;
+	c->wrote[c->nwrote].table = r->table;
+	c->wrote[c->nwrote].key = r->key;
+	c->wrote[c->nwrote++].n = r->n;
+	return SQLITE_OK;
+}
+
+static int
 note_record(struct compare *c, const struct record *r)
 {
 	int64_t k;
@@ -57,8 +79,9 @@ note_record(struct compare *c, const struct record *r)
 		note(c, r->table, r->key, CAME);
 		break;
 	case RECORD_UPDATE:
-		break;
+		return note_update(c, r);
 	}
+	return SQLITE_OK;
 }
 
 static int
@@ -86,13 +109,15 @@ compare_new(struct engine *e, bool journal, struct compare **out)
 	c->e = e;
 	c->any = c->tell = c->late = c->clocks_told = false;
 	c->first.slot = NULL;
+	c->wrote = NULL;
+	c->nwrote = 0;
 	buf_init(&c->pk, INT32_MAX);
 	rc = fold_list_make(e, journal, &list);
 	n = rc == SQLITE_OK ? count_keys(&list) : 0;
 	if (rc == SQLITE_OK)
 		rc = n < 0 ? SQLITE_NOMEM : keymap_init(&c->first, n);
 	for (i = list.from; i < list.to && rc == SQLITE_OK; i++)
-		note_record(c, &list.list->record[i]);
+		rc = note_record(c, &list.list->record[i]);
 	fold_list_clear(&list);
 	return rc;
 }
@@ -103,6 +128,7 @@ compare_free(struct compare *c)
 	if (c == NULL)
 		return;
 	keymap_free(&c->first);
+	sqlite3_free(c->wrote);
 	buf_clear(&c->pk);
 	sqlite3_free(c);
 }
@@ -111,6 +137,19 @@ bool
 compare_touched(const struct compare *c, const struct table *t, int64_t key)
 {
 	return keymap_get(&c->first, t->id, key) >= 0;
+}
+
+bool
+compare_wrote(const struct compare *c, const struct table *t, int64_t key)
+{
+	int i;
+
+	for (i = 0; i < c->nwrote; i++)
+		if (c->wrote[i].table == t->id && key >= c->wrote[i].key &&
+		    (uint64_t)key - (uint64_t)c->wrote[i].key <
+		    (uint64_t)c->wrote[i].n)
+			return true;
+	return false;
 }
 
 /* -- rows that are gone -------------------------------------------------------- */

@@ -19,6 +19,9 @@ void compare_free(struct compare *c);
 bool compare_touched(const struct compare *c, const struct table *t,
     int64_t key);
 
+/* True if what is noted updates the row at key. */
+bool compare_wrote(const struct compare *c, const struct table *t, int64_t key);
+
 /* *gone if a row of t is gone, or is another one, and no deletion of it is
  * known.  Where the rowid is not the key, the rowid of a row that was deleted
  * looks like one that is gone. */

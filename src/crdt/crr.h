@@ -13,8 +13,11 @@ int crr_unmake(struct engine *e, const char *name);
 int crr_make_inside(struct engine *e, const char *name);
 int crr_unmake_inside(struct engine *e, const char *name);
 
-/* SQLITE_ERROR, with the reason, if t as it is now can't be replicated. */
+/* SQLITE_ERROR, with the reason, if t as it is now can't be replicated: for its
+ * form, of which the name is enough to know, or as a row's key is NULL. */
 int crr_check(struct engine *e, struct table *t);
+int crr_check_name(struct engine *e, const char *name);
+int crr_check_keys(struct engine *e, struct table *t);
 
 /* SQLITE_ERROR, with the reason, if the schema of that name can have no
  * replicated tables: cr-sqlite takes any and never looks at it, but one that is

@@ -5,11 +5,12 @@
  *   ext.c       entry point: registers everything, load-time checks
  *   storage.c   the crsql_* tables: DDL, format number, log id, identity
  *   table.c     what is known of a replicated table; table_shape.c its columns
- *   table_list.c  which there are, and what follows from changes of the schema
+ *   table_list.c  which there are; table_mend.c  what follows from changes of
+ *               the schema
  *   schema.c    sqlite_schema, read in one go
  *   lookaside.c keys for rows without a rowid
  *   columns.c   numbers, birthdays and old names of its columns
- *   crr.c       crsql_as_crr, crsql_as_table and their checks
+ *   crr.c       crsql_as_crr, crsql_as_table; crr_check.c  their checks
  *   alter.c     crsql_begin_alter, crsql_commit_alter
  *   automigrate.c  crsql_automigrate
  *   migrate.c   brings tables to the shape of another database's
@@ -29,6 +30,7 @@
  *   mask.c      the columns of an update, in all of these
  *   fold_list.c the records of a fold         fold_hw.c  highest keys before
  *   fold_update.c  those that change columns     fold_replace.c  replaced rows
+ *   fold_early.c  those that stand before the one they follow
  *   keymap.c    a map by table and key       namemap.c  by name
  *   move.c      rows that get another rowid
  *   meta.c      clock rows: codec, get, put       dead.c  tombstones
@@ -45,7 +47,8 @@
  *   compare.c   their rows, against what the log knows
  *   sample.c    rows that are remembered, to tell when rowids changed
  *   copied.c    copies of the database as text
- *   remap.c     which clock is which row's then
+ *   remap.c     which clock is which row's then; remap_list.c  the list by
+ *               which that is known of an altered table
  *   repair.c    clocks and log written anew; crsql_repair
  *   seen.c      which versions of others a site had seen when
  *   horizon.c   what was forgotten, and who may not be talked to since

@@ -96,11 +96,9 @@ static int
 begin_tx(struct export *x, const struct walk_row *row)
 {
 	uint8_t header[HEADER_LEN] = { 0 };
-	struct page_step *step = NULL;
-	int group = x->plan.group_of[row->table->id];
+	struct seen_steps steps = { NULL, 0 };
 	bool found, inside = row->dbv == x->start.dbv;
-	int site, nstep = 0, rc;
-	int64_t held = 0;
+	int site, rc;
 
 	rc = end_tx(x, row->dbv != x->dbv);
 	if (rc == SQLITE_OK)
@@ -108,17 +106,17 @@ begin_tx(struct export *x, const struct walk_row *row)
 	if (rc == SQLITE_OK)
 		rc = page_put_site(x->e, &x->out, row->site, &site);
 	if (rc == SQLITE_OK && row->sver > 0)
-		rc = plan_version(x->e, &x->plan, group, row->site, &held);
-	if (rc == SQLITE_OK && row->sver > 0)
-		rc = seen_steps(x->e, &x->sent, &x->out, row->site, row->sver,
-		    held, x->start.dbv, &step, &nstep);
-	if (rc != SQLITE_OK)
+		rc = seen_steps(x->e, &x->sent, &x->plan, &x->out, row->site,
+		    row->sver, &steps);
+	if (rc != SQLITE_OK) {
+		sqlite3_free(steps.step);
 		return rc;
+	}
 	if (x->out.nrow == 0 && inside)
 		x->flags |= PAGE_BEGINS_INSIDE;
 	page_begin_tx(&x->out, site, row->sver, row->dbv != x->dbv && !inside ?
-	    PAGE_TX_BEGINS : 0, header, step, nstep);
-	sqlite3_free(step);
+	    PAGE_TX_BEGINS : 0, header, steps.step, steps.n);
+	sqlite3_free(steps.step);
 	x->open = true;
 	x->dbv = row->dbv;
 	x->site = row->site;
@@ -316,6 +314,8 @@ export_page(struct export *x, uint8_t **out, size_t *len)
 		rc = cursor_head(x->e, &x->last);
 	else if (rc == SQLITE_OK)
 		rc = cursor_sign(x->e, &x->last);
+	if (rc == SQLITE_OK && (x->flags & PAGE_DONE))
+		rc = seen_rest(x->e, &x->sent, &x->plan, &x->out);
 	if (rc == SQLITE_OK && (x->flags & PAGE_DONE))
 		put_names(x);
 	if (rc == SQLITE_OK)

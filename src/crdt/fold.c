@@ -9,6 +9,7 @@
 #include "crdt/journal.h"
 #include "crdt/log.h"
 #include "crdt/move.h"
+#include "crdt/remap.h"
 #include "crdt/sample.h"
 
 SQLITE_EXTENSION_INIT3
@@ -157,8 +158,8 @@ fold_insert(struct fold *f, int i, const struct record *r)
 	return fold_single(f, r->key, dead ? &d : NULL);
 }
 
-/* Consecutive inserts above the highest key, none of a deleted row: one run.
- * The number of records taken; 0 if i does not begin one. */
+/* Consecutive inserts above the highest key, none of a deleted row, or runs of one
+ * row: one run.  The number of records taken; 0 if i does not begin one. */
 static int
 run_length(struct fold *f, int i)
 {
@@ -166,10 +167,10 @@ run_length(struct fold *f, int i)
 	struct table *t = f->table;
 	int n;
 
-	if (r->op != RECORD_INSERT || t->has_dead != 0 || r->key <= t->hw ||
-	    r->key <= t->youngest)
+	if (r->op == RECORD_INSERT && (t->has_dead != 0 || r->key <= t->hw ||
+	    r->key <= t->youngest))
 		return 0;
-	for (n = 1; i + n < f->list.to && r[n].op == RECORD_INSERT &&
+	for (n = 1; i + n < f->list.to && r[n].op == r->op && r[n].n <= 1 &&
 	    r[n].table == r->table && log_goes_on(r->key, n, r[n].key); n++)
 		;
 	return n;
@@ -324,7 +325,9 @@ fold_record(struct fold *f, int i, int *taken)
 	if (t == NULL || rc != SQLITE_OK)
 		return rc;              /* dropped since: nothing to keep */
 	switch (r->op) {
-	case RECORD_RUN: return fold_run(f, r->key, r->n);
+	case RECORD_RUN:
+		*taken = r->n == 1 ? run_length(f, i) : 1;
+		return fold_run(f, r->key, r->n == 1 ? *taken : r->n);
 	case RECORD_INSERT:
 		*taken = run_length(f, i);
 		if (*taken > 0)
@@ -380,6 +383,8 @@ fold_part(struct engine *e, bool with_journal)
 		rc = work(&f);
 	if (rc == SQLITE_OK)
 		c->folded = c->list.n;
+	if (rc == SQLITE_OK && e->tx.alters > 0)
+		rc = remap_follow(e, &f.list);
 	if (rc == SQLITE_OK && (f.deletes || c->deleted || with_journal))
 		rc = save_highest(e);
 	/* Done again, it would take its own traces for older ones.  Some failures

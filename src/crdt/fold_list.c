@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "crdt/fold_early.h"
 #include "crdt/journal.h"
 #include "crdt/keymap.h"
 #include "crdt/lookaside.h"
@@ -20,6 +21,7 @@ struct reading {
 	struct engine *e;
 	struct record_list *list;
 	bool hints;
+	bool leave;             /* rows left their keys, be it early */
 };
 
 static int
@@ -69,12 +71,20 @@ add_update(struct reading *rd, const struct journal_record *j)
 	return SQLITE_OK;
 }
 
+/* The DELETE that was just read. */
+static int
+note_rekeyed(struct reading *rd)
+{
+	rd->list->record[rd->list->n - 1].mask = FOLD_REKEYED;
+	rd->leave = true;
+	return SQLITE_OK;
+}
+
 static int
 on_journal(void *self, const struct journal_record *j)
 {
 	struct reading *rd = self;
 	struct record_list *l = rd->list;
-	struct record *r;
 	int rc;
 
 	switch (j->op) {
@@ -83,22 +93,27 @@ on_journal(void *self, const struct journal_record *j)
 	case JOURNAL_UPDATE:
 		return add_update(rd, j);
 	case JOURNAL_DELETE:
-		return add_named(l, RECORD_DELETE, j->table, j->key, j);
+		rc = add_named(l, RECORD_DELETE, j->table, j->key, j);
+		/* of such a table another key is told by these two */
+		return rc == SQLITE_OK && table_by_id(rd->e, j->table)->aside ?
+		    note_rekeyed(rd) : rc;
 	case JOURNAL_HINT:
 		rd->hints = true;
 		return add_named(l, (enum record_op)RECORD_HINT, j->table, j->key, j);
 	case JOURNAL_REKEY:
 		rc = add_named(l, RECORD_DELETE, j->table, j->mask, j);
+		if (rc == SQLITE_OK)
+			rc = note_rekeyed(rd);
 		if (rc == SQLITE_OK && record_add(l, RECORD_INSERT, j->table,
 		    j->key) == NULL)
 			rc = SQLITE_NOMEM;
 		return rc;
 	case JOURNAL_MOVE:
-		r = record_add(l, RECORD_MOVE, j->table, j->key);
-		if (r == NULL)
-			return SQLITE_NOMEM;
-		r->n = j->mask;
-		return SQLITE_OK;
+		rc = add_named(l, RECORD_MOVE, j->table, j->key, j);
+		if (rc == SQLITE_OK)
+			l->record[l->n - 1].n = j->mask;
+		rd->leave = true;
+		return rc;
 	}
 	return SQLITE_OK;
 }
@@ -165,6 +180,30 @@ find_keys(struct engine *e, struct record_list *l, int from)
 
 /* -- hints ----------------------------------------------------------------------------- */
 
+static bool
+same_pk(const struct record_list *l, const struct record *a,
+    const struct record *b)
+{
+	return a->npk == b->npk && memcmp(record_pk(l, a), record_pk(l, b),
+	    a->npk) == 0;
+}
+
+/* The same of a table that was made anew since, where rows have other rowids: the
+ * pk is there, and came there by no record (table_is_named). */
+static int
+kept_pk(struct engine *e, struct table *t, const struct record_list *l,
+    const struct record *r, bool *there)
+{
+	const struct record *next;
+	int64_t key;
+	int rc = table_find_key(e, t, record_pk(l, r), (int)r->npk, there, &key);
+
+	for (next = r + 1; next < l->record + l->n && *there; next++)
+		*there = next->op != RECORD_INSERT || next->table != r->table ||
+		    !same_pk(l, next, r);
+	return rc;
+}
+
 /* True if the row with that key and pk is there now. */
 static int
 still_there(struct engine *e, const struct record_list *l,
@@ -172,8 +211,11 @@ still_there(struct engine *e, const struct record_list *l,
 {
 	struct table *t = table_by_id(e, r->table);
 	uint8_t *pk;
-	int npk, rc = table_pk_of_key(e, t, r->key, &pk, &npk);
+	int npk, rc;
 
+	if (t->bare)
+		return kept_pk(e, t, l, r, there);
+	rc = table_pk_of_key(e, t, r->key, &pk, &npk);
 	*there = pk != NULL && npk == (int)r->npk &&
 	    memcmp(pk, record_pk(l, r), r->npk) == 0;
 	sqlite3_free(pk);
@@ -307,11 +349,16 @@ fold_list_pk(struct engine *e, const struct fold_list *l, int i,
     struct buf *b, bool *found)
 {
 	const struct record *r = &l->list->record[i];
+	struct table *t = table_by_id(e, r->table);
 	uint8_t *pk;
 	int next, npk, rc;
 
 	b->len = 0;
 	*found = true;
+	if (r->npk > 0 && !t->aside) {
+		buf_add(b, record_pk(l->list, r), r->npk);
+		return b->failed ? SQLITE_NOMEM : SQLITE_OK;
+	}
 	while (l->leave != NULL && (next = l->leave[i - l->from]) >= 0) {
 		r = &l->list->record[next];
 		if (r->op != RECORD_MOVE) {
@@ -320,7 +367,7 @@ fold_list_pk(struct engine *e, const struct fold_list *l, int i,
 		}
 		i = next;
 	}
-	rc = table_pk_of_key(e, table_by_id(e, r->table), r->key, &pk, &npk);
+	rc = table_pk_of_key(e, t, r->key, &pk, &npk);
 	*found = pk != NULL;
 	if (pk != NULL)
 		buf_add(b, pk, (size_t)npk);
@@ -367,9 +414,9 @@ find_replaces(struct engine *e, struct fold_list *f)
 int
 fold_list_make(struct engine *e, bool with_journal, struct fold_list *f)
 {
-	struct reading rd = { e, &f->own, false };
+	struct reading rd = { e, &f->own, false, false };
 	struct capture *c = e->capture;
-	int i, rc = SQLITE_OK;
+	int i, journalled, rc = SQLITE_OK;
 
 	memset(f, 0, sizeof *f);
 	buf_init(&f->own.bytes, 1 << 30);
@@ -381,10 +428,13 @@ fold_list_make(struct engine *e, bool with_journal, struct fold_list *f)
 		return rc == SQLITE_OK ? find_leaves(f) : rc;
 	}
 	rc = journal_read(e, on_journal, &rd);
+	journalled = f->own.n;
 	if (rc == SQLITE_OK)
 		rc = copy_captured(&f->own, c, rd.hints);
 	if (rc == SQLITE_OK)
 		rc = find_keys(e, &f->own, 0);
+	if (rc == SQLITE_OK && rd.leave)
+		rc = fold_early(e, &f->own, journalled);
 	for (i = 0; i < f->own.n; i++)
 		if (!rd.hints || f->own.record[i].op == RECORD_DELETE)
 			f->own.record[i].changes = 0;

@@ -21,8 +21,8 @@ int fold_list_make(struct engine *e, bool with_journal,
     struct fold_list *out);
 void fold_list_clear(struct fold_list *l);
 
-/* The pk of the row that record i put at its key; in b, which is emptied
- * first.  *found false: the row is gone without a record. */
+/* The pk of the row that record i, an INSERT or a RUN of one row, put at its key;
+ * in b, which is emptied first.  *found false: the row is gone without a record. */
 int fold_list_pk(struct engine *e, const struct fold_list *l, int i,
     struct buf *b, bool *found);
 

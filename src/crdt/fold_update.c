@@ -62,6 +62,7 @@ fold_update_run(struct fold *f, const struct record *r, const int *cols,
 		return SQLITE_NOMEM;
 	if (r->npk > 0) {
 		mask->len = 0;
+		mask->failed = false;
 		buf_add_varint(mask, r->mask);
 		buf_add(mask, record_pk(f->list.list, r), r->npk);
 		if (mask->failed)

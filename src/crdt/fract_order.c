@@ -190,10 +190,22 @@ check_columns(struct engine *e, const struct fract_order *o)
 	    "another one is put", o->table);
 }
 
-/* The view is ours, or cr-sqlite's, if it has that trigger. */
-#define OUR_VIEW "type = 'view' AND EXISTS(SELECT 1 FROM main.sqlite_schema g " \
-	"WHERE g.type = 'trigger' AND g.tbl_name = v.name AND " \
-	"g.name = v.name || '_insert_trig')"
+/* The view has that trigger, whose text says so. */
+#define HAS_TRIGGER(which, says) "EXISTS(SELECT 1 FROM main.sqlite_schema g WHERE " \
+	"g.type = 'trigger' AND g.tbl_name = v.name AND g.name = v.name || '_" which \
+	"_trig' AND " says ")"
+#define QUOTED(tail) "'\"' || replace(v.name, '\"', '\"\"') || '" tail "\"'"
+#define BEGINS(which, event) "instr(g.sql, 'CREATE TRIGGER ' || " QUOTED("_" which \
+	"_trig") " || ' INSTEAD OF " event "') = 1"
+
+/* The view is ours, by how its text and those of its three triggers begin, or
+ * cr-sqlite's, whose trigger calls our functions: a user's own is neither. */
+#define OUR_VIEW "type = 'view' AND ((instr(v.sql, 'CREATE VIEW ' || " QUOTED("") \
+	" || ' AS SELECT \"') = 1 AND " HAS_TRIGGER("insert", BEGINS("insert", \
+	"INSERT ON ' || " QUOTED("") " || ' BEGIN ")) " AND " HAS_TRIGGER("update", \
+	BEGINS("update", "UPDATE OF \"after_")) " AND " HAS_TRIGGER("set", \
+	BEGINS("set", "UPDATE OF \"")) ") OR " HAS_TRIGGER("insert", \
+	"instr(g.sql, 'crsql_fract_') > 0") ")"
 
 static int
 check_name(struct engine *e, const struct fract_order *o)

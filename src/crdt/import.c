@@ -366,7 +366,8 @@ import_page(struct import *im)
 		rc = retry_on_schema_change(&im->apply);
 	while (rc == SQLITE_OK && (more = page_read_tx(&im->page, &tx)) != 0) {
 		rc = more > 0 ? import_tx(im, &tx) : page_malformed(im->e);
-		whole = (tx.flags & PAGE_TX_ENDS) != 0;
+		if (tx.nrow > 0)        /* else it is there for its steps */
+			whole = (tx.flags & PAGE_TX_ENDS) != 0;
 	}
 	return rc == SQLITE_OK && whole ? retry_due(&im->apply) : rc;
 }

@@ -148,7 +148,8 @@ static void
 record(sqlite3_str *s, const struct table *t, enum journal_op op,
     const char *row)
 {
-	bool pk = op == JOURNAL_DELETE || t->aside;
+	bool pk = op == JOURNAL_DELETE || t->aside ||
+	    (op == JOURNAL_INSERT && table_is_named(t));
 
 	sqlite3_str_appendf(s, " BEGIN INSERT INTO crsql_j(w%s%s",
 	    t->aside ? "" : ", key", op == JOURNAL_UPDATE ? ", mask" : "");
@@ -207,6 +208,49 @@ after_rename(sqlite3_str *s, const struct table *t)
 	sqlite3_str_appendall(s, " END");
 }
 
+/* One record that says it all. */
+static void
+rekey(sqlite3_str *s, const struct table *t)
+{
+	sqlite3_str_appendall(s, " INSERT INTO crsql_j(w, key, mask");
+	pk_names(s, t);
+	sqlite3_str_appendf(s, ") VALUES(%d", 8 * t->id + JOURNAL_REKEY);
+	if (!t->integer_key) {
+		sqlite3_str_appendall(s, " + (NOT ");
+		pk_changed(s, t);
+		sqlite3_str_appendall(s, ")");
+	}
+	sqlite3_str_appendf(s, ", new.%s, old.%s", t->rowid, t->rowid);
+	pk_values(s, t, "old.");
+	sqlite3_str_appendall(s, ");");
+}
+
+/* A row deleted and one inserted, or one that moved, each with its pk. */
+static void
+rekey_named(sqlite3_str *s, const struct table *t)
+{
+	static const struct {
+		enum journal_op op;
+		const char *keys, *row, *where;
+	} part[] = {
+		{ JOURNAL_DELETE, "old.%s, NULL", "old.", "" },
+		{ JOURNAL_INSERT, "new.%s, NULL", "new.", "" },
+		{ JOURNAL_MOVE, "new.%s, old.%s", "old.", "NOT " },
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof part / sizeof *part; i++) {
+		sqlite3_str_appendall(s, " INSERT INTO crsql_j(w, key, mask");
+		pk_names(s, t);
+		sqlite3_str_appendf(s, ") SELECT %d, ", 8 * t->id + part[i].op);
+		sqlite3_str_appendf(s, part[i].keys, t->rowid, t->rowid);
+		pk_values(s, t, part[i].row);
+		sqlite3_str_appendf(s, " WHERE %s", part[i].where);
+		pk_changed(s, t);
+		sqlite3_str_appendall(s, ";");
+	}
+}
+
 /* Another pk or rowid; where the pk stayed, columns may have changed too. */
 static void
 after_rekey(sqlite3_str *s, const struct table *t)
@@ -215,17 +259,11 @@ after_rekey(sqlite3_str *s, const struct table *t)
 
 	sqlite3_str_appendf(s, " AND (old.%s <> new.%s OR ", rowid, rowid);
 	pk_changed(s, t);
-	sqlite3_str_appendall(s, ") BEGIN INSERT INTO crsql_j(w, key, mask");
-	pk_names(s, t);
-	sqlite3_str_appendf(s, ") VALUES(%d", 8 * t->id + JOURNAL_REKEY);
-	if (!t->integer_key) {
-		sqlite3_str_appendall(s, " + (NOT ");
-		pk_changed(s, t);
-		sqlite3_str_appendall(s, ")");
-	}
-	sqlite3_str_appendf(s, ", new.%s, old.%s", rowid, rowid);
-	pk_values(s, t, "old.");
-	sqlite3_str_appendall(s, ");");
+	sqlite3_str_appendall(s, ") BEGIN");
+	if (table_is_named(t))
+		rekey_named(s, t);
+	else
+		rekey(s, t);
 	if (!t->integer_key) {
 		sqlite3_str_appendf(s, " INSERT INTO crsql_j(w, key, mask) SELECT %d, "
 		    "new.%s, ", 8 * t->id + JOURNAL_UPDATE, rowid);
@@ -451,7 +489,9 @@ journal_read(struct engine *e, int (*f)(void *self,
 			t = table_by_id(e, r.table);
 		if (t == NULL)
 			continue;       /* dropped since */
-		if (r.op == JOURNAL_DELETE || r.op == JOURNAL_HINT || t->aside)
+		if (r.op == JOURNAL_DELETE || r.op == JOURNAL_HINT || t->aside ||
+		    (r.op == JOURNAL_INSERT && sqlite3_column_type(stmt, 4) !=
+		    SQLITE_NULL))
 			rc = read_pk(t, stmt, r.key, &b);
 		else if (r.op == JOURNAL_REKEY || r.op == JOURNAL_MOVE)
 			rc = read_pk(t, stmt, r.mask, &b);

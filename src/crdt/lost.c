@@ -151,29 +151,36 @@ lost_nothing(struct engine *e, bool *nothing)
 
 /* -- dropped and renamed ------------------------------------------------------- */
 
-/* The trigger by which its name is known gets the new one at once: another table
- * may be called as it was.  Its text is made with those of the others. */
-static int
-rename_mark(struct engine *e, const char *from, const char *to)
-{
-	return engine_exec(e, "DROP TRIGGER main.\"%w__crsql_itrig\";"
-	    "CREATE TRIGGER main.\"%w__crsql_itrig\" AFTER INSERT ON \"%w\" "
-	    "WHEN 0 BEGIN SELECT 1; END", from, to, to);
-}
+/* A name for what has none for a moment: no table that is replicated has it. */
+#define ASIDE "crsql_aside"
 
 static int
 rename_metadata(struct engine *e, int id, const char *from, const char *to)
 {
-	int rc = rename_mark(e, from, to);
+	int rc = SQLITE_OK;
 
 	/* In another case it is the same name, which SQLite would not give. */
-	if (rc == SQLITE_OK && sqlite3_stricmp(from, to) != 0)
+	if (sqlite3_stricmp(from, to) != 0)
 		rc = engine_exec(e, "ALTER TABLE main.\"%w__crsql_meta\" RENAME TO "
 		    "\"%w__crsql_meta\"; ALTER TABLE main.\"%w__crsql_dead\" "
 		    "RENAME TO \"%w__crsql_dead\";", from, to, from, to);
+	return rc == SQLITE_OK ? engine_exec(e, "UPDATE crsql_tbl SET name = %Q "
+	    "WHERE id = %d", to, id) : rc;
+}
+
+/* The trigger by which its name is known gets the new one at once: another table
+ * may be called as it was.  Its text is made with those of the others. */
+static int
+rename_noted(struct engine *e, int id, const char *from, const char *to)
+{
+	int rc = engine_exec(e, "DROP TRIGGER IF EXISTS "
+	    "main.\"%w__crsql_itrig\"", from);
+
+	if (rc == SQLITE_OK && strcmp(to, ASIDE) != 0)
+		rc = engine_exec(e, "CREATE TRIGGER main.\"%w__crsql_itrig\" AFTER "
+		    "INSERT ON \"%w\" WHEN 0 BEGIN SELECT 1; END", to, to);
 	if (rc == SQLITE_OK)
-		rc = engine_exec(e, "UPDATE crsql_tbl SET name = %Q WHERE id = %d",
-		    to, id);
+		rc = rename_metadata(e, id, from, to);
 	return rc == SQLITE_OK ? lost_again(e, id, to) : rc;
 }
 
@@ -303,14 +310,15 @@ is_taken(const struct noted_list *l, const char *name)
 	return false;
 }
 
-/* One whose new name is free first: another may be about to get its own.  NULL
- * if none is left. */
+/* One whose new name is free first: another may be about to get its own.  Where
+ * all that are left exchange theirs, one steps *aside.  NULL if none is left. */
 static struct noted *
-next_renamed(const struct noted_list *l)
+next_renamed(const struct noted_list *l, bool *aside)
 {
-	struct noted *n, *second = NULL;
+	struct noted *n, *any = NULL;
 	int i;
 
+	*aside = false;
 	for (i = 0; i < l->n; i++) {
 		n = &l->at[i];
 		if (n->to == NULL || (n->there &&
@@ -318,10 +326,23 @@ next_renamed(const struct noted_list *l)
 			continue;
 		if (!is_taken(l, n->to))
 			return n;
-		if (!n->there && second == NULL)
-			second = n;
+		any = n;
 	}
-	return second;
+	*aside = any != NULL && sqlite3_stricmp(any->to, any->name) != 0;
+	return any;
+}
+
+static int
+rename_next(struct engine *e, struct noted *n, bool aside)
+{
+	const char *to = aside ? ASIDE : n->to;
+	int rc = rename_noted(e, n->id, n->name, to);
+
+	sqlite3_free(n->name);
+	n->name = sqlite3_mprintf("%s", to);
+	if (!aside)
+		n->to = NULL;
+	return rc == SQLITE_OK && n->name == NULL ? SQLITE_NOMEM : rc;
 }
 
 /* SQLite takes triggers along when a table is renamed, under their old
@@ -333,20 +354,15 @@ lost_follow(struct engine *e)
 	struct noted_list l = { NULL, 0, 0 };
 	struct noted *n = NULL;
 	struct schema s;
+	bool aside;
 	int rc = schema_read(e, NULL, SCHEMA_PRINTS, &s);
 
 	if (rc == SQLITE_OK)
 		rc = noted_read(e, &l);
 	if (rc == SQLITE_OK)
 		rc = follow_lost(e, &s, &l);
-	while (rc == SQLITE_OK && (n = next_renamed(&l)) != NULL) {
-		rc = rename_metadata(e, n->id, n->name, n->to);
-		sqlite3_free(n->name);
-		n->name = sqlite3_mprintf("%s", n->to);
-		n->to = NULL;
-		if (n->name == NULL)
-			rc = SQLITE_NOMEM;
-	}
+	while (rc == SQLITE_OK && (n = next_renamed(&l, &aside)) != NULL)
+		rc = rename_next(e, n, aside);
 	noted_clear(&l);
 	schema_clear(&s);
 	return rc;

@@ -32,7 +32,7 @@ static int
 add_named(struct capture *c, enum record_op op, struct table *t, int64_t key,
     const struct val *pk, struct record **out)
 {
-	if (t->aside)
+	if (table_is_named(t))
 		return add_with_pk(c, op, t, key, pk, out);
 	*out = record_add(&c->list, op, t->id, key);
 	return *out ? SQLITE_OK : SQLITE_NOMEM;
@@ -117,7 +117,7 @@ note_insert(struct engine *e, struct capture *c, struct table *t,
 	struct val pk[PACK_MAX_COLUMNS];
 	int rc = SQLITE_OK;
 
-	if (t->nullable_key || t->aside ||
+	if (t->nullable_key || table_is_named(t) ||
 	    (r != NULL && r->op == RECORD_DELETE)) {
 		rc = read_pk(e, t, NEW, val_of, pk);
 		if (t->integer_key)
@@ -141,19 +141,18 @@ note_insert(struct engine *e, struct capture *c, struct table *t,
 	    e->tx.plain_pending) {
 		if (key > t->hw)
 			t->hw = key;
-		return record_add(&c->list, RECORD_INSERT, t->id, key)
-		    ? SQLITE_OK : SQLITE_NOMEM;
+		return add_named(c, RECORD_INSERT, t, key, pk, &r);
 	}
 	t->hw = key;
-	if (r != NULL && r->op == RECORD_RUN && r->table == t->id &&
+	if (r != NULL && r->op == RECORD_RUN && r->table == t->id && !t->lean &&
 	    log_goes_on(r->key, r->n, key)) {
 		r->n++;
 		return SQLITE_OK;
 	}
-	r = record_add(&c->list, RECORD_RUN, t->id, key);
+	rc = add_named(c, RECORD_RUN, t, key, pk, &r);
 	if (r != NULL)
 		r->n = 1;
-	return r ? SQLITE_OK : SQLITE_NOMEM;
+	return rc;
 }
 
 static int
@@ -309,9 +308,9 @@ note_update(struct engine *e, struct capture *c, struct table *t,
 		return rc;
 	}
 	if (old_key != key) {
-		r = record_add(&c->list, RECORD_MOVE, t->id, key);
-		if (r == NULL)
-			return SQLITE_NOMEM;
+		rc = add_named(c, RECORD_MOVE, t, key, a, &r);
+		if (rc != SQLITE_OK)
+			return rc;
 		r->n = old_key;
 		if (key > t->hw)
 			t->hw = key;

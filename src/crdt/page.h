@@ -18,7 +18,8 @@
  *   transaction = site sver flags[1] header[14] nsteps step*
  *                 nrows:u32 length:u32 row*              length bytes of rows
  *            site: index of the list above; sver 0: unknown (R1)
- *            flags 1: begins here, 2: ends here
+ *            flags 1: begins here, 2: ends here; neither, version 0 and no rows:
+ *            nothing but steps
  *            header: ms since 1970 [6], token [8]
  *   step   = other upto version       the site had seen everything of site
  *                                     `other` up to `upto` at its `version`

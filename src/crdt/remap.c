@@ -4,10 +4,8 @@
 
 #include <string.h>
 
-#include "crdt/capture.h"
 #include "crdt/keymap.h"
 #include "crdt/meta.h"
-#include "crdt/val.h"
 
 SQLITE_EXTENSION_INIT3
 
@@ -179,21 +177,23 @@ drop_all_left(struct engine *e, struct table *t)
 	return rc;
 }
 
-/* A sampled row that was deleted and inserted again says nothing of its first
- * rowid. */
+/* Samples of which a query, made of their first rowid and that of now, does not say
+ * 1 say nothing. */
 static int
-set_aside(struct engine *e, struct samples *s)
+set_aside(struct engine *e, struct samples *s, const char *query)
 {
-	int64_t there;
+	int64_t holds;
+	char *sql;
 	int i, rc = SQLITE_OK;
 
 	for (i = 0; i < s->n && rc == SQLITE_OK; i++) {
-		there = 0;
+		holds = 0;
 		if (s->row[i].state == SAMPLE_GONE)
 			continue;
-		rc = engine_int(e, &there, "SELECT EXISTS(SELECT 1 FROM "
-		    "temp.crsql_old WHERE key = %lld)", s->row[i].key);
-		if (there)
+		sql = sqlite3_mprintf(query, s->row[i].key, s->row[i].now);
+		rc = sql ? engine_int(e, &holds, "%s", sql) : SQLITE_NOMEM;
+		sqlite3_free(sql);
+		if (holds)
 			continue;
 		s->same -= s->row[i].state == SAMPLE_SAME;
 		s->moved -= s->row[i].state == SAMPLE_MOVED;
@@ -216,7 +216,9 @@ make_lists(struct engine *e, struct table *t, struct samples *s)
 		    "FROM main.\"%w__crsql_meta\"", t->noted);
 	if (rc == SQLITE_OK)
 		rc = drop_all_left(e, t);
-	return rc == SQLITE_OK ? set_aside(e, s) : rc;
+	/* one that was deleted and inserted again left its first rowid */
+	return rc == SQLITE_OK ? set_aside(e, s, "SELECT EXISTS(SELECT 1 FROM "
+	    "temp.crsql_old WHERE key = %lld)") : rc;
 }
 
 /* -- by samples ------------------------------------------------------------------ */
@@ -417,99 +419,37 @@ remap_by_samples(struct engine *e, struct table *t, struct samples *s,
 
 /* -- by a list ------------------------------------------------------------------- */
 
+/* The list of before is crsql_before, that of now in its place. */
 static int
-prepare_keys(struct engine *e, const struct table *t, sqlite3_stmt **out)
+renew_list(struct engine *e, struct table *t)
 {
-	sqlite3_str *s = sqlite3_str_new(e->db);
-	int i;
+	int rc = engine_exec(e, "CREATE TEMP TABLE IF NOT EXISTS crsql_before("
+	    "pk BLOB PRIMARY KEY, key INTEGER) WITHOUT ROWID; "
+	    "DELETE FROM temp.crsql_before; INSERT INTO temp.crsql_before SELECT pk, key "
+	    "FROM temp.crsql_alter_%d", t->id);
 
-	sqlite3_str_appendf(s, "SELECT %s", t->rowid);
-	for (i = 0; i < t->npk; i++)
-		sqlite3_str_appendf(s, ", \"%w\"", t->pk[i].name);
-	sqlite3_str_appendf(s, " FROM main.\"%w\" ORDER BY %s", t->name, t->rowid);
-	return engine_prepare_built(e, s, out);
-}
-
-int
-remap_make_list(struct engine *e, struct table *t)
-{
-	sqlite3_stmt *rows = NULL, *put = NULL;
-	struct val v[PACK_MAX_COLUMNS];
-	struct buf pk;
-	int i, rc = engine_exec(e, "CREATE TEMP TABLE IF NOT EXISTS crsql_alter_%d("
-	    "key INTEGER PRIMARY KEY, pk BLOB); DELETE FROM temp.crsql_alter_%d",
-	    t->id, t->id);
-
-	buf_init(&pk, INT32_MAX);
-	if (rc == SQLITE_OK)
-		rc = prepare_keys(e, t, &rows);
-	if (rc == SQLITE_OK)
-		rc = engine_prepare(e, &put, "INSERT INTO temp.crsql_alter_%d "
-		    "VALUES(?1, ?2)", t->id);
-	while (rc == SQLITE_OK && sqlite3_step(rows) == SQLITE_ROW) {
-		for (i = 0; i < t->npk; i++)
-			v[i] = val_of_column(rows, 1 + i);
-		pk.len = 0;
-		rc = pack_key(v, t->npk, &pk);
-		if (rc != SQLITE_OK)
-			break;
-		sqlite3_bind_int64(put, 1, sqlite3_column_int64(rows, 0));
-		sqlite3_bind_blob(put, 2, pk.data, (int)pk.len, SQLITE_STATIC);
-		rc = engine_run(e, put);
-	}
-	rc = engine_finalize(rows, rc);
-	sqlite3_finalize(put);
-	buf_clear(&pk);
-	return rc;
-}
-
-/* Nothing can be dropped while a statement reads: then it stays, empty. */
-int
-remap_drop_list(struct engine *e, int id)
-{
-	int rc = engine_exec(e, "DROP TABLE IF EXISTS temp.crsql_alter_%d", id);
-
-	return rc == SQLITE_LOCKED ? engine_exec(e, "DELETE FROM "
-	    "temp.crsql_alter_%d", id) : rc;
-}
-
-static int
-follow(struct engine *e, struct table *t, sqlite3_stmt *set,
-    sqlite3_stmt *list)
-{
-	const void *pk = sqlite3_column_blob(list, 1);
-	int npk = sqlite3_column_bytes(list, 1);
-	int64_t key = sqlite3_column_int64(list, 0), now;
-	bool found;
-	int rc = table_find_key(e, t, pk, npk, &found, &now);
-
-	if (rc == SQLITE_OK && !found)
-		rc = engine_exec(e, "INSERT INTO temp.crsql_lost SELECT key, pk FROM "
-		    "temp.crsql_alter_%d WHERE key = %lld", t->id, key);
-	if (rc != SQLITE_OK || !found)
-		return rc;
-	sqlite3_bind_int64(set, 1, now);
-	sqlite3_bind_int64(set, 2, key);
-	return engine_run(e, set);
+	return rc == SQLITE_OK ? remap_make_list(e, t) : rc;
 }
 
 int
 remap_by_list(struct engine *e, struct table *t, struct samples *s,
     struct remap *out)
 {
-	sqlite3_stmt *list = NULL, *set = NULL;
 	int rc = make_lists(e, t, s);
 
 	memset(out, 0, sizeof *out);
 	if (rc == SQLITE_OK)
-		rc = engine_prepare(e, &list, "SELECT key, pk FROM "
-		    "temp.crsql_alter_%d ORDER BY key", t->id);
+		rc = renew_list(e, t);
 	if (rc == SQLITE_OK)
-		rc = engine_prepare(e, &set, "UPDATE temp.crsql_row SET old = ?2 "
-		    "WHERE key = ?1");
-	while (rc == SQLITE_OK && sqlite3_step(list) == SQLITE_ROW)
-		rc = follow(e, t, set, list);
-	rc = engine_finalize(list, rc);
-	sqlite3_finalize(set);
+		rc = engine_exec(e, "UPDATE temp.crsql_row AS r SET old = (SELECT "
+		    "w.key FROM temp.crsql_alter_%d n JOIN temp.crsql_before w ON w.pk = "
+		    "n.pk WHERE n.key = r.key); DELETE FROM temp.crsql_before WHERE pk IN "
+		    "(SELECT pk FROM temp.crsql_alter_%d); INSERT INTO temp.crsql_lost "
+		    "SELECT key, pk FROM temp.crsql_before; DELETE FROM temp.crsql_before",
+		    t->id, t->id);
+	/* ... or another row came there since */
+	if (rc == SQLITE_OK)
+		rc = set_aside(e, s, "SELECT EXISTS(SELECT 1 FROM temp.crsql_row "
+		    "WHERE old = %lld AND key = %lld)");
 	return rc == SQLITE_OK ? count_moved(e, out) : rc;
 }

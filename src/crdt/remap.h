@@ -19,6 +19,7 @@
 #ifndef CRDT_REMAP_H
 #define CRDT_REMAP_H
 
+#include "crdt/fold_list.h"
 #include "crdt/sample.h"
 
 enum { REMAP_PARTS = SAMPLE_ROWS + 1 };
@@ -37,13 +38,16 @@ struct remap {
 int remap_by_samples(struct engine *e, struct table *t, struct samples *s,
     bool ordered, struct remap *out);
 
-/* By a list of all rows as they were, temp.crsql_alter_ID(key, pk).  Both set
- * aside samples whose rows had left their rowids before. */
+/* By a list of all rows as they were, temp.crsql_alter_ID(key, pk), which becomes
+ * that of now.  Both set aside samples whose rows had left their rowids before. */
 int remap_by_list(struct engine *e, struct table *t, struct samples *s,
     struct remap *out);
 
-/* Makes such a list. */
+/* Makes such a list, of rows as they were before what waits for a fold. */
 int remap_make_list(struct engine *e, struct table *t);
+
+/* Brings the lists in step with what was folded. */
+int remap_follow(struct engine *e, const struct fold_list *l);
 int remap_drop_list(struct engine *e, int id);
 
 int remap_clear(struct engine *e);

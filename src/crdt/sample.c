@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/rd.h"
+#include "crdt/alter.h"
 #include "crdt/capture.h"
 #include "crdt/meta.h"
 #include "crdt/val.h"
@@ -172,8 +173,9 @@ sample_take(struct engine *e, struct table *t)
 	if (t->hw > top)
 		top = t->hw;
 	buf_add_zigzag(&b, due_after(low, top));
-	buf_add_varint(&b, (uint64_t)(e->tx.current > e->tx.head ? e->tx.current
-	    : e->tx.head));
+	/* what is still to be written in an alter has the version of now */
+	buf_add_varint(&b, (uint64_t)(e->tx.current > e->tx.head &&
+	    !alter_is_open(e, t->id) ? e->tx.current : e->tx.head));
 	buf_add(&b, rows.data, rows.len);
 	if (rc == SQLITE_OK && b.failed)
 		rc = SQLITE_NOMEM;
@@ -295,6 +297,7 @@ look_at(struct engine *e, struct table *t, const struct compare *pending,
 	    (compare_touched(pending, t, s->key) ||
 	    compare_touched(pending, t, s->now))))
 		return rc;
+	s->wrote = pending != NULL && compare_wrote(pending, t, s->now);
 	s->state = s->now == s->key ? SAMPLE_SAME : SAMPLE_MOVED;
 	if (s->state == SAMPLE_MOVED)
 		rc = meta_get(e, t, s->now, m);
@@ -377,7 +380,7 @@ sample_changed(struct engine *e, struct table *t, const struct samples *s,
 
 	*columns = 0;
 	for (i = 0; i < s->n && rc == SQLITE_OK; i++) {
-		if (s->row[i].state == SAMPLE_GONE)
+		if (s->row[i].state == SAMPLE_GONE || s->row[i].wrote)
 			continue;
 		rc = meta_get(e, t, s->row[i].key, &m);
 		if (rc == SQLITE_OK)

@@ -11,7 +11,7 @@
  *
  * BYTES (value of `check.ID` in crsql_master; varints, those marked z zigzag)
  *   due z   the highest key above which they are taken anew
- *   dbv     newest db_version then
+ *   dbv     newest db_version then; the one before while the table is altered
  *   rows    each: key z, length and bytes of its packed key, number of values,
  *           each: cid, 16 bits
  */
@@ -42,6 +42,8 @@ struct sample {
 		SAMPLE_MOVED    /* it is elsewhere, and nothing explains it */
 	} state;
 	int64_t now;            /* its rowid, if it is there */
+	bool wrote;             /* an update of it waits: its values are not those
+	                           of its clocks */
 };
 
 struct samples {

@@ -239,7 +239,8 @@ take_row(struct schema *s, sqlite3_stmt *stmt, enum schema_depth depth)
 	const char *name = engine_column(stmt, 1, &rc);
 	const char *table = engine_column(stmt, 2, &rc);
 	const char *sql = sql_of(stmt, &rc);
-	int64_t place[2] = { kind, sqlite3_column_int64(stmt, 4) };
+	int64_t place[3] = { kind, sqlite3_column_int64(stmt, 4),
+		sqlite3_column_int64(stmt, 5) };
 	struct schema_table *t;
 
 	if (rc == SQLITE_OK)
@@ -265,8 +266,8 @@ int
 schema_read(struct engine *e, const char *of, enum schema_depth depth,
     struct schema *out)
 {
-	static const char all[] = "SELECT type, name, tbl_name, sql, rootpage FROM "
-	    "main.sqlite_schema";
+	static const char all[] = "SELECT type, name, tbl_name, sql, rootpage, "
+	    "rowid FROM main.sqlite_schema";
 	sqlite3_stmt *stmt;
 	int rc;
 

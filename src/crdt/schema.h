@@ -5,7 +5,9 @@
  * SQLite keeps no index on it: who asks it once for each of n tables reads all of
  * it n times.  So it is read as a whole, and kept by the names of tables for as
  * long as one look lasts; what a table's rows there say is told by a fingerprint,
- * so that a later look can pass over those that stayed as they were.
+ * so that a later look can pass over those that stayed as they were.  The rowids of
+ * the rows are in it: one that was dropped and made with the same text stands behind
+ * what came since, its metadata at least.
  */
 #ifndef CRDT_SCHEMA_H
 #define CRDT_SCHEMA_H

@@ -7,11 +7,6 @@
 #include "crdt/apply.h"
 #include "crdt/log.h"
 
-enum {
-	STEPS_MAX = 1024,       /* sent with one transaction: the newest */
-	LOOK_BACK = 64,         /* transactions searched for a site's last */
-};
-
 void
 seen_sent_clear(struct seen_sent *sent)
 {
@@ -19,153 +14,115 @@ seen_sent_clear(struct seen_sent *sent)
 	memset(sent, 0, sizeof *sent);
 }
 
+/* -- sending --------------------------------------------------------------- */
+
+/* What the reader has of a site's steps.  Who holds a site's transactions up to
+ * one, be it of any tables, was given its steps up to there. */
 static int
-find_sent(struct seen_sent *sent, int64_t site, struct seen_upto **out)
+find_sent(struct engine *e, struct seen_sent *sent, struct plan *plan,
+    int64_t site, struct seen_upto **out)
 {
 	struct seen_upto *p;
-	int i;
+	int64_t held = 0, version;
+	int i, rc = SQLITE_OK;
 
-	*out = NULL;
 	for (i = sent->n - 1; i >= 0; i--) {
-		if (sent->site[i].site == site) {
-			*out = &sent->site[i];
+		*out = &sent->site[i];
+		if (sent->site[i].site == site)
 			return SQLITE_OK;
-		}
 	}
-	p = sqlite3_realloc64(sent->site, ((size_t)sent->n + 1) * sizeof *p);
+	for (i = 0; i < plan->ngroup && rc == SQLITE_OK; i++) {
+		rc = plan_version(e, plan, i, site, &version);
+		held = rc == SQLITE_OK && version > held ? version : held;
+	}
+	p = rc == SQLITE_OK ? sqlite3_realloc64(sent->site,
+	    ((size_t)sent->n + 1) * sizeof *p) : NULL;
 	if (p == NULL)
-		return SQLITE_NOMEM;
+		return rc == SQLITE_OK ? SQLITE_NOMEM : rc;
 	sent->site = p;
 	*out = &p[sent->n++];
-	**out = (struct seen_upto){ .site = site, .sver = -1 };
+	**out = (struct seen_upto){ .site = site, .sver = held };
 	return SQLITE_OK;
 }
 
-/* The site's newest transaction among the last few before or at dbv: the
- * reader got its steps with it. */
 static int
-look_back(struct engine *e, int64_t site, int64_t dbv, int64_t *sver)
+add_step(struct seen_steps *l, const struct page_step *step)
 {
-	sqlite3_stmt *stmt;
-	int64_t origin, v;
-	int i, rc;
+	struct page_step *more;
 
-	rc = engine_prepare(e, &stmt, "SELECT dbv FROM crsql_log "
-	    "WHERE dbv <= ?1 ORDER BY dbv DESC LIMIT 1");
-	for (i = 0; i < LOOK_BACK && dbv > 0 && rc == SQLITE_OK; i++) {
-		sqlite3_bind_int64(stmt, 1, dbv);
-		rc = sqlite3_step(stmt);
-		if (rc != SQLITE_ROW) {
-			rc = rc == SQLITE_DONE ? SQLITE_OK : rc;
-			break;
-		}
-		dbv = sqlite3_column_int64(stmt, 0);
-		sqlite3_reset(stmt);
-		rc = log_origin(e, dbv, 0, &origin, &v);
-		if (rc == SQLITE_OK && origin == site) {
-			*sver = v > *sver ? v : *sver;
-			break;
-		}
-		dbv--;
+	if (l->n % 64 == 0) {
+		more = sqlite3_realloc64(l->step, ((size_t)l->n + 64) *
+		    sizeof *more);
+		if (more == NULL)
+			return SQLITE_NOMEM;
+		l->step = more;
 	}
-	sqlite3_finalize(stmt);
-	return rc;
+	l->step[l->n++] = *step;
+	return SQLITE_OK;
 }
 
-static int
-read_steps(struct engine *e, struct page_writer *out, sqlite3_stmt *stmt,
-    struct page_step *step, int *nstep)
-{
-	int rc;
-
-	while ((rc = sqlite3_step(stmt)) == SQLITE_ROW) {
-		struct page_step *s = &step[*nstep];
-
-		s->version = sqlite3_column_int64(stmt, 0);
-		s->upto = sqlite3_column_int64(stmt, 2);
-		rc = page_put_site(e, out, sqlite3_column_int64(stmt, 1),
-		    &s->other);
-		if (rc != SQLITE_OK)
-			return rc;
-		(*nstep)++;
-	}
-	return rc == SQLITE_DONE ? SQLITE_OK : rc;
-}
-
+/* Of each other site the newest step in (above, upto]: it says what those before
+ * it say. */
 static int
 steps_between(struct engine *e, struct page_writer *out, int64_t site,
-    int64_t above, int64_t upto, struct page_step **step, int *nstep)
+    int64_t above, int64_t upto, struct seen_steps *l)
 {
+	struct page_step s;
 	sqlite3_stmt *stmt;
 	int rc;
 
-	rc = engine_cached(e, SLOT_SEEN_READ, "SELECT sver, other, upto "
+	rc = engine_cached(e, SLOT_SEEN_READ, "SELECT max(sver), other, upto "
 	    "FROM crsql_seen WHERE site = ?1 AND sver > ?2 AND sver <= ?3 "
-	    "ORDER BY sver DESC LIMIT ?4", &stmt);
+	    "GROUP BY other LIMIT ?4", &stmt);
 	if (rc != SQLITE_OK)
 		return rc;
-	*step = sqlite3_malloc64(STEPS_MAX * sizeof **step);
-	if (*step == NULL)
-		return SQLITE_NOMEM;
 	sqlite3_bind_int64(stmt, 1, site);
 	sqlite3_bind_int64(stmt, 2, above);
 	sqlite3_bind_int64(stmt, 3, upto);
-	sqlite3_bind_int(stmt, 4, STEPS_MAX);
-	rc = read_steps(e, out, stmt, *step, nstep);
-	sqlite3_reset(stmt);
+	sqlite3_bind_int(stmt, 4, PAGE_MAX_STEPS);
+	while (rc == SQLITE_OK && sqlite3_step(stmt) == SQLITE_ROW) {
+		s.version = sqlite3_column_int64(stmt, 0);
+		s.upto = sqlite3_column_int64(stmt, 2);
+		rc = page_put_site(e, out, sqlite3_column_int64(stmt, 1),
+		    &s.other);
+		if (rc == SQLITE_OK)
+			rc = add_step(l, &s);
+	}
+	return engine_reset(stmt, rc);
+}
+
+/* Whether there are steps at all. */
+static int
+ask(struct engine *e, struct seen_sent *sent)
+{
+	int64_t any = 0;
+	int rc;
+
+	if (sent->known != 0)
+		return SQLITE_OK;
+	rc = engine_int(e, &any, "SELECT EXISTS(SELECT 1 FROM crsql_seen)");
+	if (rc == SQLITE_OK)
+		sent->known = any ? 2 : 1;
 	return rc;
 }
 
 int
-seen_steps(struct engine *e, struct seen_sent *sent, struct page_writer *out,
-    int64_t site, int64_t sver, int64_t held, int64_t start_dbv,
-    struct page_step **step, int *nstep)
+seen_steps(struct engine *e, struct seen_sent *sent, struct plan *plan,
+    struct page_writer *out, int64_t site, int64_t sver, struct seen_steps *l)
 {
 	struct seen_upto *upto;
-	int64_t any = 0;
-	int rc = SQLITE_OK;
+	int rc = ask(e, sent);
 
-	*nstep = 0;
-	*step = NULL;
-	if (sent->known == 0) {
-		rc = engine_int(e, &any,
-		    "SELECT EXISTS(SELECT 1 FROM crsql_seen)");
-		sent->known = any ? 2 : 1;
-	}
+	*l = (struct seen_steps){ NULL, 0 };
 	if (rc != SQLITE_OK || sent->known == 1)
 		return rc;
-	rc = find_sent(sent, site, &upto);
-	if (rc == SQLITE_OK && upto->sver < 0) {
-		upto->sver = held;
-		rc = look_back(e, site, start_dbv, &upto->sver);
-	}
+	rc = find_sent(e, sent, plan, site, &upto);
 	if (rc != SQLITE_OK || sver <= upto->sver)
 		return rc;
-	rc = steps_between(e, out, site, upto->sver, sver, step, nstep);
+	rc = steps_between(e, out, site, upto->sver, sver, l);
 	upto->sver = sver;
 	return rc;
 }
-
-int
-seen_store(struct engine *e, int64_t site, int64_t sver, int64_t other,
-    int64_t upto)
-{
-	sqlite3_stmt *stmt;
-	int rc;
-
-	rc = engine_cached(e, SLOT_SEEN_WRITE, "INSERT INTO crsql_seen"
-	    "(site, sver, other, upto) VALUES(?1, ?2, ?3, ?4) ON CONFLICT DO "
-	    "UPDATE SET upto = max(upto, excluded.upto)", &stmt);
-	if (rc != SQLITE_OK)
-		return rc;
-	sqlite3_bind_int64(stmt, 1, site);
-	sqlite3_bind_int64(stmt, 2, sver);
-	sqlite3_bind_int64(stmt, 3, other);
-	sqlite3_bind_int64(stmt, 4, upto);
-	return engine_run(e, stmt);
-}
-
-/* -- crsql_saw() ------------------------------------------------------------ */
 
 /* The newest own transaction: at the head, or the one noted in crsql_me. */
 static int
@@ -188,6 +145,73 @@ newest_own(struct engine *e, int64_t *out)
 		*out = head;
 	return rc;
 }
+
+/* A transaction of no known version, without rows. */
+static int
+put_rest(struct engine *e, struct seen_sent *sent, struct plan *plan,
+    struct page_writer *out, int64_t site, int64_t sver)
+{
+	static const uint8_t header[HEADER_LEN];
+	struct seen_steps l;
+	int index = 0, rc = seen_steps(e, sent, plan, out, site, sver, &l);
+
+	if (rc == SQLITE_OK && l.n > 0)
+		rc = page_put_site(e, out, site, &index);
+	if (rc == SQLITE_OK && l.n > 0) {
+		page_begin_tx(out, index, 0, 0, header, l.step, l.n);
+		page_end_tx(out, 0);
+	}
+	sqlite3_free(l.step);
+	return rc;
+}
+
+int
+seen_rest(struct engine *e, struct seen_sent *sent, struct plan *plan,
+    struct page_writer *out)
+{
+	sqlite3_stmt *stmt;
+	int64_t site, sver, own;
+	int rc = ask(e, sent);
+
+	if (rc == SQLITE_OK)
+		rc = newest_own(e, &own);
+	if (rc != SQLITE_OK || sent->known == 1 || plan->ngroup == 0)
+		return rc;
+	/* one seek for each site, however many steps it has made */
+	rc = engine_prepare(e, &stmt, "WITH RECURSIVE s(site) AS (SELECT "
+		    "min(site) FROM crsql_seen UNION ALL SELECT (SELECT min(n.site) "
+		    "FROM crsql_seen n WHERE n.site > s.site) FROM s WHERE s.site IS "
+		    "NOT NULL) SELECT site, (SELECT max(n.sver) FROM crsql_seen n "
+		    "WHERE n.site = s.site) FROM s WHERE site IS NOT NULL");
+	while (rc == SQLITE_OK && sqlite3_step(stmt) == SQLITE_ROW) {
+		site = sqlite3_column_int64(stmt, 0);
+		sver = sqlite3_column_int64(stmt, 1);
+		rc = put_rest(e, sent, plan, out, site,
+		    site == e->me && sver > own ? own : sver);
+	}
+	return engine_finalize(stmt, rc);
+}
+
+int
+seen_store(struct engine *e, int64_t site, int64_t sver, int64_t other,
+    int64_t upto)
+{
+	sqlite3_stmt *stmt;
+	int rc;
+
+	rc = engine_cached(e, SLOT_SEEN_WRITE, "INSERT INTO crsql_seen"
+	    "(site, sver, other, upto) VALUES(?1, ?2, ?3, ?4) ON CONFLICT DO "
+	    "UPDATE SET upto = max(upto, excluded.upto)", &stmt);
+	if (rc != SQLITE_OK)
+		return rc;
+	sqlite3_bind_int64(stmt, 1, site);
+	sqlite3_bind_int64(stmt, 2, sver);
+	sqlite3_bind_int64(stmt, 3, other);
+	sqlite3_bind_int64(stmt, 4, upto);
+	return engine_run(e, stmt);
+}
+
+/* -- crsql_saw() ------------------------------------------------------------ */
 
 /* What a step made now is numbered: the merge's db_version, and above every
  * own transaction that was made before it. */

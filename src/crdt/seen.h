@@ -2,14 +2,17 @@
 /*
  * seen.h - which versions of others a site had seen when (R18): the table
  * crsql_seen(site, sver, other, upto), ordinals; crsql_saw().  Steps travel
- * with the headers of their site.
+ * with the headers of their site; whose rows a reader did not ask for, at the end
+ * of the pull.  So who holds a site up to a version has its steps up to there.
  */
 #ifndef CRDT_SEEN_H
 #define CRDT_SEEN_H
 
 #include "crdt/page.h"
+#include "crdt/plan.h"
 
-/* Up to which version steps of each site were sent in one export. */
+/* Up to which version the reader has the steps of each site: by what it holds, and
+ * by what was sent in one export. */
 struct seen_sent {
 	int n;
 	struct seen_upto {
@@ -20,13 +23,19 @@ struct seen_sent {
 };
 void seen_sent_clear(struct seen_sent *sent);
 
-/* The steps to send with the transaction (site, sver): those above what was
- * sent in this export, above `held` (the reader's vector), and above the
- * site's last transaction at or before start_dbv.  *step is
- * sqlite3_malloc'ed. */
-int seen_steps(struct engine *e, struct seen_sent *sent,
-    struct page_writer *out, int64_t site, int64_t sver, int64_t held,
-    int64_t start_dbv, struct page_step **step, int *nstep);
+struct seen_steps {
+	struct page_step *step; /* sqlite3_malloc'ed, on failure too */
+	int n;
+};
+
+/* The steps of a site up to sver that the reader lacks. */
+int seen_steps(struct engine *e, struct seen_sent *sent, struct plan *plan,
+    struct page_writer *out, int64_t site, int64_t sver, struct seen_steps *l);
+
+/* At the end of a pull: those of transactions in which nothing was for the reader,
+ * who holds them from then on as much as others. */
+int seen_rest(struct engine *e, struct seen_sent *sent, struct plan *plan,
+    struct page_writer *out);
 
 /* Notes a step that came with a page. */
 int seen_store(struct engine *e, int64_t site, int64_t sver, int64_t other,

@@ -216,6 +216,15 @@ void table_free(struct table *t);
 bool table_born_with_any(const struct table *t, int64_t key);
 void table_free_list(struct table_list *l);
 
+/* True if records of rows that come or move say their pk too: by the key, which is
+ * not it, they may not be found when they are folded, as keys are still to be given
+ * (lookaside.h) or may be given anew before (alter.h). */
+static inline bool
+table_is_named(const struct table *t)
+{
+	return t->aside || (t->lean && !t->integer_key);
+}
+
 /* Frees what e->tables holds. */
 void table_forget_all(struct engine *e);
 

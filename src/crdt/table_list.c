@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 /*
  * table_list.c - the list of replicated tables: read from the schema, kept in
- * step with it, and what follows from its changes.
+ * step with it.  What follows from its changes is table_mend.c's.
  *
  * A table whose rows in sqlite_schema are what they were is not read again, and
  * nothing follows for it: with n tables a change of one costs a reading of the
@@ -15,13 +15,9 @@
 #include "crdt/capture.h"
 #include "crdt/columns.h"
 #include "crdt/copied.h"
-#include "crdt/fract.h"
-#include "crdt/lost.h"
 #include "crdt/merge.h"
-#include "crdt/resync.h"
 #include "crdt/schema.h"
 #include "crdt/triggers.h"
-#include "crdt/unique.h"
 #include "crdt/views.h"
 
 SQLITE_EXTENSION_INIT3
@@ -412,17 +408,6 @@ table_doubt(struct engine *e)
 	e->tables.undone = true;
 }
 
-void
-table_unmend(struct engine *e)
-{
-	int i;
-
-	for (i = 0; i < e->tables.n; i++)
-		e->tables.table[i].mended = false;
-	e->tables.mended = e->tables.rows_looked = -1;
-	e->tables.half = false;
-}
-
 /* -- one more ---------------------------------------------------------------------- */
 
 int
@@ -475,118 +460,4 @@ table_added(struct engine *e, struct table *t)
 		return rc;
 	e->tables.mended = e->tables.schema_version;
 	return copied_note(e);
-}
-
-/* -- what follows from a change of the schema ------------------------------------------ */
-
-/* True if each table is there, under the name that is noted of it. */
-static bool
-names_agree(const struct table_list *l)
-{
-	int i;
-
-	for (i = 0; i < l->n; i++)
-		if (strcmp(l->table[i].name, l->table[i].noted) != 0)
-			return false;
-	return l->n == l->noted;
-}
-
-static bool
-is_mended(const struct engine *e)
-{
-	return !e->has_storage || e->tables.mended == e->tables.schema_version;
-}
-
-static bool
-any_to_mend(const struct table_list *l)
-{
-	int i;
-
-	for (i = 0; i < l->n && l->table[i].mended; i++)
-		;
-	return i < l->n;
-}
-
-int
-table_follow(struct engine *e)
-{
-	int rc;
-
-	if (names_agree(&e->tables))
-		return SQLITE_OK;
-	rc = lost_follow(e);
-	e->tables.schema_version = -1;
-	return rc == SQLITE_OK ? table_refresh(e) : rc;
-}
-
-int
-table_mend(struct engine *e)
-{
-	struct table *t;
-	int i, rc = table_refresh(e);
-
-	if (rc != SQLITE_OK || is_mended(e))
-		return rc;
-	rc = copied_check(e);
-	if (rc == SQLITE_OK)
-		rc = table_follow(e);
-	for (i = 0; i < e->tables.n && rc == SQLITE_OK; i++) {
-		t = &e->tables.table[i];
-		if (!t->mended)
-			rc = columns_save(e, t);
-	}
-	return rc == SQLITE_OK && any_to_mend(&e->tables) ? resync_tables(e) : rc;
-}
-
-/* Makes the triggers of those that changed. */
-static int
-make_triggers(struct engine *e)
-{
-	struct table *t, *one = NULL;
-	struct schema s;
-	int i, n = 0, rc;
-
-	for (i = 0; i < e->tables.n; i++) {
-		t = &e->tables.table[i];
-		n += !t->mended;
-		if (!t->mended)
-			one = t;
-	}
-	rc = schema_read(e, n == 1 ? one->name : NULL, SCHEMA_TEXTS, &s);
-	for (i = 0; i < e->tables.n && rc == SQLITE_OK; i++) {
-		t = &e->tables.table[i];
-		if (!t->mended)
-			rc = triggers_make(e, t, &s);
-	}
-	schema_clear(&s);
-	if (rc == SQLITE_OK)
-		rc = unique_note(e);
-	return rc == SQLITE_OK ? table_refresh(e) : rc;
-}
-
-int
-table_mend_triggers(struct engine *e)
-{
-	struct table *t;
-	int i, rc = SQLITE_OK;
-
-	if (is_mended(e))
-		return SQLITE_OK;
-	if (any_to_mend(&e->tables))
-		rc = make_triggers(e);
-	if (rc == SQLITE_OK && e->tables.ordered)
-		rc = fract_follow(e);
-	if (rc == SQLITE_OK)
-		rc = table_refresh(e);
-	for (i = 0; i < e->tables.n && rc == SQLITE_OK; i++) {
-		t = &e->tables.table[i];
-		if (t->mended)
-			continue;
-		t->mended = true;
-		t->epoch = e->tables.epoch;
-	}
-	if (rc == SQLITE_OK && !e->repairing)
-		rc = copied_note(e);
-	e->tables.mended = rc == SQLITE_OK ? e->tables.schema_version : -1;
-	return rc;
 }

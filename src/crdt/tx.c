@@ -258,7 +258,9 @@ tx_fold_within(struct engine *e)
 	bool as_is = false;
 	int rc = incoming_flush(e);     /* its rows are of the version before */
 
-	if (rc == SQLITE_OK && e->tables.schema_version == e->tx.schema)
+	/* what this transaction changed must have been seen to by a fold */
+	if (rc == SQLITE_OK && (e->tables.schema_version == e->tx.schema ||
+	    e->tables.schema_version == e->tables.mended))
 		rc = lost_nothing(e, &as_is);
 	return rc == SQLITE_OK && as_is ? fold(e, false) : rc;
 }

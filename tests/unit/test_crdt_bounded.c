@@ -18,7 +18,7 @@
 
 #include <cmocka.h>
 
-enum { MANY = 1000000, MEMORY = 200 << 10, FEW_KIB = 64 << 10 };
+enum { MANY = 1000000, MEMORY = 240 << 10, FEW_KIB = 64 << 10 };
 
 #define FROM(n) "WITH c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < " n ") "
 
@@ -169,6 +169,40 @@ what_fails_leaves_nothing(void **state)
 	nodes_close(n, 2);
 }
 
+/* A key that is set to itself is none that changes, whatever its rowid is called. */
+static void
+keys_set_to_themselves(void **state)
+{
+	static const char *const script[] = {
+		"UPDATE w SET id = id",
+		"UPDATE w SET id = id, x = x + 1, oid = oid",
+		"UPDATE w SET id = id, x = 1 WHERE x % 2; UPDATE w SET id = id + 0",
+		"UPDATE OR REPLACE w SET id = CASE WHEN x % 3 THEN id ELSE id + 1 END",
+		"INSERT INTO w(id, x) SELECT id, 0 FROM w WHERE 1 ON CONFLICT DO UPDATE "
+		    "SET id = id, x = x * 2; DELETE FROM w WHERE id % 5 = 0",
+	};
+	static const char *const form[] = { "id PRIMARY KEY NOT NULL, x, rowid, oid, "
+		"_rowid_)", "id PRIMARY KEY NOT NULL, x, oid) WITHOUT ROWID",
+		"id TEXT, x, rowid, oid, _rowid_, PRIMARY KEY(id))" };
+	struct node n[2];
+	char make[200];
+	size_t f, i;
+
+	for (f = 0; f < 3; f++) {
+		open_two(n);
+		sqlite3_snprintf(sizeof make, make, "CREATE TABLE w(%s; SELECT "
+		    "crsql_as_crr('w'); INSERT INTO w(id, x) " FROM("40") "SELECT n, n "
+		    "FROM c", form[f]);
+		on_both(n, make, SQLITE_OK);
+		for (i = 0; i < sizeof script / sizeof *script; i++) {
+			on_both(n, script[i], SQLITE_OK);
+			nodes_agree(&n[0], &n[1], "SELECT * FROM w");
+			both_agree(n);
+		}
+		nodes_close(n, 2);
+	}
+}
+
 /* A statement gives its rows while it is not yet at its end. */
 static void
 returning_gives_rows_meanwhile(void **state)
@@ -249,7 +283,7 @@ memory_is_bounded(void **state)
 
 	node_file(file);
 	node_open(&n, 0, file);
-	node_exec(&n, "PRAGMA cache_size = -400; CREATE TABLE t(id TEXT PRIMARY KEY "
+	node_exec(&n, "PRAGMA cache_size = -400; PRAGMA temp.cache_size = -40; CREATE TABLE t(id TEXT PRIMARY KEY "
 	    "NOT NULL, x, y); SELECT crsql_as_crr('t'), "
 	    "crsql_config_set('plain-writers', 0), crsql_config_set('fold-at', %d); "
 	    "INSERT INTO t VALUES('gone', 0, 0); DELETE FROM t; "
@@ -269,6 +303,18 @@ memory_is_bounded(void **state)
 		node_exec(&n, "INSERT INTO t VALUES('%d-%d', 1, 1)", i * 7919 %
 		    rows(), i);
 	measure(&n, "UPDATE t SET x = 2 WHERE rowid % 2; COMMIT");
+	/* migrate, then fill */
+	node_exec(&n, "BEGIN; SELECT crsql_begin_alter('t'); ALTER TABLE t ADD COLUMN "
+	    "z; UPDATE t SET z = 1; SELECT crsql_commit_alter('t')");
+	measure(&n, "UPDATE t SET x = rowid % 3 + 5, y = y + rowid % 2; COMMIT");
+	node_exec(&n, "DELETE FROM t; BEGIN; SELECT crsql_begin_alter('t')");
+	sqlite3_snprintf(sizeof insert, insert, FROM("%d") "INSERT INTO t(id) "
+	    "SELECT n * 7919 %% 1048573 FROM c", rows());
+	measure(&n, insert);
+	node_exec(&n, "SELECT crsql_commit_alter('t'); COMMIT; BEGIN; CREATE TABLE "
+	    "u(id PRIMARY KEY NOT NULL, x, y, z); SELECT crsql_as_crr('u')");
+	measure(&n, "INSERT INTO u SELECT * FROM t; UPDATE u SET x = rowid % 5");
+	node_exec(&n, "COMMIT");
 	if (rows() < MANY)
 		node_expect(&n, "", "SELECT * FROM crsql_check");
 	else
@@ -284,6 +330,7 @@ main(void)
 		cmocka_unit_test(memory_is_bounded),
 		cmocka_unit_test(it_changes_nothing),
 		cmocka_unit_test(what_fails_leaves_nothing),
+		cmocka_unit_test(keys_set_to_themselves),
 		cmocka_unit_test(returning_gives_rows_meanwhile),
 		cmocka_unit_test(changes_may_be_written_from_changes),
 	};

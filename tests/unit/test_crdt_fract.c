@@ -496,6 +496,27 @@ what_cannot_be_ordered(void **state)
 	    "'w_fractindex'|'w_fractindex'\n", OBJECTS);
 }
 
+/* It has the names of ours, and is another's: nobody drops or replaces it. */
+static void
+a_users_own_view_stays(void **state)
+{
+	char *before;
+
+	node_exec(&n[A], "CREATE TABLE mine(id INTEGER PRIMARY KEY, o); "
+	    "CREATE VIEW \"mine_fractindex\" AS SELECT \"id\" FROM mine; "
+	    "CREATE TRIGGER \"mine_fractindex_insert_trig\" INSTEAD OF INSERT ON "
+	    "\"mine_fractindex\" BEGIN INSERT INTO mine(id) VALUES(new.id); END");
+	before = node_rows(&n[A], OBJECTS);
+	refused("Table mine can't be ordered: mine_fractindex is there already",
+	    "SELECT crsql_fract_as_ordered('mine', 'o')");
+	/* neither as the schema changes */
+	node_exec(&n[A], "ALTER TABLE todo ADD COLUMN more; SELECT crsql_fold(); "
+	    "INSERT INTO mine_fractindex VALUES(1)");
+	node_expect(&n[A], before, OBJECTS);
+	node_expect(&n[A], "1\n", "SELECT count(*) FROM mine");
+	sqlite3_free(before);
+}
+
 #define TEST(f) GROUP_TEST(f, group)
 
 int
@@ -519,6 +540,7 @@ main(void)
 		TEST(ordered_again_by_other_columns),
 		TEST(a_migration_keeps_the_order),
 		TEST(what_cannot_be_ordered),
+		TEST(a_users_own_view_stays),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -363,6 +363,32 @@ r12_rebuilt_with_its_triggers(void **state)
 	node_expect(&n[B], "'mine'\n", "SELECT x FROM r WHERE id = 'k09'");
 }
 
+/* The same where it stands in the same place, and has the same text: a connection
+ * that looked before is told as well. */
+static void
+r12_made_anew_with_the_same_text(void **state)
+{
+	char *place;
+
+	(void)state;
+	fill();
+	place = node_rows(&n[A], "SELECT group_concat(rootpage), group_concat(sql) "
+	    "FROM sqlite_schema WHERE tbl_name = 'r' AND type <> 'trigger'");
+	node_plainly(path, "CREATE TABLE kept(sql); INSERT INTO kept SELECT sql FROM "
+	    "sqlite_schema WHERE type = 'trigger'; CREATE TEMP TABLE old AS SELECT * "
+	    "FROM r; DROP TABLE r; CREATE TABLE r(id TEXT PRIMARY KEY, x, y); "
+	    "INSERT INTO r SELECT * FROM old ORDER BY id");
+	make_triggers();
+	node_expect(&n[A], place, "SELECT group_concat(rootpage), group_concat(sql) "
+	    "FROM sqlite_schema WHERE tbl_name = 'r' AND type <> 'trigger'");
+	sqlite3_free(place);
+	refused("INSERT INTO r VALUES('new', 1, 1)");
+	node_expect(&n[A], "1\n", "SELECT crsql_repair('r')");
+	node_exec(&n[A], "INSERT INTO r VALUES('new', 1, 1)");
+	ask_again();
+	all_agree();
+}
+
 /* Who repairs one table is told of the next. */
 static void
 r12_two_rebuilt_with_their_triggers(void **state)
@@ -623,6 +649,7 @@ main(void)
 		TEST(r11_parked_rows_outlive_a_rebuild),
 		TEST(replaced_rows_are_no_rebuild),
 		TEST(r12_rebuilt_with_its_triggers),
+		TEST(r12_made_anew_with_the_same_text),
 		TEST(r12_two_rebuilt_with_their_triggers),
 		TEST(r20_rebuilt_after_forgetting),
 		TEST(r16_a_copy_as_text_is_refused),

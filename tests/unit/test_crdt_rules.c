@@ -300,6 +300,60 @@ r18_steps_travel_with_the_headers(void **state)
 	nodes_agree(&n[B], &n[A], STEPS);
 }
 
+/* Holds everything of A's first transaction. */
+static void
+saw_a(int who)
+{
+	sqlite3_stmt *stmt;
+
+	sqlite3_prepare_v2(n[who].db, "SELECT crsql_saw(?, 1)", -1, &stmt, NULL);
+	sqlite3_bind_blob(stmt, 1, n[A].site, NODE_SITE, SQLITE_STATIC);
+	assert_int_equal(sqlite3_step(stmt), SQLITE_ROW);
+	sqlite3_finalize(stmt);
+}
+
+/* B's step goes with a transaction of which C has no table: it is told at the end,
+ * as C holds that transaction from then on. */
+static void
+r18_steps_pass_tables_that_were_not_asked_for(void **state)
+{
+	nodes_exec(n, 2, "CREATE TABLE u(id TEXT PRIMARY KEY, x); "
+	    "SELECT crsql_as_crr('u')");
+	node_exec(&n[A], "INSERT INTO r(id, x) VALUES('a', 1)");
+	pull(B, A);
+	saw_a(B);
+	node_exec(&n[B], "INSERT INTO u VALUES('u', 1)");
+	pull(C, B);
+	node_expect(&n[C], "2|1\n", "SELECT sver, upto FROM crsql_seen");
+	nodes_agree(&n[B], &n[C], STEPS);
+	/* which begins nothing */
+	node_expect(&n[C], "1\n", "SELECT crsql_db_version()");
+	node_exec(&n[B], "UPDATE r SET x = 2");
+	pull(C, B);
+	nodes_agree(&n[B], &n[C], STEPS);
+}
+
+/* The same where a pull is cut off behind it: the next row of B's comes with it. */
+static void
+r18_steps_are_told_with_the_first_row(void **state)
+{
+	struct mishap cut = { .max_bytes = 60, .cut_after = 3 };
+
+	nodes_exec(n, 2, "CREATE TABLE u(id TEXT PRIMARY KEY, x); "
+	    "SELECT crsql_as_crr('u')");
+	node_exec(&n[A], "INSERT INTO r(id, x) VALUES('a', 1)");
+	pull(B, A);
+	saw_a(B);
+	node_exec(&n[B], "INSERT INTO u VALUES('u', 1)");
+	node_exec(&n[A], "INSERT INTO r(id, x) VALUES('b', 1)");
+	pull(B, A);
+	node_exec(&n[B], "UPDATE r SET x = 2 WHERE id = 'b'");
+	node_exec(&n[B], "UPDATE r SET y = 2 WHERE id = 'a'");
+	assert_false(node_pull(&n[C], &n[B], &cut));
+	node_expect(&n[C], "2\n", "SELECT x FROM r WHERE id = 'b'");
+	node_expect(&n[C], "2|1\n", "SELECT sver, upto FROM crsql_seen");
+}
+
 /* A step no own transaction has used is replaced; used ones stay. */
 static void
 r18_steps_are_replaced_until_used(void **state)
@@ -597,6 +651,8 @@ main(void)
 		T(r11_a_refused_row_is_parked_and_the_rest_goes_on),
 		T(r17_a_site_of_a_step_is_known_by_its_key),
 		T(r18_steps_travel_with_the_headers),
+		T(r18_steps_pass_tables_that_were_not_asked_for),
+		T(r18_steps_are_told_with_the_first_row),
 		T(r18_steps_are_replaced_until_used),
 		T(r19_resurrection_by_import_forgets),
 		T(r19_resurrection_by_changes_keeps_at_version_0),
