@@ -47,7 +47,7 @@
  *   repair.c    clocks and log written anew; crsql_repair
  *   seen.c      which versions of others a site had seen when
  *   horizon.c   what was forgotten, and who may not be talked to since
- *   gc.c        crsql_gc: forgetting
+ *   gc.c        crsql_gc: forgetting             gc_sweep.c  what goes
  *   adopt.c     files of cr-sqlite are taken over
  *   adopt_read.c   its clocks        adopt_write.c  as ours
  *   funcs.c     the small SQL functions

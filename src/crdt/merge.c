@@ -42,22 +42,27 @@ is_another_life(struct engine *e, int64_t site, bool *is)
 }
 
 int
-merge_behind(struct engine *e, int64_t site, int64_t sver,
+merge_behind(struct engine *e, const struct merge_origin *o, const struct table *t,
     enum merge_behind *out)
 {
+	const uint8_t *id = o->nid > 0 ? o->id : e->site_id;
+	const struct horizon_entry *entry;
 	const struct horizon *h;
-	int64_t version;
+	int64_t version, site;
 	bool is = false;
 	int rc = horizon_get(e, &h);
 
 	*out = BEHIND_NOT;
-	if (rc != SQLITE_OK || h->n == 0 || site < 0)
+	if (rc != SQLITE_OK || h->n == 0 || horizon_of(h, t->id, &entry) == 0)
 		return rc;
-	version = horizon_version(h, site);
-	if (version > 0 && sver <= version)
-		*out = sver > 0 ? BEHIND_YES : BEHIND_UNTOLD;
-	else if (version == 0 && site != e->me)
-		rc = is_another_life(e, site, &is);
+	version = horizon_version(h, t->id, id);
+	if (version > 0 && o->sver <= version)
+		*out = o->sver > 0 ? BEHIND_YES : BEHIND_UNTOLD;
+	else if (version == 0) {
+		rc = site_ordinal(e, id, SITE_ID_LEN, false, &site);
+		if (rc == SQLITE_OK && site >= 0 && site != e->me)
+			rc = is_another_life(e, site, &is);
+	}
 	if (is)
 		*out = BEHIND_UNTOLD;
 	return rc;

@@ -335,7 +335,7 @@ the_horizon_only_rises(void **state)
 	gc(&n[A], &low);
 	node_expect(&n[A], "2\n", "SELECT count(*) FROM crsql_horizon");
 	node_expect(&n[A], "1\n2\n", "SELECT version FROM crsql_horizon ORDER BY 1");
-	node_expect(&n[A], "0\n", "SELECT crsql_gc(crsql_horizon())");
+	node_expect(&n[A], "0\n", "SELECT crsql_gc(crsql_horizon('t'))");
 	node_expect(&n[A], "1\n2\n", "SELECT version FROM crsql_horizon ORDER BY 1");
 	nodes_close(n, 3);
 }
@@ -373,7 +373,7 @@ a_bad_horizon_changes_nothing(void **state)
 	node_exec(&n[A], "ROLLBACK; BEGIN; SAVEPOINT s");
 	gc(&n[A], &v);
 	node_exec(&n[A], "ROLLBACK TO s");
-	node_expect(&n[A], "00\n", "SELECT crsql_horizon()");
+	node_expect(&n[A], "00\n", "SELECT crsql_horizon('t')");
 	node_exec(&n[A], "COMMIT");
 	after = all_of(&n[A]);
 	assert_string_equal(before, after);
