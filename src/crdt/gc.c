@@ -3,6 +3,7 @@
  * gc.c - crsql_gc(horizon): metadata that can shrink.
  *
  *     SELECT crsql_gc(x'01...');       -- the number of rows that were dropped
+ *     SELECT crsql_gc(least, most);    -- gc_settle.c
  *
  * All of it happens in one savepoint, or nothing.
  */
@@ -207,47 +208,73 @@ list_tables(struct engine *e, const struct horizon_given *given,
 }
 
 static int
-collect(struct engine *e, const struct horizon_given *given, int64_t *dropped)
+forget(struct engine *e, const struct horizon_given *given, int64_t *dropped)
 {
 	struct gc_raise *raise = NULL;
 	const struct horizon *h;
-	struct apply_scope scope;
 	bool rises = false;
-	int n = 0, rc = apply_begin(e, false, &scope);
+	int n = 0, rc = list_tables(e, given, &raise, &n, &rises);
 
-	e->merging++;           /* nothing of it is for the hook */
-	if (rc == SQLITE_OK)
-		rc = list_tables(e, given, &raise, &n, &rises);
 	if (rc == SQLITE_OK)
 		rc = horizon_get(e, &h);
 	if (rc == SQLITE_OK && (rises || h->n > 0))
 		rc = gc_join(e, raise, rises ? n : 0, dropped);
 	if (rc == SQLITE_OK && rises)
 		rc = tell(e);
-	e->merging--;
 	sqlite3_free(raise);
+	return rc;
+}
+
+/* most is NULL if what is given is settled. */
+static int
+collect(struct engine *e, const struct horizon_given *given,
+    const struct horizon_given *most, int64_t *dropped)
+{
+	struct horizon_given settled = *given;
+	struct apply_scope scope;
+	struct buf note;
+	int rc = apply_begin(e, false, &scope);
+
+	buf_init(&note, INT32_MAX);
+	e->merging++;           /* nothing of it is for the hook */
+	if (rc == SQLITE_OK && most != NULL)
+		rc = gc_settle(e, given, most, &note, &settled);
+	if (rc == SQLITE_OK)
+		rc = forget(e, &settled, dropped);
+	e->merging--;
+	buf_clear(&note);
 	return apply_end(e, &scope, rc);
 }
 
+/* NULL is a horizon without entries. */
+static bool
+read_argument(sqlite3_value *value, struct horizon_given *out)
+{
+	struct rd r;
+
+	memset(out, 0, sizeof *out);
+	if (sqlite3_value_type(value) == SQLITE_NULL)
+		return true;
+	rd_init(&r, sqlite3_value_blob(value),
+	    (size_t)sqlite3_value_bytes(value));
+	return sqlite3_value_type(value) == SQLITE_BLOB &&
+	    horizon_take(&r, false, out) && rd_done(&r);
+}
+
+/* crsql_gc(horizon), crsql_gc(least, most) */
 static void
 crsql_gc(sqlite3_context *ctx, int argc, sqlite3_value **argv)
 {
 	struct engine *e = sqlite3_user_data(ctx);
-	bool null = sqlite3_value_type(argv[0]) == SQLITE_NULL;
-	struct horizon_given given = { .n = 0 };
+	struct horizon_given given, most;
 	int64_t dropped = 0;
-	struct rd r;
 	int rc = SQLITE_OK;
 
-	rd_init(&r, sqlite3_value_blob(argv[0]),
-	    (size_t)sqlite3_value_bytes(argv[0]));
-	if (!null && (sqlite3_value_type(argv[0]) != SQLITE_BLOB ||
-	    !horizon_take(&r, false, &given) || !rd_done(&r))) {
-		sqlite3_result_error(ctx, "the horizon is malformed", -1);
-		return;
-	}
-	if (e->has_storage)
-		rc = collect(e, &given, &dropped);
+	if (!read_argument(argv[0], &given) ||
+	    (argc > 1 && !read_argument(argv[1], &most)))
+		rc = engine_fail(e, SQLITE_ERROR, "the horizon is malformed");
+	if (rc == SQLITE_OK && e->has_storage)
+		rc = collect(e, &given, argc > 1 ? &most : NULL, &dropped);
 	if (rc == SQLITE_OK)
 		sqlite3_result_int64(ctx, dropped);
 	else
@@ -289,9 +316,11 @@ crsql_horizon(sqlite3_context *ctx, int argc, sqlite3_value **argv)
 int
 gc_register(struct engine *e)
 {
-	int rc = sqlite3_create_function(e->db, "crsql_gc", 1,
-	    SQLITE_UTF8 | SQLITE_DIRECTONLY, e, crsql_gc, NULL, NULL);
+	int n, rc = SQLITE_OK;
 
+	for (n = 1; n <= 2 && rc == SQLITE_OK; n++)
+		rc = sqlite3_create_function(e->db, "crsql_gc", n,
+		    SQLITE_UTF8 | SQLITE_DIRECTONLY, e, crsql_gc, NULL, NULL);
 	if (rc == SQLITE_OK)
 		rc = sqlite3_create_function(e->db, "crsql_horizon", 1,
 		    SQLITE_UTF8 | SQLITE_DIRECTONLY, e, crsql_horizon, NULL,

@@ -26,6 +26,15 @@ int gc_join(struct engine *e, const struct gc_raise *raise, int n,
 #define GC_SITE_OF(l) "coalesce(" l ".site, (SELECT m.ordinal FROM crsql_me m " \
 	"WHERE m.first_dbv <= " l ".dbv ORDER BY m.first_dbv DESC LIMIT 1))"
 
+/* -- gc_settle.c -------------------------------------------------------------- */
+
+/* What all have now, and what anybody has: *settled is what all had at such a call
+ * before, if all have by now what anybody had then; else it has no entries.  It
+ * points into note, which is the caller's. */
+int gc_settle(struct engine *e, const struct horizon_given *least,
+    const struct horizon_given *most, struct buf *note,
+    struct horizon_given *settled);
+
 /* -- gc_sweep.c --------------------------------------------------------------- */
 
 struct gc_sweep {
