@@ -11,6 +11,7 @@
 
 #include <string.h>
 
+#include "base/be64.h"
 #include "crdt/apply.h"
 #include "crdt/log.h"
 
@@ -117,15 +118,6 @@ raise_all(struct engine *e, const struct gc_raise *raise, int n,
 	    SQLITE_TOOBIG, "a horizon of so many sites and tables is refused") : rc;
 }
 
-static void
-put64(uint8_t *p, int64_t v)
-{
-	int i;
-
-	for (i = 0; i < 8; i++)
-		p[i] = (uint8_t)((uint64_t)v >> 8 * (7 - i));
-}
-
 /* The salt is another one whenever a tombstone went. */
 static int
 write_note(struct engine *e, const struct gc_sweep *s, const struct horizon *h)
@@ -134,9 +126,9 @@ write_note(struct engine *e, const struct gc_sweep *s, const struct horizon *h)
 	sqlite3_stmt *stmt;
 	int rc;
 
-	put64(note, s->dead_dbv);
-	put64(note + 8, s->dead_pos);
-	put64(note + 16, s->swept);
+	be64_put(note, s->dead_dbv);
+	be64_put(note + 8, s->dead_pos);
+	be64_put(note + 16, s->swept);
 	memcpy(note + 24, h->salt, HORIZON_SALT_LEN);
 	if (s->forgot)
 		sqlite3_randomness(HORIZON_SALT_LEN, note + 24);

@@ -125,20 +125,6 @@ source_of(struct gc *g, struct source **out)
 	return rc;
 }
 
-/* Whether something of the row is told by the run over it. */
-static bool
-is_fresh(const struct table *t, const struct meta *m, int64_t key)
-{
-	int i;
-
-	if (m->base != BASE_RUN)
-		return false;
-	for (i = 0; i < t->ncol; i++)
-		if (m->col[i].dbv == 0 && key > t->col[i].born)
-			return true;
-	return !m->has_sentinel && !table_born_with_any(t, key);
-}
-
 /* Whether something of the run is current still. */
 static int
 run_is_current(struct gc *g, bool *current)
@@ -154,7 +140,7 @@ run_is_current(struct gc *g, bool *current)
 	    (rc = source_next(s, &key)) == SQLITE_ROW) {
 		rc = source_clock(g->e, s, key);
 		*current = g->updates ? meta_stands_at(&s->meta, g->dbv, g->pos)
-		    : is_fresh(g->table, &s->meta, key);
+		    : meta_needs_run(g->table, &s->meta, key);
 	}
 	if (s != NULL) {
 		sqlite3_reset(s->rows);

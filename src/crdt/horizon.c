@@ -4,23 +4,13 @@
 
 #include <string.h>
 
+#include "base/be64.h"
 #include "base/buf.h"
 #include "crdt/log.h"
 
 enum { ENTRY_BYTES = SITE_ID_LEN + 1, NOTE_LEN = 24 + HORIZON_SALT_LEN };
 
 /* -- reading what is stored ------------------------------------------------ */
-
-static int64_t
-number(const uint8_t *p)
-{
-	uint64_t v = 0;
-	int i;
-
-	for (i = 0; i < 8; i++)
-		v = v << 8 | p[i];
-	return (int64_t)v;
-}
 
 static int
 read_note(struct engine *e, struct horizon *h, bool *found)
@@ -34,9 +24,9 @@ read_note(struct engine *e, struct horizon *h, bool *found)
 	if (*found && sqlite3_column_type(stmt, 0) == SQLITE_BLOB &&
 	    sqlite3_column_bytes(stmt, 0) == NOTE_LEN) {
 		note = sqlite3_column_blob(stmt, 0);
-		h->dbv = number(note);
-		h->pos = number(note + 8);
-		h->swept = number(note + 16);
+		h->dbv = be64_get(note);
+		h->pos = be64_get(note + 8);
+		h->swept = be64_get(note + 16);
 		memcpy(h->salt, note + 24, HORIZON_SALT_LEN);
 	} else if (*found) {
 		rc = engine_fail(e, SQLITE_CORRUPT,
