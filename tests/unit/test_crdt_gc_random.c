@@ -47,6 +47,7 @@ struct world {
 	int count;
 	int members;            /* who count: the first of them */
 	struct rng r;
+	unsigned keys;          /* rows are few, so that they meet */
 	unsigned stamps;        /* given so far: values of column b */
 	bool over[STAMPS];      /* a delete took it away */
 	int refusals;
@@ -214,6 +215,7 @@ open_world(struct world *w, uint64_t seed, bool twins)
 	w->r.s = seed * 0x9E3779B97F4A7C15u + 1;
 	w->count = 3 + (int)below(&w->r, MEMBERS - 2);
 	w->members = twins ? w->count : w->count - 1;
+	w->keys = 1 + below(&w->r, KEYS);
 	w->twins = twins;
 	for (i = 0; i < w->count; i++) {
 		member_open(&w->m[i], i);
@@ -265,7 +267,7 @@ stamp_of(struct node *n, int table, unsigned id)
 static void
 write_something(struct world *w, int i, bool owners)
 {
-	unsigned id = below(&w->r, KEYS), what = below(&w->r, 6);
+	unsigned id = below(&w->r, w->keys), what = below(&w->r, 6);
 	int table = (int)below(&w->r, TABLES);
 	char sql[128];
 
