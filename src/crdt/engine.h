@@ -44,7 +44,7 @@
  *   sample.c    rows that are remembered, to tell when rowids changed
  *   copied.c    copies of the database as text
  *   remap.c     which clock is which row's then
- *   repair.c    clocks and log written anew; crsql_repair
+ *   repair.c    clocks and log written anew       rebuilt.c  where; crsql_repair
  *   seen.c      which versions of others a site had seen when
  *   horizon.c   what was forgotten, and who may not be talked to since
  *   gc.c        crsql_gc: forgetting             gc_sweep.c  what goes

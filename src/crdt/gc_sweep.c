@@ -31,6 +31,7 @@ struct gc {
 	/* the log row at hand */
 	int64_t dbv, pos, key, n;
 	struct table *table;    /* NULL: not there any more */
+	struct table *left;     /* noted last by note_left */
 	bool updates;           /* a run of updates */
 	struct buf pk;
 };
@@ -79,6 +80,18 @@ drop_parked(struct gc *g, int64_t cl, bool *found)
 	return rc;
 }
 
+/* The rowid that a forgotten row left is in the runs still, and looks as if a row
+ * were there: who looks for rows whose rowids were given out anew is told. */
+static int
+note_left(struct gc *g)
+{
+	if (g->left == g->table)
+		return SQLITE_OK;
+	g->left = g->table;
+	return engine_exec(g->e, "INSERT OR IGNORE INTO crsql_master VALUES("
+	    "'left.%d', 1)", g->table->id);
+}
+
 static int
 drop_tombstone(struct gc *g)
 {
@@ -92,6 +105,8 @@ drop_tombstone(struct gc *g)
 		return log_sweep(g->e, g->dbv, g->pos);
 	while (rc == SQLITE_OK && parked)
 		rc = drop_parked(g, tomb.cl, &parked);
+	if (rc == SQLITE_OK && tomb.has_left)
+		rc = note_left(g);
 	if (rc == SQLITE_OK)
 		rc = dead_del(g->e, g->table, g->pk.data, (int)g->pk.len);
 	if (g->dbv > g->out->dead_dbv || (g->dbv == g->out->dead_dbv &&
