@@ -54,6 +54,8 @@ struct horizon {
 	int64_t dbv, pos;       /* cursors before that place show the salt */
 	int64_t swept;          /* db_version of the newest header dropped */
 	uint8_t salt[HORIZON_SALT_LEN];
+	int64_t asked;          /* merge.c: 1 + the ordinal of a site, and whether */
+	bool another_life;      /* one with its key has a horizon */
 };
 
 /* One that came from outside: n entries, to be read one by one. */

@@ -27,17 +27,24 @@ merge_check_number(struct engine *e, const char *what, int64_t v, int64_t here)
 }
 
 /* A site that goes on under another name, or none of whose versions is told, may
- * tell what it had when it was behind. */
+ * tell what it had when it was behind.  What was found of the site asked for last
+ * holds until the horizon is read anew, which is in each transaction. */
 static int
 is_another_life(struct engine *e, int64_t site, bool *is)
 {
+	struct horizon *h = e->horizon;
 	int64_t n = 0;
-	int rc = engine_int(e, &n, "SELECT EXISTS(SELECT 1 FROM crsql_site_id a "
-	    "JOIN crsql_site_id b ON b.public_key = a.public_key JOIN "
-	    "crsql_horizon h ON h.site = b.ordinal WHERE a.ordinal = %lld)",
-	    (long long)site);
+	int rc = SQLITE_OK;
 
-	*is = n != 0;
+	if (h->asked != site + 1) {
+		rc = engine_int(e, &n, "SELECT EXISTS(SELECT 1 FROM crsql_site_id a "
+		    "JOIN crsql_site_id b ON b.public_key = a.public_key JOIN "
+		    "crsql_horizon h ON h.site = b.ordinal WHERE a.ordinal = "
+		    "%lld)", (long long)site);
+		h->another_life = n != 0;
+		h->asked = rc == SQLITE_OK ? site + 1 : 0;
+	}
+	*is = h->another_life;
 	return rc;
 }
 
