@@ -139,7 +139,8 @@ park(struct apply *a, struct merge_origin *o, struct table *t,
 	if (rc != SQLITE_OK)
 		return rc;
 	a->has_parked = true;
-	return place_append(a->e, o, &row);
+	rc = place_append(a->e, o, &row);
+	return rc == SQLITE_OK ? horizon_end_alone(a->e, t) : rc;
 }
 
 int

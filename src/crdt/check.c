@@ -129,6 +129,8 @@ static const char forgotten[] =
     "crsql_horizon WHERE site NOT IN (SELECT ordinal FROM crsql_site_id) "
     "UNION ALL SELECT NULL, site, 'crsql_horizon has a version that is none' FROM "
     "crsql_horizon WHERE typeof(version) <> 'integer' OR version < 1 "
+    "UNION ALL SELECT NULL, tbl, 'crsql_horizon names a table that is not there' "
+    "FROM crsql_horizon WHERE tbl NOT IN (SELECT id FROM crsql_tbl) "
     "UNION ALL SELECT NULL, NULL, 'crsql_master has no note of what was forgotten' "
     "WHERE EXISTS(SELECT 1 FROM crsql_horizon) AND NOT EXISTS(SELECT 1 FROM "
     "crsql_master WHERE key = 'gc' AND typeof(value) = 'blob' AND length(value) = "

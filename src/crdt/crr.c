@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "crdt/horizon.h"
 #include "crdt/journal.h"
 #include "crdt/log.h"
 #include "crdt/lookaside.h"
@@ -68,6 +69,8 @@ number_it(struct engine *e, const char *name, int64_t *id)
 		rc = engine_int(e, id, "SELECT id FROM crsql_tbl WHERE name = %Q", name);
 	if (rc == SQLITE_OK)
 		rc = lost_again(e, *id, name);
+	if (rc == SQLITE_OK)
+		rc = horizon_begin_alone(e, (int)*id);
 	/* columns that a table begins with have no birthday */
 	return rc != SQLITE_OK ? rc : engine_exec(e, "INSERT INTO crsql_col SELECT "
 	    "%lld, row_number() OVER (ORDER BY cid) - 1, name, "

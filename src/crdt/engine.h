@@ -49,10 +49,11 @@
  *   copied.c    copies of the database as text
  *   remap.c     which clock is which row's then; remap_list.c  the list by
  *               which that is known of an altered table
- *   repair.c    clocks and log written anew; crsql_repair
+ *   remap.c     which clock is which row's then
+ *   repair.c    clocks and log written anew       rebuilt.c  where; crsql_repair
  *   seen.c      which versions of others a site had seen when
  *   horizon.c   what was forgotten, and who may not be talked to since
- *   gc.c        crsql_gc: forgetting
+ *   gc.c        crsql_gc: forgetting             gc_sweep.c  what goes
  *   adopt.c     files of cr-sqlite are taken over
  *   adopt_read.c   its clocks        adopt_write.c  as ours
  *   funcs.c     the small SQL functions

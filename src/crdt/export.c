@@ -34,6 +34,7 @@ struct export {
 	struct page_cell *cell; /* of the row being written */
 	struct val *value;
 	int room;
+	bool first;             /* page of the pull */
 	bool open;              /* a transaction of the page is: */
 	int64_t dbv, site, sver;
 	struct cursor last;     /* the row written last */
@@ -258,9 +259,10 @@ find_start(struct export *x, sqlite3_value *position)
 	int rc = SQLITE_OK;
 
 	x->start = plan_start(&x->plan);
+	x->first = sqlite3_value_type(position) == SQLITE_NULL;
 	if (x->plan.lost)
 		x->flags |= PAGE_LOST;
-	if (sqlite3_value_type(position) == SQLITE_NULL)
+	if (x->first)
 		return SQLITE_OK;
 	if (sqlite3_value_bytes(position) != CURSOR_LEN)
 		return engine_fail(x->e, SQLITE_ERROR,
@@ -290,6 +292,39 @@ put_names(struct export *x)
 			page_put_table(&x->out, &t[i]);
 }
 
+/* Horizons are news, too, of tables of which no row is.  They go ahead: what the
+ * reader may refuse comes in a later page, and he keeps them. */
+static void
+put_horizons(struct export *x)
+{
+	const struct table *t = x->e->tables.table;
+	const struct horizon_entry *entry;
+	int i;
+
+	for (i = 0; i < x->e->tables.n; i++)
+		if (t[i].id <= x->plan.max_table &&
+		    x->plan.group_of[t[i].id] >= 0 &&
+		    horizon_of(x->out.horizon, t[i].id, &entry) > 0)
+			page_put_table(&x->out, &t[i]);
+}
+
+static int
+fill_or_lead(struct export *x, struct walk *w)
+{
+	struct walk_row row;
+	int rc;
+
+	if (x->out.horizon == NULL || !x->first)
+		return fill(x, w);
+	put_horizons(x);
+	rc = next_row(x, w, &row);
+	if (rc == SQLITE_DONE)
+		x->flags |= PAGE_DONE;
+	else if (rc == SQLITE_ROW)
+		x->last = x->start;
+	return rc == SQLITE_DONE || rc == SQLITE_ROW ? SQLITE_OK : rc;
+}
+
 static int
 export_page(struct export *x, uint8_t **out, size_t *len)
 {
@@ -307,7 +342,7 @@ export_page(struct export *x, uint8_t **out, size_t *len)
 	} else {
 		rc = walk_open(x->e, &from, false, &w);
 		if (rc == SQLITE_OK)
-			rc = fill(x, w);
+			rc = fill_or_lead(x, w);
 		walk_close(w);
 	}
 	if (rc == SQLITE_OK && (x->flags & PAGE_DONE))
@@ -342,15 +377,15 @@ static int
 take_horizon(struct export *x)
 {
 	const struct horizon *h;
-	bool newcomer = false;
-	int rc = plan_admit(x->e, &x->plan, &newcomer);
+	int rc = plan_admit(x->e, &x->plan);
 
 	if (rc == SQLITE_OK)
 		rc = horizon_get(x->e, &h);
-	if (rc != SQLITE_OK || h->n == 0)
+	if (rc != SQLITE_OK || !x->plan.has_horizon)
 		return rc;
 	x->out.horizon = h;
-	x->flags |= PAGE_HORIZON | (newcomer ? PAGE_NEWCOMER : 0);
+	x->out.unproven = x->plan.unproven;
+	x->flags |= PAGE_HORIZON;
 	return SQLITE_OK;
 }
 

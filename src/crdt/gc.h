@@ -9,10 +9,43 @@
 
 #include "crdt/horizon.h"
 
-/* Joins given into the horizon and drops what lies below; *dropped (may be NULL)
- * is the number of rows.  newcomer: this database is to hold no change of any
- * site in it, else CRDT_HORIZON.  Inside a merge (apply_begin). */
-int gc_join(struct engine *e, const struct horizon_given *given, bool newcomer,
+/* What the horizon of a table is joined with. */
+struct gc_raise {
+	struct table *table;
+	const struct horizon_given *given;
+	bool newcomer;          /* the table is to be alone (horizon.h), else
+	                           CRDT_HORIZON */
+};
+
+/* Raises the horizons of n tables and drops what lies below those of all tables;
+ * *dropped (may be NULL) is the number of rows.  Inside a merge (apply_begin). */
+int gc_join(struct engine *e, const struct gc_raise *raise, int n,
     int64_t *dropped);
+
+/* SQL: the site of log row `l`. */
+#define GC_SITE_OF(l) "coalesce(" l ".site, (SELECT m.ordinal FROM crsql_me m " \
+	"WHERE m.first_dbv <= " l ".dbv ORDER BY m.first_dbv DESC LIMIT 1))"
+
+/* -- gc_settle.c -------------------------------------------------------------- */
+
+/* What all have now, and what anybody has: *settled is what all had at such a call
+ * before, if all have by now what anybody had then; else it has no entries.  It
+ * points into note, which is the caller's. */
+int gc_settle(struct engine *e, const struct horizon_given *least,
+    const struct horizon_given *most, struct buf *note,
+    struct horizon_given *settled);
+
+/* -- gc_sweep.c --------------------------------------------------------------- */
+
+struct gc_sweep {
+	int64_t dead_dbv, dead_pos;     /* the newest tombstone dropped, or what */
+	int64_t swept;                  /* was given; header (struct horizon) */
+	bool forgot;            /* a tombstone was dropped */
+	int64_t dropped;        /* rows */
+};
+
+/* Drops what lies below the horizons. */
+int gc_sweep(struct engine *e, struct gc_sweep *out);
+
 
 #endif

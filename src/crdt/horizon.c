@@ -4,23 +4,13 @@
 
 #include <string.h>
 
+#include "base/be64.h"
 #include "base/buf.h"
 #include "crdt/log.h"
 
 enum { ENTRY_BYTES = SITE_ID_LEN + 1, NOTE_LEN = 24 + HORIZON_SALT_LEN };
 
 /* -- reading what is stored ------------------------------------------------ */
-
-static int64_t
-number(const uint8_t *p)
-{
-	uint64_t v = 0;
-	int i;
-
-	for (i = 0; i < 8; i++)
-		v = v << 8 | p[i];
-	return (int64_t)v;
-}
 
 static int
 read_note(struct engine *e, struct horizon *h, bool *found)
@@ -34,9 +24,9 @@ read_note(struct engine *e, struct horizon *h, bool *found)
 	if (*found && sqlite3_column_type(stmt, 0) == SQLITE_BLOB &&
 	    sqlite3_column_bytes(stmt, 0) == NOTE_LEN) {
 		note = sqlite3_column_blob(stmt, 0);
-		h->dbv = number(note);
-		h->pos = number(note + 8);
-		h->swept = number(note + 16);
+		h->dbv = be64_get(note);
+		h->pos = be64_get(note + 8);
+		h->swept = be64_get(note + 16);
 		memcpy(h->salt, note + 24, HORIZON_SALT_LEN);
 	} else if (*found) {
 		rc = engine_fail(e, SQLITE_CORRUPT,
@@ -59,10 +49,9 @@ add_entry(struct horizon *h, sqlite3_stmt *stmt)
 	}
 	list = &h->entry[h->n++];
 	memset(list, 0, sizeof *list);
-	list->site = sqlite3_column_int64(stmt, 0);
+	list->table = sqlite3_column_int(stmt, 0);
 	list->version = sqlite3_column_int64(stmt, 1);
-	if (sqlite3_column_bytes(stmt, 2) == SITE_ID_LEN)
-		memcpy(list->id, sqlite3_column_blob(stmt, 2), SITE_ID_LEN);
+	memcpy(list->id, sqlite3_column_blob(stmt, 2), SITE_ID_LEN);
 	return SQLITE_OK;
 }
 
@@ -70,9 +59,10 @@ static int
 read_entries(struct engine *e, struct horizon *h)
 {
 	sqlite3_stmt *stmt;
-	int rc = engine_prepare(e, &stmt, "SELECT h.site, h.version, s.site_id "
+	int rc = engine_prepare(e, &stmt, "SELECT h.tbl, h.version, s.site_id "
 	    "FROM crsql_horizon h JOIN crsql_site_id s ON s.ordinal = h.site "
-	    "WHERE h.version > 0 ORDER BY h.site");
+	    "WHERE h.version > 0 AND typeof(s.site_id) = 'blob' AND "
+	    "length(s.site_id) = %d ORDER BY h.tbl, s.site_id", SITE_ID_LEN);
 
 	while (rc == SQLITE_OK && (rc = sqlite3_step(stmt)) == SQLITE_ROW)
 		rc = add_entry(h, stmt);
@@ -116,21 +106,49 @@ horizon_forget(struct engine *e)
 	e->horizon = NULL;
 }
 
-int64_t
-horizon_version(const struct horizon *h, int64_t site)
+/* -- looking up ------------------------------------------------------------ */
+
+static int
+compare(const struct horizon_entry *x, int table, const uint8_t *id)
+{
+	if (x->table != table)
+		return x->table < table ? -1 : 1;
+	return id != NULL ? memcmp(x->id, id, SITE_ID_LEN) : 0;
+}
+
+/* The first entry that is not before (table, id); without id the table's first. */
+static int
+lower_bound(const struct horizon *h, int table, const uint8_t *id)
 {
 	int lo = 0, hi = h->n, mid;
 
 	while (lo < hi) {
 		mid = lo + (hi - lo) / 2;
-		if (h->entry[mid].site == site)
-			return h->entry[mid].version;
-		if (h->entry[mid].site < site)
+		if (compare(&h->entry[mid], table, id) < 0)
 			lo = mid + 1;
 		else
 			hi = mid;
 	}
-	return 0;
+	return lo;
+}
+
+int
+horizon_of(const struct horizon *h, int table, const struct horizon_entry **out)
+{
+	int from = lower_bound(h, table, NULL);
+
+	*out = h->n > 0 ? &h->entry[from] : NULL;
+	return lower_bound(h, table + 1, NULL) - from;
+}
+
+int64_t
+horizon_version(const struct horizon *h, int table,
+    const uint8_t id[SITE_ID_LEN])
+{
+	int i = lower_bound(h, table, id);
+
+	return i < h->n && compare(&h->entry[i], table, id) == 0 ?
+	    h->entry[i].version : 0;
 }
 
 /* -- as bytes -------------------------------------------------------------- */
@@ -143,10 +161,10 @@ horizon_next(struct rd *r, const uint8_t **site, int64_t *version)
 }
 
 bool
-horizon_take(struct rd *r, struct horizon_given *out)
+horizon_take(struct rd *r, bool ordered, struct horizon_given *out)
 {
 	uint64_t n = rd_varint(r, HORIZON_MAX);
-	const uint8_t *site;
+	const uint8_t *site, *before = NULL;
 	int64_t version;
 	int i;
 
@@ -154,66 +172,64 @@ horizon_take(struct rd *r, struct horizon_given *out)
 		rd_fail(r);
 	out->n = rd_failed(r) ? 0 : (int)n;
 	out->entries = *r;
-	for (i = 0; i < out->n; i++)
+	for (i = 0; i < out->n && !rd_failed(r); i++) {
 		horizon_next(r, &site, &version);
+		if (ordered && !rd_failed(r) && (version == 0 || (before != NULL &&
+		    memcmp(before, site, SITE_ID_LEN) >= 0)))
+			rd_fail(r);
+		before = site;
+	}
 	return !rd_failed(r);
 }
 
 void
-horizon_encode(const struct horizon *h, struct buf *out)
+horizon_encode(const struct horizon_entry *entry, int n, struct buf *out)
 {
 	int i;
 
-	buf_add_varint(out, (uint64_t)h->n);
-	for (i = 0; i < h->n; i++) {
-		buf_add(out, h->entry[i].id, SITE_ID_LEN);
-		buf_add_varint(out, (uint64_t)h->entry[i].version);
+	buf_add_varint(out, (uint64_t)n);
+	for (i = 0; i < n; i++) {
+		buf_add(out, entry[i].id, SITE_ID_LEN);
+		buf_add_varint(out, (uint64_t)entry[i].version);
 	}
 }
 
 /* -- two of them ----------------------------------------------------------- */
 
-int
-horizon_rises(struct engine *e, const struct horizon_given *given, bool *rises)
+bool
+horizon_rises(const struct horizon *h, int table,
+    const struct horizon_given *given)
 {
-	const struct horizon *h;
 	struct rd r = given->entries;
 	const uint8_t *site;
-	int64_t version, ordinal;
-	int i, rc = horizon_get(e, &h);
+	int64_t version;
+	bool rises = false;
+	int i;
 
-	*rises = false;
-	for (i = 0; i < given->n && rc == SQLITE_OK && !*rises; i++) {
+	for (i = 0; i < given->n && !rises; i++) {
 		horizon_next(&r, &site, &version);
-		rc = site_ordinal(e, site, SITE_ID_LEN, false, &ordinal);
-		*rises = rc == SQLITE_OK && version > 0 && (ordinal < 0 ||
-		    version > horizon_version(h, ordinal));
+		rises = version > horizon_version(h, table, site);
 	}
-	return rc;
+	return rises;
 }
 
-/* Each entry of h is looked for among those given, which may be many: they are
- * put to those of h by ordinal. */
-int
-horizon_within(struct engine *e, const struct horizon_given *given,
-    bool *within)
+bool
+horizon_within(const struct horizon *h, int table,
+    const struct horizon_given *given)
 {
-	const struct horizon *h;
+	const struct horizon_entry *entry;
 	struct rd r = given->entries;
 	const uint8_t *site;
-	int64_t version, ordinal, here;
-	int i, n = 0, rc = horizon_get(e, &h);
+	int64_t version;
+	int i, found = 0, n = horizon_of(h, table, &entry);
 
-	for (i = 0; i < given->n && rc == SQLITE_OK; i++) {
+	for (i = 0; i < given->n && found < n; i++) {
 		horizon_next(&r, &site, &version);
-		rc = site_ordinal(e, site, SITE_ID_LEN, false, &ordinal);
-		if (rc != SQLITE_OK || ordinal < 0)
-			continue;
-		here = horizon_version(h, ordinal);
-		n += here > 0 && version >= here;
+		if (memcmp(site, entry[found].id, SITE_ID_LEN) == 0 &&
+		    version >= entry[found].version)
+			found++;
 	}
-	*within = rc == SQLITE_OK && n >= h->n;
-	return rc;
+	return found == n;
 }
 
 void
@@ -222,6 +238,31 @@ horizon_sign(const struct horizon *h, int64_t dbv, int64_t pos,
 {
 	if (dbv < h->dbv || (dbv == h->dbv && pos < h->pos))
 		log_link(token, h->dbv, h->salt, token);
+}
+
+/* -- tables that are alone -------------------------------------------------- */
+
+int
+horizon_begin_alone(struct engine *e, int table)
+{
+	int64_t head;
+	int rc = tx_head(e, &head);
+
+	return rc != SQLITE_OK ? rc : engine_exec(e, "INSERT OR REPLACE INTO "
+	    "crsql_master VALUES('alone.%d', %lld)", table, (long long)head);
+}
+
+int
+horizon_end_alone(struct engine *e, struct table *t)
+{
+	int rc = SQLITE_OK;
+
+	if (t->alone != 0)
+		rc = engine_exec(e, "DELETE FROM crsql_master WHERE key = "
+		    "'alone.%d'", t->id);
+	if (rc == SQLITE_OK)
+		t->alone = 0;
+	return rc;
 }
 
 /* -- refusals -------------------------------------------------------------- */

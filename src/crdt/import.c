@@ -19,6 +19,8 @@ struct import_table {           /* a table of the page, and here */
 	struct match columns;
 	bool known;             /* the row before was here already: look first,
 	                           as a failing INSERT costs more */
+	bool shown;             /* the sender has forgotten all that is forgotten of
+	                           it here: nothing of him comes from behind */
 };
 
 struct import {
@@ -27,8 +29,6 @@ struct import {
 	struct apply apply;
 	struct import_table *table;
 	int64_t *site;          /* ordinals by index of the page; -1 */
-	bool shown;             /* the sender has forgotten all that is forgotten
-	                           here: nothing of him comes from behind */
 };
 
 /* -- tables ---------------------------------------------------------------- */
@@ -170,6 +170,25 @@ import_fresh(struct import *im, struct merge_origin *o,
 	return merge_refused(rc) ? SQLITE_OK : rc;
 }
 
+/* Who does not show our horizon may be behind it, and what he made on top of that
+ * is no better for being new (R20): nothing of his may change anything. */
+static int
+find_behind(struct import *im, struct merge_origin *o, int table)
+{
+	const struct import_table *m = &im->table[table];
+	const struct horizon *h;
+	int rc = SQLITE_OK;
+
+	o->behind = BEHIND_NOT;
+	if (m->shown)
+		return rc;
+	rc = horizon_get(im->e, &h);
+	if (rc == SQLITE_OK)
+		o->behind = o->sver > 0 && o->sver <= horizon_version(h,
+		    m->here->id, o->id) ? BEHIND_YES : BEHIND_SENDER;
+	return rc;
+}
+
 static int
 import_row(struct import *im, struct merge_origin *o,
     const struct page_row *row)
@@ -181,7 +200,9 @@ import_row(struct import *im, struct merge_origin *o,
 
 	if (t == NULL)
 		return SQLITE_OK;       /* R12 */
-	rc = merge_key(im->e, t, row->pk, row->npk, true);
+	rc = find_behind(im, o, row->table);
+	if (rc == SQLITE_OK)
+		rc = merge_key(im->e, t, row->pk, row->npk, true);
 	if (merge_refused(rc) || rc == SQLITE_RANGE)
 		return park_key(im, o, row);
 	if (rc == SQLITE_OK)
@@ -270,21 +291,6 @@ import_rows(struct import *im, struct page_tx *tx, struct merge_origin *o)
 	return more < 0 || n != tx->nrow ? page_malformed(im->e) : SQLITE_OK;
 }
 
-/* Who does not show our horizon may be behind it, and what he made on top of that
- * is no better for being new (R20): nothing of his may change anything. */
-static int
-find_behind(struct engine *e, struct merge_origin *o)
-{
-	const struct horizon *h;
-	int rc = horizon_get(e, &h);
-
-	o->behind = BEHIND_SENDER;
-	if (rc == SQLITE_OK && o->sver > 0 &&
-	    o->sver <= horizon_version(h, o->site))
-		o->behind = BEHIND_YES;
-	return rc;
-}
-
 static int
 import_tx(struct import *im, struct page_tx *tx)
 {
@@ -299,10 +305,6 @@ import_tx(struct import *im, struct page_tx *tx)
 	memcpy(o.id, site->id, SITE_ID_LEN);
 	o.dbv = goes_on(im, tx) ? in->import_dbv : 0;
 	rc = import_steps(im, tx);
-	if (rc == SQLITE_OK && !im->shown)
-		rc = ordinal_of(im, tx->site, &o.site);
-	if (rc == SQLITE_OK && !im->shown)
-		rc = find_behind(im->e, &o);
 	if (rc == SQLITE_OK)
 		rc = import_rows(im, tx, &o);
 	if (rc == SQLITE_OK)
@@ -334,20 +336,58 @@ retry_on_schema_change(struct apply *a)
 	return rc;
 }
 
-/* The sender's horizon is ours from now on, before anything else of the page. */
+/* Of each table that the page has one of: the sender's horizon is ours from now
+ * on, before anything else of the page. */
+static int
+list_rising(struct import *im, struct gc_raise *raise, int *n)
+{
+	const struct horizon *h;
+	int i, rc = horizon_get(im->e, &h);
+
+	*n = 0;
+	for (i = 0; i < im->page.ntable && rc == SQLITE_OK; i++) {
+		const struct page_table *t = &im->page.table[i];
+
+		if (t->horizon >= 0 && im->table[i].here != NULL &&
+		    horizon_rises(h, im->table[i].here->id,
+		    &im->page.horizon[t->horizon]))
+			raise[(*n)++] = (struct gc_raise){
+			    .table = im->table[i].here, .newcomer = t->unproven,
+			    .given = &im->page.horizon[t->horizon] };
+	}
+	return rc;
+}
+
+static int
+find_shown(struct import *im)
+{
+	static const struct horizon_given none;
+	const struct horizon *h;
+	int i, rc = horizon_get(im->e, &h);
+
+	for (i = 0; i < im->page.ntable && rc == SQLITE_OK; i++) {
+		const struct page_table *t = &im->page.table[i];
+
+		if (im->table[i].here != NULL)
+			im->table[i].shown = horizon_within(h,
+			    im->table[i].here->id, t->horizon >= 0 ?
+			    &im->page.horizon[t->horizon] : &none);
+	}
+	return rc;
+}
+
 static int
 take_horizon(struct import *im)
 {
-	const struct horizon_given *given = &im->page.horizon;
-	bool rises = false;
-	int rc = SQLITE_OK;
+	struct gc_raise *raise;
+	int n = 0, rc;
 
-	if (im->e->has_storage && given->n > 0)
-		rc = horizon_rises(im->e, given, &rises);
-	if (rc == SQLITE_OK && rises)
-		rc = gc_join(im->e, given,
-		    (im->page.flags & PAGE_NEWCOMER) != 0, NULL);
-	return rc == SQLITE_OK ? horizon_within(im->e, given, &im->shown) : rc;
+	raise = sqlite3_malloc64(((size_t)im->page.ntable + 1) * sizeof *raise);
+	rc = raise != NULL ? list_rising(im, raise, &n) : SQLITE_NOMEM;
+	if (rc == SQLITE_OK && n > 0)
+		rc = gc_join(im->e, raise, n, NULL);
+	sqlite3_free(raise);
+	return rc == SQLITE_OK ? find_shown(im) : rc;
 }
 
 static int

@@ -214,21 +214,6 @@ same_row(const struct incoming *in, const struct change *c)
 	    memcmp(in->raw.data, c->pk, (size_t)c->npk) == 0;
 }
 
-/* Whether the origin lies behind what was forgotten here; mostly nothing was. */
-static int
-find_behind(struct engine *e, struct merge_origin *o)
-{
-	const struct horizon *h;
-	int64_t site = -1;
-	int rc = horizon_get(e, &h);
-
-	if (rc == SQLITE_OK && h->n > 0)
-		rc = site_ordinal(e, o->nid > 0 ? o->id : NULL, o->nid, false,
-		    &site);
-	return rc == SQLITE_OK && h->n > 0 ?
-	    merge_behind(e, site, o->sver, &o->behind) : rc;
-}
-
 /* Ends the row in hand and takes up the one of the change.  The origin's
  * ordinal is kept while the site stays the same. */
 static int
@@ -257,7 +242,7 @@ take_row(struct engine *e, struct incoming *in, const struct change *c)
 	buf_add(&in->raw, c->pk, (size_t)c->npk);
 	if (in->raw.failed)
 		return SQLITE_NOMEM;
-	rc = find_behind(e, o);
+	rc = merge_behind(e, o, c->table, &o->behind);
 	if (rc == SQLITE_OK)
 		rc = merge_open(e, o, c->table, in->pk.data, (int)in->pk.len,
 		    &in->row);

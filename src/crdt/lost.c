@@ -23,12 +23,13 @@ forget_log(struct engine *e, int id, const char *name)
 	    "DELETE FROM crsql_j WHERE w >> 3 = %d;"
 	    "DELETE FROM crsql_col WHERE tbl = %d;"
 	    "DELETE FROM crsql_was WHERE tbl = %d;"
-	    "DELETE FROM crsql_tbl WHERE id = %d", id, id, id, id, id, id);
+	    "DELETE FROM crsql_horizon WHERE tbl = %d;"
+	    "DELETE FROM crsql_tbl WHERE id = %d", id, id, id, id, id, id, id);
 
 	return rc != SQLITE_OK ? rc : engine_exec(e, "DELETE FROM crsql_master "
-	    "WHERE key IN ('again.%d', 'key.%d', 'unique.%d', 'check.%d');"
+	    "WHERE key IN ('again.%d', 'key.%d', 'unique.%d', 'check.%d', 'alone.%d', 'left.%d');"
 	    "INSERT OR IGNORE INTO crsql_master VALUES('gone.%q', 1)", id, id,
-	    id, id, name);
+	    id, id, id, id, name);
 }
 
 int

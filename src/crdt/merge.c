@@ -27,37 +27,49 @@ merge_check_number(struct engine *e, const char *what, int64_t v, int64_t here)
 }
 
 /* A site that goes on under another name, or none of whose versions is told, may
- * tell what it had when it was behind. */
+ * tell what it had when it was behind.  What was found of the site asked for last
+ * holds until the horizon is read anew, which is in each transaction. */
 static int
 is_another_life(struct engine *e, int64_t site, bool *is)
 {
+	struct horizon *h = e->horizon;
 	int64_t n = 0;
-	int rc = engine_int(e, &n, "SELECT EXISTS(SELECT 1 FROM crsql_site_id a "
-	    "JOIN crsql_site_id b ON b.public_key = a.public_key JOIN "
-	    "crsql_horizon h ON h.site = b.ordinal WHERE a.ordinal = %lld)",
-	    (long long)site);
+	int rc = SQLITE_OK;
 
-	*is = n != 0;
+	if (h->asked != site + 1) {
+		rc = engine_int(e, &n, "SELECT EXISTS(SELECT 1 FROM crsql_site_id a "
+		    "JOIN crsql_site_id b ON b.public_key = a.public_key JOIN "
+		    "crsql_horizon h ON h.site = b.ordinal WHERE a.ordinal = "
+		    "%lld)", (long long)site);
+		h->another_life = n != 0;
+		h->asked = rc == SQLITE_OK ? site + 1 : 0;
+	}
+	*is = h->another_life;
 	return rc;
 }
 
 int
-merge_behind(struct engine *e, int64_t site, int64_t sver,
+merge_behind(struct engine *e, const struct merge_origin *o, const struct table *t,
     enum merge_behind *out)
 {
+	const uint8_t *id = o->nid > 0 ? o->id : e->site_id;
+	const struct horizon_entry *entry;
 	const struct horizon *h;
-	int64_t version;
+	int64_t version, site;
 	bool is = false;
 	int rc = horizon_get(e, &h);
 
 	*out = BEHIND_NOT;
-	if (rc != SQLITE_OK || h->n == 0 || site < 0)
+	if (rc != SQLITE_OK || h->n == 0 || horizon_of(h, t->id, &entry) == 0)
 		return rc;
-	version = horizon_version(h, site);
-	if (version > 0 && sver <= version)
-		*out = sver > 0 ? BEHIND_YES : BEHIND_UNTOLD;
-	else if (version == 0 && site != e->me)
-		rc = is_another_life(e, site, &is);
+	version = horizon_version(h, t->id, id);
+	if (version > 0 && o->sver <= version)
+		*out = o->sver > 0 ? BEHIND_YES : BEHIND_UNTOLD;
+	else if (version == 0) {
+		rc = site_ordinal(e, id, SITE_ID_LEN, false, &site);
+		if (rc == SQLITE_OK && site >= 0 && site != e->me)
+			rc = is_another_life(e, site, &is);
+	}
 	if (is)
 		*out = BEHIND_UNTOLD;
 	return rc;

@@ -152,10 +152,10 @@ int merge_close(struct engine *e, struct merge_row *row);
 int merge_fresh(struct engine *e, struct merge_origin *origin,
     struct table *t, int64_t seq, const struct val *value, bool *done);
 
-/* How changes of a site stand to our horizon, if it is not known where they came
- * from.  site -1: not known here. */
-int merge_behind(struct engine *e, int64_t site, int64_t sver,
-    enum merge_behind *out);
+/* How an origin's changes of a table stand to its horizon, if it is not known where
+ * they came from. */
+int merge_behind(struct engine *e, const struct merge_origin *o,
+    const struct table *t, enum merge_behind *out);
 
 /* The refusal of what would change something and may not; else SQLITE_OK. */
 int merge_check_behind(struct engine *e, const struct merge_origin *o,

@@ -57,10 +57,10 @@ page_read_old(struct rd *r, const struct page_table *t, int *column,
 }
 
 static void
-read_table(struct rd *r, struct page_table *t)
+read_table(const struct page *p, struct rd *r, struct page_table *t)
 {
 	const char *name;
-	int i, column, len;
+	int i, column, len, forgotten = 0;
 
 	page_text(r, NAME_MAX_BYTES, &t->name, &t->nname);
 	t->npk = (int)rd_varint(r, PACK_MAX_COLUMNS);
@@ -74,6 +74,10 @@ read_table(struct rd *r, struct page_table *t)
 	t->old = *r;
 	for (i = 0; i < t->nold && !rd_failed(r); i++)
 		page_read_old(r, t, &column, &name, &len);
+	if (p->flags & PAGE_HORIZON)
+		forgotten = (int)rd_varint(r, 2 * (uint64_t)p->nhorizon);
+	t->horizon = (forgotten - 1) >> 1;
+	t->unproven = forgotten > 0 && forgotten % 2 == 0;
 }
 
 static void
@@ -104,6 +108,21 @@ new_array(int n, size_t size)
 }
 
 static int
+read_horizons(struct page *p, struct rd *r)
+{
+	int i;
+
+	p->nhorizon = p->flags & PAGE_HORIZON ?
+	    read_count(r, PAGE_MAX_TABLES, 1) : 0;
+	p->horizon = new_array(p->nhorizon, sizeof *p->horizon);
+	if (p->horizon == NULL)
+		return SQLITE_NOMEM;
+	for (i = 0; i < p->nhorizon && !rd_failed(r); i++)
+		horizon_take(r, true, &p->horizon[i]);
+	return SQLITE_OK;
+}
+
+static int
 read_tables(struct page *p, struct rd *r)
 {
 	int i;
@@ -113,7 +132,7 @@ read_tables(struct page *p, struct rd *r)
 	if (p->table == NULL)
 		return SQLITE_NOMEM;
 	for (i = 0; i < p->ntable && !rd_failed(r); i++) {
-		read_table(r, &p->table[i]);
+		read_table(p, r, &p->table[i]);
 		if (p->table[i].ncol >= p->max_cell)
 			p->max_cell = p->table[i].ncol + 1;
 	}
@@ -153,9 +172,9 @@ page_open(struct engine *e, const uint8_t *data, size_t len, struct page *p)
 	cursor = rd_bytes(&r, CURSOR_LEN);
 	if (cursor != NULL)
 		cursor_read(cursor, &p->end);
-	if ((p->flags & PAGE_HORIZON) && !horizon_take(&r, &p->horizon))
-		return page_malformed(e);
-	rc = read_tables(p, &r);
+	rc = read_horizons(p, &r);
+	if (rc == SQLITE_OK)
+		rc = read_tables(p, &r);
 	if (rc == SQLITE_OK)
 		rc = read_sites(p, &r);
 	if (rc != SQLITE_OK)
@@ -173,6 +192,7 @@ page_open(struct engine *e, const uint8_t *data, size_t len, struct page *p)
 void
 page_close(struct page *p)
 {
+	sqlite3_free(p->horizon);
 	sqlite3_free(p->table);
 	sqlite3_free(p->site);
 	sqlite3_free(p->cell);

@@ -7,11 +7,14 @@
  * is length and bytes; a value is encoded as in packed columns (val.h), and
  * pk is a packed key with its count.
  *
- *   page   = 'D' 'P' version[1]=1 flags[1] cursor[40] horizon?
- *            ntables table*  nsites site*  length transaction*
+ *   page   = 'D' 'P' version[1]=1 flags[1] cursor[40]
+ *            (nhorizons horizon*)?  ntables table*  nsites site*
+ *            length transaction*
  *            length: the bytes of all transactions, to the end of the page
- *   horizon = nentries (site_id[16] version)*          if flag 16: horizon.h
- *   table  = text npk ncols text* nold (column text)*
+ *   horizon = nentries (site_id[16] version)*          horizon.h; if flag 16
+ *   table  = text npk ncols text* nold (column text)* forgotten?
+ *            forgotten, if flag 16: 0, or 1 + 2 * the index of its horizon, and 1
+ *            more if nothing told the sender that the reader has what it names
  *            its replicated columns by name; names they had: column is an index;
  *            there may be tables of which no row follows
  *   site   = site_id[16] known[1] (key[32] incarnation[8])?    if known = 1
@@ -55,10 +58,8 @@ enum page_flags {
 	PAGE_LOST = 2,          /* a cursor was not known: began at nothing */
 	PAGE_BEGINS_INSIDE = 4, /* begins inside a transaction */
 	PAGE_ENDS_INSIDE = 8,
-	PAGE_HORIZON = 16,      /* the sender has forgotten things: a horizon
-	                           stands behind the cursor */
-	PAGE_NEWCOMER = 32      /* and takes the reader for one who holds nothing
-	                           from behind it */
+	PAGE_HORIZON = 16       /* the sender has forgotten things: horizons stand
+	                           behind the cursor */
 };
 
 enum page_tx_flags { PAGE_TX_BEGINS = 1, PAGE_TX_ENDS = 2 };
@@ -103,6 +104,8 @@ struct page_table {
 	struct rd columns;      /* their names: page_text() each */
 	int nold;
 	struct rd old;          /* names they had: page_read_old() each */
+	int horizon;            /* index; -1: nothing of it was forgotten */
+	bool unproven;          /* only who is new may take it */
 };
 
 struct page_site {
@@ -114,7 +117,8 @@ struct page_site {
 struct page {
 	uint8_t flags;
 	struct cursor end;
-	struct horizon_given horizon;
+	int nhorizon;
+	struct horizon_given *horizon;
 	int ntable;
 	struct page_table *table;
 	int nsite;
@@ -208,6 +212,10 @@ struct page_writer {
 	int64_t tx_seq;
 	uint64_t nrow;          /* in the whole page */
 	const struct horizon *horizon;  /* NULL: none */
+	const bool *unproven;   /* by table id */
+	struct buf horizons;    /* encoded */
+	int nhorizon;
+	int *horizon_of;        /* a table of each, by index */
 	int rc;
 };
 

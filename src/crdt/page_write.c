@@ -15,6 +15,7 @@ page_writer_init(struct page_writer *w, size_t max)
 	buf_init(&w->body, max);
 	buf_init(&w->tables, max);
 	buf_init(&w->sites, max);
+	buf_init(&w->horizons, max);
 }
 
 void
@@ -23,6 +24,8 @@ page_writer_clear(struct page_writer *w)
 	buf_clear(&w->body);
 	buf_clear(&w->tables);
 	buf_clear(&w->sites);
+	buf_clear(&w->horizons);
+	sqlite3_free(w->horizon_of);
 	sqlite3_free(w->table_id);
 	sqlite3_free(w->ordinal);
 	memset(w, 0, sizeof *w);
@@ -31,7 +34,8 @@ page_writer_clear(struct page_writer *w)
 size_t
 page_size(const struct page_writer *w)
 {
-	return HEAD_LEN + w->tables.len + w->sites.len + w->body.len;
+	return HEAD_LEN + w->horizons.len + w->tables.len + w->sites.len +
+	    w->body.len;
 }
 
 /* Makes room for one more element in steps of 16. */
@@ -110,6 +114,41 @@ put_old_names(struct page_writer *w, const struct table *t)
 	}
 }
 
+static bool
+equal_entries(const struct horizon_entry *a, const struct horizon_entry *b, int n)
+{
+	int i;
+
+	for (i = 0; i < n && a[i].version == b[i].version &&
+	    memcmp(a[i].id, b[i].id, SITE_ID_LEN) == 0; i++)
+		;
+	return i == n;
+}
+
+/* The index of a table's horizon, mostly that of the others; -1: it has none. */
+static int
+put_horizon(struct page_writer *w, int table)
+{
+	const struct horizon_entry *entry, *other;
+	void *array = w->horizon_of;
+	int i, n = horizon_of(w->horizon, table, &entry);
+
+	for (i = 0; i < w->nhorizon && n > 0; i++)
+		if (horizon_of(w->horizon, w->horizon_of[i], &other) == n &&
+		    equal_entries(entry, other, n))
+			return i;
+	if (n == 0)
+		return -1;
+	if (grow(&array, w->nhorizon, sizeof *w->horizon_of) != SQLITE_OK)
+		w->rc = SQLITE_NOMEM;
+	w->horizon_of = array;
+	if (w->rc != SQLITE_OK)
+		return -1;
+	horizon_encode(entry, n, &w->horizons);
+	w->horizon_of[w->nhorizon] = table;
+	return w->nhorizon++;
+}
+
 int
 page_put_table(struct page_writer *w, const struct table *t)
 {
@@ -131,6 +170,11 @@ page_put_table(struct page_writer *w, const struct table *t)
 	for (i = 0; i < t->ncol; i++)
 		put_text(&w->tables, t->col[i].name);
 	put_old_names(w, t);
+	if (w->horizon != NULL) {
+		i = put_horizon(w, t->id);
+		buf_add_varint(&w->tables, i < 0 ? 0 : 1 + 2 * (uint64_t)i +
+		    w->unproven[t->id]);
+	}
 	w->table_id[w->ntable] = t->id;
 	return w->ntable++;
 }
@@ -282,8 +326,10 @@ page_finish(struct page_writer *w, int flags, const struct cursor *end,
 	buf_add_u8(&head, (uint8_t)flags);
 	cursor_write(end, cursor);
 	buf_add(&head, cursor, sizeof cursor);
-	if (flags & PAGE_HORIZON)
-		horizon_encode(w->horizon, &head);
+	if (w->horizon != NULL) {
+		buf_add_varint(&head, (uint64_t)w->nhorizon);
+		buf_add(&head, w->horizons.data, w->horizons.len);
+	}
 	buf_add_varint(&head, (uint64_t)w->ntable);
 	buf_add(&head, w->tables.data, w->tables.len);
 	buf_add_varint(&head, (uint64_t)w->nsite);
@@ -291,7 +337,7 @@ page_finish(struct page_writer *w, int flags, const struct cursor *end,
 	buf_add_varint(&head, w->body.len);
 	room = buf_reserve(&w->body, head.len);
 	if (rc == SQLITE_OK && (w->tables.failed || w->sites.failed ||
-	    head.failed || room == NULL))
+	    w->horizons.failed || head.failed || room == NULL))
 		rc = w->body.max - w->body.len < head.len ? SQLITE_TOOBIG :
 		    SQLITE_NOMEM;
 	if (rc == SQLITE_OK) {

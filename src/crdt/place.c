@@ -5,6 +5,7 @@
  */
 #include <string.h>
 
+#include "crdt/horizon.h"
 #include "crdt/log.h"
 #include "crdt/merge.h"
 
@@ -85,6 +86,8 @@ place_fresh(struct engine *e, struct merge_origin *o, struct table *t,
 	int64_t dbv;
 	int rc = place_origin(e, o, &dbv);
 
+	if (rc == SQLITE_OK && t->alone != 0)
+		rc = horizon_end_alone(e, t);
 	if (rc != SQLITE_OK)
 		return rc;
 	if (goes_on(run, o, t, dbv, key, seq)) {
@@ -226,6 +229,8 @@ close_stored(struct engine *e, struct merge_row *row)
 		pos = log.pos;
 	}
 	row->meta.cl = row->cl;
+	if (rc == SQLITE_OK && row->table->alone != 0)
+		rc = horizon_end_alone(e, row->table);
 	if (rc == SQLITE_OK)
 		rc = set_clocks(e, row, dbv, pos);
 	if (rc == SQLITE_OK)
@@ -273,6 +278,8 @@ place_dead(struct engine *e, struct merge_row *row, int64_t cl, int64_t seq)
 	int rc;
 
 	rc = place_append(e, row->origin, &log);
+	if (rc == SQLITE_OK && row->table->alone != 0)
+		rc = horizon_end_alone(e, row->table);
 	tomb = (struct dead){ .cl = cl, .dbv = log.dbv, .pos = log.pos,
 	    .seq = seq, .has_left = row->meta.has_left, .left = row->meta.left };
 	if (rc == SQLITE_OK)

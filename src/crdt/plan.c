@@ -133,14 +133,17 @@ make_room(struct engine *e, struct plan *p, size_t bytes)
 		bytes = (size_t)PLAN_MAX_ENTRIES * ENTRY_BYTES;
 	p->group_of = sqlite3_malloc64(((size_t)p->max_table + 1) *
 	    sizeof *p->group_of);
+	p->unproven = sqlite3_malloc64((size_t)p->max_table + 1);
 	p->group = sqlite3_malloc64(((size_t)p->ngroup + 1) *
 	    sizeof *p->group);
 	p->entries = sqlite3_malloc64((bytes / ENTRY_BYTES + 1) *
 	    sizeof *p->entries);
-	if (p->group_of == NULL || p->group == NULL || p->entries == NULL)
+	if (p->group_of == NULL || p->unproven == NULL || p->group == NULL ||
+	    p->entries == NULL)
 		return SQLITE_NOMEM;
 	for (i = 0; i <= p->max_table; i++)
 		p->group_of[i] = -1;
+	memset(p->unproven, 0, (size_t)p->max_table + 1);
 	memset(p->group, 0, ((size_t)p->ngroup + 1) * sizeof *p->group);
 	return SQLITE_OK;
 }
@@ -170,6 +173,7 @@ void
 plan_clear(struct plan *p)
 {
 	sqlite3_free(p->group_of);
+	sqlite3_free(p->unproven);
 	sqlite3_free(p->group);
 	sqlite3_free(p->entries);
 	memset(p, 0, sizeof *p);
@@ -189,52 +193,49 @@ vector_version(const struct plan_group *g, const uint8_t id[SITE_ID_LEN])
 
 enum admitted {
 	ADMIT_MEMBER,           /* has all that was forgotten */
-	ADMIT_NEW,              /* has nothing of those sites */
-	ADMIT_LATE,             /* a member, if another group says so: of himself he
-	                           has all, of others nothing of these tables */
+	ADMIT_UNPROVEN,         /* nothing tells: he looks himself */
 	ADMIT_BEHIND
 };
 
-/* A cursor that is known is of one who read behind all that was dropped, or since
- * then; a vector that covers the horizon is of one who had all of it. */
+/* A vector that covers the horizon is of one who had all of it; a cursor that is
+ * known of one who read behind all that was dropped of these tables, or since
+ * then.  Of the others none is told anything whose vector says that he has a part,
+ * or whose cursor was one of this log. */
 static enum admitted
-admit_group(const struct horizon *h, const struct plan_group *g)
+admit(const struct horizon_entry *entry, int n, const struct plan_group *g)
 {
-	bool covers = true, names = false, part = false;
+	bool covers = true, part = g->lost;
 	int64_t version;
 	int i;
 
-	if (!g->lost && g->cursor.dbv > 0)
-		return ADMIT_MEMBER;
-	for (i = 0; i < h->n; i++) {
-		version = vector_version(g, h->entry[i].id);
-		covers = covers && version >= h->entry[i].version;
-		names = names || version > 0;
-		part = part || (version > 0 && version < h->entry[i].version);
+	for (i = 0; i < n; i++) {
+		version = vector_version(g, entry[i].id);
+		covers = covers && version >= entry[i].version;
+		part = part || (version > 0 && version < entry[i].version);
 	}
-	if (covers)
+	if (covers || (!g->lost && g->cursor.dbv > 0))
 		return ADMIT_MEMBER;
-	if (g->lost || part)
-		return ADMIT_BEHIND;
-	return names ? ADMIT_LATE : ADMIT_NEW;
+	return part ? ADMIT_BEHIND : ADMIT_UNPROVEN;
 }
 
 int
-plan_admit(struct engine *e, struct plan *p, bool *newcomer)
+plan_admit(struct engine *e, struct plan *p)
 {
+	const struct horizon_entry *entry;
 	const struct horizon *h;
-	bool has[ADMIT_BEHIND + 1] = { false };
-	int i, k, rc = horizon_get(e, &h);
+	enum admitted is;
+	int i, n, rc = horizon_get(e, &h);
 
-	for (i = 0; i < p->ngroup && rc == SQLITE_OK && h->n > 0; i++) {
-		for (k = 0; k <= p->max_table && p->group_of[k] != i; k++)
-			;
-		if (k <= p->max_table)          /* of a table here */
-			has[admit_group(h, &p->group[i])] = true;
+	for (i = 0; rc == SQLITE_OK && h->n > 0 && i <= p->max_table; i++) {
+		n = p->group_of[i] >= 0 ? horizon_of(h, i, &entry) : 0;
+		if (n == 0)
+			continue;
+		p->has_horizon = true;
+		is = admit(entry, n, &p->group[p->group_of[i]]);
+		p->unproven[i] = is == ADMIT_UNPROVEN;
+		if (is == ADMIT_BEHIND)
+			rc = horizon_refuse_reader(e);
 	}
-	*newcomer = has[ADMIT_NEW] && !has[ADMIT_MEMBER];
-	if (has[ADMIT_BEHIND] || (has[ADMIT_LATE] && !has[ADMIT_MEMBER]))
-		return horizon_refuse_reader(e);
 	return rc;
 }
 

@@ -33,6 +33,8 @@ struct plan {
 	struct plan_entry *entries;     /* of all groups */
 	int *group_of;          /* by table id; -1 */
 	int max_table;          /* highest table id */
+	bool has_horizon;       /* of some of them something was forgotten, and */
+	bool *unproven;         /* by table id: nothing tells that the reader had it */
 	int64_t site;           /* the answer given last: site, its id, */
 	uint8_t site_id[SITE_ID_LEN];   /* and for which group what version */
 	int site_group;
@@ -46,10 +48,9 @@ int plan_read(struct engine *e, const uint8_t *data, size_t len,
     struct plan *p);
 void plan_clear(struct plan *p);
 
-/* Whether the reader may be told anything, if something was forgotten here
- * (horizon.h): CRDT_HORIZON, or *newcomer tells that only one who holds nothing
- * from behind may. */
-int plan_admit(struct engine *e, struct plan *p, bool *newcomer);
+/* Whether the reader may be told anything of his tables, if something of them was
+ * forgotten here (horizon.h): else CRDT_HORIZON. */
+int plan_admit(struct engine *e, struct plan *p);
 
 /* True if c is a place of this log; *known false if not. */
 int plan_check_cursor(struct engine *e, const struct cursor *c, bool *known);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
 /* site.c - site ids and their ordinals. */
-#include "crdt/engine.h"
+#include "crdt/horizon.h"
 
 #include <string.h>
 
@@ -104,6 +104,8 @@ site_learn_key(struct engine *e, int64_t ordinal,
 	    SQLITE_STATIC);
 	sqlite3_bind_int64(stmt, 3, ordinal);
 	rc = engine_run(e, stmt);
+	if (e->horizon != NULL)
+		e->horizon->asked = 0;  /* it may be another life's key */
 	sqlite3_finalize(stmt);
 	return rc;
 }

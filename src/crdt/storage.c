@@ -42,8 +42,9 @@ static const char large_tables[] =
     "CREATE TABLE IF NOT EXISTS crsql_seen(site INTEGER NOT NULL, "
     "sver INTEGER NOT NULL, other INTEGER NOT NULL, upto INTEGER NOT NULL, "
     "PRIMARY KEY(site, sver, other)) WITHOUT ROWID;"
-    "CREATE TABLE IF NOT EXISTS crsql_horizon(site INTEGER PRIMARY KEY, "
-    "version INTEGER NOT NULL);"
+    "CREATE TABLE IF NOT EXISTS crsql_horizon(site INTEGER NOT NULL, "
+    "tbl INTEGER NOT NULL, version INTEGER NOT NULL, PRIMARY KEY(site, tbl)) "
+    "WITHOUT ROWID;"
     "CREATE TABLE IF NOT EXISTS crsql_j(id INTEGER PRIMARY KEY, w INTEGER, "
     "key INTEGER, mask INTEGER, pk);";
 

@@ -245,6 +245,7 @@ table_forget_state(struct engine *e)
 		e->tables.table[i].hw = -1;
 		e->tables.table[i].has_dead = -1;
 		e->tables.table[i].has_meta = -1;
+		e->tables.table[i].alone = -1;
 	}
 }
 

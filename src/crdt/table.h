@@ -84,6 +84,7 @@ struct table {
 	int nsampled;
 	int has_dead;       /* any tombstones? -1: not known */
 	int has_meta;       /* any clock rows? -1: not known */
+	int alone;          /* horizon.h: 0, or it is to be looked */
 	int64_t youngest;   /* the latest birthday of its columns */
 	bool old_triggers;  /* the journal's don't know all columns */
 	bool bare;          /* none of them is there: made anew by a program

@@ -194,7 +194,7 @@ read_table(struct engine *e, int id, const char *name, const char *noted,
 
 	memset(t, 0, sizeof *t);
 	t->id = id;
-	t->hw = t->has_dead = t->has_meta = -1;
+	t->hw = t->has_dead = t->has_meta = t->alone = -1;
 	t->lean = alter_is_lean(e, id);
 	t->epoch = e->tables.epoch;
 	t->name = sqlite3_mprintf("%s", name);
@@ -264,7 +264,7 @@ move(struct table_list *from, struct table_list *to)
 			continue;
 		old = list_find(from, t->id);
 		*t = *old;
-		t->hw = t->has_dead = t->has_meta = -1;
+		t->hw = t->has_dead = t->has_meta = t->alone = -1;
 		memset(old, 0, sizeof *old);
 		old->id = t->id;        /* by which the others are found */
 	}

@@ -444,6 +444,57 @@ r20_rebuilt_after_forgetting(void **state)
 	node_expect(&n[B], "", RUINED);
 }
 
+/* The rowid that a forgotten row left makes up in number for a row that came: those
+ * behind it must not get each other's clocks. */
+static void
+r20_forgotten_rowids_are_no_rows(void **state)
+{
+	(void)state;
+	node_exec(&n[A], ROWS);
+	/* behind the last row that is remembered */
+	node_exec(&n[A], "INSERT INTO r SELECT 't' || y, 0, y FROM r WHERE y BETWEEN "
+	    "1 AND 9 ORDER BY y");
+	node_exec(&n[A], "UPDATE r SET x = 'mine' WHERE id = 't6'");
+	node_exec(&n[A], "DELETE FROM r WHERE id = 't3'");
+	pull(B, A);
+	node_exec(&n[A], "SELECT crsql_gc(CAST(x'01' || crsql_site_id() || "
+	    "char(crsql_db_version()) AS BLOB))");
+	node_exec(&n[A], "UPDATE r SET x = 'more' WHERE id = 't6'");
+	node_plainly(path, REBUILD("*", "rowid") "INSERT INTO r VALUES('new', 0, 0)");
+	node_exec(&n[A], "SELECT crsql_fold()");
+	node_expect(&n[A], "1\n", MARKS);
+	node_expect(&n[A], "", RUINED);
+	node_expect(&n[A], "0\n", "SELECT count(*) FROM crsql_master WHERE key "
+	    "GLOB 'left.*'");
+	pull(B, A);
+	node_expect(&n[B], "'more'\n", "SELECT x FROM r WHERE id = 't6'");
+	nodes_agree(&n[A], &n[B], "SELECT * FROM r ORDER BY id");
+}
+
+/* Columns have no birthday any more, which other connections took note of. */
+static void
+r03_others_hear_of_a_repair(void **state)
+{
+	struct node beside;
+
+	(void)state;
+	node_exec(&n[A], ROWS);
+	node_exec(&n[A], "ALTER TABLE r ADD COLUMN z");
+	node_exec(&n[A], "INSERT INTO r VALUES('new', 0, 99, 'z')");
+	node_exec(&n[A], "DELETE FROM r WHERE y < 9");
+	node_plainly(path, "CREATE TABLE kept(sql); INSERT INTO kept SELECT sql FROM "
+	    "sqlite_schema WHERE type = 'trigger'; CREATE TABLE new_r(id TEXT PRIMARY "
+	    "KEY, x, y, z); INSERT INTO new_r SELECT * FROM r ORDER BY rowid; DROP "
+	    "TABLE r; ALTER TABLE new_r RENAME TO r;");
+	make_triggers();
+	node_open(&beside, A, path);
+	assert_int_not_equal(node_try(&beside, "%s", CELLS), SQLITE_OK);
+	node_expect(&n[A], "1\n", "SELECT crsql_repair('r')");
+	node_expect(&beside, "'z'\n", "SELECT val FROM crsql_changes WHERE cid = 'z'");
+	nodes_agree(&n[A], &beside, CELLS);
+	node_close(&beside);
+}
+
 /* -- copied as text -------------------------------------------------------------- */
 
 /* As `.dump | sqlite3` does: tables, their rows in order, and then the rest. */
@@ -652,6 +703,8 @@ main(void)
 		TEST(r12_made_anew_with_the_same_text),
 		TEST(r12_two_rebuilt_with_their_triggers),
 		TEST(r20_rebuilt_after_forgetting),
+		TEST(r20_forgotten_rowids_are_no_rows),
+		TEST(r03_others_hear_of_a_repair),
 		TEST(r16_a_copy_as_text_is_refused),
 		TEST(r16_a_copy_as_text_is_repaired),
 		TEST(r16_a_copy_as_text_is_a_second_life),
