@@ -77,6 +77,7 @@ struct apply_scope {
 	bool outer;
 	bool inner;
 	bool batch;
+	struct undo undo;       /* where there is one of the savepoints */
 	struct tx tx;
 	int64_t rows_impacted;
 };

@@ -493,9 +493,11 @@ static int
 refuse_commit(void *self)
 {
 	struct engine *e = self;
-	bool refused = e->capture->rc != SQLITE_OK && !e->tx.open;
+	bool refused = e->half_done || (e->capture->rc != SQLITE_OK &&
+	    !e->tx.open);
 
 	watch_end(e, false);
+	e->half_done = false;
 	if (refused)
 		e->capture->rc = SQLITE_OK;
 	return refused;
@@ -507,8 +509,16 @@ forget_failure(void *self)
 	struct engine *e = self;
 
 	watch_end(e, false);
+	e->half_done = false;
 	if (!e->tx.open)
 		e->capture->rc = SQLITE_OK;
+}
+
+void
+capture_refuse_commit(struct engine *e)
+{
+	e->half_done = true;
+	watch_end(e, true);
 }
 
 static void

@@ -315,6 +315,24 @@ renamed(const struct engine *e)
 	return false;
 }
 
+/* Without a transaction of the caller's, in one of its own. */
+static int
+fold_alone(struct engine *e)
+{
+	struct undo u;
+	int rc;
+
+	/* refused inside a statement that writes: of that one, then */
+	if (engine_savepoint(e, "crsql_fold", &u) != SQLITE_OK)
+		return tx_begin_merge(e);
+	rc = tx_begin_merge(e);
+	if (rc == SQLITE_OK)
+		rc = engine_release(e, &u);
+	if (rc != SQLITE_OK)
+		engine_undo(e, &u);
+	return rc;
+}
+
 /* Folds the journal for a reader, where that is possible without waiting. */
 static int
 fold_for_reader(struct engine *e, bool rebuilt)
@@ -326,19 +344,8 @@ fold_for_reader(struct engine *e, bool rebuilt)
 		rc = engine_writable(e, &writable);
 	if (rc != SQLITE_OK || !writable)
 		return rc;
-	if (sqlite3_get_autocommit(e->db)) {
-		/* refused inside a statement that writes: of that one, then */
-		if (engine_exec(e, "SAVEPOINT crsql_fold") != SQLITE_OK)
-			return may_read_as_is(tx_begin_merge(e));
-		rc = tx_begin_merge(e);
-		if (rc == SQLITE_OK)
-			rc = engine_exec(e, "RELEASE crsql_fold");
-		if (rc != SQLITE_OK)
-			engine_undo(e, "ROLLBACK");
-	} else {
-		rc = tx_begin_merge(e);
-	}
-	return may_read_as_is(rc);
+	return may_read_as_is(sqlite3_get_autocommit(e->db) ? fold_alone(e) :
+	    tx_begin_merge(e));
 }
 
 int
