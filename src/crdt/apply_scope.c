@@ -30,7 +30,6 @@ apply_begin(struct engine *e, bool batch, struct apply_scope *s)
 		s->inner = rc == SQLITE_OK;
 	}
 	s->tx = e->tx;
-	s->rows_impacted = e->rows_impacted;
 	return rc;
 }
 
@@ -47,7 +46,7 @@ take_back(struct engine *e, struct apply_scope *s)
 		e->tx.next_pos = s->tx.next_pos;
 		e->tx.seq = s->tx.seq;
 	}
-	e->rows_impacted = s->rows_impacted;
+	e->tx.rows_impacted = s->tx.rows_impacted;
 }
 
 int

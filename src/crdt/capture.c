@@ -452,7 +452,8 @@ note(struct engine *e, struct capture *c, int op, const char *name,
 		rc = tx_begin(e);
 	else if (c->look_at_schema)
 		rc = table_refresh(e);
-	c->look_at_schema = false;
+	if (rc == SQLITE_OK)
+		c->look_at_schema = false;
 	if (rc == SQLITE_OK && capture_is_full(c))
 		rc = fold_within(e, c, op);
 	t = rc == SQLITE_OK ? find_table(e, name) : NULL;

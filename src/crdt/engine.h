@@ -131,7 +131,6 @@ struct engine {
 	                           capture is off, crsql_internal_sync_bit() is 1 */
 	int sync_bit;           /* what the user set by that function */
 	int walks;              /* readers of the log that are open */
-	int64_t rows_impacted;
 	uint8_t site_id[SITE_ID_LEN];   /* the current own one */
 	int64_t me;             /* its ordinal */
 	uint8_t log_id[LOG_ID_LEN];

@@ -102,6 +102,7 @@ fail(sqlite3_vtab *v, int rc)
 {
 	/* neither BUSY nor SCHEMA: these would keep or rerun the COMMIT */
 	return vtab_fail(v, rc == SQLITE_NOMEM || rc == SQLITE_FULL ||
+	    rc == SQLITE_PROTOCOL || (rc & 0xFF) == SQLITE_CANTOPEN ||
 	    (rc & 0xFF) == SQLITE_IOERR ? rc : SQLITE_ERROR);
 }
 

@@ -99,6 +99,7 @@ tx_restore(struct engine *e, const struct tx *then)
 	e->tx.next_pos = then->next_pos;
 	e->tx.seq = then->seq;
 	e->tx.plain_pending = then->plain_pending;
+	e->tx.rows_impacted = then->rows_impacted;
 	e->tx.wrote = then->wrote;
 	e->tx.wrote_changes = then->wrote_changes;
 	e->tx.alters = then->alters;
@@ -278,7 +279,8 @@ tx_begin_merge(struct engine *e)
 
 	if (e->tx.open && e->capture->look_at_schema)
 		rc = table_refresh(e);
-	e->capture->look_at_schema = false;
+	if (rc == SQLITE_OK)
+		e->capture->look_at_schema = false;
 	if (rc == SQLITE_OK)
 		rc = triggers_look_for_temp_fail(e);
 	if (rc != SQLITE_OK || (e->tx.open && !e->tx.plain_pending &&
@@ -388,7 +390,7 @@ tx_committed(struct engine *e)
 	if (e->tables.half)
 		table_unmend(e);
 	if (e->tx.wrote_changes)
-		e->rows_impacted = 0;
+		e->tx.rows_impacted = 0;
 	e->tx.data_version = data_version(e);
 	capture_clear(e);
 	bulk_end(e);
@@ -401,7 +403,7 @@ tx_rolled_back(struct engine *e)
 	e->tx.alters = 0;
 	e->tx.wanted = 0;
 	e->tx.seq = 0;
-	e->rows_impacted = 0;
+	e->tx.rows_impacted = 0;
 	e->tx.head = -1;        /* all is read anew */
 	incoming_drop(e);
 	capture_clear(e);

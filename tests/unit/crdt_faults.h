@@ -24,7 +24,6 @@ struct fault {
 	/* Run on each file that is begun with; "" for nothing. */
 	const char *begin;
 	int least;              /* so often at least it is met */
-	bool spares_readers;    /* who writes nothing never meets it */
 	bool locks_out;         /* it is another's lock: a read does without the
 	                         * fold that it would begin with */
 };

@@ -315,7 +315,7 @@ const struct script scripts[] = {
 		"crsql_adopt(), crsql_next_db_version(), crsql_repair(), "
 		"crsql_unpark()", .look = LOOK, .reading = true },
 	{ .name = "asking_for_versions", .tables = FILLED, .sql = "BEGIN; SELECT "
-		"crsql_next_db_version(90); UPDATE t SET x = 5; SELECT "
+		"crsql_internal_sync_bit(0), crsql_next_db_version(90); UPDATE t SET x = 5; SELECT "
 		"crsql_increment_and_get_seq(); SELECT crsql_internal_sync_bit(1); "
 		"UPDATE i SET x = 0; SELECT crsql_internal_sync_bit(0); UPDATE t SET "
 		"y = 4; COMMIT",
@@ -349,13 +349,13 @@ const struct script scripts[] = {
 	{ .name = "taking_it_over_when_told", .plainly = "CREATE TABLE unused(a)",
 	    .first = "DROP TABLE crsql_master; DROP TABLE crsql_site_id; " CRSQLITE, .sql = "SELECT crsql_adopt(); UPDATE t SET x = 5",
 	    .look = LOOK },
-	{ .name = "settings", .tables = FILLED, .sql = "BEGIN; SELECT "
+	{ .name = "settings", .tables = FILLED, .sql = "SELECT "
 		"crsql_config_set('plain-writers', 0); UPDATE t SET x = 4; SELECT "
 		"crsql_config_set('capture', 1); UPDATE i SET x = 4; SELECT "
-		"crsql_config_set('bulk', 0), crsql_config_set('fold-at', 9), "
-		"crsql_config_set('merge-equal-values', 1), crsql_config_set("
-		"'plain-writers', 1); SELECT crsql_config_get('capture'); DELETE FROM "
-		"c; COMMIT", .look = LOOK },
+		"crsql_config_set('bulk', 0); SELECT crsql_config_set('fold-at', 9); "
+		"SELECT crsql_config_set('merge-equal-values', 1); SELECT "
+		"crsql_config_set('plain-writers', 1); SELECT crsql_config_get("
+		"'capture'); DELETE FROM c", .look = LOOK },
 	{ .name = "altering", .tables = FILLED, .sql = "BEGIN; SELECT "
 		"crsql_begin_alter('t'); ALTER TABLE t DROP COLUMN x; ALTER TABLE t ADD "
 		"COLUMN z DEFAULT 4; UPDATE t SET z = 5 WHERE id = 'a'; SELECT "
