@@ -368,6 +368,8 @@ same(const struct buf *got, const struct buf *want, long at, bool all)
 		    (const char *)want->data);
 }
 
+static struct buf said;                 /* all scripts that ran */
+
 static void
 fail_everywhere(void **state)
 {
@@ -379,6 +381,7 @@ fail_everywhere(void **state)
 	take_base(&s);
 	if (made != NULL)
 		s.sql = made;
+	buf_add(&said, s.sql, strlen(s.sql));
 	run_failing(&s, -1, false, &want);
 	for (all = 0; all <= 1; all++) {
 		at = 0;
@@ -398,10 +401,49 @@ fail_everywhere(void **state)
 		assert_true(times - 2 >= fault->least);
 }
 
+/* Whatever loading the engine adds must be in a script, but for what only the
+ * engine itself names. */
+static void
+every_function_was_called(void **state)
+{
+	static const char query[] = "SELECT name FROM pragma_function_list UNION "
+	    "SELECT name FROM pragma_module_list";
+	struct node n;
+	sqlite3 *plain;
+	sqlite3_stmt *stmt, *known;
+
+	(void)state;
+	if (getenv("ONLY") != NULL)
+		skip();
+	buf_add(&said, "", 1);
+	assert_int_equal(sqlite3_open(":memory:", &plain), SQLITE_OK);
+	/* those that are known once they are named */
+	assert_int_equal(sqlite3_prepare_v2(plain, "SELECT ?1 IN (SELECT name FROM "
+	    "pragma_function_list UNION SELECT name FROM pragma_module_list) OR ?1 "
+	    "IN ('crsql_tx', 'crsql_watch') OR ?1 GLOB 'pragma_*'", -1, &known, NULL),
+	    SQLITE_OK);
+	node_open(&n, 0, NULL);
+	assert_int_equal(sqlite3_prepare_v2(n.db, query, -1, &stmt, NULL), SQLITE_OK);
+	while (sqlite3_step(stmt) == SQLITE_ROW) {
+		const char *name = (const char *)sqlite3_column_text(stmt, 0);
+
+		sqlite3_bind_text(known, 1, name, -1, SQLITE_TRANSIENT);
+		assert_int_equal(sqlite3_step(known), SQLITE_ROW);
+		if (!sqlite3_column_int(known, 0) &&
+		    strstr((const char *)said.data, name) == NULL)
+			fail_msg("no script has %s", name);
+		sqlite3_reset(known);
+	}
+	sqlite3_finalize(stmt);
+	sqlite3_finalize(known);
+	sqlite3_close(plain);
+	node_close(&n);
+}
+
 int
 faults_run(const char *name, const struct fault *what)
 {
-	struct CMUnitTest *tests = calloc((size_t)nscripts, sizeof *tests);
+	struct CMUnitTest *tests = calloc((size_t)nscripts + 1, sizeof *tests);
 	union {
 		const struct script *in;
 		void *out;
@@ -409,14 +451,18 @@ faults_run(const char *name, const struct fault *what)
 	int i, bad;
 
 	assert_non_null(tests);
+	buf_init(&said, 1 << 24);
 	for (i = 0; i < nscripts; i++) {
 		state.in = &scripts[i];
 		tests[i] = (struct CMUnitTest){ scripts[i].name, fail_everywhere,
 			make_base, remove_base, state.out };
 	}
+	tests[nscripts] = (struct CMUnitTest)
+	    cmocka_unit_test(every_function_was_called);
 	fault = what;
 	cmocka_set_test_filter(getenv("ONLY"));
-	bad = _cmocka_run_group_tests(name, tests, (size_t)nscripts, NULL, NULL);
+	bad = _cmocka_run_group_tests(name, tests, (size_t)nscripts + 1, NULL, NULL);
 	free(tests);
+	buf_clear(&said);
 	return bad;
 }

@@ -58,8 +58,9 @@ static const struct step steps[] = {
 	{ "BEGIN; SELECT crsql_begin_alter('t'); ALTER TABLE t DROP COLUMN y; ALTER "
 	    "TABLE t ADD COLUMN z DEFAULT 4; UPDATE t SET z = 5 WHERE id = 'a'; SELECT "
 	    "crsql_commit_alter('t'); COMMIT", false },
-	{ "CREATE TABLE n(id INTEGER PRIMARY KEY, x, y); INSERT INTO n SELECT id, x + "
-	    "1, y FROM i; DROP TABLE i; ALTER TABLE n RENAME TO i", true },
+	{ "BEGIN; CREATE TABLE n(id INTEGER PRIMARY KEY, x, y); INSERT INTO n SELECT "
+	    "id, x + 1, y FROM i; DROP TABLE i; ALTER TABLE n RENAME TO i; COMMIT",
+	    true },
 	{ "UPDATE i SET y = 0", false },
 	{ "DELETE FROM t WHERE id >= 'n3'", false },
 	{ "SELECT crsql_gc(" OWN ")", false },
