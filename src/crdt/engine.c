@@ -329,6 +329,9 @@ engine_undo(struct engine *e, struct undo *u)
 	for (i = 0; i < 2 && rc != SQLITE_OK; i++)
 		if (!sqlite3_get_autocommit(e->db))
 			sqlite3_step(u->all[i]);
+	/* a change of the schema ended them; after an interrupt so much is parsed */
+	if (rc != SQLITE_OK && !sqlite3_get_autocommit(e->db))
+		sqlite3_exec(e->db, "VACUUM;", NULL, NULL, NULL);
 	engine_end_undo(e, u);
 	if (rc != SQLITE_OK && !sqlite3_get_autocommit(e->db) && e->capture != NULL)
 		capture_refuse_commit(e);
