@@ -176,18 +176,20 @@ begin(struct engine *e, const void *name)
 int
 alter_begin(struct engine *e, const char *name)
 {
-	bool alone = sqlite3_get_autocommit(e->db) != 0;
+	struct undo u;
 	char *why;
-	int rc = engine_exec(e, "SAVEPOINT alter_crr");
+	int rc = engine_savepoint(e, "alter_crr", &u);
 
 	if (rc != SQLITE_OK)
 		return rc;
 	rc = engine_atomically(e, begin, name);
-	if (rc == SQLITE_OK)
+	if (rc == SQLITE_OK) {
+		engine_end_undo(e, &u);
 		return rc;
+	}
 	table_doubt(e);
 	why = sqlite3_mprintf("%s", engine_error(e));
-	engine_undo(e, alone ? "ROLLBACK" : "RELEASE alter_crr");
+	engine_undo(e, &u);
 	engine_fail(e, rc, "%s", why ? why : "");
 	sqlite3_free(why);
 	return rc;

@@ -77,8 +77,8 @@ struct apply_scope {
 	bool outer;
 	bool inner;
 	bool batch;
+	struct undo undo;       /* where there is one of the savepoints */
 	struct tx tx;
-	int64_t rows_impacted;
 };
 int apply_begin(struct engine *e, bool batch, struct apply_scope *s);
 int apply_end(struct engine *e, struct apply_scope *s, int rc);

@@ -6,15 +6,6 @@
 
 #include <string.h>
 
-static int
-savepoint(struct engine *e, const char *sql)
-{
-	int rc = sqlite3_exec(e->db, sql, NULL, NULL, NULL);
-
-	return rc == SQLITE_OK ? rc : engine_fail(e, rc, "%s",
-	    sqlite3_errmsg(e->db));
-}
-
 /* Without a transaction of the caller's the outer savepoint is one.  Pending
  * local writes are folded before the inner one, so that taking the merge back
  * leaves them folded. */
@@ -25,7 +16,7 @@ apply_begin(struct engine *e, bool batch, struct apply_scope *s)
 
 	memset(s, 0, sizeof *s);
 	if (sqlite3_get_autocommit(e->db)) {
-		rc = savepoint(e, "SAVEPOINT crsql_merge_all");
+		rc = engine_savepoint(e, "crsql_merge_all", &s->undo);
 		if (rc != SQLITE_OK)
 			return rc;
 		s->outer = true;
@@ -35,11 +26,10 @@ apply_begin(struct engine *e, bool batch, struct apply_scope *s)
 		rc = incoming_flush(e);
 	s->batch = rc == SQLITE_OK && batch;
 	if (rc == SQLITE_OK && !s->outer && !batch) {
-		rc = savepoint(e, "SAVEPOINT crsql_merge");
+		rc = engine_savepoint(e, "crsql_merge", &s->undo);
 		s->inner = rc == SQLITE_OK;
 	}
 	s->tx = e->tx;
-	s->rows_impacted = e->rows_impacted;
 	return rc;
 }
 
@@ -49,14 +39,14 @@ take_back(struct engine *e, struct apply_scope *s)
 	int rc;
 
 	incoming_drop(e);
-	rc = engine_undo(e, "ROLLBACK TO crsql_merge; RELEASE crsql_merge");
+	rc = engine_undo(e, &s->undo);
 	if (rc == SQLITE_OK) {
 		e->tx.current = s->tx.current;
 		e->tx.current_own = s->tx.current_own;
 		e->tx.next_pos = s->tx.next_pos;
 		e->tx.seq = s->tx.seq;
 	}
-	e->rows_impacted = s->rows_impacted;
+	e->tx.rows_impacted = s->tx.rows_impacted;
 }
 
 int
@@ -64,17 +54,17 @@ apply_end(struct engine *e, struct apply_scope *s, int rc)
 {
 	if (rc == SQLITE_OK)
 		rc = incoming_flush(e);
-	if (rc == SQLITE_OK && s->inner)
-		rc = savepoint(e, "RELEASE crsql_merge");
-	if (rc == SQLITE_OK && s->outer)
-		rc = savepoint(e, "RELEASE crsql_merge_all");
+	if (rc == SQLITE_OK && (s->inner || s->outer))
+		rc = engine_release(e, &s->undo);
 	if (rc == SQLITE_OK)
 		return rc;
 	/* The sentence of the first failure stays. */
-	if (sqlite3_get_autocommit(e->db))
+	if (sqlite3_get_autocommit(e->db)) {
 		incoming_drop(e);
-	else if (s->outer)
-		engine_undo(e, "ROLLBACK");
+		if (s->outer || s->inner)
+			engine_end_undo(e, &s->undo);
+	} else if (s->outer)
+		engine_undo(e, &s->undo);
 	else if (s->inner)
 		take_back(e, s);
 	else if (s->batch && e->incoming != NULL)

@@ -134,7 +134,7 @@ apply(struct engine *e, const char *schema)
 	int rc = sqlite3_exec(e->db, schema, NULL, NULL, NULL);
 
 	if (rc == SQLITE_OK)
-		return rc;
+		return engine_renew_undo(e);
 	sqlite3_log(rc, "failed to apply the updated schema: %s",
 	    sqlite3_errmsg(e->db));
 	return engine_fail(e, rc, "failed to apply the updated schema %s",

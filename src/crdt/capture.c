@@ -60,7 +60,8 @@ note(struct engine *e, struct capture *c, int op, const char *name,
 		rc = tx_begin(e);
 	else if (c->look_at_schema)
 		rc = table_refresh(e);
-	c->look_at_schema = false;
+	if (rc == SQLITE_OK)
+		c->look_at_schema = false;
 	if (rc == SQLITE_OK && capture_is_full(c))
 		rc = fold_within(e, c, op);
 	t = rc == SQLITE_OK ? find_table(e, name) : NULL;
@@ -94,9 +95,11 @@ static int
 refuse_commit(void *self)
 {
 	struct engine *e = self;
-	bool refused = e->capture->rc != SQLITE_OK && !e->tx.open;
+	bool refused = e->half_done || (e->capture->rc != SQLITE_OK &&
+	    !e->tx.open);
 
 	watch_end(e, false);
+	e->half_done = false;
 	if (refused)
 		e->capture->rc = SQLITE_OK;
 	return refused;
@@ -108,8 +111,16 @@ forget_failure(void *self)
 	struct engine *e = self;
 
 	watch_end(e, false);
+	e->half_done = false;
 	if (!e->tx.open)
 		e->capture->rc = SQLITE_OK;
+}
+
+void
+capture_refuse_commit(struct engine *e)
+{
+	e->half_done = true;
+	watch_end(e, true);
 }
 
 static void

@@ -96,6 +96,10 @@ int capture_choose(struct engine *e, bool by_journal);
 /* So many records may wait for a fold; at least 1. */
 void capture_set_fold_at(struct engine *e, int64_t records);
 
+/* What was done in this transaction can't be undone now: it is not to be
+ * committed. */
+void capture_refuse_commit(struct engine *e);
+
 /* Takes the hook away and puts it back. */
 void capture_pause(struct engine *e);
 void capture_resume(struct engine *e);

@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include "crdt/capture.h"
+
 SQLITE_EXTENSION_INIT3
 
 int
@@ -65,9 +67,41 @@ engine_prepare(struct engine *e, sqlite3_stmt **out, const char *fmt, ...)
 	return rc;
 }
 
+/* Some of those that change a schema end what is prepared. */
+static bool
+may_end_undo(const char *sql)
+{
+	return sqlite3_strnicmp(sql, "CREATE", 6) == 0 ||
+	    sqlite3_strnicmp(sql, "DROP", 4) == 0 ||
+	    sqlite3_strnicmp(sql, "ALTER", 5) == 0;
+}
+
+/* The first statement; *rest is what stands behind it. */
+static int
+exec_one(struct engine *e, const char *sql, const char **rest)
+{
+	sqlite3_stmt *stmt;
+	int rc;
+
+	while (*sql == ' ')
+		sql++;
+	rc = sqlite3_prepare_v2(e->db, sql, -1, &stmt, rest);
+	if (rc == SQLITE_OK) {
+		while (sqlite3_step(stmt) == SQLITE_ROW)
+			;
+		rc = sqlite3_finalize(stmt);
+	}
+	if (rc != SQLITE_OK)
+		return engine_fail(e, rc, "%s", sqlite3_errmsg(e->db));
+	if (e->undo != NULL && may_end_undo(sql))
+		rc = engine_renew_undo(e);
+	return rc;
+}
+
 int
 engine_exec(struct engine *e, const char *fmt, ...)
 {
+	const char *at;
 	va_list ap;
 	char *sql;
 	int rc;
@@ -75,9 +109,10 @@ engine_exec(struct engine *e, const char *fmt, ...)
 	va_start(ap, fmt);
 	sql = sqlite3_vmprintf(fmt, ap);
 	va_end(ap);
-	rc = sql ? sqlite3_exec(e->db, sql, NULL, NULL, NULL) : SQLITE_NOMEM;
-	if (rc != SQLITE_OK)
-		engine_fail(e, rc, "%s", sqlite3_errmsg(e->db));
+	rc = sql != NULL ? SQLITE_OK : engine_fail(e, SQLITE_NOMEM,
+	    "out of memory");
+	for (at = sql; rc == SQLITE_OK && *at != '\0'; )
+		rc = exec_one(e, at, &at);
 	sqlite3_free(sql);
 	return rc;
 }
@@ -205,15 +240,103 @@ engine_int(struct engine *e, int64_t *out, const char *fmt, ...)
 	return rc;
 }
 
-int
-engine_undo(struct engine *e, const char *sql)
+/* Where memory is missing nothing can be parsed.  While any statement runs none can
+ * begin either, or after an interrupt; but VACUUM counts as one that writes, so that
+ * SQLite rolls all back as it fails to.  (Else it does nothing in a transaction.) */
+static int
+prepare_undo(struct engine *e, struct undo *u)
 {
-	int rc = sqlite3_exec(e->db, sql, NULL, NULL, NULL);
+	sqlite3_stmt *all[2];
+	int rc = prepare_text(e, &all[0], "ROLLBACK");
 
-	/* VACUUM counts as one that writes, and does nothing inside a transaction; an
-	 * interrupt stops parsing at blanks and at the end of a text */
+	if (rc != SQLITE_OK)
+		return rc;
+	rc = prepare_text(e, &all[1], "VACUUM");
+	if (rc != SQLITE_OK) {
+		sqlite3_finalize(all[0]);
+		return rc;
+	}
+	sqlite3_finalize(u->all[0]);
+	sqlite3_finalize(u->all[1]);
+	memcpy(u->all, all, sizeof all);
+	return rc;
+}
+
+int
+engine_savepoint(struct engine *e, const char *name, struct undo *u)
+{
+	int rc;
+
+	if (e->half_done && e->undo == NULL)
+		sqlite3_exec(e->db, "ROLLBACK", NULL, NULL, NULL);
+	*u = (struct undo){ .name = name, .outer = e->undo,
+		.alone = sqlite3_get_autocommit(e->db) != 0 };
+	e->undo = u;
+	rc = prepare_undo(e, u);
+	if (rc == SQLITE_OK)
+		rc = engine_exec(e, "SAVEPOINT %s", name);
+	if (rc != SQLITE_OK)
+		engine_end_undo(e, u);
+	return rc;
+}
+
+void
+engine_end_undo(struct engine *e, struct undo *u)
+{
+	e->undo = u->outer;
+	sqlite3_finalize(u->all[0]);
+	sqlite3_finalize(u->all[1]);
+}
+
+/* A RELEASE that fails to commit rolls back, but leaves a transaction open. */
+int
+engine_release(struct engine *e, struct undo *u)
+{
+	int rc = u->alone ? engine_exec(e, "COMMIT") :
+	    engine_exec(e, "RELEASE %s", u->name);
+
+	if (rc == SQLITE_OK)
+		engine_end_undo(e, u);
+	return rc;
+}
+
+int
+engine_renew_undo(struct engine *e)
+{
+	struct undo *u;
+	int rc = SQLITE_OK;
+
+	for (u = e->undo; u != NULL && rc == SQLITE_OK; u = u->outer)
+		rc = prepare_undo(e, u);
+	return rc;
+}
+
+static int
+undo_part(struct engine *e, const struct undo *u)
+{
+	char *sql = sqlite3_mprintf("ROLLBACK TO %s; RELEASE %s", u->name, u->name);
+	int rc = sql ? sqlite3_exec(e->db, sql, NULL, NULL, NULL) : SQLITE_NOMEM;
+
+	sqlite3_free(sql);
+	return rc;
+}
+
+int
+engine_undo(struct engine *e, struct undo *u)
+{
+	int i, rc = u->alone ? SQLITE_ABORT : undo_part(e, u);
+
+	for (i = 0; i < 2 && rc != SQLITE_OK; i++)
+		if (!sqlite3_get_autocommit(e->db))
+			sqlite3_step(u->all[i]);
+	/* a change of the schema ended them; after an interrupt so much is parsed */
 	if (rc != SQLITE_OK && !sqlite3_get_autocommit(e->db))
 		sqlite3_exec(e->db, "VACUUM;", NULL, NULL, NULL);
+	engine_end_undo(e, u);
+	if (rc != SQLITE_OK && !sqlite3_get_autocommit(e->db) && e->capture != NULL)
+		capture_refuse_commit(e);
+	/* a schema that is rolled back ends what is prepared */
+	engine_renew_undo(e);
 	return rc;
 }
 
@@ -221,21 +344,19 @@ int
 engine_atomically(struct engine *e, int (*f)(struct engine *, const void *),
     const void *arg)
 {
-	bool alone = sqlite3_get_autocommit(e->db) != 0;
+	struct undo u;
 	char *why;
-	int rc = engine_exec(e, "SAVEPOINT crsql_step");
+	int rc = engine_savepoint(e, "crsql_step", &u);
 
 	if (rc != SQLITE_OK)
 		return rc;
 	rc = f(e, arg);
-	/* where it is alone this is a COMMIT, which may fail and leave it open */
 	if (rc == SQLITE_OK)
-		rc = engine_exec(e, "RELEASE crsql_step");
+		rc = engine_release(e, &u);
 	if (rc == SQLITE_OK)
 		return rc;
 	why = sqlite3_mprintf("%s", engine_error(e));
-	engine_undo(e, alone ? "ROLLBACK" : "ROLLBACK TO crsql_step; "
-	    "RELEASE crsql_step");
+	engine_undo(e, &u);
 	engine_fail(e, rc, "%s", why ? why : "");
 	sqlite3_free(why);
 	return rc;

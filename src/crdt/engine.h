@@ -49,7 +49,6 @@
  *   copied.c    copies of the database as text
  *   remap.c     which clock is which row's then; remap_list.c  the list by
  *               which that is known of an altered table
- *   remap.c     which clock is which row's then
  *   repair.c    clocks and log written anew       rebuilt.c  where; crsql_repair
  *   seen.c      which versions of others a site had seen when
  *   horizon.c   what was forgotten, and who may not be talked to since
@@ -139,7 +138,6 @@ struct engine {
 	                           capture is off, crsql_internal_sync_bit() is 1 */
 	int sync_bit;           /* what the user set by that function */
 	int walks;              /* readers of the log that are open */
-	int64_t rows_impacted;
 	uint8_t site_id[SITE_ID_LEN];   /* the current own one */
 	int64_t me;             /* its ordinal */
 	uint8_t log_id[LOG_ID_LEN];
@@ -169,6 +167,8 @@ struct engine {
 		sqlite3_stmt *stmt[SLOT_COUNT];
 		sqlite3_stmt *by_text[64];      /* of engine_int, by hash */
 	} cache;
+	struct undo *undo;      /* the innermost of those that are begun */
+	bool half_done;         /* what failed could not be undone yet */
 	struct buf scratch;     /* for one encoding at a time */
 	char *error;            /* last sentence, or NULL */
 };
@@ -213,11 +213,33 @@ const char *engine_column(sqlite3_stmt *stmt, int i, int *rc);
 /* A copy of it. */
 int engine_copy(sqlite3_stmt *stmt, int i, char **out);
 
-/* Undoes by sql, a ROLLBACK or ROLLBACK TO, what was done after a savepoint.  Where
- * that is not possible, as after sqlite3_interrupt(), which lasts as long as any
- * statement runs, the whole transaction is rolled back, as SQLite does when a
- * statement that writes is interrupted: nothing half done can be committed. */
-int engine_undo(struct engine *e, const char *sql);
+/* A savepoint of ours, while its function runs. */
+struct undo {
+	const char *name;
+	bool alone;             /* it is the whole transaction */
+	sqlite3_stmt *all[2];   /* what rolls that back */
+	struct undo *outer;
+};
+
+/* Begins a savepoint and, unless it fails, u, which one of the next three ends. */
+int engine_savepoint(struct engine *e, const char *name, struct undo *u);
+
+/* Releases it; if that fails it is still to be undone. */
+int engine_release(struct engine *e, struct undo *u);
+
+/* Leaves it as it is. */
+void engine_end_undo(struct engine *e, struct undo *u);
+
+/* Undoes what was done after it.  Where that is not possible, as after
+ * sqlite3_interrupt() or where memory was missing, which both last as long as any
+ * statement runs, the whole transaction is rolled back, as SQLite does when that
+ * befalls a statement that writes: nothing half done can be committed.  (Memory that
+ * was missing just when engine_renew_undo was due: then its COMMIT fails.) */
+int engine_undo(struct engine *e, struct undo *u);
+
+/* To be called after sqlite3_db_config, which ends what was prepared for it, as some
+ * changes of a schema do (engine_exec knows). */
+int engine_renew_undo(struct engine *e);
 
 /* Runs f in a savepoint: on failure nothing is left, and the caller's
  * transaction goes on.  Where there is none, the savepoint is one. */

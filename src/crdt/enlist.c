@@ -102,6 +102,7 @@ fail(sqlite3_vtab *v, int rc)
 {
 	/* neither BUSY nor SCHEMA: these would keep or rerun the COMMIT */
 	return vtab_fail(v, rc == SQLITE_NOMEM || rc == SQLITE_FULL ||
+	    rc == SQLITE_PROTOCOL || (rc & 0xFF) == SQLITE_CANTOPEN ||
 	    (rc & 0xFF) == SQLITE_IOERR ? rc : SQLITE_ERROR);
 }
 
@@ -157,13 +158,16 @@ static int
 enlist_release(sqlite3_vtab *v, int id)
 {
 	struct engine *e = engine_of(v);
+	bool open = e->tx.open;
 
 	if (e->merging == 0) {
 		e->capture->look_at_schema = true;
 		capture_release(e, id);
 		bulk_statement_ended(e);
 	}
-	return SQLITE_OK;
+	/* SQLite rolls all back where one of ours fails for a file's sake: the
+	 * statement that ends here has not succeeded then */
+	return open && !e->tx.open ? fail(v, SQLITE_IOERR) : SQLITE_OK;
 }
 
 static int

@@ -126,7 +126,7 @@ sync_bit_function(sqlite3_context *ctx, int argc, sqlite3_value **argv)
 static void
 rows_impacted_function(sqlite3_context *ctx, int argc, sqlite3_value **argv)
 {
-	sqlite3_result_int64(ctx, engine_of(ctx)->rows_impacted);
+	sqlite3_result_int64(ctx, engine_of(ctx)->tx.rows_impacted);
 }
 
 static void

@@ -423,14 +423,14 @@ note_write(struct engine *e, struct merge_row *row, int64_t cl,
 		row->sentinel = true;
 		row->sentinel_seq = seq;
 		row->changes++;
-		e->rows_impacted++;
+		e->tx.rows_impacted++;
 	}
 	note_winners(row, cell, n);
 	row->live = true;
 	row->cl = row->meta.cl = cl;
 	row->pending = true;
 	row->changes += n;
-	e->rows_impacted += n;
+	e->tx.rows_impacted += n;
 	return rc;
 }
 
@@ -497,7 +497,7 @@ merge_delete(struct engine *e, struct merge_row *row, int64_t cl, int64_t seq)
 			rc = delete_row(e, row);
 		if (rc != SQLITE_OK)
 			return rc;
-		e->rows_impacted++;
+		e->tx.rows_impacted++;
 	}
 	forget_wins(row);
 	if (row->live)
@@ -539,6 +539,6 @@ merge_fresh(struct engine *e, struct merge_origin *origin, struct table *t,
 		return SQLITE_OK;
 	if (rc != SQLITE_OK || !*done)
 		return rc;
-	e->rows_impacted += t->ncol > 0 ? t->ncol : 1;
+	e->tx.rows_impacted += t->ncol > 0 ? t->ncol : 1;
 	return place_fresh(e, origin, t, key, seq);
 }

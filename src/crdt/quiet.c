@@ -17,6 +17,8 @@ quiet_switch(struct engine *e, int to, bool *on)
 	    &now);
 
 	*on = now != 0;
+	if (to != QUIET_ASK)
+		engine_renew_undo(e);
 	return rc;
 }
 

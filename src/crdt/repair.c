@@ -298,7 +298,7 @@ bury_lost(struct repair *r)
 static int
 forget_left(struct repair *r)
 {
-	sqlite3_stmt *stmt;
+	sqlite3_stmt *stmt = NULL;
 	struct dead d;
 	bool found;
 	int rc = engine_exec(r->e, "DELETE FROM temp.crsql_lost; INSERT INTO "
@@ -315,7 +315,7 @@ forget_left(struct repair *r)
 		if (rc == SQLITE_OK && found && d.has_left)
 			rc = dead_forget_left(r->e, r->t, pk, npk, &d);
 	}
-	return rc == SQLITE_OK ? engine_finalize(stmt, rc) : rc;
+	return engine_finalize(stmt, rc);
 }
 
 /* The old log rows, those before (dbv, pos), and clock rows. */

@@ -335,6 +335,9 @@ set_identity(struct engine *e, const void *arg)
 	bool history;
 	int rc = storage_ensure(e);
 
+	/* a rollback, by whomever, is heard of */
+	if (rc == SQLITE_OK)
+		rc = tx_begin(e);
 	if (rc == SQLITE_OK && memcmp(id->site, e->site_id, SITE_ID_LEN) == 0)
 		return write_site(e, id, "UPDATE crsql_site_id SET public_key = ?2, "
 		    "incarnation = ?3 WHERE site_id = ?1 AND ordinal = ?4");

@@ -100,6 +100,7 @@ tx_restore(struct engine *e, const struct tx *then)
 	e->tx.next_pos = then->next_pos;
 	e->tx.seq = then->seq;
 	e->tx.plain_pending = then->plain_pending;
+	e->tx.rows_impacted = then->rows_impacted;
 	e->tx.wrote = then->wrote;
 	e->tx.wrote_changes = then->wrote_changes;
 	e->tx.alters = then->alters;
@@ -281,7 +282,8 @@ tx_begin_merge(struct engine *e)
 
 	if (e->tx.open && e->capture->look_at_schema)
 		rc = table_refresh(e);
-	e->capture->look_at_schema = false;
+	if (rc == SQLITE_OK)
+		e->capture->look_at_schema = false;
 	e->temp_may_fail = false;
 	if (rc == SQLITE_OK && !e->capture->bulk.on)    /* none fires */
 		rc = triggers_look_for_temp_fail(e);
@@ -319,6 +321,24 @@ renamed(const struct engine *e)
 	return false;
 }
 
+/* Without a transaction of the caller's, in one of its own. */
+static int
+fold_alone(struct engine *e)
+{
+	struct undo u;
+	int rc;
+
+	/* refused inside a statement that writes: of that one, then */
+	if (engine_savepoint(e, "crsql_fold", &u) != SQLITE_OK)
+		return tx_begin_merge(e);
+	rc = tx_begin_merge(e);
+	if (rc == SQLITE_OK)
+		rc = engine_release(e, &u);
+	if (rc != SQLITE_OK)
+		engine_undo(e, &u);
+	return rc;
+}
+
 /* Folds the journal for a reader, where that is possible without waiting. */
 static int
 fold_for_reader(struct engine *e, bool rebuilt)
@@ -330,19 +350,8 @@ fold_for_reader(struct engine *e, bool rebuilt)
 		rc = engine_writable(e, &writable);
 	if (rc != SQLITE_OK || !writable)
 		return rc;
-	if (sqlite3_get_autocommit(e->db)) {
-		/* refused inside a statement that writes: of that one, then */
-		if (engine_exec(e, "SAVEPOINT crsql_fold") != SQLITE_OK)
-			return may_read_as_is(tx_begin_merge(e));
-		rc = tx_begin_merge(e);
-		if (rc == SQLITE_OK)
-			rc = engine_exec(e, "RELEASE crsql_fold");
-		if (rc != SQLITE_OK)
-			engine_undo(e, "ROLLBACK");
-	} else {
-		rc = tx_begin_merge(e);
-	}
-	return may_read_as_is(rc);
+	return may_read_as_is(sqlite3_get_autocommit(e->db) ? fold_alone(e) :
+	    tx_begin_merge(e));
 }
 
 int
@@ -385,7 +394,7 @@ tx_committed(struct engine *e)
 	if (e->tables.half)
 		table_unmend(e);
 	if (e->tx.wrote_changes)
-		e->rows_impacted = 0;
+		e->tx.rows_impacted = 0;
 	e->tx.data_version = data_version(e);
 	capture_clear(e);
 	bulk_end(e);
@@ -398,7 +407,7 @@ tx_rolled_back(struct engine *e)
 	e->tx.alters = 0;
 	e->tx.wanted = 0;
 	e->tx.seq = 0;
-	e->rows_impacted = 0;
+	e->tx.rows_impacted = 0;
 	e->tx.head = -1;        /* all is read anew */
 	e->newest.dbv = 0;
 	incoming_drop(e);

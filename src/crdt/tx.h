@@ -35,7 +35,8 @@ struct tx {
 	bool plain_pending;     /* plain programs wrote what is not folded */
 	bool folding;           /* a fold is under way */
 	bool wrote;             /* a log row was written */
-	bool wrote_changes;     /* crsql_changes was written: rows_impacted */
+	int64_t rows_impacted;  /* by merges, until the next transaction */
+	bool wrote_changes;     /* crsql_changes was written: that counts */
 	int64_t mended;         /* e->tables.mended at its beginning */
 	int64_t schema;         /* e->tables.schema_version then */
 	int alters;             /* begun in it: alter.c */

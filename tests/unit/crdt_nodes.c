@@ -41,6 +41,48 @@ node_plainly(const char *path, const char *sql)
 	sqlite3_close(db);
 }
 
+static void
+run(sqlite3 *db, const char *sql)
+{
+	char *why = NULL;
+
+	if (sqlite3_exec(db, sql, NULL, NULL, &why) != SQLITE_OK)
+		fail_msg("%s: %s", sql, why);
+}
+
+/* Runs what a query answers, row by row. */
+static void
+run_each(sqlite3 *db, const char *query)
+{
+	sqlite3_stmt *stmt;
+
+	assert_int_equal(sqlite3_prepare_v2(db, query, -1, &stmt, NULL), 0);
+	while (sqlite3_step(stmt) == SQLITE_ROW)
+		run(db, (const char *)sqlite3_column_text(stmt, 0));
+	sqlite3_finalize(stmt);
+}
+
+void
+node_copy_as_text(const char *from, const char *to)
+{
+	sqlite3 *db;
+	char *sql = sqlite3_mprintf("ATTACH %Q AS old", from);
+
+	unlink(to);
+	assert_int_equal(sqlite3_open(to, &db), SQLITE_OK);
+	run(db, sql);
+	sqlite3_free(sql);
+	run_each(db, "SELECT sql FROM old.sqlite_schema WHERE type = 'table' AND "
+	    "name NOT LIKE 'sqlite_%'");
+	run_each(db, "SELECT printf('INSERT INTO main.\"%w\" SELECT * FROM "
+	    "old.\"%w\" ORDER BY %s', name, name, iif(sql LIKE '%WITHOUT ROWID%', "
+	    "'1', 'rowid')) FROM old.sqlite_schema WHERE type = 'table' AND name NOT "
+	    "LIKE 'sqlite_%'");
+	run_each(db, "SELECT sql FROM old.sqlite_schema WHERE type <> 'table' AND "
+	    "sql IS NOT NULL");
+	sqlite3_close(db);
+}
+
 void
 node_open(struct node *n, int index, const char *path)
 {

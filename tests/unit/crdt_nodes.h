@@ -41,6 +41,9 @@ void node_file(char path[static NODE_FILE]);
 /* Runs statements on it as a program that loads nothing. */
 void node_plainly(const char *path, const char *sql);
 
+/* As `.dump | sqlite3` does: tables, their rows in order, and then the rest. */
+void node_copy_as_text(const char *from, const char *to);
+
 /* Opens a database in memory (path NULL) or a file. */
 void node_open(struct node *n, int index, const char *path);
 void node_close(struct node *n);

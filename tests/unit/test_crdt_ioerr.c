@@ -2,7 +2,8 @@
 /*
  * test_crdt_ioerr.c - each access to the files fails in turn, alone and with all
  * that follow: reading, writing, syncing, opening, with a rollback journal and
- * with a WAL; or the disk is full.  See crdt_faults.h.
+ * with a WAL; or the disk is full; or another one has the lock that is asked for.
+ * See crdt_faults.h.
  */
 #include "crdt_faults.h"
 
@@ -18,12 +19,14 @@
 static long left = -1;          /* accesses until one fails; < 0: none does */
 static bool for_good;           /* and all that follow */
 static bool failed;
-static bool full;               /* only what takes space fails */
+
+/* What fails of an access. */
+static enum kind { ACCESS = 1, SPACE = 2, LOCK = 4 } failing = ACCESS;
 
 static bool
-fails(bool takes_space)
+fails(enum kind kind)
 {
-	if (left < 0 || (full && !takes_space) || left-- > 0)
+	if (left < 0 || !(kind & failing) || left-- > 0)
 		return false;
 	failed = true;
 	if (for_good)
@@ -50,39 +53,41 @@ file_close(sqlite3_file *f)
 static int
 file_read(sqlite3_file *f, void *p, int n, sqlite3_int64 at)
 {
-	return fails(false) ? SQLITE_IOERR_READ : CALL(f, xRead, p, n, at);
+	return fails(ACCESS) ? SQLITE_IOERR_READ : CALL(f, xRead, p, n, at);
 }
 
 static int
 file_write(sqlite3_file *f, const void *p, int n, sqlite3_int64 at)
 {
-	if (fails(true))
-		return full ? SQLITE_FULL : SQLITE_IOERR_WRITE;
+	if (fails(ACCESS | SPACE))
+		return failing == SPACE ? SQLITE_FULL : SQLITE_IOERR_WRITE;
 	return CALL(f, xWrite, p, n, at);
 }
 
 static int
 file_truncate(sqlite3_file *f, sqlite3_int64 size)
 {
-	return fails(false) ? SQLITE_IOERR_TRUNCATE : CALL(f, xTruncate, size);
+	return fails(ACCESS) ? SQLITE_IOERR_TRUNCATE : CALL(f, xTruncate, size);
 }
 
 static int
 file_sync(sqlite3_file *f, int flags)
 {
-	return fails(false) ? SQLITE_IOERR_FSYNC : CALL(f, xSync, flags);
+	return fails(ACCESS) ? SQLITE_IOERR_FSYNC : CALL(f, xSync, flags);
 }
 
 static int
 file_size(sqlite3_file *f, sqlite3_int64 *size)
 {
-	return fails(false) ? SQLITE_IOERR_FSTAT : CALL(f, xFileSize, size);
+	return fails(ACCESS) ? SQLITE_IOERR_FSTAT : CALL(f, xFileSize, size);
 }
 
 static int
 file_lock(sqlite3_file *f, int level)
 {
-	return fails(false) ? SQLITE_IOERR_LOCK : CALL(f, xLock, level);
+	if (fails(ACCESS | LOCK))
+		return failing == LOCK ? SQLITE_BUSY : SQLITE_IOERR_LOCK;
+	return CALL(f, xLock, level);
 }
 
 static int
@@ -119,14 +124,16 @@ static int
 file_shm_map(sqlite3_file *f, int page, int size, int extend,
     void volatile **out)
 {
-	if (fails(extend != 0))
-		return full ? SQLITE_FULL : SQLITE_IOERR_SHMMAP;
+	if (fails(extend ? ACCESS | SPACE : ACCESS))
+		return failing == SPACE ? SQLITE_FULL : SQLITE_IOERR_SHMMAP;
 	return CALL(f, xShmMap, page, size, extend, out);
 }
 
 static int
 file_shm_lock(sqlite3_file *f, int at, int n, int flags)
 {
+	if ((flags & SQLITE_SHM_LOCK) && fails(LOCK))
+		return SQLITE_BUSY;
 	return CALL(f, xShmLock, at, n, flags);
 }
 
@@ -162,8 +169,8 @@ vfs_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *f, int flags,
 
 	mine->base.pMethods = NULL;
 	mine->real = (sqlite3_file *)(mine + 1);
-	if (fails((flags & SQLITE_OPEN_CREATE) != 0))
-		return full ? SQLITE_FULL : SQLITE_CANTOPEN;
+	if (fails(flags & SQLITE_OPEN_CREATE ? ACCESS | SPACE : ACCESS))
+		return failing == SPACE ? SQLITE_FULL : SQLITE_CANTOPEN;
 	rc = system_vfs->xOpen(system_vfs, name, mine->real, flags, out_flags);
 	if (mine->real->pMethods != NULL)
 		mine->base.pMethods = &methods;
@@ -173,14 +180,14 @@ vfs_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *f, int flags,
 static int
 vfs_delete(sqlite3_vfs *vfs, const char *name, int sync)
 {
-	return fails(false) ? SQLITE_IOERR_DELETE :
+	return fails(ACCESS) ? SQLITE_IOERR_DELETE :
 	    system_vfs->xDelete(system_vfs, name, sync);
 }
 
 static int
 vfs_access(sqlite3_vfs *vfs, const char *name, int flags, int *out)
 {
-	return fails(false) ? SQLITE_IOERR_ACCESS :
+	return fails(ACCESS) ? SQLITE_IOERR_ACCESS :
 	    system_vfs->xAccess(system_vfs, name, flags, out);
 }
 
@@ -228,11 +235,17 @@ static bool
 excuses(int rc)
 {
 	switch (rc & 0xFF) {
+	case SQLITE_CORRUPT:    /* of a statement that what failed in the midst of it,
+	                         * in the hook, had rolled back */
 	case SQLITE_IOERR:
 	case SQLITE_FULL:
 	case SQLITE_CANTOPEN:
 	case SQLITE_ABORT:
-		return true;
+		return failing != LOCK;
+	case SQLITE_BUSY:
+	case SQLITE_PROTOCOL:
+	case SQLITE_ERROR:      /* of a fold at a commit, which must not go on */
+		return failing == LOCK;
 	default:
 		return false;
 	}
@@ -254,8 +267,10 @@ remove_files(void)
 static void
 open_work(struct node *n, const void *image, size_t len)
 {
-	FILE *f = fopen(work, "wb");
+	FILE *f;
 
+	remove_files();
+	f = fopen(work, "wb");
 	assert_non_null(f);
 	assert_int_equal(fwrite(image, 1, len, f), len);
 	assert_int_equal(fclose(f), 0);
@@ -273,16 +288,23 @@ close_work(struct node *n)
 	remove_files();
 }
 
-/* test_crdt_ioerr ioerr|full delete|wal: what fails, and the journal mode. */
+/* test_crdt_ioerr ioerr|full|busy delete|wal: what fails, and the journal mode. */
 int
 main(int argc, char **argv)
 {
-	struct fault fault = { open_work, close_work, arm, disarm, excuses,
-		"PRAGMA journal_mode = delete", false };
+	struct fault fault = { .open = open_work, .close = close_work, .arm = arm,
+		.disarm = disarm, .excuses = excuses,
+		.begin = "PRAGMA journal_mode = delete", .least = 10 };
 	int bad;
 
 	assert_int_equal(argc, 3);
-	full = fault.spares_readers = strcmp(argv[1], "full") == 0;
+	if (strcmp(argv[1], "full") == 0) {
+		failing = SPACE;
+	} else if (strcmp(argv[1], "busy") == 0) {
+		failing = LOCK;
+		fault.locks_out = true;
+		fault.least = 2;
+	}
 	if (strcmp(argv[2], "wal") == 0)
 		fault.begin = "PRAGMA journal_mode = wal";
 	register_vfs();

@@ -88,8 +88,9 @@ close_it(struct node *n)
 int
 main(void)
 {
-	static const struct fault fault = { open_in_memory, close_it, arm, disarm,
-		excuses, "", false };
+	static const struct fault fault = { .open = open_in_memory,
+		.close = close_it, .arm = arm, .disarm = disarm, .excuses = excuses,
+		.begin = "", .least = 10 };
 	sqlite3_mem_methods mine;
 
 	/* every small piece goes through it too */

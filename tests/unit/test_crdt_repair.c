@@ -497,28 +497,6 @@ r03_others_hear_of_a_repair(void **state)
 
 /* -- copied as text -------------------------------------------------------------- */
 
-/* As `.dump | sqlite3` does: tables, their rows in order, and then the rest. */
-static void
-copy_as_text(const char *from, const char *to)
-{
-	sqlite3 *db;
-	char *sql = sqlite3_mprintf("ATTACH %Q AS old", from);
-
-	unlink(to);
-	assert_int_equal(sqlite3_open(to, &db), SQLITE_OK);
-	run(db, sql);
-	sqlite3_free(sql);
-	run_each(db, "SELECT sql FROM old.sqlite_schema WHERE type = 'table' AND "
-	    "name NOT LIKE 'sqlite_%'");
-	run_each(db, "SELECT printf('INSERT INTO main.\"%w\" SELECT * FROM "
-	    "old.\"%w\" ORDER BY %s', name, name, iif(sql LIKE '%WITHOUT ROWID%', "
-	    "'1', 'rowid')) FROM old.sqlite_schema WHERE type = 'table' AND name NOT "
-	    "LIKE 'sqlite_%'");
-	run_each(db, "SELECT sql FROM old.sqlite_schema WHERE type <> 'table' AND "
-	    "sql IS NOT NULL");
-	sqlite3_close(db);
-}
-
 /* A goes on with the copy of its file. */
 static void
 become_copy(void)
@@ -526,7 +504,7 @@ become_copy(void)
 	struct node was;
 
 	node_exec(&n[A], "SELECT crsql_fold()");
-	copy_as_text(path, other);
+	node_copy_as_text(path, other);
 	was = n[A];
 	node_close(&n[A]);
 	node_open(&n[A], A, other);
@@ -588,7 +566,7 @@ r16_a_copy_as_text_is_a_second_life(void **state)
 	(void)state;
 	fill();
 	pull(B, A);
-	copy_as_text(path, other);
+	node_copy_as_text(path, other);
 	node_exec(&n[A], "UPDATE r SET x = 'first life' WHERE id = 'k11'");
 	pull(B, A);
 	node_close(&n[C]);

@@ -1,0 +1,341 @@
+// SPDX-License-Identifier: MPL-2.0
+#include "vfs_kill.h"
+
+#define SQLITE_CORE 1
+#include <sqlite3.h>
+#include <fcntl.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* One that is not synced: bytes at a place, or data NULL: a new size. */
+struct change {
+	sqlite3_int64 at;
+	size_t len;
+	unsigned char *data;
+};
+
+/* By its path, whoever has it open. */
+struct disk_file {
+	char *path;
+	unsigned char *synced;  /* what it is certain to hold */
+	size_t size;
+	struct change *change;
+	size_t n, room;
+	struct disk_file *next;
+};
+
+struct handle {
+	sqlite3_file base;
+	struct disk_file *file; /* NULL: of no interest */
+	sqlite3_file *real;     /* behind this struct */
+};
+
+static sqlite3_vfs *under, kill_vfs;
+static struct disk_file *files;
+static long left;
+static bool power;
+static uint64_t random_state;
+
+static void *
+must(void *p)
+{
+	if (p == NULL)
+		abort();
+	return p;
+}
+
+static unsigned
+random_below(unsigned n)
+{
+	random_state = random_state * 6364136223846793005u + 1442695040888963407u;
+	return (unsigned)(random_state >> 33) % n;
+}
+
+/* -- what is synced ----------------------------------------------------------------- */
+
+static struct disk_file *
+file_of(const char *path)
+{
+	struct disk_file *f;
+
+	for (f = files; f != NULL; f = f->next)
+		if (strcmp(f->path, path) == 0)
+			return f;
+	f = must(calloc(1, sizeof *f));
+	f->path = must(strdup(path));
+	f->next = files;
+	files = f;
+	return f;
+}
+
+static void
+forget(struct disk_file *f)
+{
+	while (f->n > 0)
+		free(f->change[--f->n].data);
+}
+
+/* What the file holds now is synced. */
+static void
+take(struct disk_file *f)
+{
+	FILE *in = fopen(f->path, "rb");
+	long size;
+
+	forget(f);
+	free(f->synced);
+	f->synced = NULL;
+	f->size = 0;
+	if (in == NULL)
+		return;
+	if (fseek(in, 0, SEEK_END) != 0 || (size = ftell(in)) < 0)
+		abort();
+	rewind(in);
+	f->synced = must(malloc((size_t)size + 1));
+	f->size = fread(f->synced, 1, (size_t)size, in);
+	fclose(in);
+}
+
+static void
+note(struct disk_file *f, sqlite3_int64 at, const void *data, size_t len)
+{
+	struct change *c;
+
+	if (!power || f == NULL)
+		return;
+	if (f->n == f->room) {
+		f->room = f->room * 2 + 16;
+		f->change = must(realloc(f->change, f->room * sizeof *f->change));
+	}
+	c = &f->change[f->n++];
+	*c = (struct change){ .at = at, .len = len };
+	if (data != NULL) {
+		c->data = must(malloc(len));
+		memcpy(c->data, data, len);
+	}
+}
+
+/* -- the end -------------------------------------------------------------------------- */
+
+/* Writes the file as it was when synced, with some of what came after. */
+static void
+cut(struct disk_file *f)
+{
+	int fd = open(f->path, O_WRONLY | O_TRUNC | O_CLOEXEC);
+	unsigned part = 1 + random_below(4);
+	struct change *c;
+	size_t i;
+
+	if (fd < 0)
+		return;         /* deleted meanwhile */
+	if (pwrite(fd, f->synced, f->size, 0) != (ssize_t)f->size)
+		abort();
+	for (i = 0; i < f->n; i++) {
+		c = &f->change[i];
+		if (random_below(part) != 0)
+			continue;
+		if (c->data == NULL ? ftruncate(fd, c->at) != 0 :
+		    pwrite(fd, c->data, c->len, c->at) != (ssize_t)c->len)
+			abort();
+	}
+	close(fd);
+}
+
+static void
+die(void)
+{
+	struct disk_file *f;
+
+	for (f = files; f != NULL && power; f = f->next)
+		cut(f);
+	_exit(VFS_KILL_DIED);
+}
+
+static bool
+is_due(void)
+{
+	return left >= 0 && left-- == 0;
+}
+
+/* -- files ------------------------------------------------------------------------------ */
+
+#define REAL(f) (((struct handle *)(f))->real)
+#define FILE_OF(f) (((struct handle *)(f))->file)
+#define CALL(f, method, ...) REAL(f)->pMethods->method(REAL(f), ##__VA_ARGS__)
+
+static int
+kill_close(sqlite3_file *f)
+{
+	return CALL(f, xClose);
+}
+
+static int
+kill_read(sqlite3_file *f, void *p, int n, sqlite3_int64 at)
+{
+	return CALL(f, xRead, p, n, at);
+}
+
+static int
+kill_write(sqlite3_file *f, const void *p, int n, sqlite3_int64 at)
+{
+	int half = n / 2;
+
+	if (FILE_OF(f) != NULL && is_due()) {
+		if (half > 0 && random_below(2) == 0) {
+			note(FILE_OF(f), at, p, (size_t)half);
+			CALL(f, xWrite, p, half, at);
+		}
+		die();
+	}
+	note(FILE_OF(f), at, p, (size_t)n);
+	return CALL(f, xWrite, p, n, at);
+}
+
+static int
+kill_truncate(sqlite3_file *f, sqlite3_int64 size)
+{
+	if (FILE_OF(f) != NULL && is_due())
+		die();
+	note(FILE_OF(f), size, NULL, 0);
+	return CALL(f, xTruncate, size);
+}
+
+/* A sync of the real disk would only take time. */
+static int
+kill_sync(sqlite3_file *f, int flags)
+{
+	(void)flags;
+	if (FILE_OF(f) != NULL && is_due())
+		die();
+	if (power && FILE_OF(f) != NULL)
+		take(FILE_OF(f));
+	return SQLITE_OK;
+}
+
+static int
+kill_size(sqlite3_file *f, sqlite3_int64 *size)
+{
+	return CALL(f, xFileSize, size);
+}
+
+static int
+kill_lock(sqlite3_file *f, int level)
+{
+	return CALL(f, xLock, level);
+}
+
+static int
+kill_unlock(sqlite3_file *f, int level)
+{
+	return CALL(f, xUnlock, level);
+}
+
+static int
+kill_reserved(sqlite3_file *f, int *held)
+{
+	return CALL(f, xCheckReservedLock, held);
+}
+
+static int
+kill_control(sqlite3_file *f, int op, void *arg)
+{
+	return CALL(f, xFileControl, op, arg);
+}
+
+static int
+kill_sector(sqlite3_file *f)
+{
+	return CALL(f, xSectorSize);
+}
+
+static int
+kill_traits(sqlite3_file *f)
+{
+	(void)f;
+	return 0;
+}
+
+static int
+kill_shm_map(sqlite3_file *f, int page, int size, int extend,
+    void volatile **out)
+{
+	return CALL(f, xShmMap, page, size, extend, out);
+}
+
+static int
+kill_shm_lock(sqlite3_file *f, int at, int n, int flags)
+{
+	return CALL(f, xShmLock, at, n, flags);
+}
+
+static void
+kill_shm_barrier(sqlite3_file *f)
+{
+	CALL(f, xShmBarrier);
+}
+
+static int
+kill_shm_unmap(sqlite3_file *f, int delete)
+{
+	return CALL(f, xShmUnmap, delete);
+}
+
+/* Version 2: nothing is mapped past us. */
+static const sqlite3_io_methods methods = {
+	2, kill_close, kill_read, kill_write, kill_truncate, kill_sync, kill_size,
+	kill_lock, kill_unlock, kill_reserved, kill_control, kill_sector,
+	kill_traits, kill_shm_map, kill_shm_lock, kill_shm_barrier, kill_shm_unmap,
+	NULL, NULL
+};
+
+static int
+kill_open(sqlite3_vfs *vfs, const char *path, sqlite3_file *f, int flags,
+    int *out_flags)
+{
+	struct handle *h = (struct handle *)f;
+	int rc;
+
+	(void)vfs;
+	memset(h, 0, sizeof *h);
+	h->real = (sqlite3_file *)(h + 1);
+	if (path != NULL && (flags & (SQLITE_OPEN_MAIN_DB | SQLITE_OPEN_WAL |
+	    SQLITE_OPEN_MAIN_JOURNAL)) != 0)
+		h->file = file_of(path);
+	rc = under->xOpen(under, path, h->real, flags, out_flags);
+	if (h->real->pMethods != NULL)
+		h->base.pMethods = &methods;
+	/* what is found is there; by whom it was left does not matter */
+	if (rc == SQLITE_OK && power && h->file != NULL && h->file->n == 0)
+		take(h->file);
+	return rc;
+}
+
+static int
+kill_delete(sqlite3_vfs *vfs, const char *path, int sync)
+{
+	(void)vfs;
+	if (is_due())
+		die();
+	forget(file_of(path));
+	return under->xDelete(under, path, sync);
+}
+
+void
+vfs_kill_register(long at, bool cuts_power, unsigned seed)
+{
+	left = at;
+	power = cuts_power;
+	random_state = seed;
+	under = sqlite3_vfs_find(NULL);
+	kill_vfs = *under;
+	kill_vfs.zName = "kill";
+	kill_vfs.pNext = NULL;
+	kill_vfs.szOsFile = (int)sizeof(struct handle) + under->szOsFile;
+	kill_vfs.xOpen = kill_open;
+	kill_vfs.xDelete = kill_delete;
+	if (sqlite3_vfs_register(&kill_vfs, 0) != SQLITE_OK)
+		abort();
+}
