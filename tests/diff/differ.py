@@ -4,7 +4,9 @@
 README.md."""
 
 import argparse
+import functools
 import json
+import multiprocessing
 import os
 import shutil
 import signal
@@ -116,6 +118,7 @@ def finish(site):
     left = db.execute("SELECT crsql_pending()").fetchone()[0]
     if left:
         raise Mismatch("%d journalled writes are left" % left)
+    site.self_check(db)
     sound = db.execute("PRAGMA integrity_check").fetchone()[0]
     if sound != "ok":
         raise Mismatch("integrity_check: %s" % sound)
@@ -238,31 +241,44 @@ def main():
     p.add_argument("--extension", required=True, help="path of crsqlite.so")
     p.add_argument("--seeds", type=int, default=200)
     p.add_argument("--from", type=int, default=1, dest="first")
+    p.add_argument("--jobs", type=int, default=os.cpu_count(),
+                   help="histories played at the same time")
     p.add_argument("--no-shrink", action="store_true")
     p.add_argument("--stop-after", type=int, default=5,
                    help="failures after which to give up")
     args = p.parse_args()
-    extension = os.path.abspath(args.extension)
+    args.extension = os.path.abspath(args.extension)
     if not hasattr(sqlite3.Connection, "enable_load_extension"):
         print("this Python's sqlite3 can't load extensions")
         return 77
-    failed = 0
-    for seed in range(args.first, args.first + args.seeds):
-        h = generate.history(seed)
-        why = attempt(h, extension)
-        if not why:
-            continue
-        failed += 1
-        print("seed %d: %s" % (seed, why), flush=True)
-        if not args.no_shrink:
-            h = shrink(h, extension, why)
-            print("-- shortest history:\n%s\n-- %s\n" % (
-                script(h), attempt(h, extension)), flush=True)
-        if failed >= args.stop_after:
-            break
+    played = failed = 0
+    seeds = range(args.first, args.first + args.seeds)
+    with multiprocessing.Pool(args.jobs) as pool:
+        for report in pool.imap_unordered(
+                functools.partial(try_seed, args), seeds):
+            played += 1
+            if report:
+                failed += 1
+                print(report, flush=True)
+            if failed >= args.stop_after:
+                break
     print("%d histories from seed %d, %d failed" % (
-        seed - args.first + 1, args.first, failed))
+        played, args.first, failed))
     return 1 if failed else 0
+
+
+def try_seed(args, seed):
+    """Plays one history; None, or what is to be said of its failure."""
+    h = generate.history(seed)
+    why = attempt(h, args.extension)
+    if not why:
+        return None
+    report = "seed %d: %s" % (seed, why)
+    if not args.no_shrink:
+        h = shrink(h, args.extension, why)
+        report += "\n-- shortest history:\n%s\n-- %s\n" % (
+            script(h), attempt(h, args.extension))
+    return report
 
 
 if __name__ == "__main__":
