@@ -5,6 +5,7 @@ statements and logs by triggers what each did to which row, and the model,
 which is told so."""
 
 import os
+import pickle
 import sqlite3
 
 import tables
@@ -22,30 +23,40 @@ class Mismatch(Exception):
 
 
 class Site:
-    def __init__(self, index, directory, history, extension):
+    def __init__(self, index, directory, history, extension, like=None):
+        """With the tables of the history, or with those of another site as
+        they are now."""
         self.index = index
         self.path = os.path.join(directory, "site%d.db" % index)
         self.extension = extension
-        self.names = history["tables"]
-        self.tables = [tables.BY_NAME[n] for n in self.names]
         self.recursive = history.get("recursive_triggers", 0)
         self.handles = {}
         self.open_handle = None     # the handle that is in a transaction
         self.marks = []             # savepoints: name, snapshot
+        self.must_note = False      # a table lost its triggers
+        self.checked = 0            # db_version at the last check
         self.sound = None           # crsql_changes at the last self-check
         self.seen = {}              # peer -> its db_version merged so far
         self.cursor = {}            # peer -> cursor of the last page merged
         self.vector = {}            # other site -> version held without gap
         first = self.handle("e0")
-        for t in self.tables:
-            first.execute(t.ddl)
+        names = history["tables"]
+        which = [(tables.BY_NAME[n], tables.BY_NAME[n].ddl) for n in names]
+        if like:
+            which = [(t, like.ddl(t.name)) for t in like.tables]
+        for t, ddl in which:
+            first.execute(ddl)
             first.execute("SELECT crsql_as_crr(?)", (t.name,))
         if history.get("merge_equal_values"):
             first.execute("SELECT crsql_config_set('merge-equal-values', 1)")
         self.id = first.execute("SELECT crsql_site_id()").fetchone()[0]
-        self.model = Model(self.id, self.names)
+        self.model = Model(self.id, [t for t, _ in which])
         self.model.merge_equal_values = history.get("merge_equal_values", 0)
-        self.shadow = make_shadow(self.tables)
+        self.shadow = make_shadow(which)
+
+    @property
+    def tables(self):
+        return list(self.model.tables.values())
 
     def handle(self, which):
         """The connection e0, e1 (with the extension) or p (without)."""
@@ -99,7 +110,7 @@ class Site:
 
     def told(self, which):
         """Gives the model what the shadow's triggers saw."""
-        ops = read_oplog(self.shadow, self.tables)
+        ops = read_oplog(self.shadow, self.model.tables)
         if which == "p":
             self.model.plain(ops)
         else:
@@ -134,6 +145,74 @@ class Site:
         self.model.end()
         self.marks = []
         self.open_handle = None
+        if self.must_note:
+            self.take_note()
+
+    # -- the schema ---------------------------------------------------------
+
+    def ddl(self, name):
+        """The table's CREATE as it stands now."""
+        return self.shadow.execute(
+            "SELECT sql FROM sqlite_schema WHERE type = 'table' AND name = ?",
+            (name,)).fetchone()[0]
+
+    def alter(self, which, step):
+        """Changes a table; what plain SQLite refuses is not tried."""
+        table = self.model.tables.get(step["table"])
+        if table is None or self.busy_with_other(which):
+            return
+        change = step["change"]
+        if change[0] == "remake" and table.key_renamed and not step["within"]:
+            if self.open_handle:    # else it may be taken for another table
+                return
+            self.take_note()
+        sql = table.statements(change, self.ddl(table.name))
+        if not self.alter_shadow(table, change, sql):
+            return
+        db = self.handle(which)
+        if step["within"]:
+            sql = (["SELECT crsql_begin_alter(%s)" % literal(table.name)] + sql
+                   + ["SELECT crsql_commit_alter(%s)" % literal(table.name)])
+        elif not self.open_handle:
+            sql = ["BEGIN"] + sql + ["COMMIT"]
+        if change[0] == "again":
+            sql.insert(-1 if sql[-1] == "COMMIT" else len(sql),
+                       "SELECT crsql_as_crr(%s)" % literal(table.name))
+        # ALTER itself does not look whether others changed the schema
+        run(db, "SELECT 1 FROM " + table.quoted)
+        for text in sql:
+            error = run(db, text)
+            if error:
+                raise Mismatch("%s: plain SQLite says ok, with the extension "
+                               "%s" % (text, error))
+        if step["within"]:          # begin_alter folds
+            self.model.fold()
+        self.model.alter(table, change)
+        self.compare_tables()
+        self.must_note |= change[0] == "remake" and not step["within"]
+        if step["note"] or self.must_note:
+            self.take_note()
+
+    def take_note(self):
+        """Has the engine look what became of the tables."""
+        if not self.open_handle:
+            self.must_note = False
+            self.handle("e0").execute("SELECT crsql_fold()").fetchall()
+            self.check("e0")
+
+    def alter_shadow(self, table, change, sql):
+        self.shadow.execute("SAVEPOINT altering")
+        try:
+            log_changes_no_more(self.shadow, table)
+            for text in sql:
+                self.shadow.execute(text)
+            log_changes(self.shadow, table.altered(change))
+            return True
+        except sqlite3.Error:
+            self.shadow.execute("ROLLBACK TO altering")
+            return False
+        finally:
+            self.shadow.execute("RELEASE altering")
 
     # -- comparing ----------------------------------------------------------
 
@@ -170,16 +249,16 @@ class Site:
         if rows != self.sound:
             self.self_check(db)
             self.sound = rows
+        self.renumber(found)
         if imported is not None:
             self.adopt(found, imported)
         self.settle_seqs(found)
+        self.settle_dropped(found)
+        self.settle_told(found)
         self.settle_rows(found)
         self.compare_changes(found)
         self.compare_data(db)
-        head = db.execute("SELECT crsql_db_version()").fetchone()[0]
-        if head != self.model.head:
-            raise Mismatch("crsql_db_version() is %d, expected %d"
-                           % (head, self.model.head))
+        self.compare_head(db)
         if query:
             ask(db, rows, query)
         return True
@@ -195,6 +274,45 @@ class Site:
         if places != sorted(places):
             raise Mismatch("crsql_changes is not in order of db_version, seq:"
                            " %s" % places)
+
+    def renumber(self, found):
+        """A renaming takes a db_version of its own, or shares the next one:
+        own transactions since then may have higher ones than in the model."""
+        m = self.model
+        mine = {}
+        for k, (_, _, e) in m.changes().items():
+            if k in found and e.site == self.id and \
+                    e.dbv == e.sver > self.checked:
+                mine.setdefault(e.dbv, []).append((k, e))
+        moved = 0
+        for dbv in sorted(mine):
+            to = found[mine[dbv][0][0]][2].dbv
+            if not moved <= to - dbv <= m.news:
+                return                          # compare_changes reports it
+            moved = to - dbv
+            for (table, pk, cid), e in mine[dbv]:
+                m.clock[table][pk][cid] = e._replace(dbv=to, sver=to)
+            if dbv in m.loose:
+                m.loose = m.loose - {dbv} | {to}
+            if dbv == m.current:
+                m.current = to
+            if dbv == m.head:
+                m.head = to
+        m.news -= moved
+
+    def compare_head(self, db):
+        head = db.execute("SELECT crsql_db_version()").fetchone()[0]
+        m = self.model
+        if m.head < head <= m.head + m.news:    # renamings took them
+            m.news -= head - m.head
+            m.head = head
+        if head < m.head and m.emptied and not any(
+                e.dbv > head for _, _, e in m.changes().values()):
+            m.head = head           # of that transaction nothing is left
+        if head != m.head:
+            raise Mismatch("crsql_db_version() is %d, expected %d"
+                           % (head, m.head))
+        self.checked = head
 
     def adopt(self, found, imported):
         """An import chooses its own db_versions: one for each origin
@@ -242,6 +360,40 @@ class Site:
                 self.model.seq = max(self.model.seq, max(seqs) + 1)
             else:
                 self.model.loose = self.model.loose - {dbv}
+
+    def settle_dropped(self, found):
+        """Where a column was dropped, seqs move up: their order is compared,
+        then the engine's are taken."""
+        for table, pk in self.model.orphans:
+            row = self.model.clock.get(table, {}).get(pk, {})
+            e = found.get((table, pk, SENTINEL), (0, 0, None))[2]
+            if row.keys() == {SENTINEL} and e and e.version == 1:
+                row[SENTINEL] = e
+        groups = {}
+        for k, (_, _, e) in self.model.changes().items():
+            if k[0] in self.model.dropped and k in found:
+                groups.setdefault((e.dbv, e.site, e.sver), []).append(k)
+        for keys in groups.values():
+            clock = {k: self.model.clock[k[0]][k[1]][k[2]] for k in keys}
+            keys.sort(key=lambda k: clock[k].seq)
+            seqs = [found[k][2].seq for k in keys]
+            if seqs != sorted(seqs):
+                raise Mismatch("order of seqs after a drop: %s" % seqs)
+            for k, seq in zip(keys, seqs):
+                self.model.clock[k[0]][k[1]][k[2]] = clock[k]._replace(seq=seq)
+
+    def settle_told(self, found):
+        """A table made anew, whose rowids are others now, is told once more,
+        with the versions it had."""
+        for table, pk, cid in self.model.changes():
+            e = self.model.clock[table][pk][cid]
+            if table in self.model.told and (table, pk, cid) in found:
+                f = found[table, pk, cid][2]
+                self.model.clock[table][pk][cid] = e._replace(
+                    dbv=f.dbv, seq=f.seq, sver=f.sver)
+                self.model.head = max(self.model.head, f.dbv)
+        if not self.open_handle:
+            self.model.told = set()
 
     def settle_rows(self, found):
         """Rows of which the model can't know whether they were replaced or
@@ -331,11 +483,11 @@ def ask(db, rows, query):
     copy.close()
 
 
-def settle(table, key, name, value):
+def settle(table, ddl, key, name, value):
     """The key and a column's value as the table would hold them, all given
     as literals; None if it would refuse them."""
     db = sqlite3.connect(":memory:")
-    db.execute(table.ddl)
+    db.execute(ddl)
     names = [tables.quote(n) for n in table.pk]
     literals = list(key)
     if name != SENTINEL:
@@ -388,41 +540,56 @@ def make_shadow(which):
     of a row to `oplog`; recursive_triggers makes REPLACE's deletes fire."""
     db = sqlite3.connect(":memory:", isolation_level=None)
     db.execute("PRAGMA recursive_triggers=1")
-    width = max(len(t.names) for t in which)
-    db.execute("CREATE TABLE oplog(n INTEGER PRIMARY KEY, tbl, op, %s, %s)" % (
-        ", ".join("o%d" % i for i in range(width)),
-        ", ".join("n%d" % i for i in range(width))))
-    for i, t in enumerate(which):
-        db.execute(t.ddl)
-        for op in ("INSERT", "UPDATE", "DELETE"):
-            old = [] if op == "INSERT" else list(enumerate(t.names))
-            new = [] if op == "DELETE" else list(enumerate(t.names))
-            into = ["o%d" % j for j, _ in old] + ["n%d" % j for j, _ in new]
-            what = ["old." + n for _, n in old] + ["new." + n for _, n in new]
-            db.execute("CREATE TRIGGER log%d%s AFTER %s ON %s BEGIN INSERT "
-                       "INTO oplog(tbl, op, %s) VALUES(%d, '%s', %s); END" % (
-                           i, op, op, t.quoted, ", ".join(into), i, op[0],
-                           ", ".join(what)))
+    db.execute("CREATE TABLE oplog(n INTEGER PRIMARY KEY, tbl, op, old, new)")
+    db.create_function("row", -1, lambda *row: pickle.dumps(row))
+    for t, ddl in which:
+        db.execute(ddl)
+        log_changes(db, t)
     return db
+
+
+def log_changes(db, t):
+    for op in ("INSERT", "UPDATE", "DELETE"):
+        db.execute("CREATE TRIGGER %s AFTER %s ON %s BEGIN INSERT INTO oplog"
+                   "(tbl, op, old, new) VALUES(%s, '%s', %s, %s); END" % (
+                       tables.quote(t.name + op), op, t.quoted,
+                       literal(t.name), op[0],
+                       row_of("old", t) if op != "INSERT" else "NULL",
+                       row_of("new", t) if op != "DELETE" else "NULL"))
+
+
+def log_changes_no_more(db, t):
+    for op in ("INSERT", "UPDATE", "DELETE"):
+        db.execute("DROP TRIGGER " + tables.quote(t.name + op))
+
+
+def row_of(which, t):
+    return "row(%s)" % ", ".join("%s.%s" % (which, n) for n in t.names)
+
+
+def literal(text):
+    return "'%s'" % text.replace("'", "''")
 
 
 def read_oplog(db, which):
     """The rows of oplog as Ops; empties it."""
-    rows = db.execute("SELECT * FROM oplog ORDER BY n").fetchall()
+    rows = db.execute("SELECT tbl, op, old, new FROM oplog ORDER BY n"
+                      ).fetchall()
     db.execute("DELETE FROM oplog")
-    width = (len(rows[0]) - 3) // 2 if rows else 0
     ops = []
-    for row in rows:
-        t = which[row[1]]
+    for table, op, old, new in rows:
+        t = which[table]
         n = len(t.pk)
-        old = row[3:3 + len(t.names)]
-        new = row[3 + width:3 + width + len(t.names)]
         names = [c.name for c in t.cols]
-        before, after = tables.pack(old[:n]), tables.pack(new[:n])
-        fields = dict(zip(names, new[n:]))
-        if row[2] == "D":
+        if old is not None:
+            old = pickle.loads(old)
+            before = tables.pack(old[:n])
+        if new is not None:
+            new = pickle.loads(new)
+            after, fields = tables.pack(new[:n]), dict(zip(names, new[n:]))
+        if op == "D":
             ops.append(Op("delete", t.name, before, None, []))
-        elif row[2] == "I":
+        elif op == "I":
             ops.append(insert_op(ops, t.name, after, fields, names))
         elif before != after:
             ops.append(Op("delete", t.name, before, None, []))

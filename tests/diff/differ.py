@@ -18,9 +18,14 @@ import traceback
 
 import exchange
 import generate
+from model import SENTINEL
 from database import Mismatch, Site, read_data, equal_data, CHANGES
 
 SECONDS_A_HISTORY = 60
+
+# Counted by all workers.
+played = multiprocessing.Value("i", 0)
+failed = multiprocessing.Value("i", 0)
 
 
 def play(h, extension, directory, trace=None):
@@ -50,6 +55,8 @@ def perform(sites, step):
         if not site.open_handle:
             site.close(step["handle"])
             site.check("e0")
+    elif step["do"] == "alter":
+        alter(sites, step)
     elif step["do"] == "foreign":
         exchange.from_stranger(sites[step["site"]], step)
     else:
@@ -57,10 +64,22 @@ def perform(sites, step):
         way[step["do"]](sites[step["sender"]], sites[step["receiver"]], step)
 
 
+def alter(sites, step):
+    """Changes a table at one site, or everywhere at the same time."""
+    if step["site"] is not None:
+        sites[step["site"]].alter(step["handle"], step)
+    elif not any(site.open_handle for site in sites):
+        for site in sites:
+            site.alter(step["handle"], step)
+
+
 def facts(site):
-    """What must be equal everywhere at the end."""
+    """What must be equal everywhere at the end.  That a row was born is said
+    once more by any of its columns, where it got some."""
     rows = site.handle("e0").execute(CHANGES).fetchall()
-    return sorted((r[0], r[1], r[2], repr(r[3]), r[4], r[7]) for r in rows)
+    told = {r[:2] for r in rows if r[2] != SENTINEL}
+    return sorted((r[0], r[1], r[2], repr(r[3]), r[4], r[7]) for r in rows
+                  if r[2] != SENTINEL or r[4] > 1 or r[:2] not in told)
 
 
 def converge(sites, trace):
@@ -98,7 +117,7 @@ def converge(sites, trace):
 
 def newcomer(sites, h, extension, directory):
     """A new database that pulls from the last site gets all of it."""
-    new = Site(len(sites), directory, h, extension)
+    new = Site(len(sites), directory, h, extension, like=sites[-1])
     step = {"from": "e0", "to": "e0", "delta": True, "vector": True, "cut": 0,
             "sizes": [150], "twice": 0}
     exchange.by_pages(sites[-1], new, step)
@@ -221,7 +240,7 @@ def script(h):
         out.append("SELECT crsql_as_crr('%s');" % name)
     at = None
     for s in h["steps"]:
-        if s["do"] in ("changes", "pages", "foreign"):
+        if s["do"] in ("changes", "pages", "foreign") or s["site"] is None:
             out.append("-- %s" % json.dumps(s))
             at = None
             continue
@@ -230,6 +249,7 @@ def script(h):
             out.append("-- site %d, %s" % here)
             at = here
         out.append({"sql": s.get("sql", "") + ";",
+                    "alter": "-- %s" % json.dumps(s),
                     "check": "SELECT * FROM crsql_changes%s;" % (
                         s.get("query") or ""),
                     "reopen": "-- close and open again"}[s["do"]])
@@ -251,34 +271,40 @@ def main():
     if not hasattr(sqlite3.Connection, "enable_load_extension"):
         print("this Python's sqlite3 can't load extensions")
         return 77
-    played = failed = 0
     seeds = range(args.first, args.first + args.seeds)
     with multiprocessing.Pool(args.jobs) as pool:
         for report in pool.imap_unordered(
                 functools.partial(try_seed, args), seeds):
-            played += 1
             if report:
-                failed += 1
                 print(report, flush=True)
-            if failed >= args.stop_after:
-                break
+        pool.close()
+        pool.join()
     print("%d histories from seed %d, %d failed" % (
-        played, args.first, failed))
-    return 1 if failed else 0
+        played.value, args.first, failed.value))
+    return 1 if failed.value else 0
 
 
 def try_seed(args, seed):
     """Plays one history; None, or what is to be said of its failure."""
+    if failed.value >= args.stop_after:
+        return None
     h = generate.history(seed)
     why = attempt(h, args.extension)
+    add_one(played)
     if not why:
         return None
+    add_one(failed)
     report = "seed %d: %s" % (seed, why)
     if not args.no_shrink:
         h = shrink(h, args.extension, why)
         report += "\n-- shortest history:\n%s\n-- %s\n" % (
             script(h), attempt(h, args.extension))
     return report
+
+
+def add_one(counter):
+    with counter.get_lock():
+        counter.value += 1
 
 
 if __name__ == "__main__":

@@ -9,6 +9,12 @@ import tables
 SAVEPOINTS = ["s1", "s2"]
 
 
+ADDED = [("n1", "", None), ("n2", "INTEGER DEFAULT 7", 7),
+         ("n 3", "TEXT NOT NULL DEFAULT 'd'", "d"), ("N4", "BLOB", None)]
+NAMES = ["r1", "r 2", "select"]
+TABLE_NAMES = ["t1", "t 2", "T3", "__x"]
+
+
 def history(seed):
     r = random.Random(seed)
     names = r.sample([t.name for t in tables.TABLES], r.choice([1, 1, 2, 3]))
@@ -16,18 +22,72 @@ def history(seed):
     h = {"seed": seed, "tables": names, "sites": sites,
          "recursive_triggers": int(r.random() < 0.2),
          "merge_equal_values": int(r.random() < 0.1), "steps": []}
+    here = {n: tables.BY_NAME[n] for n in names}
     plain = r.choice([0, 0, 0.2, 0.5])
+    alters = r.choice([0, 0, 0.1, 0.2])
     for _ in range(r.choice([5, 15, 40])):
         if sites > 1 and r.random() < 0.25:
             h["steps"].append(exchange(r, sites))
         elif r.random() < 0.05:
-            h["steps"].append(foreign(r, names, r.randrange(sites)))
+            h["steps"].append(foreign(r, here, r.randrange(sites)))
+        elif r.random() < alters:
+            handle = "p" if r.random() < plain else r.choice(["e0", "e1"])
+            h["steps"] += alter(r, here, 0 if sites == 1 else None, handle)
         else:
-            h["steps"] += transaction(r, names, r.randrange(sites), plain)
+            h["steps"] += transaction(r, here, r.randrange(sites), plain,
+                                      alters if sites == 1 else 0)
     return h
 
 
-def transaction(r, names, site, plain):
+def alter(r, here, site, handle):
+    """A change of one of the tables `here`, which become those after it."""
+    t = here[r.choice(list(here))]
+    ours = handle != "p"
+    within = ours and r.random() < 0.5
+    kinds = ["add", "rename", "table", "remake"]
+    if within:
+        kinds += ["drop", "drop"]
+    elif ours:
+        kinds += ["again"]
+    change = {"add": add_column, "rename": rename_column, "table": rename,
+              "drop": drop_column, "remake": remake,
+              "again": lambda r, t, here: ["again"]}[r.choice(kinds)](
+                  r, t, here)
+    if change is None or change[0] == "remake" and not (
+            within or t.integer_key or not t.rowid):
+        return []
+    new = t.altered(change)
+    del here[t.name]
+    here[new.name] = new
+    return [{"do": "alter", "site": site, "handle": handle, "table": t.name,
+             "change": change, "within": within,
+             "note": site is None or r.random() < 0.3}]
+
+
+def add_column(r, t, here):
+    free = [c for c in ADDED if not t.has(c[0])]
+    return ["add", *r.choice(free)] if free else None
+
+
+def drop_column(r, t, here):
+    return ["drop", r.choice(t.cols).name] if t.cols else None
+
+
+def rename_column(r, t, here):
+    free = [n for n in NAMES if not t.has(n) and n not in t.pk]
+    names = [c.name for c in t.cols] * 3 + t.pk
+    return ["rename", r.choice(names), r.choice(free)] if free else None
+
+
+def rename(r, t, here):
+    return ["table", r.choice([n for n in TABLE_NAMES if n not in here])]
+
+
+def remake(r, t, here):
+    return ["remake", r.choice(["", " ORDER BY %s DESC" % t.names[-1]])]
+
+
+def transaction(r, here, site, plain, alters):
     """Some statements of one connection of one site."""
     handle = "p" if r.random() < plain else r.choice(["e0", "e0", "e1"])
     out = []
@@ -35,15 +95,18 @@ def transaction(r, names, site, plain):
     def sql(text):
         out.append({"do": "sql", "site": site, "handle": handle, "sql": text})
 
+    def some():
+        sql(statement(r, here[r.choice(list(here))]))
+
     def check():
         which = handle if handle != "p" else r.choice(["e0", "e1"])
         out.append({"do": "check", "site": site, "handle": which,
-                    "query": query(r, names)})
+                    "query": query(r, here)})
 
     if r.random() < 0.05:
         out.append({"do": "reopen", "site": site, "handle": handle})
     if r.random() < 0.5:
-        sql(statement(r, tables.BY_NAME[r.choice(names)]))
+        some()
         if r.random() < 0.6:
             check()
         return out
@@ -58,8 +121,10 @@ def transaction(r, names, site, plain):
             sql("RELEASE " + r.choice(SAVEPOINTS))
         elif x < 0.29:
             check()
+        elif r.random() < alters:
+            out.extend(alter(r, here, site, handle))
         else:
-            sql(statement(r, tables.BY_NAME[r.choice(names)]))
+            some()
     sql("ROLLBACK" if r.random() < 0.15 else "COMMIT")
     if r.random() < 0.6:
         check()
@@ -80,13 +145,13 @@ def exchange(r, sites):
             "cut": r.choice([0, 0, 1, 2, 4]), "twice": int(r.random() < 0.1)}
 
 
-def foreign(r, names, site):
+def foreign(r, here, site):
     """Changes of a site that is not among us, as somebody's program may
     write them into crsql_changes: in any order, incomplete, values and keys
     not yet of their columns' types."""
     changes = []
     for _ in range(r.choice([1, 2, 5, 10])):
-        t = tables.BY_NAME[r.choice(names)]
+        t = here[r.choice(list(here))]
         cl = r.choice([1, 1, 1, 1, 2, 3, 3, 4])
         column = r.randrange(len(t.cols)) if t.cols else None
         if cl % 2 == 0 or column is None or r.random() < 0.1:
@@ -104,7 +169,7 @@ def foreign(r, names, site):
             "changes": changes}
 
 
-def query(r, names):
+def query(r, here):
     """A question to crsql_changes, or none."""
     if r.random() < 0.6:
         return None
@@ -113,7 +178,7 @@ def query(r, names):
         terms.append(r.choice([
             "db_version %s %d" % (r.choice([">", ">=", "=", "<", "<=", "<>"]),
                                   r.randrange(8)),
-            '"table" = %s' % "'%s'" % r.choice(names),
+            '"table" = %s' % "'%s'" % r.choice(list(here)),
             "cid = '-1'", "cid IS NOT '-1'", "cl > 1", "seq < 2",
             "col_version = 1", "site_id = crsql_site_id()", "val IS NULL",
             "site_id IS NOT crsql_site_id()", "site_id IS NULL",

@@ -25,11 +25,11 @@ SENTINEL = "-1"
 
 
 class Model:
-    def __init__(self, site, names):
+    def __init__(self, site, which):
         self.site = site            # own site id
-        self.tables = [tables.BY_NAME[n] for n in names]
-        self.data = {n: {} for n in names}
-        self.clock = {n: {} for n in names}
+        self.tables = {t.name: t for t in which}
+        self.data = {t.name: {} for t in which}
+        self.clock = {t.name: {} for t in which}
         self.head = 0
         self.current = 0            # db_version being given out; 0: none
         self.current_own = False
@@ -37,8 +37,15 @@ class Model:
         self.folded = False         # clocks were written in this transaction
         self.gaps = False           # ... and some of them rolled back: seqs
         self.loose = set()          # of these own versions may have gaps
-        self.pending = []
+        self.pending = []           # journalled, not yet folded
+        self.captured = []          # of this transaction, the same
         self.unsure = {}            # rows of a fold, and their clock before
+        self.dropped = set()        # tables that lost a column
+        self.emptied = False        # some table lost all its rows
+        self.told = set()           # tables that are told once more
+        self.orphans = set()        # rows that lost all that was told of them
+        self.news = 0               # renamings not known to be numbered yet
+        self.renamed = False
         self.merge_equal_values = False
 
     def snapshot(self):
@@ -47,9 +54,10 @@ class Model:
                        for t, rows in getattr(self, name).items()}
                 for name in ("data", "clock")}
         flat = {name: getattr(self, name)
-                for name in ("head", "current", "current_own", "seq")}
+                for name in ("head", "current", "current_own", "seq", "news")}
         return {**deep, **flat, "pending": list(self.pending),
-                "unsure": dict(self.unsure)}
+                "captured": list(self.captured),
+                "unsure": dict(self.unsure), "tables": dict(self.tables)}
 
     def restore(self, snapshot):
         self.__dict__.update(snapshot)
@@ -72,6 +80,8 @@ class Model:
         return self.current
 
     def commit(self):
+        if self.captured:
+            self.fold()
         if self.current:
             self.head = self.current
         self.end()
@@ -89,12 +99,11 @@ class Model:
             self.data[op.table][op.pk] = dict(op.row)
 
     def own(self, ops):
-        """Writes of a connection with the extension."""
-        if ops:
-            self.fold()
+        """Writes of a connection with the extension: they wait, too, until
+        the transaction is folded, at its end or before a merge or read."""
         for op in ops:
             self.apply_data(op)
-            self.apply_clock(op)
+            self.captured.append(op)
 
     def plain(self, ops):
         """Writes of a connection without it."""
@@ -106,6 +115,7 @@ class Model:
         """A row that a plain writer deleted and inserted may also have been
         replaced: its journal can't always tell, and either is right."""
         ops, self.pending = self.pending, []
+        captured, self.captured = self.captured, []
         gone = set()
         for op in ops:
             row = op.table, op.pk
@@ -116,7 +126,10 @@ class Model:
         for row in self.unsure:
             if self.unsure[row] is None:
                 self.unsure[row] = dict(self.clock[row[0]].get(row[1], {}))
-        for op in ops:
+        for op in ops + captured:
+            if op.kind in ("insert", "replace"):    # by now it may have more
+                op = op._replace(columns=[
+                    c.name for c in self.tables[op.table].cols])
             self.apply_clock(op)
         if self.unsure and ops:
             self.loose.add(self.current)
@@ -139,7 +152,7 @@ class Model:
         """The sentinel's part of an insert."""
         if row is None:
             row = self.clock[op.table][op.pk] = {}
-            if not tables.BY_NAME[op.table].cols:
+            if not self.tables[op.table].cols:
                 row[SENTINEL] = self.next_entry(1)
             return row
         old = row.get(SENTINEL)
@@ -156,6 +169,45 @@ class Model:
             self.loose.add(dbv)
         seq, self.seq = self.seq, self.seq + 1
         return Entry(version, dbv, seq, self.site, dbv)
+
+    # -- the schema --------------------------------------------------------
+
+    def alter(self, table, change):
+        """No change by itself; a table made again begins anew."""
+        kind, *args = change
+        name, new = table.name, table.altered(change)
+        del self.tables[name]
+        self.tables[new.name] = new
+        data, clock = self.data.pop(name), self.clock.pop(name)
+        if kind == "remake" and table.rowid and not table.integer_key:
+            self.told |= {name}
+        if kind == "again":
+            self.emptied = True
+            data, clock = {}, {}
+            self.pending = [op for op in self.pending if op.table != name]
+            self.captured = [op for op in self.captured if op.table != name]
+        if kind == "drop" or name in self.dropped:
+            self.dropped |= {name, new.name}
+        if kind == "rename":
+            self.news += 1
+            self.renamed = True
+        for rows in (data, clock):
+            for pk, row in rows.items():
+                if kind == "drop" and args[0] in row:
+                    last = row.pop(args[0])
+                    if rows is clock and not row:
+                        row[SENTINEL] = last._replace(version=1)
+                        self.orphans |= {(new.name, pk)}
+                elif kind == "rename" and args[0] in row:
+                    row[args[1]] = row.pop(args[0])
+        if kind == "add":
+            for row in data.values():
+                row[args[0]] = args[2]
+        self.data[new.name], self.clock[new.name] = data, clock
+        for ops in (self.pending, self.captured):
+            ops[:] = [op._replace(table=new.name,
+                                  columns=new_columns(op.columns, change))
+                      if op.table == name else op for op in ops]
 
     # -- merges: R19 ------------------------------------------------------
 
@@ -210,7 +262,7 @@ class Model:
         self.make_row(cell)
 
     def make_row(self, cell):
-        table = tables.BY_NAME[cell.table]
+        table = self.tables[cell.table]
         self.data[cell.table].setdefault(
             cell.pk, {c.name: c.default for c in table.cols})
 
@@ -240,3 +292,12 @@ class Model:
                         value = self.data[table][pk][cid]
                     out[table, pk, cid] = (value, cl, entry)
         return out
+
+
+def new_columns(columns, change):
+    kind, *args = change
+    if kind == "drop":
+        return [c for c in columns if c != args[0]]
+    if kind == "rename":
+        return [args[1] if c == args[0] else c for c in columns]
+    return columns

@@ -3,6 +3,8 @@
 compares them.  Nothing here knows of clocks (model.py) or of SQLite handles
 (database.py)."""
 
+import copy
+import re
 import struct
 
 
@@ -16,7 +18,7 @@ class Table:
     """pk and cols in the order that the engine counts them by: primary key
     order, declaration order.  keys and values are SQL literals to draw from,
     one list a column.  rowid is the name by which it can be had, None: it
-    can't."""
+    can't.  A table is never changed: ALTER gives another one."""
 
     def __init__(self, name, ddl, pk, cols, keys, values, rowid="rowid",
                  integer_key=False):
@@ -28,8 +30,64 @@ class Table:
         self.values = values
         self.rowid = rowid
         self.integer_key = integer_key
-        self.quoted = quote(name)
-        self.names = [quote(n) for n in pk] + [quote(c.name) for c in cols]
+        self.key_renamed = False
+        self.settle()
+
+    def settle(self):
+        self.quoted = quote(self.name)
+        self.names = ([quote(n) for n in self.pk]
+                      + [quote(c.name) for c in self.cols])
+
+    def has(self, cid):
+        return cid == "-1" or cid in [c.name for c in self.cols]
+
+    def column(self, name):
+        return [c.name for c in self.cols].index(name)
+
+    def altered(self, change):
+        """The table after a change (generate.alter)."""
+        t = copy.copy(self)
+        t.cols, t.values = list(self.cols), list(self.values)
+        kind, *args = change
+        if kind == "add":
+            t.cols.append(Column(args[0], args[2]))
+            t.values.append(ANY)
+        elif kind == "drop":
+            i = t.column(args[0])
+            del t.cols[i], t.values[i]
+        elif kind == "rename" and args[0] in t.pk:
+            t.pk = [args[1] if n == args[0] else n for n in t.pk]
+            t.key_renamed = True
+            t.rowid = quote(args[1]) if t.integer_key else t.rowid
+        elif kind == "rename":
+            i = t.column(args[0])
+            t.cols[i] = Column(args[1], t.cols[i].default)
+        elif kind == "table":
+            t.name = args[0]
+        t.settle()
+        return t
+
+    def statements(self, change, ddl):
+        """The SQL of a change; ddl is the CREATE as it stands now."""
+        kind, *args = change
+        alter = "ALTER TABLE %s " % self.quoted
+        if kind == "add":
+            return [alter + "ADD COLUMN %s %s" % (quote(args[0]), args[1])]
+        if kind == "drop":
+            return [alter + "DROP COLUMN " + quote(args[0])]
+        if kind == "rename":
+            return [alter + "RENAME COLUMN %s TO %s" % tuple(map(quote, args))]
+        if kind == "table":
+            return [alter + "RENAME TO " + quote(args[0])]
+        if kind == "again":
+            return ["DROP TABLE " + self.quoted, ddl]
+        names = ", ".join(self.names)
+        return [re.sub(r'^CREATE TABLE ("([^"]|"")*"|\w+)',
+                       'CREATE TABLE "new of it"', ddl),
+                'INSERT INTO "new of it"(%s) SELECT %s FROM %s%s' % (
+                    names, names, self.quoted, args[0]),
+                "DROP TABLE " + self.quoted,
+                'ALTER TABLE "new of it" RENAME TO ' + self.quoted]
 
 
 def quote(name):
