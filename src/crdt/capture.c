@@ -272,24 +272,38 @@ note_columns(struct capture *c, struct table *t, int64_t key, uint64_t mask,
 	return SQLITE_OK;
 }
 
+static int
+step_row(sqlite3_stmt *row, const struct table *t, int64_t key,
+    const struct val *pk)
+{
+	int i;
+
+	if (!t->aside)
+		sqlite3_bind_int64(row, 1, key);
+	for (i = 0; i < t->npk && t->aside; i++)
+		val_bind(row, i + 1, &pk[i]);
+	return sqlite3_step(row);
+}
+
 /* Of a row that was there before ALTER TABLE ADD COLUMN the hook is given NULL
  * for that column, not its default, by most SQLites: the row itself, still as it
- * was, is asked. */
+ * was, is asked.  The key's index may lack it by now, if the key is set, too. */
 static int
 true_old_value(struct engine *e, struct table *t, int64_t key,
     const struct val *pk, int i, sqlite3_stmt **row, struct val *out)
 {
-	int j, rc;
+	int rc;
 
 	if (*row == NULL) {
 		rc = table_stmt(e, t, t->aside ? TS_ROW_OF_PK : TS_ROW, row);
-		if (rc != SQLITE_OK)
-			return rc;
-		if (!t->aside)
-			sqlite3_bind_int64(*row, 1, key);
-		for (j = 0; j < t->npk && t->aside; j++)
-			val_bind(*row, j + 1, &pk[j]);
-		rc = sqlite3_step(*row);
+		if (rc == SQLITE_OK)
+			rc = step_row(*row, t, key, pk);
+		if (rc == SQLITE_DONE && t->aside && !t->norowid) {
+			sqlite3_reset(*row);
+			rc = table_stmt(e, t, TS_ROW_OF_PK_SCAN, row);
+			if (rc == SQLITE_OK)
+				rc = step_row(*row, t, key, pk);
+		}
 		if (rc != SQLITE_ROW)
 			return rc == SQLITE_DONE ? SQLITE_CORRUPT : rc;
 	}
@@ -537,10 +551,13 @@ on_preupdate(void *self, sqlite3 *db, int op, char const *schema,
 	/* the journal has it, see char_function */
 	if (e->finalized && !e->tx.open)
 		return;
-	if (!e->has_storage || strncmp(name, "crsql_", 6) == 0 ||
-	    strncmp(name, "sqlite_", 7) == 0)
+	if (strncmp(name, "crsql_", 6) == 0 || strncmp(name, "sqlite_", 7) == 0)
 		return;
-	rc = note(e, c, op, name, old_key, key);
+	rc = e->has_storage ? SQLITE_OK : tx_look(e);
+	if (rc == SQLITE_OK && !e->has_storage)
+		return;
+	if (rc == SQLITE_OK)
+		rc = note(e, c, op, name, old_key, key);
 	/* some failures have rolled all back already */
 	if (rc == SQLITE_OK || sqlite3_txn_state(db, "main") != SQLITE_TXN_WRITE)
 		return;
@@ -596,14 +613,14 @@ capture_counts_stored(struct engine *e, bool *stored)
 void
 capture_pause(struct engine *e)
 {
-	if (e->capture->installed)
+	if (e->capture->paused++ == 0 && e->capture->installed)
 		e->preupdate->hook(e->db, NULL, NULL);
 }
 
 void
 capture_resume(struct engine *e)
 {
-	if (e->capture->installed)
+	if (--e->capture->paused == 0 && e->capture->installed)
 		e->preupdate->hook(e->db, on_preupdate, e);
 }
 
