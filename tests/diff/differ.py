@@ -39,7 +39,7 @@ def play(h, extension, directory, trace=None):
         if site.open_handle:
             site.sql(site.open_handle, "COMMIT")
         site.check("e0")
-    converge(sites, trace)
+    converge(sites, trace, h["gc"])
     newcomer(sites, h, extension, directory)
     for site in sites:
         finish(site)
@@ -47,7 +47,8 @@ def play(h, extension, directory, trace=None):
 
 def perform(sites, step):
     if step["do"] == "sql":
-        sites[step["site"]].sql(step["handle"], step["sql"])
+        sites[step["site"]].sql(step["handle"], step["sql"],
+                                step.get("quick"))
     elif step["do"] == "check":
         sites[step["site"]].check(step["handle"], query=step.get("query"))
     elif step["do"] == "reopen":
@@ -55,13 +56,44 @@ def perform(sites, step):
         if not site.open_handle:
             site.close(step["handle"])
             site.check("e0")
+    elif step["do"] == "gc":
+        forget(sites)
+    elif step["do"] == "vacuum":
+        sites[step["site"]].vacuum(step["handle"])
+    elif step["do"] == "blob":
+        sites[step["site"]].write_in_place(step["handle"], step)
     elif step["do"] == "alter":
         alter(sites, step)
     elif step["do"] == "foreign":
         exchange.from_stranger(sites[step["site"]], step)
+    elif step["do"] == "pages":
+        # who tells no vector counts as a newcomer, or as one left behind
+        vector = step["vector"] or bool(sites[0].model.horizon)
+        exchange.by_pages(sites[step["sender"]], sites[step["receiver"]],
+                          {**step, "vector": vector})
     else:
-        way = {"changes": exchange.by_changes, "pages": exchange.by_pages}
-        way[step["do"]](sites[step["sender"]], sites[step["receiver"]], step)
+        exchange.by_changes(sites[step["sender"]], sites[step["receiver"]],
+                            step)
+
+
+def forget(sites):
+    """Everybody gets everything, and forgets what was deleted."""
+    if any(site.open_handle for site in sites):
+        return
+    converge(sites, None, True)
+    for receiver in sites:
+        for sender in sites:
+            if sender is not receiver:
+                exchange.by_pages(sender, receiver, {
+                    "from": "e0", "to": "e0", "delta": False, "cut": 0,
+                    "vector": False, "sizes": [100000], "twice": 0})
+    horizon = {}
+    for s in {s for site in sites for s in site.vector} | {
+            site.id for site in sites}:
+        horizon[s] = min(exchange.held(site, {"vector": True}).get(s, 0)
+                         for site in sites)
+    for site in sites:
+        site.gc({s: v for s, v in horizon.items() if v})
 
 
 def alter(sites, step):
@@ -82,7 +114,7 @@ def facts(site):
                   if r[2] != SENTINEL or r[4] > 1 or r[:2] not in told)
 
 
-def converge(sites, trace):
+def converge(sites, trace, pages):
     """Exchanges everything in turn until nothing moves; then all are equal."""
     if len(sites) == 1:
         return
@@ -92,7 +124,7 @@ def converge(sites, trace):
             for j, sender in enumerate(sites):
                 if i == j:
                     continue
-                way = (i + j + turn) % 2
+                way = (i + j + turn) % 2 and not pages
                 step = {"do": "changes" if way else "pages", "sender": j,
                         "receiver": i, "from": "e0", "to": "e1",
                         "delta": turn < 2, "vector": turn < 2, "cut": 0,
@@ -233,14 +265,16 @@ def shorter(thing, name, fails):
 def script(h):
     """The history as SQL, with who runs it as comments."""
     import tables
-    out = ["-- sites: %d, recursive_triggers %d, merge-equal-values %d" % (
-        h["sites"], h["recursive_triggers"], h["merge_equal_values"])]
+    out = ["-- sites: %d, recursive_triggers %d, %s" % (
+        h["sites"], h["recursive_triggers"], h["settings"])]
     for name in h["tables"]:
         out.append(tables.BY_NAME[name].ddl + ";")
         out.append("SELECT crsql_as_crr('%s');" % name)
+    out += [sql + ";" for sql in h["extra"]]
     at = None
     for s in h["steps"]:
-        if s["do"] in ("changes", "pages", "foreign") or s["site"] is None:
+        if s["do"] in ("changes", "pages", "foreign") or s.get(
+                "site") is None:
             out.append("-- %s" % json.dumps(s))
             at = None
             continue
@@ -250,6 +284,8 @@ def script(h):
             at = here
         out.append({"sql": s.get("sql", "") + ";",
                     "alter": "-- %s" % json.dumps(s),
+                    "blob": "-- %s" % json.dumps(s),
+                    "vacuum": "VACUUM;",
                     "check": "SELECT * FROM crsql_changes%s;" % (
                         s.get("query") or ""),
                     "reopen": "-- close and open again"}[s["do"]])

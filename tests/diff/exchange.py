@@ -4,7 +4,8 @@ crsql_changes, and by pages of crsql_export and crsql_import; each is told to
 the receiver's model cell by cell."""
 
 import tables
-from database import CHANGES, PLACES, Mismatch, settle
+from database import (CHANGES, PLACES, Mismatch, encode_vector, settle,
+                      varint)
 from model import Cell, SENTINEL
 
 MORE_IN_TRANSACTION = 8
@@ -165,14 +166,6 @@ def cursor_of(sender, receiver, step):
     return receiver.cursor.get(sender.index, bytes(40))
 
 
-def varint(n):
-    out = b""
-    while n >= 128:
-        out += bytes([n & 127 | 128])
-        n >>= 7
-    return out + bytes([n])
-
-
 def plan(sender, receiver, step):
     """What the receiver has: one group of all tables."""
     vector = held(receiver, step)
@@ -180,10 +173,8 @@ def plan(sender, receiver, step):
     out = varint(1) + varint(len(names))
     for name in names:
         out += varint(len(name.encode())) + name.encode()
-    out += cursor_of(sender, receiver, step) + varint(len(vector))
-    for site in sorted(vector):
-        out += site + varint(vector[site])
-    return out
+    return (out + cursor_of(sender, receiver, step)
+            + encode_vector(vector))
 
 
 def held(receiver, step):

@@ -80,14 +80,21 @@ class Table:
         if kind == "table":
             return [alter + "RENAME TO " + quote(args[0])]
         if kind == "again":
-            return ["DROP TABLE " + self.quoted, ddl]
+            # in double quotes it would pass for one that a tool renamed
+            return ["DROP TABLE " + self.quoted,
+                    with_name(ddl, "[%s]" % self.name)]
         names = ", ".join(self.names)
-        return [re.sub(r'^CREATE TABLE ("([^"]|"")*"|\w+)',
-                       'CREATE TABLE "new of it"', ddl),
+        return [with_name(ddl, '"new of it"'),
                 'INSERT INTO "new of it"(%s) SELECT %s FROM %s%s' % (
                     names, names, self.quoted, args[0]),
                 "DROP TABLE " + self.quoted,
                 'ALTER TABLE "new of it" RENAME TO ' + self.quoted]
+
+
+def with_name(ddl, name):
+    """The CREATE TABLE with another name."""
+    return re.sub(r'^CREATE TABLE ("([^"]|"")*"|\[[^]]*\]|\w+)',
+                  lambda m: "CREATE TABLE " + name, ddl)
 
 
 def quote(name):
@@ -151,7 +158,11 @@ TABLES = [
           "STORED, id TEXT PRIMARY KEY NOT NULL, b ANY) STRICT",
           ["id"], [Column("a"), Column("b")], [TEXT_KEYS], [ANY, ANY]),
 ]
-BY_NAME = {t.name: t for t in TABLES}
+WIDE = Table("wide", "CREATE TABLE wide(id TEXT PRIMARY KEY, %s)" % ", ".join(
+    "c%d" % i for i in range(70)), ["id"], [Column("c%d" % i)
+                                            for i in range(70)],
+    [TEXT_KEYS], [["NULL", "1", "'a'"]] * 70)
+BY_NAME = {t.name: t for t in TABLES + [WIDE]}
 
 
 def _length(n):
