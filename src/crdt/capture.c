@@ -149,10 +149,13 @@ on_preupdate(void *self, sqlite3 *db, int op, char const *schema,
 	/* the journal has it, see char_function */
 	if (e->finalized && !e->tx.open)
 		return;
-	if (!e->has_storage || strncmp(name, "crsql_", 6) == 0 ||
-	    strncmp(name, "sqlite_", 7) == 0)
+	if (strncmp(name, "crsql_", 6) == 0 || strncmp(name, "sqlite_", 7) == 0)
 		return;
-	rc = note(e, c, op, name, old_key, key);
+	rc = e->has_storage ? SQLITE_OK : tx_look(e);
+	if (rc == SQLITE_OK && !e->has_storage)
+		return;
+	if (rc == SQLITE_OK)
+		rc = note(e, c, op, name, old_key, key);
 	/* some failures have rolled all back already */
 	if (rc == SQLITE_OK || sqlite3_txn_state(db, "main") != SQLITE_TXN_WRITE)
 		return;
@@ -168,14 +171,14 @@ on_preupdate(void *self, sqlite3 *db, int op, char const *schema,
 void
 capture_pause(struct engine *e)
 {
-	if (e->capture->installed)
+	if (e->capture->paused++ == 0 && e->capture->installed)
 		e->preupdate->hook(e->db, NULL, NULL);
 }
 
 void
 capture_resume(struct engine *e)
 {
-	if (e->capture->installed)
+	if (--e->capture->paused == 0 && e->capture->installed)
 		e->preupdate->hook(e->db, on_preupdate, e);
 }
 

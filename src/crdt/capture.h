@@ -65,7 +65,8 @@ struct capture {
 	int nmark, mark_room;
 	int rc;             /* what went wrong inside the hook, or half way in a
 	                       fold: the transaction can't be committed */
-	bool installed;     /* the hook is ours now */
+	bool installed;     /* the hook is ours now ... */
+	int paused;         /* ... unless it was taken away, so many times */
 	bool by_journal;    /* config capture=journal, or no hook here */
 	int ndeletes;       /* deletes among the records not folded */
 	bool look_at_schema;    /* a statement may have changed it */

@@ -449,17 +449,17 @@ columns_read(struct engine *e, struct table *t, const struct schema_table *in)
 	return rc;
 }
 
-/* The number tells what is the same column: it may have got another name. */
+/* The number tells what is the same column: it may have got another name, and may
+ * have been written down until a ROLLBACK TO.  Rows inserted since it was found are
+ * younger, those that were undone count no more. */
 void
 columns_keep_births(struct table *t, const struct table *old)
 {
 	int i, j;
 
 	for (j = 0; j < old->ncol; j++) {
-		if (!old->col[j].unsaved)
-			continue;
 		i = table_column_by_cid(t, old->col[j].cid);
-		if (i >= 0 && t->col[i].unsaved)
+		if (i >= 0 && t->col[i].unsaved && old->col[j].born < t->col[i].born)
 			t->col[i].born = old->col[j].born;
 	}
 }
@@ -545,6 +545,19 @@ columns_save(struct engine *e, struct table *t)
 	t->gone = false;
 	t->epoch = e->tables.epoch;
 	return rc;
+}
+
+bool
+columns_unsaved(const struct engine *e)
+{
+	const struct table *t = e->tables.table;
+	int i, k;
+
+	for (i = 0; i < e->tables.n; i++)
+		for (k = 0; k < t[i].ncol; k++)
+			if (t[i].col[k].unsaved)
+				return true;
+	return false;
 }
 
 int

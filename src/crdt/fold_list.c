@@ -350,6 +350,7 @@ fold_list_pk(struct engine *e, const struct fold_list *l, int i,
 {
 	const struct record *r = &l->list->record[i];
 	struct table *t = table_by_id(e, r->table);
+	const uint8_t *name;
 	uint8_t *pk;
 	int next, npk, rc;
 
@@ -368,9 +369,13 @@ fold_list_pk(struct engine *e, const struct fold_list *l, int i,
 		i = next;
 	}
 	rc = table_pk_of_key(e, t, r->key, &pk, &npk);
-	*found = pk != NULL;
-	if (pk != NULL)
-		buf_add(b, pk, (size_t)npk);
+	name = pk;
+	/* in the midst of a statement the index by which it is sought may lack it */
+	if (rc == SQLITE_OK && pk == NULL && e->capture->paused > 0)
+		name = record_name(l->list, r, &npk);
+	*found = name != NULL && npk > 0;
+	if (*found)
+		buf_add(b, name, (size_t)npk);
 	sqlite3_free(pk);
 	return rc == SQLITE_OK && b->failed ? SQLITE_NOMEM : rc;
 }

@@ -164,7 +164,9 @@ set_plain_writers(struct engine *e, int64_t value)
 static int
 set_capture(struct engine *e, int64_t value)
 {
-	return capture_choose(e, value != 0);
+	int rc = capture_choose(e, value != 0);
+
+	return rc == SQLITE_OK ? crr_renew_triggers(e) : rc;
 }
 
 static int

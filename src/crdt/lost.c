@@ -6,6 +6,7 @@
 
 #include "crdt/columns.h"
 #include "crdt/lookaside.h"
+#include "crdt/resync.h"
 #include "crdt/schema.h"
 #include "crdt/triggers.h"
 #include "crdt/unique.h"
@@ -94,7 +95,7 @@ lost_doubt(struct engine *e, int id)
 int
 lost_pending(struct engine *e, int64_t *n)
 {
-	int64_t lost = 0;
+	int64_t lost = 0, keys = 0;
 	int rc = table_refresh(e);
 
 	*n = 0;
@@ -105,7 +106,9 @@ lost_pending(struct engine *e, int64_t *n)
 		    "WHERE name NOT IN (SELECT tbl_name FROM main.sqlite_schema "
 		    "WHERE type = 'trigger' AND name = tbl_name || "
 		    "'__crsql_itrig')");
-	*n += lost + columns_pending(e);
+	if (rc == SQLITE_OK && e->has_storage)
+		rc = resync_keys_pending(e, &keys);
+	*n += lost + keys + columns_pending(e);
 	return rc;
 }
 

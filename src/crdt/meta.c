@@ -327,6 +327,9 @@ meta_set_column(struct engine *e, struct table *t, struct meta *m, int i,
 	if (old.dbv == 0 && m->base == BASE_AT)
 		old = m->base_at;
 	m->col[i] = *to;
+	/* another row may get its place */
+	if (m->base == BASE_AT && !meta_stands_at(m, m->base_at.dbv, m->base_at.pos))
+		m->base = BASE_NONE;
 	return sweep_if_left(e, m, &old);
 }
 
@@ -402,10 +405,11 @@ forget_gone(struct engine *e, struct table *t, int64_t key, struct meta *m,
 	}
 	if (g->rc != SQLITE_OK || g->n == 0)
 		return g->rc;
-	/* of a row of a run the walk knows that it has nothing else */
+	/* of a row of a run the walk knows that it has nothing else; the base comes
+	 * last, and may be one that was left before */
 	if (m->base == BASE_NONE && count_explicit(m) == 0) {
 		m->has_sentinel = true;
-		m->sentinel = g->at[g->n - 1];
+		m->sentinel = g->at[0];
 		m->sentinel.version = m->cl;
 	}
 	for (i = 0; i < g->n && rc == SQLITE_OK; i++)

@@ -59,7 +59,7 @@ find_run(struct engine *e, const struct table *t, int64_t key, bool *found,
     struct stamp *at)
 {
 	sqlite3_stmt *stmt;
-	int64_t packed, stride = t->ncol > 0 ? t->ncol : 1;
+	int64_t packed, first, stride;
 	int rc = engine_prepare(e, &stmt, "SELECT dbv, pos, key, seq_stride FROM "
 	    "crsql_log WHERE tbl = %d AND n > 0 AND mask IS NULL AND key <= %lld "
 	    "AND key + n > %lld", t->id, key, key);
@@ -70,12 +70,14 @@ find_run(struct engine *e, const struct table *t, int64_t key, bool *found,
 		*found = true;
 		at->dbv = sqlite3_column_int64(stmt, 0);
 		at->pos = sqlite3_column_int64(stmt, 1);
+		first = sqlite3_column_int64(stmt, 2);
 		packed = sqlite3_column_int64(stmt, 3);
+		stride = table_stride(t, first);
 		if (sqlite3_column_type(stmt, 3) != SQLITE_NULL) {
 			at->seq = packed / LOG_STRIDE_BASE;
 			stride = packed % LOG_STRIDE_BASE;
 		}
-		at->seq += (key - sqlite3_column_int64(stmt, 2)) * stride;
+		at->seq += (key - first) * stride;
 	}
 	return engine_finalize(stmt, rc);
 }

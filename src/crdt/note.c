@@ -204,24 +204,38 @@ note_columns(struct capture *c, struct table *t, int64_t key, uint64_t mask,
 	return SQLITE_OK;
 }
 
+static int
+step_row(sqlite3_stmt *row, const struct table *t, int64_t key,
+    const struct val *pk)
+{
+	int i;
+
+	if (!t->aside)
+		sqlite3_bind_int64(row, 1, key);
+	for (i = 0; i < t->npk && t->aside; i++)
+		val_bind(row, i + 1, &pk[i]);
+	return sqlite3_step(row);
+}
+
 /* Of a row that was there before ALTER TABLE ADD COLUMN the hook is given NULL
  * for that column, not its default, by most SQLites: the row itself, still as it
- * was, is asked. */
+ * was, is asked.  The key's index may lack it by now, if the key is set, too. */
 static int
 true_old_value(struct engine *e, struct table *t, int64_t key,
     const struct val *pk, int i, sqlite3_stmt **row, struct val *out)
 {
-	int j, rc;
+	int rc;
 
 	if (*row == NULL) {
 		rc = table_stmt(e, t, t->aside ? TS_ROW_OF_PK : TS_ROW, row);
-		if (rc != SQLITE_OK)
-			return rc;
-		if (!t->aside)
-			sqlite3_bind_int64(*row, 1, key);
-		for (j = 0; j < t->npk && t->aside; j++)
-			val_bind(*row, j + 1, &pk[j]);
-		rc = sqlite3_step(*row);
+		if (rc == SQLITE_OK)
+			rc = step_row(*row, t, key, pk);
+		if (rc == SQLITE_DONE && t->aside && !t->norowid) {
+			sqlite3_reset(*row);
+			rc = table_stmt(e, t, TS_ROW_OF_PK_SCAN, row);
+			if (rc == SQLITE_OK)
+				rc = step_row(*row, t, key, pk);
+		}
 		if (rc != SQLITE_ROW)
 			return rc == SQLITE_DONE ? SQLITE_CORRUPT : rc;
 	}

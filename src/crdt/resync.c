@@ -64,6 +64,28 @@ resync_note_key(struct engine *e, const struct table *t)
 	return rc;
 }
 
+int
+resync_keys_pending(struct engine *e, int64_t *n)
+{
+	const struct table *t;
+	bool same;
+	char *key;
+	int i, rc = SQLITE_OK;
+
+	*n = 0;
+	for (i = 0; i < e->tables.n && rc == SQLITE_OK; i++) {
+		t = &e->tables.table[i];
+		if (t->mended || t->bare)
+			continue;
+		same = false;
+		key = key_shape(t);
+		rc = key ? is_noted(e, t, key, &same) : SQLITE_NOMEM;
+		sqlite3_free(key);
+		*n += !same;
+	}
+	return rc;
+}
+
 static int
 key_has_changed(struct engine *e, const struct table *t, bool *changed)
 {

@@ -21,4 +21,8 @@ int resync_tables(struct engine *e);
 /* Notes the key of t, which another one is told from. */
 int resync_note_key(struct engine *e, const struct table *t);
 
+/* How many tables have a key that is not noted yet: its columns were renamed.
+ * Unless it is noted before the table is made anew, that is another table. */
+int resync_keys_pending(struct engine *e, int64_t *n);
+
 #endif

@@ -173,9 +173,8 @@ sample_take(struct engine *e, struct table *t)
 	if (t->hw > top)
 		top = t->hw;
 	buf_add_zigzag(&b, due_after(low, top));
-	/* what is still to be written in an alter has the version of now */
-	buf_add_varint(&b, (uint64_t)(e->tx.current > e->tx.head &&
-	    !alter_is_open(e, t->id) ? e->tx.current : e->tx.head));
+	/* what the transaction goes on to write has its db_version */
+	buf_add_varint(&b, (uint64_t)(e->tx.head > 0 ? e->tx.head : 0));
 	buf_add(&b, rows.data, rows.len);
 	if (rc == SQLITE_OK && b.failed)
 		rc = SQLITE_NOMEM;

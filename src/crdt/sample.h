@@ -11,7 +11,7 @@
  *
  * BYTES (value of `check.ID` in crsql_master; varints, those marked z zigzag)
  *   due z   the highest key above which they are taken anew
- *   dbv     newest db_version then; the one before while the table is altered
+ *   dbv     newest db_version before the transaction that took them
  *   rows    each: key z, length and bytes of its packed key, number of values,
  *           each: cid, 16 bits
  */

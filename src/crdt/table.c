@@ -101,6 +101,16 @@ table_column_by_cid(const struct table *t, int cid)
 	return -1;
 }
 
+int64_t
+table_stride(const struct table *t, int64_t key)
+{
+	int i, n = 0;
+
+	for (i = 0; i < t->ncol; i++)
+		n += t->col[i].born < key;
+	return n > 0 ? n : 1;
+}
+
 int
 table_find_key(struct engine *e, struct table *t, const uint8_t *pk,
     int npk, bool *found, int64_t *key)
@@ -252,13 +262,17 @@ table_forget_state(struct engine *e)
 void
 table_forget_births(struct engine *e)
 {
+	struct table *t;
 	int i, j;
 
-	for (i = 0; i < e->tables.n; i++)
-		for (j = 0; j < e->tables.table[i].ncol; j++) {
-			if (!e->tables.table[i].col[j].unsaved)
+	for (i = 0; i < e->tables.n; i++) {
+		t = &e->tables.table[i];
+		for (j = 0; j < t->ncol; j++) {
+			if (!t->col[j].unsaved && t->epoch != e->tables.epoch)
 				continue;
-			e->tables.table[i].col[j].unsaved = false;
-			e->tables.table[i].print = 0;   /* to be read anew */
+			t->col[j].unsaved = false;
+			t->col[j].born = INT64_MAX;
+			t->print = 0;           /* to be read anew */
 		}
+	}
 }

@@ -54,6 +54,7 @@ enum table_stmt {       /* statements kept per table, made by table_stmt() */
 	TS_ROW_RANGE,       /* keys lo..hi -> key, pk columns, columns */
 	TS_MAX_KEY, TS_INSERT_ALL, TS_DELETE_ROW,
 	TS_ROW_OF_PK,       /* pk columns -> as TS_ROW */
+	TS_ROW_OF_PK_SCAN,  /* the same without the key's index */
 	TS_KEY_GET, TS_KEY_PUT, TS_KEY_PK,      /* lookaside.c */
 	TS_COUNT
 };
@@ -168,6 +169,10 @@ struct table *table_by_id(struct engine *e, int id);
 /* The index of a column by name, by number; -1 if there is none. */
 int table_column(const struct table *t, const char *name, int len);
 int table_column_by_cid(const struct table *t, int cid);
+
+/* The stride of a run at key where none is stored: the number of columns that
+ * there were. */
+int64_t table_stride(const struct table *t, int64_t key);
 
 /* A statement of the table, reset; *out NULL on failure. */
 int table_stmt(struct engine *e, struct table *t, enum table_stmt which,

@@ -171,8 +171,10 @@ add_text(sqlite3_str *s, const struct table *t, enum table_stmt which)
 		    t->name, t->where);
 		break;
 	case TS_ROW_OF_PK:
+	case TS_ROW_OF_PK_SCAN:
 		add_columns(s, t, false);
-		sqlite3_str_appendf(s, " FROM main.\"%w\" WHERE ", t->name);
+		sqlite3_str_appendf(s, " FROM main.\"%w\"%s WHERE ", t->name,
+		    which == TS_ROW_OF_PK ? "" : " NOT INDEXED");
 		add_pk_terms(s, t);
 		break;
 	case TS_KEY_GET:

@@ -13,14 +13,17 @@
 
 SQLITE_EXTENSION_INIT3
 
-/* True if plain programs may write: their triggers are wanted. */
+/* True if plain programs may write, or others' writes are noted as theirs are:
+ * their triggers are wanted. */
 static int
-plain_writers(struct engine *e, bool *wanted)
+journal_wanted(struct engine *e, bool *wanted)
 {
-	int64_t on = 1;
-	int rc = storage_setting(e, "plain-writers", &on);
+	int64_t plain = 1, journal = 0;
+	int rc = storage_setting(e, "plain-writers", &plain);
 
-	*wanted = on != 0;
+	if (rc == SQLITE_OK && plain == 0)
+		rc = storage_setting(e, "capture", &journal);
+	*wanted = plain != 0 || journal != 0;
 	return rc;
 }
 
@@ -91,7 +94,7 @@ triggers_differ(struct engine *e, struct table *t, const char **suffix)
 	struct schema s;
 	bool wanted;
 	char *sql;
-	int i, rc = plain_writers(e, &wanted);
+	int i, rc = journal_wanted(e, &wanted);
 
 	*suffix = NULL;
 	if (rc != SQLITE_OK)
@@ -139,7 +142,7 @@ make_all(struct engine *e, struct table *t, struct schema *s)
 {
 	const struct schema_table *in = schema_find(s, t->name);
 	bool wanted;
-	int i, rc = plain_writers(e, &wanted);
+	int i, rc = journal_wanted(e, &wanted);
 
 	if (rc == SQLITE_OK)
 		rc = drop_misnamed(e, t, s);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "crdt/capture.h"
+#include "crdt/columns.h"
 #include "crdt/copied.h"
 #include "crdt/fold.h"
 #include "crdt/journal.h"
@@ -54,6 +55,9 @@ reload(struct engine *e)
 		return SQLITE_OK;
 	table_forget_state(e);
 	e->newest.dbv = 0;
+	/* another one may have numbered it, with no change of the schema */
+	if (e->tables.mended != e->tables.schema_version && columns_unsaved(e))
+		table_doubt(e);
 	rc = storage_read_identity(e);
 	if (rc == SQLITE_OK && e->has_storage)
 		rc = engine_int(e, &head, "SELECT dbv FROM crsql_log ORDER BY dbv DESC "
@@ -176,6 +180,17 @@ tx_changes_dbv(struct engine *e, int64_t sender, int64_t *out)
 	return rc;
 }
 
+int
+tx_look(struct engine *e)
+{
+	int rc;
+
+	if (e->tx.head >= 0 && data_version(e) == e->tx.data_version)
+		return SQLITE_OK;
+	rc = reload(e);
+	return rc == SQLITE_OK ? table_refresh(e) : rc;
+}
+
 /* -- a transaction --------------------------------------------------------------- */
 
 int
@@ -231,8 +246,8 @@ fold(struct engine *e, bool mend)
 	if (rc == SQLITE_OK && (journal || captured ||
 	    e->capture->rc != SQLITE_OK))
 		rc = fold_all(e, journal);
-	/* that samples are due is known until a rollback only */
-	if (rc == SQLITE_OK && captured)
+	/* that samples are due is known until a rollback, or until triggers are made */
+	if (rc == SQLITE_OK && (journal || captured))
 		rc = sample_follow(e);
 	if (rc == SQLITE_OK && mend)
 		rc = table_mend_triggers(e);

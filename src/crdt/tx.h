@@ -43,6 +43,10 @@ struct tx {
 	uint32_t data_version;  /* FCNTL_DATA_VERSION at head */
 };
 
+/* Reads tables anew if someone else committed: where there was none, no trigger
+ * may tell that there is one. */
+int tx_look(struct engine *e);
+
 /* Starts (or goes on with) a transaction: reloads head and tables if someone
  * else committed, enlists.  Called from the hook too: only reads and the
  * enlisting INSERT. */

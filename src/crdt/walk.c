@@ -224,17 +224,6 @@ read_origin(struct walk *w)
 	return rc;
 }
 
-/* A stride that is not stored: the number of columns there were. */
-static int64_t
-default_stride(const struct table *t, int64_t key)
-{
-	int i, n = 0;
-
-	for (i = 0; i < t->ncol; i++)
-		n += t->col[i].born < key;
-	return n > 0 ? n : 1;
-}
-
 /* Opens the range of a log row for rows: one key or n of them. */
 static int
 open_range(struct walk *w, struct table *t)
@@ -254,7 +243,7 @@ open_range(struct walk *w, struct table *t)
 	w->first_key = key;
 	if (sqlite3_column_type(w->log, LOG_SEQ_STRIDE) == SQLITE_NULL) {
 		w->seq = 0;
-		w->stride = default_stride(t, key);
+		w->stride = table_stride(t, key);
 	} else {
 		w->seq = packed / SEQ_UNIT;
 		w->stride = packed % SEQ_UNIT;

@@ -5,6 +5,8 @@ statements and logs by triggers what each did to which row, and the model,
 which is told so."""
 
 import os
+import pickle
+import re
 import sqlite3
 
 import tables
@@ -17,34 +19,70 @@ CHANGES = ('SELECT "table", pk, cid, val, col_version, db_version, site_id, '
            'cl, seq, sver FROM crsql_changes')
 
 
+REFERENCES = (r"REFERENCES parent\(id\)( ON (DELETE|UPDATE) "
+              "(CASCADE|SET NULL|SET DEFAULT|NO ACTION))*")
+
+
 class Mismatch(Exception):
     """The engine and the model differ."""
 
 
 class Site:
-    def __init__(self, index, directory, history, extension):
+    def __init__(self, index, directory, history, extension, like=None):
+        """With the tables of the history, or with those of another site as
+        they are now."""
         self.index = index
         self.path = os.path.join(directory, "site%d.db" % index)
         self.extension = extension
-        self.names = history["tables"]
-        self.tables = [tables.BY_NAME[n] for n in self.names]
         self.recursive = history.get("recursive_triggers", 0)
+        self.attach = history.get("attach", 0)
+        self.foreign_keys = "parent" in str(history.get("extra"))
         self.handles = {}
         self.open_handle = None     # the handle that is in a transaction
         self.marks = []             # savepoints: name, snapshot
+        self.wrote = False          # the transaction that is open changed rows
+        self.altered = False        # ... since the engine took note
+        self.must_note = False      # a table lost its triggers
+        self.checked = 0            # db_version at the last check
+        self.sound = None           # crsql_changes at the last self-check
         self.seen = {}              # peer -> its db_version merged so far
         self.cursor = {}            # peer -> cursor of the last page merged
         self.vector = {}            # other site -> version held without gap
         first = self.handle("e0")
-        for t in self.tables:
-            first.execute(t.ddl)
+        names = history["tables"]
+        which = [(tables.BY_NAME[n], tables.BY_NAME[n].ddl) for n in names]
+        if like:
+            # foreign keys, added later, would be refused
+            which = [(t, re.sub(REFERENCES, "", like.ddl(t.name)))
+                     for t in like.tables]
+        for t, ddl in which:
+            first.execute(ddl)
             first.execute("SELECT crsql_as_crr(?)", (t.name,))
-        if history.get("merge_equal_values"):
-            first.execute("SELECT crsql_config_set('merge-equal-values', 1)")
+        for name, value in history.get("settings", {}).items():
+            first.execute("SELECT crsql_config_set(?, ?)", (name, value))
         self.id = first.execute("SELECT crsql_site_id()").fetchone()[0]
-        self.model = Model(self.id, self.names)
-        self.model.merge_equal_values = history.get("merge_equal_values", 0)
-        self.shadow = make_shadow(self.tables)
+        self.model = Model(self.id, [t for t, _ in which])
+        settings = history.get("settings", {})
+        self.model.merge_equal_values = settings.get("merge-equal-values", 0)
+        self.model.by_journal = settings.get("capture") == "journal"
+        self.model.folds_early = "fold-at" in settings
+        self.model.unordered = settings.get("plain-writers") == 0
+        extra = [] if like else history.get("extra", [])
+        for sql in extra:
+            first.execute(sql)
+        first.execute("SELECT crsql_fold()").fetchall()
+        self.shadow = make_shadow(which, extra, self.foreign_keys)
+        for t in self.tables:       # one may have a column more
+            names = [r[1] for r in self.shadow.execute(
+                "PRAGMA table_info(%s)" % t.quoted)]
+            if "ref" in names:
+                self.model.tables[t.name] = t.altered(["add", "ref", "", None])
+        for t in self.tables:
+            log_changes(self.shadow, t)
+
+    @property
+    def tables(self):
+        return list(self.model.tables.values())
 
     def handle(self, which):
         """The connection e0, e1 (with the extension) or p (without)."""
@@ -56,6 +94,10 @@ class Site:
             db.execute("PRAGMA journal_mode=WAL").fetchall()
             db.execute("PRAGMA synchronous=OFF")
             db.execute("PRAGMA recursive_triggers=%d" % self.recursive)
+            db.execute("PRAGMA foreign_keys=%d" % self.foreign_keys)
+            if self.attach:
+                db.execute("ATTACH ? AS other", (self.path + "-other",))
+                db.execute("CREATE TABLE IF NOT EXISTS other.x(a)")
             self.handles[which] = db
         return self.handles[which]
 
@@ -72,7 +114,7 @@ class Site:
     def busy_with_other(self, which):
         return self.open_handle not in (None, which)
 
-    def sql(self, which, sql):
+    def sql(self, which, sql, quick=False):
         """Runs one statement everywhere; False if it could not be (another
         connection of this site is inside a transaction)."""
         if self.busy_with_other(which):
@@ -89,6 +131,9 @@ class Site:
                 self.control(which, sql.split(), before)
         else:
             self.told(which)
+        if quick:       # triggers may go off, and rows come in another order
+            self.model.unordered = True
+            return True
         self.compare_tables()
         if self.model.pending and which != "p" and not self.open_handle:
             # The journal is folded now if the extension noticed a write,
@@ -96,10 +141,54 @@ class Site:
             self.check(which)
         return True
 
+    def vacuum(self, which):
+        if not self.open_handle:
+            self.handle(which).execute("VACUUM")
+            self.compare_tables()
+
+    def write_in_place(self, which, step):
+        """sqlite3_blob_write, of which no trigger tells."""
+        t = self.model.tables.get(step["table"])
+        if self.busy_with_other(which) or self.model.by_journal or t is None \
+                or not t.has(step["column"]) or " AS (" in self.ddl(t.name):
+            return                  # SQLite's index is wrong beside those
+        rows = self.shadow.execute(
+            "SELECT %s, %s FROM %s WHERE typeof(%s) IN ('text', 'blob') AND "
+            "%s > '' ORDER BY 1" % (
+                t.rowid, ", ".join(t.names), t.quoted,
+                *[tables.quote(step["column"])] * 2)).fetchall()
+        if not rows:
+            return
+        row = rows[step["row"] % len(rows)]
+        run(self.handle(which), "SELECT 1 FROM " + t.quoted)
+        try:
+            with self.handle(which).blobopen(
+                    t.name, step["column"], row[0]) as b:
+                b.write(step["text"].encode())
+        except sqlite3.OperationalError as error:
+            if "cannot open" in str(error):
+                return      # of a row older than the column, or indexed
+            raise
+        with self.shadow.blobopen(t.name, step["column"], row[0]) as b:
+            b.write(step["text"].encode())
+        n = 1 + len(t.pk)
+        names = [c.name for c in t.cols]
+        fields = dict(zip(names, row[n:]))
+        fields[step["column"]] = self.shadow.execute(
+            "SELECT %s FROM %s WHERE %s = ?" % (
+                tables.quote(step["column"]), t.quoted, t.rowid), row[:1]
+            ).fetchone()[0]
+        self.model.own([Op("update", t.name, tables.pack(row[1:n]), fields,
+                           [step["column"]])])
+        if not self.open_handle:
+            self.end_of_transaction()
+        self.compare_tables()
+
     def told(self, which):
         """Gives the model what the shadow's triggers saw."""
-        ops = read_oplog(self.shadow, self.tables)
-        if which == "p":
+        ops = read_oplog(self.shadow, self.model.tables)
+        self.wrote |= which != "p" and bool(ops)
+        if which == "p" or self.model.by_journal:
             self.model.plain(ops)
         else:
             self.model.own(ops)
@@ -107,7 +196,14 @@ class Site:
             self.model.restore(self.marks[0][1])    # OR ROLLBACK
             self.finish()
         elif not self.open_handle:
-            self.model.commit()
+            self.end_of_transaction()
+
+    def end_of_transaction(self):
+        if self.wrote and self.model.by_journal:
+            self.model.fold()
+            self.model.fresh = set()
+        self.wrote = False
+        self.model.commit()
 
     def control(self, which, words, before):
         verb = words[0].upper()
@@ -126,13 +222,95 @@ class Site:
             self.model.restore(self.marks[0][1])
         if not self.shadow.in_transaction:
             if verb != "ROLLBACK":
-                self.model.commit()
+                self.end_of_transaction()
             self.finish()
 
     def finish(self):
+        self.wrote = False
         self.model.end()
         self.marks = []
         self.open_handle = None
+        if self.must_note:
+            self.take_note()
+
+    def gc(self, horizon):
+        """Everybody has everything up to the horizon; forgets."""
+        self.handle("e0").execute("SELECT crsql_gc(?)", (
+            encode_vector(horizon),)).fetchall()
+        self.model.gc(horizon)
+        self.check("e0")
+
+    # -- the schema ---------------------------------------------------------
+
+    def ddl(self, name):
+        """The table's CREATE as it stands now."""
+        return self.shadow.execute(
+            "SELECT sql FROM sqlite_schema WHERE type = 'table' AND name = ?",
+            (name,)).fetchone()[0]
+
+    def alter(self, which, step):
+        """Changes a table; what plain SQLite refuses is not tried."""
+        table = self.model.tables.get(step["table"])
+        if table is None or self.busy_with_other(which):
+            return
+        change = step["change"]
+        if change[0] in ("remake", "drop") and self.model.horizon:
+            return      # rows were forgotten by which the log knows others
+        if change[0] == "remake" and not step["within"]:
+            if self.open_handle and (self.altered or which == "p"
+                                     or self.model.by_journal):
+                return              # else it may be taken for another table
+            self.take_note()
+        self.altered = True
+        sql = table.statements(change, self.ddl(table.name))
+        if not self.alter_shadow(table, change, sql):
+            return
+        db = self.handle(which)
+        if step["within"]:
+            sql = (["SELECT crsql_begin_alter(%s)" % literal(table.name)] + sql
+                   + ["SELECT crsql_commit_alter(%s)" % literal(table.name)])
+        elif not self.open_handle:
+            sql = ["BEGIN"] + sql + ["COMMIT"]
+        if change[0] == "again":
+            sql.insert(-1 if sql[-1] == "COMMIT" else len(sql),
+                       "SELECT crsql_as_crr(%s)" % literal(table.name))
+        # ALTER itself does not look whether others changed the schema
+        run(db, "SELECT 1 FROM " + table.quoted)
+        for text in sql:
+            error = run(db, text)
+            if error:
+                raise Mismatch("%s: plain SQLite says ok, with the extension "
+                               "%s" % (text, error))
+        if step["within"]:          # begin_alter folds
+            self.model.fold()
+        self.model.alter(table, change)
+        self.compare_tables()
+        self.must_note |= change[0] == "remake"
+        if step["within"]:
+            self.model.fresh = set()
+        if step["note"] or self.must_note:
+            self.take_note()
+
+    def take_note(self):
+        """Has the engine look what became of the tables."""
+        if not self.open_handle:
+            self.must_note = self.altered = False
+            self.handle("e0").execute("SELECT crsql_fold()").fetchall()
+            self.check("e0")
+
+    def alter_shadow(self, table, change, sql):
+        self.shadow.execute("SAVEPOINT altering")
+        try:
+            log_changes_no_more(self.shadow, table)
+            for text in sql:
+                self.shadow.execute(text)
+            log_changes(self.shadow, table.altered(change))
+            return True
+        except sqlite3.Error:
+            self.shadow.execute("ROLLBACK TO altering")
+            return False
+        finally:
+            self.shadow.execute("RELEASE altering")
 
     # -- comparing ----------------------------------------------------------
 
@@ -166,29 +344,75 @@ class Site:
             found[row[:3]] = (row[3], row[7],
                               Entry(row[4], row[5], row[8], row[6], row[9]))
         self.check_order(rows)
+        if rows != self.sound:
+            self.self_check(db)
+            self.sound = rows
+        self.renumber(found)
+        if imported is not None:
+            self.adopt(found, imported)
+        self.settle_told(found)
+        self.settle_seqs(found)
+        self.settle_dropped(found)
+        self.settle_maybe(found)
+        self.settle_rows(found)
+        self.compare_changes(found)
+        self.compare_data(db)
+        if not (self.model.told and self.open_handle):
+            self.compare_head(db)
+        if query:
+            ask(db, rows, query)
+        return True
+
+    def self_check(self, db):
         wrong = db.execute("SELECT * FROM crsql_check").fetchall()
         if wrong:
             raise Mismatch("crsql_check of site %d says %s"
                            % (self.index, wrong))
-        if imported is not None:
-            self.adopt(found, imported)
-        self.settle_seqs(found)
-        self.settle_rows(found)
-        self.compare_changes(found)
-        self.compare_data(db)
-        head = db.execute("SELECT crsql_db_version()").fetchone()[0]
-        if head != self.model.head:
-            raise Mismatch("crsql_db_version() is %d, expected %d"
-                           % (head, self.model.head))
-        if query:
-            ask(db, rows, query)
-        return True
 
     def check_order(self, rows):
         places = [(r[5], r[8]) for r in rows]
         if places != sorted(places):
             raise Mismatch("crsql_changes is not in order of db_version, seq:"
                            " %s" % places)
+
+    def renumber(self, found):
+        """A renaming takes a db_version of its own, or shares the next one:
+        own transactions since then may have higher ones than in the model."""
+        m = self.model
+        mine = {}
+        for k, (_, _, e) in m.changes().items():
+            if k in found and e.site == self.id and \
+                    e.dbv == e.sver > self.checked:
+                mine.setdefault(e.dbv, []).append((k, e))
+        moved = 0
+        for dbv in sorted(mine):
+            to = found[mine[dbv][0][0]][2].dbv
+            if not moved <= to - dbv <= m.news:
+                return                          # compare_changes reports it
+            moved = to - dbv
+            for (table, pk, cid), e in mine[dbv]:
+                m.clock[table][pk][cid] = e._replace(dbv=to, sver=to)
+            if dbv in m.loose:
+                m.loose = m.loose - {dbv} | {to}
+            if dbv == m.current:
+                m.current = to
+            if dbv == m.head:
+                m.head = to
+        m.news -= moved
+
+    def compare_head(self, db):
+        head = db.execute("SELECT crsql_db_version()").fetchone()[0]
+        m = self.model
+        if m.head < head <= m.head + m.news:    # renamings took them
+            m.news -= head - m.head
+            m.head = head
+        if head < m.head and m.emptied and not any(
+                e.dbv > head for _, _, e in m.changes().values()):
+            m.head = head           # of that transaction nothing is left
+        if head != m.head:
+            raise Mismatch("crsql_db_version() is %d, expected %d"
+                           % (head, m.head))
+        self.checked = head
 
     def adopt(self, found, imported):
         """An import chooses its own db_versions: one for each origin
@@ -227,7 +451,8 @@ class Site:
                     and not (k[2] == SENTINEL and k[:2] in self.model.unsure)}
             order = sorted(mine, key=lambda k: mine[k].seq)
             seqs = [found[k][2].seq for k in order]
-            if seqs != sorted(seqs):
+            if seqs != sorted(seqs) and not (self.model.maybe
+                                             or self.model.unordered):
                 raise Mismatch("order of seqs in version %d: %s" % (dbv, seqs))
             for k, seq in zip(order, seqs):
                 table, pk, cid = k
@@ -236,6 +461,58 @@ class Site:
                 self.model.seq = max(self.model.seq, max(seqs) + 1)
             else:
                 self.model.loose = self.model.loose - {dbv}
+
+    def settle_dropped(self, found):
+        """Where a column was dropped, seqs move up.  A row that has none left
+        of the columns that were told of it is told by its sentinel."""
+        for (table, pk, cid), (_, cl, e) in found.items():
+            row = self.model.clock[table].get(pk)
+            if table in self.model.dropped and cid == SENTINEL and row \
+                    and cl == 1 and row.get(SENTINEL, e).version == 1:
+                row[SENTINEL] = e
+        for (table, pk, cid), (_, _, e) in self.model.changes().items():
+            if table in self.model.dropped and (table, pk, cid) in found:
+                self.model.clock[table][pk][cid] = e._replace(
+                    seq=found[table, pk, cid][2].seq)
+
+    def settle_maybe(self, found):
+        """What the model can't know to be told, or how many times."""
+        for (table, pk, cid), n in self.model.maybe.items():
+            row = self.model.clock.get(table, {}).get(pk, {})
+            e = found.get((table, pk, cid), (0, 0, None))[2]
+            if cid not in row:
+                continue
+            if e is None and row[cid].version <= n:
+                del row[cid]
+            elif e and row[cid].version - n <= e.version <= row[cid].version:
+                row[cid] = e
+        self.model.maybe = {}
+        for table, pk in self.model.bare:
+            row = self.model.clock.get(table, {}).get(pk, {})
+            value, cl, e = found.get((table, pk, SENTINEL), (0, 0, None))
+            if e and cl == 1 and SENTINEL not in row:
+                self.model.clock[table].setdefault(pk, {})[SENTINEL] = e
+        self.model.bare = set()
+
+    def settle_told(self, found):
+        """A table made anew, whose rowids are others now, is told once more,
+        with the versions it had."""
+        for table, pk, cid in self.model.changes():
+            row = self.model.clock[table][pk]
+            e = row[cid]
+            if table in self.model.told and cid == SENTINEL and e.version == 1 \
+                    and (table, pk, cid) not in found and len(row) > 1:
+                del row[cid]            # its columns say that it lives
+            if table in self.model.told and (table, pk, cid) in found:
+                f = found[table, pk, cid][2]
+                self.model.clock[table][pk][cid] = e._replace(
+                    dbv=f.dbv, seq=f.seq, site=f.site, sver=f.sver)
+                if not self.open_handle:
+                    self.model.head = max(self.model.head, f.dbv)
+                elif self.model.current == f.dbv + 1:
+                    self.model.current = f.dbv
+        if not self.open_handle:
+            self.model.told = set()
 
     def settle_rows(self, found):
         """Rows of which the model can't know whether they were replaced or
@@ -251,6 +528,7 @@ class Site:
             for cid, (_, _, e) in row.items():
                 newer = cid not in before or (cl, e.version) > (
                     old, before[cid].version)
+                newer |= cid == SENTINEL and e.version == 1
                 if newer and (cid not in mine or e.dbv == mine[cid].dbv):
                     mine[cid] = e
             if SENTINEL not in row and cl == 1:
@@ -292,6 +570,19 @@ class Site:
         self.shadow.execute("DELETE FROM oplog")
 
 
+def encode_vector(vector):
+    return varint(len(vector)) + b"".join(
+        site + varint(vector[site]) for site in sorted(vector))
+
+
+def varint(n):
+    out = b""
+    while n >= 128:
+        out += bytes([n & 127 | 128])
+        n >>= 7
+    return out + bytes([n])
+
+
 def show(change):
     if change is None:
         return "nothing"
@@ -325,11 +616,11 @@ def ask(db, rows, query):
     copy.close()
 
 
-def settle(table, key, name, value):
+def settle(table, ddl, key, name, value):
     """The key and a column's value as the table would hold them, all given
     as literals; None if it would refuse them."""
     db = sqlite3.connect(":memory:")
-    db.execute(table.ddl)
+    db.execute(ddl)
     names = [tables.quote(n) for n in table.pk]
     literals = list(key)
     if name != SENTINEL:
@@ -377,46 +668,66 @@ def repr_data(data):
 
 # -- the shadow -------------------------------------------------------------
 
-def make_shadow(which):
-    """The same tables on plain SQLite, with triggers that write every change
-    of a row to `oplog`; recursive_triggers makes REPLACE's deletes fire."""
+def make_shadow(which, extra, foreign_keys):
+    """The same tables on plain SQLite.  Triggers will write every change of a
+    row to `oplog` (log_changes), before what the user's triggers do, which are
+    older; recursive_triggers makes REPLACE's deletes fire."""
     db = sqlite3.connect(":memory:", isolation_level=None)
     db.execute("PRAGMA recursive_triggers=1")
-    width = max(len(t.names) for t in which)
-    db.execute("CREATE TABLE oplog(n INTEGER PRIMARY KEY, tbl, op, %s, %s)" % (
-        ", ".join("o%d" % i for i in range(width)),
-        ", ".join("n%d" % i for i in range(width))))
-    for i, t in enumerate(which):
-        db.execute(t.ddl)
-        for op in ("INSERT", "UPDATE", "DELETE"):
-            old = [] if op == "INSERT" else list(enumerate(t.names))
-            new = [] if op == "DELETE" else list(enumerate(t.names))
-            into = ["o%d" % j for j, _ in old] + ["n%d" % j for j, _ in new]
-            what = ["old." + n for _, n in old] + ["new." + n for _, n in new]
-            db.execute("CREATE TRIGGER log%d%s AFTER %s ON %s BEGIN INSERT "
-                       "INTO oplog(tbl, op, %s) VALUES(%d, '%s', %s); END" % (
-                           i, op, op, t.quoted, ", ".join(into), i, op[0],
-                           ", ".join(what)))
+    db.execute("CREATE TABLE oplog(n INTEGER PRIMARY KEY, tbl, op, old, new)")
+    db.create_function("row", -1, lambda *row: pickle.dumps(row))
+    db.execute("PRAGMA foreign_keys=%d" % foreign_keys)
+    db.execute("ATTACH ':memory:' AS other")
+    db.execute("CREATE TABLE other.x(a)")
+    for t, ddl in which:
+        db.execute(ddl)
+    for sql in extra:
+        db.execute(sql)
     return db
+
+
+def log_changes(db, t):
+    for op in ("INSERT", "UPDATE", "DELETE"):
+        db.execute("CREATE TRIGGER %s AFTER %s ON %s BEGIN INSERT INTO oplog"
+                   "(tbl, op, old, new) VALUES(%s, '%s', %s, %s); END" % (
+                       tables.quote(t.name + op), op, t.quoted,
+                       literal(t.name), op[0],
+                       row_of("old", t) if op != "INSERT" else "NULL",
+                       row_of("new", t) if op != "DELETE" else "NULL"))
+
+
+def log_changes_no_more(db, t):
+    for op in ("INSERT", "UPDATE", "DELETE"):
+        db.execute("DROP TRIGGER " + tables.quote(t.name + op))
+
+
+def row_of(which, t):
+    return "row(%s)" % ", ".join("%s.%s" % (which, n) for n in t.names)
+
+
+def literal(text):
+    return "'%s'" % text.replace("'", "''")
 
 
 def read_oplog(db, which):
     """The rows of oplog as Ops; empties it."""
-    rows = db.execute("SELECT * FROM oplog ORDER BY n").fetchall()
+    rows = db.execute("SELECT tbl, op, old, new FROM oplog ORDER BY n"
+                      ).fetchall()
     db.execute("DELETE FROM oplog")
-    width = (len(rows[0]) - 3) // 2 if rows else 0
     ops = []
-    for row in rows:
-        t = which[row[1]]
+    for table, op, old, new in rows:
+        t = which[table]
         n = len(t.pk)
-        old = row[3:3 + len(t.names)]
-        new = row[3 + width:3 + width + len(t.names)]
         names = [c.name for c in t.cols]
-        before, after = tables.pack(old[:n]), tables.pack(new[:n])
-        fields = dict(zip(names, new[n:]))
-        if row[2] == "D":
+        if old is not None:
+            old = pickle.loads(old)
+            before = tables.pack(old[:n])
+        if new is not None:
+            new = pickle.loads(new)
+            after, fields = tables.pack(new[:n]), dict(zip(names, new[n:]))
+        if op == "D":
             ops.append(Op("delete", t.name, before, None, []))
-        elif row[2] == "I":
+        elif op == "I":
             ops.append(insert_op(ops, t.name, after, fields, names))
         elif before != after:
             ops.append(Op("delete", t.name, before, None, []))

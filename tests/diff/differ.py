@@ -4,7 +4,9 @@
 README.md."""
 
 import argparse
+import functools
 import json
+import multiprocessing
 import os
 import shutil
 import signal
@@ -16,9 +18,14 @@ import traceback
 
 import exchange
 import generate
+from model import SENTINEL
 from database import Mismatch, Site, read_data, equal_data, CHANGES
 
 SECONDS_A_HISTORY = 60
+
+# Counted by all workers.
+played = multiprocessing.Value("i", 0)
+failed = multiprocessing.Value("i", 0)
 
 
 def play(h, extension, directory, trace=None):
@@ -32,7 +39,7 @@ def play(h, extension, directory, trace=None):
         if site.open_handle:
             site.sql(site.open_handle, "COMMIT")
         site.check("e0")
-    converge(sites, trace)
+    converge(sites, trace, h["gc"])
     newcomer(sites, h, extension, directory)
     for site in sites:
         finish(site)
@@ -40,7 +47,8 @@ def play(h, extension, directory, trace=None):
 
 def perform(sites, step):
     if step["do"] == "sql":
-        sites[step["site"]].sql(step["handle"], step["sql"])
+        sites[step["site"]].sql(step["handle"], step["sql"],
+                                step.get("quick"))
     elif step["do"] == "check":
         sites[step["site"]].check(step["handle"], query=step.get("query"))
     elif step["do"] == "reopen":
@@ -48,20 +56,65 @@ def perform(sites, step):
         if not site.open_handle:
             site.close(step["handle"])
             site.check("e0")
+    elif step["do"] == "gc":
+        forget(sites)
+    elif step["do"] == "vacuum":
+        sites[step["site"]].vacuum(step["handle"])
+    elif step["do"] == "blob":
+        sites[step["site"]].write_in_place(step["handle"], step)
+    elif step["do"] == "alter":
+        alter(sites, step)
     elif step["do"] == "foreign":
         exchange.from_stranger(sites[step["site"]], step)
+    elif step["do"] == "pages":
+        # who tells no vector counts as a newcomer, or as one left behind
+        vector = step["vector"] or bool(sites[0].model.horizon)
+        exchange.by_pages(sites[step["sender"]], sites[step["receiver"]],
+                          {**step, "vector": vector})
     else:
-        way = {"changes": exchange.by_changes, "pages": exchange.by_pages}
-        way[step["do"]](sites[step["sender"]], sites[step["receiver"]], step)
+        exchange.by_changes(sites[step["sender"]], sites[step["receiver"]],
+                            step)
+
+
+def forget(sites):
+    """Everybody gets everything, and forgets what was deleted."""
+    if any(site.open_handle for site in sites):
+        return
+    converge(sites, None, True)
+    for receiver in sites:
+        for sender in sites:
+            if sender is not receiver:
+                exchange.by_pages(sender, receiver, {
+                    "from": "e0", "to": "e0", "delta": False, "cut": 0,
+                    "vector": False, "sizes": [100000], "twice": 0})
+    horizon = {}
+    for s in {s for site in sites for s in site.vector} | {
+            site.id for site in sites}:
+        horizon[s] = min(exchange.held(site, {"vector": True}).get(s, 0)
+                         for site in sites)
+    for site in sites:
+        site.gc({s: v for s, v in horizon.items() if v})
+
+
+def alter(sites, step):
+    """Changes a table at one site, or everywhere at the same time."""
+    if step["site"] is not None:
+        sites[step["site"]].alter(step["handle"], step)
+    elif not any(site.open_handle for site in sites):
+        for site in sites:
+            site.alter(step["handle"], step)
 
 
 def facts(site):
-    """What must be equal everywhere at the end."""
+    """What must be equal everywhere at the end.  That a row was born is said
+    once more by any of its columns, where it got some."""
     rows = site.handle("e0").execute(CHANGES).fetchall()
-    return sorted((r[0], r[1], r[2], repr(r[3]), r[4], r[7]) for r in rows)
+    told = {r[:2] for r in rows if r[2] != SENTINEL}
+    return sorted((r[0], r[1], r[2], repr(r[3]), r[4], r[7]) for r in rows
+                  if r[2] != SENTINEL or r[4] > 1 or r[:2] not in told)
 
 
-def converge(sites, trace):
+def converge(sites, trace, pages):
     """Exchanges everything in turn until nothing moves; then all are equal."""
     if len(sites) == 1:
         return
@@ -71,7 +124,7 @@ def converge(sites, trace):
             for j, sender in enumerate(sites):
                 if i == j:
                     continue
-                way = (i + j + turn) % 2
+                way = (i + j + turn) % 2 and not pages
                 step = {"do": "changes" if way else "pages", "sender": j,
                         "receiver": i, "from": "e0", "to": "e1",
                         "delta": turn < 2, "vector": turn < 2, "cut": 0,
@@ -96,7 +149,7 @@ def converge(sites, trace):
 
 def newcomer(sites, h, extension, directory):
     """A new database that pulls from the last site gets all of it."""
-    new = Site(len(sites), directory, h, extension)
+    new = Site(len(sites), directory, h, extension, like=sites[-1])
     step = {"from": "e0", "to": "e0", "delta": True, "vector": True, "cut": 0,
             "sizes": [150], "twice": 0}
     exchange.by_pages(sites[-1], new, step)
@@ -116,6 +169,7 @@ def finish(site):
     left = db.execute("SELECT crsql_pending()").fetchone()[0]
     if left:
         raise Mismatch("%d journalled writes are left" % left)
+    site.self_check(db)
     sound = db.execute("PRAGMA integrity_check").fetchone()[0]
     if sound != "ok":
         raise Mismatch("integrity_check: %s" % sound)
@@ -211,14 +265,16 @@ def shorter(thing, name, fails):
 def script(h):
     """The history as SQL, with who runs it as comments."""
     import tables
-    out = ["-- sites: %d, recursive_triggers %d, merge-equal-values %d" % (
-        h["sites"], h["recursive_triggers"], h["merge_equal_values"])]
+    out = ["-- sites: %d, recursive_triggers %d, %s" % (
+        h["sites"], h["recursive_triggers"], h["settings"])]
     for name in h["tables"]:
         out.append(tables.BY_NAME[name].ddl + ";")
         out.append("SELECT crsql_as_crr('%s');" % name)
+    out += [sql + ";" for sql in h["extra"]]
     at = None
     for s in h["steps"]:
-        if s["do"] in ("changes", "pages", "foreign"):
+        if s["do"] in ("changes", "pages", "foreign") or s.get(
+                "site") is None:
             out.append("-- %s" % json.dumps(s))
             at = None
             continue
@@ -227,6 +283,9 @@ def script(h):
             out.append("-- site %d, %s" % here)
             at = here
         out.append({"sql": s.get("sql", "") + ";",
+                    "alter": "-- %s" % json.dumps(s),
+                    "blob": "-- %s" % json.dumps(s),
+                    "vacuum": "VACUUM;",
                     "check": "SELECT * FROM crsql_changes%s;" % (
                         s.get("query") or ""),
                     "reopen": "-- close and open again"}[s["do"]])
@@ -238,31 +297,50 @@ def main():
     p.add_argument("--extension", required=True, help="path of crsqlite.so")
     p.add_argument("--seeds", type=int, default=200)
     p.add_argument("--from", type=int, default=1, dest="first")
+    p.add_argument("--jobs", type=int, default=os.cpu_count(),
+                   help="histories played at the same time")
     p.add_argument("--no-shrink", action="store_true")
     p.add_argument("--stop-after", type=int, default=5,
                    help="failures after which to give up")
     args = p.parse_args()
-    extension = os.path.abspath(args.extension)
+    args.extension = os.path.abspath(args.extension)
     if not hasattr(sqlite3.Connection, "enable_load_extension"):
         print("this Python's sqlite3 can't load extensions")
         return 77
-    failed = 0
-    for seed in range(args.first, args.first + args.seeds):
-        h = generate.history(seed)
-        why = attempt(h, extension)
-        if not why:
-            continue
-        failed += 1
-        print("seed %d: %s" % (seed, why), flush=True)
-        if not args.no_shrink:
-            h = shrink(h, extension, why)
-            print("-- shortest history:\n%s\n-- %s\n" % (
-                script(h), attempt(h, extension)), flush=True)
-        if failed >= args.stop_after:
-            break
+    seeds = range(args.first, args.first + args.seeds)
+    with multiprocessing.Pool(args.jobs) as pool:
+        for report in pool.imap_unordered(
+                functools.partial(try_seed, args), seeds):
+            if report:
+                print(report, flush=True)
+        pool.close()
+        pool.join()
     print("%d histories from seed %d, %d failed" % (
-        seed - args.first + 1, args.first, failed))
-    return 1 if failed else 0
+        played.value, args.first, failed.value))
+    return 1 if failed.value else 0
+
+
+def try_seed(args, seed):
+    """Plays one history; None, or what is to be said of its failure."""
+    if failed.value >= args.stop_after:
+        return None
+    h = generate.history(seed)
+    why = attempt(h, args.extension)
+    add_one(played)
+    if not why:
+        return None
+    add_one(failed)
+    report = "seed %d: %s" % (seed, why)
+    if not args.no_shrink:
+        h = shrink(h, args.extension, why)
+        report += "\n-- shortest history:\n%s\n-- %s\n" % (
+            script(h), attempt(h, args.extension))
+    return report
+
+
+def add_one(counter):
+    with counter.get_lock():
+        counter.value += 1
 
 
 if __name__ == "__main__":

@@ -4,7 +4,8 @@ crsql_changes, and by pages of crsql_export and crsql_import; each is told to
 the receiver's model cell by cell."""
 
 import tables
-from database import CHANGES, PLACES, Mismatch, settle
+from database import (CHANGES, PLACES, Mismatch, encode_vector, settle,
+                      varint)
 from model import Cell, SENTINEL
 
 MORE_IN_TRANSACTION = 8
@@ -57,14 +58,19 @@ def from_stranger(receiver, step):
     """Changes that no site of ours has made."""
     if receiver.busy_with_other(step["handle"]):
         return False
+    if receiver.model.news:
+        receiver.take_note()
     db = receiver.handle(step["handle"])
     model = receiver.model
     model.fold()
     model.folded = True
     alone = not receiver.open_handle
     for c in step["changes"]:
-        table = tables.BY_NAME[c["table"]]
-        settled = settle(table, c["key"], c["cid"], c["value"])
+        table = model.tables.get(c["table"])
+        if table is None or not table.has(c["cid"]):
+            continue
+        settled = settle(table, receiver.ddl(table.name), c["key"], c["cid"],
+                         c["value"])
         if settled is None:
             continue
         if alone:
@@ -108,6 +114,9 @@ def by_pages(sender, receiver, step):
     db.execute("COMMIT")
     receiver.model.fold()
     receiver.model.commit()
+    if sender.model.renamed:        # the names that it learns are news, too
+        receiver.model.news += 1
+        receiver.model.renamed = True
     head = receiver.model.head
     cursor = sent[-1][1]
     merge_model(sender, receiver, step, None if complete else dbv_of(cursor))
@@ -157,24 +166,15 @@ def cursor_of(sender, receiver, step):
     return receiver.cursor.get(sender.index, bytes(40))
 
 
-def varint(n):
-    out = b""
-    while n >= 128:
-        out += bytes([n & 127 | 128])
-        n >>= 7
-    return out + bytes([n])
-
-
 def plan(sender, receiver, step):
     """What the receiver has: one group of all tables."""
     vector = held(receiver, step)
-    out = varint(1) + varint(len(receiver.names))
-    for name in receiver.names:
+    names = list(receiver.model.tables)
+    out = varint(1) + varint(len(names))
+    for name in names:
         out += varint(len(name.encode())) + name.encode()
-    out += cursor_of(sender, receiver, step) + varint(len(vector))
-    for site in sorted(vector):
-        out += site + varint(vector[site])
-    return out
+    return (out + cursor_of(sender, receiver, step)
+            + encode_vector(vector))
 
 
 def held(receiver, step):

@@ -25,11 +25,11 @@ SENTINEL = "-1"
 
 
 class Model:
-    def __init__(self, site, names):
+    def __init__(self, site, which):
         self.site = site            # own site id
-        self.tables = [tables.BY_NAME[n] for n in names]
-        self.data = {n: {} for n in names}
-        self.clock = {n: {} for n in names}
+        self.tables = {t.name: t for t in which}
+        self.data = {t.name: {} for t in which}
+        self.clock = {t.name: {} for t in which}
         self.head = 0
         self.current = 0            # db_version being given out; 0: none
         self.current_own = False
@@ -37,8 +37,22 @@ class Model:
         self.folded = False         # clocks were written in this transaction
         self.gaps = False           # ... and some of them rolled back: seqs
         self.loose = set()          # of these own versions may have gaps
-        self.pending = []
+        self.pending = []           # journalled, not yet folded
+        self.captured = []          # of this transaction, the same
         self.unsure = {}            # rows of a fold, and their clock before
+        self.fresh = set()          # tables whose triggers lack a column
+        self.maybe = {}             # what may be told or not, how many times
+        self.bare = set()           # rows that had no columns when inserted
+        self.loosen = False         # ... in the fold that goes on
+        self.dropped = set()        # tables that lost a column
+        self.emptied = False        # some table lost all its rows
+        self.told = set()           # tables that are told once more
+        self.news = 0               # renamings not known to be numbered yet
+        self.renamed = False
+        self.horizon = {}
+        self.by_journal = False     # settings
+        self.folds_early = False
+        self.unordered = False      # rows may be visited in another order
         self.merge_equal_values = False
 
     def snapshot(self):
@@ -47,9 +61,11 @@ class Model:
                        for t, rows in getattr(self, name).items()}
                 for name in ("data", "clock")}
         flat = {name: getattr(self, name)
-                for name in ("head", "current", "current_own", "seq")}
+                for name in ("head", "current", "current_own", "seq", "news")}
         return {**deep, **flat, "pending": list(self.pending),
-                "unsure": dict(self.unsure)}
+                "maybe": dict(self.maybe), "fresh": set(self.fresh),
+                "captured": list(self.captured),
+                "unsure": dict(self.unsure), "tables": dict(self.tables)}
 
     def restore(self, snapshot):
         self.__dict__.update(snapshot)
@@ -72,6 +88,9 @@ class Model:
         return self.current
 
     def commit(self):
+        if self.captured:
+            self.fold()
+            self.fresh = set()
         if self.current:
             self.head = self.current
         self.end()
@@ -89,23 +108,25 @@ class Model:
             self.data[op.table][op.pk] = dict(op.row)
 
     def own(self, ops):
-        """Writes of a connection with the extension."""
-        if ops:
-            self.fold()
+        """Writes of a connection with the extension: they wait, too, until
+        the transaction is folded, at its end or before a merge or read."""
         for op in ops:
             self.apply_data(op)
-            self.apply_clock(op)
+            self.captured.append(op)
 
     def plain(self, ops):
         """Writes of a connection without it."""
         for op in ops:
             self.apply_data(op)
             self.pending.append(op)
+            if op.kind == "update" and op.table in self.fresh:
+                self.pending[-1] = op._replace(kind="update all")
 
     def fold(self):
         """A row that a plain writer deleted and inserted may also have been
         replaced: its journal can't always tell, and either is right."""
         ops, self.pending = self.pending, []
+        captured, self.captured = self.captured, []
         gone = set()
         for op in ops:
             row = op.table, op.pk
@@ -113,13 +134,32 @@ class Model:
                 gone.add(row)
             elif op.kind != "update" and (row in gone or op.kind == "replace"):
                 self.unsure.setdefault(row, None)
+        for op in captured:
+            if op.kind == "insert" and (op.table, op.pk) in gone:
+                self.unsure.setdefault((op.table, op.pk), None)
         for row in self.unsure:
             if self.unsure[row] is None:
                 self.unsure[row] = dict(self.clock[row[0]].get(row[1], {}))
-        for op in ops:
+        for op in ops + captured:
+            if op.kind in ("insert", "replace", "update all"):
+                op = self.with_all_columns(op)
             self.apply_clock(op)
-        if self.unsure and ops:
+        if self.unsure and ops or self.loosen:
             self.loose.add(self.current)
+        self.loosen = False
+
+    def with_all_columns(self, op):
+        """A row inserted before its table got a column may be told with it
+        or without; an update then, of all columns."""
+        columns = [c.name for c in self.tables[op.table].cols]
+        for c in columns:
+            if c not in op.columns:
+                key = op.table, op.pk, c
+                self.maybe[key] = self.maybe.get(key, 0) + 1
+                self.loosen = True
+        if columns and not op.columns and op.kind != "update all":
+            self.bare.add((op.table, op.pk))
+        return op._replace(columns=columns)
 
     def apply_clock(self, op):
         clock = self.clock[op.table]
@@ -139,10 +179,13 @@ class Model:
         """The sentinel's part of an insert."""
         if row is None:
             row = self.clock[op.table][op.pk] = {}
-            if not tables.BY_NAME[op.table].cols:
+            if not op.columns:
                 row[SENTINEL] = self.next_entry(1)
             return row
         old = row.get(SENTINEL)
+        if old and old.version == 1 and op.columns:
+            # it had no columns once: the engine may say no more that it lives
+            self.unsure.setdefault((op.table, op.pk), dict(row))
         if old is None:
             self.next_entry(0)      # its seq is taken all the same
         else:
@@ -152,10 +195,79 @@ class Model:
 
     def next_entry(self, version):
         dbv = self.own_dbv()
-        if self.gaps:
+        if self.gaps or self.folds_early or self.unordered:
             self.loose.add(dbv)
         seq, self.seq = self.seq, self.seq + 1
         return Entry(version, dbv, seq, self.site, dbv)
+
+    # -- the schema --------------------------------------------------------
+
+    def alter(self, table, change):
+        """No change by itself; a table made again begins anew."""
+        kind, *args = change
+        name, new = table.name, table.altered(change)
+        del self.tables[name]
+        self.tables[new.name] = new
+        data, clock = self.data.pop(name), self.clock.pop(name)
+        if kind == "remake" and not table.integer_key \
+                and "WITHOUT ROWID" not in table.ddl:
+            self.told |= {name}
+        if kind == "again":
+            self.emptied = True
+            data, clock = {}, {}
+            self.pending = [op for op in self.pending if op.table != name]
+            self.captured = [op for op in self.captured if op.table != name]
+        if kind == "drop" or name in self.dropped:
+            self.dropped |= {name, new.name}
+        if kind == "add":
+            self.fresh |= {name}
+            self.pending = [op._replace(kind="update all")
+                            if op.table == name and op.kind == "update" else op
+                            for op in self.pending]
+        if name in self.fresh:
+            self.fresh |= {new.name}
+        if name in self.told:
+            self.told |= {new.name}
+        for marks in (self.unsure, self.maybe):
+            for key in [k for k in marks if k[0] == name]:
+                mark = marks.pop(key)
+                if kind != "again" and not (
+                        kind == "drop" and key[2:] == (args[0],)):
+                    key = new.name, key[1], *[renamed(c, change)
+                                              for c in key[2:]]
+                    marks[key] = mark
+        if kind == "rename":
+            self.news += 1
+            self.renamed = True
+        for rows in (data, clock):
+            for row in rows.values():
+                if kind == "drop" and args[0] in row:
+                    last = row.pop(args[0])
+                    if rows is clock and not row:
+                        row[SENTINEL] = last._replace(version=1)
+                elif kind == "rename" and args[0] in row:
+                    row[args[1]] = row.pop(args[0])
+        if kind == "add":
+            for row in data.values():
+                row[args[0]] = args[2]
+        self.data[new.name], self.clock[new.name] = data, clock
+        for ops in (self.pending, self.captured):
+            ops[:] = [op._replace(table=new.name,
+                                  columns=new_columns(op.columns, change))
+                      if op.table == name else op for op in ops]
+
+    def gc(self, horizon):
+        """Forgets the tombstones of rows whose deletion everybody has."""
+        for rows in self.clock.values():
+            for pk, row in list(rows.items()):
+                e = row.get(SENTINEL)
+                if e and e.version % 2 == 0 and e.sver \
+                        and horizon.get(e.site, 0) >= e.sver:
+                    del rows[pk]
+        if any(v > self.horizon.get(s, 0) for s, v in horizon.items()):
+            self.head += 1          # a horizon that rises is news
+        for site, version in horizon.items():
+            self.horizon[site] = max(version, self.horizon.get(site, 0))
 
     # -- merges: R19 ------------------------------------------------------
 
@@ -210,7 +322,7 @@ class Model:
         self.make_row(cell)
 
     def make_row(self, cell):
-        table = tables.BY_NAME[cell.table]
+        table = self.tables[cell.table]
         self.data[cell.table].setdefault(
             cell.pk, {c.name: c.default for c in table.cols})
 
@@ -240,3 +352,16 @@ class Model:
                         value = self.data[table][pk][cid]
                     out[table, pk, cid] = (value, cl, entry)
         return out
+
+
+def new_columns(columns, change):
+    kind, *args = change
+    if kind == "drop":
+        return [c for c in columns if c != args[0]]
+    if kind == "rename":
+        return [renamed(c, change) for c in columns]
+    return columns
+
+
+def renamed(column, change):
+    return change[2] if change[:2] == ["rename", column] else column

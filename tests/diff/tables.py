@@ -3,6 +3,8 @@
 compares them.  Nothing here knows of clocks (model.py) or of SQLite handles
 (database.py)."""
 
+import copy
+import re
 import struct
 
 
@@ -16,7 +18,7 @@ class Table:
     """pk and cols in the order that the engine counts them by: primary key
     order, declaration order.  keys and values are SQL literals to draw from,
     one list a column.  rowid is the name by which it can be had, None: it
-    can't."""
+    can't.  A table is never changed: ALTER gives another one."""
 
     def __init__(self, name, ddl, pk, cols, keys, values, rowid="rowid",
                  integer_key=False):
@@ -28,8 +30,71 @@ class Table:
         self.values = values
         self.rowid = rowid
         self.integer_key = integer_key
-        self.quoted = quote(name)
-        self.names = [quote(n) for n in pk] + [quote(c.name) for c in cols]
+        self.key_renamed = False
+        self.settle()
+
+    def settle(self):
+        self.quoted = quote(self.name)
+        self.names = ([quote(n) for n in self.pk]
+                      + [quote(c.name) for c in self.cols])
+
+    def has(self, cid):
+        return cid == "-1" or cid in [c.name for c in self.cols]
+
+    def column(self, name):
+        return [c.name for c in self.cols].index(name)
+
+    def altered(self, change):
+        """The table after a change (generate.alter)."""
+        t = copy.copy(self)
+        t.cols, t.values = list(self.cols), list(self.values)
+        kind, *args = change
+        if kind == "add":
+            t.cols.append(Column(args[0], args[2]))
+            t.values.append(ANY)
+        elif kind == "drop":
+            i = t.column(args[0])
+            del t.cols[i], t.values[i]
+        elif kind == "rename" and args[0] in t.pk:
+            t.pk = [args[1] if n == args[0] else n for n in t.pk]
+            t.key_renamed = True
+            t.rowid = quote(args[1]) if t.integer_key else t.rowid
+        elif kind == "rename":
+            i = t.column(args[0])
+            t.cols[i] = Column(args[1], t.cols[i].default)
+        elif kind == "table":
+            t.name = args[0]
+        t.settle()
+        return t
+
+    def statements(self, change, ddl):
+        """The SQL of a change; ddl is the CREATE as it stands now."""
+        kind, *args = change
+        alter = "ALTER TABLE %s " % self.quoted
+        if kind == "add":
+            return [alter + "ADD COLUMN %s %s" % (quote(args[0]), args[1])]
+        if kind == "drop":
+            return [alter + "DROP COLUMN " + quote(args[0])]
+        if kind == "rename":
+            return [alter + "RENAME COLUMN %s TO %s" % tuple(map(quote, args))]
+        if kind == "table":
+            return [alter + "RENAME TO " + quote(args[0])]
+        if kind == "again":
+            # in double quotes it would pass for one that a tool renamed
+            return ["DROP TABLE " + self.quoted,
+                    with_name(ddl, "[%s]" % self.name)]
+        names = ", ".join(self.names)
+        return [with_name(ddl, '"new of it"'),
+                'INSERT INTO "new of it"(%s) SELECT %s FROM %s%s' % (
+                    names, names, self.quoted, args[0]),
+                "DROP TABLE " + self.quoted,
+                'ALTER TABLE "new of it" RENAME TO ' + self.quoted]
+
+
+def with_name(ddl, name):
+    """The CREATE TABLE with another name."""
+    return re.sub(r'^CREATE TABLE ("([^"]|"")*"|\[[^]]*\]|\w+)',
+                  lambda m: "CREATE TABLE " + name, ddl)
 
 
 def quote(name):
@@ -93,7 +158,11 @@ TABLES = [
           "STORED, id TEXT PRIMARY KEY NOT NULL, b ANY) STRICT",
           ["id"], [Column("a"), Column("b")], [TEXT_KEYS], [ANY, ANY]),
 ]
-BY_NAME = {t.name: t for t in TABLES}
+WIDE = Table("wide", "CREATE TABLE wide(id TEXT PRIMARY KEY, %s)" % ", ".join(
+    "c%d" % i for i in range(70)), ["id"], [Column("c%d" % i)
+                                            for i in range(70)],
+    [TEXT_KEYS], [["NULL", "1", "'a'"]] * 70)
+BY_NAME = {t.name: t for t in TABLES + [WIDE]}
 
 
 def _length(n):
