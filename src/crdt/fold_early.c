@@ -47,12 +47,11 @@ look(struct early *w, int i)
 	return rc;
 }
 
-/* The record at j comes before those from i on. */
+/* The INSERT at j comes before the records from i on. */
 static void
 pull_up(struct early *w, int i, int j)
 {
 	struct record r = w->l->record[j];
-	bool gone = w->gone[j];
 	int k;
 
 	for (k = j; k > i; k--) {
@@ -61,7 +60,7 @@ pull_up(struct early *w, int i, int j)
 		note(w, k);
 	}
 	w->l->record[i] = r;
-	w->gone[i] = gone;
+	w->gone[i] = false;     /* by the one behind it */
 	note(w, i);
 }
 
