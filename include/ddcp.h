@@ -339,6 +339,34 @@ DDCP_API int ddcp_doctor(ddcp *d, const char *remote, int timeout_ms,
     int (*each)(void *self, const ddcp_finding *finding), void *self,
     ddcp_error *error);
 
+/* -- rows and their past ------------------------------------------------------- */
+
+enum ddcp_type { DDCP_NULL, DDCP_INTEGER, DDCP_REAL, DDCP_TEXT, DDCP_BLOB };
+
+typedef struct ddcp_value {
+	enum ddcp_type type;
+	int64_t integer;
+	double real;
+	const void *data;         /* TEXT, not ended by a NUL; BLOB */
+	size_t size;              /* of data in bytes */
+} ddcp_value;
+
+typedef struct ddcp_cell {
+	const char *column;
+	ddcp_value value;
+} ddcp_cell;
+
+enum { DDCP_SITE_LEN = 16 };
+
+typedef struct ddcp_author {      /* who made a change */
+	const char *name;         /* "me", a remote's name, else the beginning of
+	                             the address ("VLD0:" and 8 characters), or
+	                             of the site id ("site:" and 8 digits) where
+	                             no key is known */
+	const char *address;      /* VLD0:... or "" */
+	const uint8_t *site;      /* DDCP_SITE_LEN bytes: which incarnation */
+} ddcp_author;
+
 /* -- tables, configuration -------------------------------------------------------- */
 
 DDCP_API int ddcp_track(ddcp *d, const char *table, bool *already,
