@@ -44,6 +44,30 @@ const char *cli_time(int64_t ms, char out[32]);
 /* "5 min ago"; "at an unknown time" for 0. */
 const char *cli_age(int64_t ms, char out[32]);
 
+/* -- change.c: transactions, and what they did ---------------------------------- */
+
+/* A transaction: author, version, address, site, time_ms, db_version, token,
+ * tables. */
+json_t *cli_transaction_json(const ddcp_transaction *t);
+
+/* Its counts in words: "tasks: 2 inserted, 1 changed; people: 1 deleted". */
+char *cli_tallies(const ddcp_tally *tally, size_t n);
+
+/* A change of one row: kind, table, key, columns, author ..., db_version, cursor. */
+json_t *cli_change_json(const ddcp_change *c);
+const char *cli_kind(enum ddcp_change_kind kind);       /* "insert" ... */
+
+/* The same in a line: "~ 't1'  title: 'buy oat milk', done: 0". */
+char *cli_change_line(const struct cli *cli, const ddcp_change *c);
+
+/* A JSON document as text, for a field of --porcelain; frees the document. */
+char *cli_json_text(json_t *document);
+
+/* A transaction as `log` shows it, in whichever form is asked for (log.c); the
+ * count that an option gives, 0 for none, or DDCP_EUSAGE after saying why. */
+void cli_print_transaction(const struct cli *cli, const ddcp_transaction *t);
+int cli_read_count(const struct cli *cli, const char *option, uint64_t *out);
+
 /* Never NULL: ends the program where memory is out. */
 void *cli_memory(void *p);
 
