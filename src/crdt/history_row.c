@@ -102,24 +102,102 @@ sort_places(struct places *p)
 	p->n = n;
 }
 
-/* The run over a key. */
+/* -- the run over a key ------------------------------------------------------------ */
+
+/* Runs of a table mostly follow each other by key as they do in the log, since
+ * rowids rise: so the run is looked for by halving, and where that does not find
+ * it, in all of the log. */
+struct search {
+	struct engine *e;
+	int table;
+	int64_t key;
+	int64_t lo, hi;         /* db_versions that are left */
+	sqlite3_stmt *probe;
+};
+
+enum { PROBE_ROWS = 64, FEW_VERSIONS = 16 };
+
+/* Steps to the first run of the table from a db_version on; *found false if there
+ * is none up to hi, *far true if it is too many log rows away. */
 static int
-add_run(struct engine *e, const struct table *t, int64_t key, struct places *p)
+probe(struct search *s, int64_t dbv, bool *found, bool *far)
+{
+	int rows = 0, rc;
+
+	*found = *far = false;
+	sqlite3_bind_int64(s->probe, 1, dbv);
+	sqlite3_bind_int64(s->probe, 2, s->hi);
+	do {
+		rc = sqlite3_step(s->probe);
+		if (rc != SQLITE_ROW)
+			return rc == SQLITE_DONE ? SQLITE_OK : rc;
+		*found = sqlite3_column_int(s->probe, 3) == s->table &&
+		    sqlite3_column_int64(s->probe, 2) > 0;
+		*far = !*found && ++rows == PROBE_ROWS;
+	} while (!*found && !*far);
+	return SQLITE_OK;
+}
+
+/* Halves what is left until it is little, or nothing more can be said. */
+static int
+halve(struct search *s)
+{
+	bool found, far = false;
+	int64_t mid;
+	int rc = engine_int(s->e, &s->hi, "SELECT max(dbv) FROM crsql_log");
+
+	if (rc == SQLITE_OK)
+		rc = engine_prepare(s->e, &s->probe, "SELECT dbv, key, CASE WHEN mask "
+		    "IS NULL THEN n END, tbl FROM crsql_log WHERE dbv BETWEEN ?1 AND "
+		    "?2 ORDER BY dbv, pos");
+	while (rc == SQLITE_OK && !far && s->hi - s->lo > FEW_VERSIONS) {
+		mid = s->lo + (s->hi - s->lo) / 2 + 1;
+		rc = probe(s, mid, &found, &far);
+		if (rc == SQLITE_OK && found &&
+		    sqlite3_column_int64(s->probe, 1) <= s->key)
+			s->lo = sqlite3_column_int64(s->probe, 0);
+		else if (!far)
+			s->hi = mid - 1;
+		sqlite3_reset(s->probe);
+	}
+	return engine_finalize(s->probe, rc);
+}
+
+/* Adds the run in that part of the log, if it is there. */
+static int
+add_run_within(struct search *s, int64_t lo, int64_t hi, struct places *p)
 {
 	sqlite3_stmt *stmt;
-	int rc = engine_prepare(e, &stmt, "SELECT dbv, pos FROM crsql_log WHERE "
-	    "tbl = ?1 AND n > 0 AND mask IS NULL AND key <= ?2 AND ?2 - key < n "
-	    "ORDER BY dbv DESC, pos DESC LIMIT 1");
+	int rc = engine_prepare(s->e, &stmt, "SELECT dbv, pos FROM crsql_log WHERE "
+	    "dbv BETWEEN ?3 AND ?4 AND tbl = ?1 AND n > 0 AND mask IS NULL AND "
+	    "key <= ?2 AND ?2 - key < n ORDER BY dbv DESC, pos DESC LIMIT 1");
 
 	if (rc != SQLITE_OK)
 		return rc;
-	sqlite3_bind_int(stmt, 1, t->id);
-	sqlite3_bind_int64(stmt, 2, key);
+	sqlite3_bind_int(stmt, 1, s->table);
+	sqlite3_bind_int64(stmt, 2, s->key);
+	sqlite3_bind_int64(stmt, 3, lo);
+	sqlite3_bind_int64(stmt, 4, hi);
 	if (sqlite3_step(stmt) == SQLITE_ROW)
 		rc = add_place(p, sqlite3_column_int64(stmt, 0),
 		    sqlite3_column_int64(stmt, 1));
 	return engine_finalize(stmt, rc);
 }
+
+static int
+add_run(struct engine *e, const struct table *t, int64_t key, struct places *p)
+{
+	struct search s = { .e = e, .table = t->id, .key = key };
+	int before = p->n, rc = halve(&s);
+
+	if (rc == SQLITE_OK)
+		rc = add_run_within(&s, s.lo, s.hi, p);
+	if (rc == SQLITE_OK && p->n == before)
+		rc = add_run_within(&s, 0, INT64_MAX, p);
+	return rc;
+}
+
+/* -- a row ------------------------------------------------------------------------- */
 
 static int
 live_places(struct engine *e, struct table *t, int64_t key, struct places *p)
