@@ -26,7 +26,8 @@ blamed_json(const ddcp_blamed *b)
 		json_object_set_new(out, "value", b->known ?
 		    cli_value_json(&b->value) : json_null());
 	} else
-		json_object_set_new(out, "kind", json_string(cli_kind(b->kind)));
+		json_object_set_new(out, "change",
+		    json_string(cli_kind(b->kind)));
 	json_object_set_new(out, "known", json_boolean(b->known));
 	if (!b->known)
 		return out;

@@ -84,7 +84,7 @@ cli_kind(enum ddcp_change_kind kind)
 json_t *
 cli_change_json(const ddcp_change *c)
 {
-	json_t *out = cli_memory(json_pack("{s:s, s:o, s:o, s:o}", "kind",
+	json_t *out = cli_memory(json_pack("{s:s, s:o, s:o, s:o}", "change",
 	    cli_kind(c->kind), "table", cli_text(c->table), "key",
 	    cli_cells_json(c->key, c->nkey), "columns",
 	    cli_cells_json(c->cell, c->ncell)));

@@ -63,7 +63,7 @@ static int
 on_transaction(void *self, const ddcp_transaction *t)
 {
 	cli_print_transaction(self, t);
-	return ferror(stdout) ? DDCP_EFATAL : 0;
+	return ferror(stdout) ? CLI_ENOUGH : 0;
 }
 
 /* A count from 1 on; 0 where none is given. */
@@ -100,5 +100,5 @@ cmd_log(struct cli *cli)
 		return rc;
 	rc = ddcp_log_each(d, &options, on_transaction, cli, &error);
 	ddcp_close(d);
-	return rc == 0 ? 0 : cli_fail(&error);
+	return rc == 0 || rc == CLI_ENOUGH ? 0 : cli_fail(&error);
 }

@@ -9,7 +9,10 @@
 
 #include "cli/cli.h"
 
-enum { CLI_SHORT = 60 };        /* of a value, in one line among others */
+enum {
+	CLI_SHORT = 60,         /* of a value, in one line among others */
+	CLI_ENOUGH = 1          /* from a callback: nobody reads on, as main says */
+};
 
 /* A value as an SQL literal.  Of a text or blob of more than max bytes only the
  * beginning is shown, an ellipsis, and how long it is; 0: all of it. */
@@ -53,7 +56,8 @@ json_t *cli_transaction_json(const ddcp_transaction *t);
 /* Its counts in words: "tasks: 2 inserted, 1 changed; people: 1 deleted". */
 char *cli_tallies(const ddcp_tally *tally, size_t n);
 
-/* A change of one row: kind, table, key, columns, author ..., db_version, cursor. */
+/* A change of one row: change, table, key, columns, author ..., db_version,
+ * cursor. */
 json_t *cli_change_json(const ddcp_change *c);
 const char *cli_kind(enum ddcp_change_kind kind);       /* "insert" ... */
 

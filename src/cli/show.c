@@ -81,7 +81,7 @@ on_change(void *self, const ddcp_change *c)
 		print_porcelain(c);
 	else
 		print_text(s, c);
-	return ferror(stdout) ? DDCP_EFATAL : 0;
+	return ferror(stdout) ? CLI_ENOUGH : 0;
 }
 
 static int
@@ -121,5 +121,5 @@ cmd_show(struct cli *cli)
 	rc = ddcp_show(d, cli->arg[0], &calls, &error);
 	free(s.table);
 	ddcp_close(d);
-	return rc == 0 ? 0 : cli_fail(&error);
+	return rc == 0 || rc == CLI_ENOUGH ? 0 : cli_fail(&error);
 }
