@@ -228,8 +228,8 @@ DDCP_API int ddcp_merge(ddcp *d, const ddcp_exchange *x, ddcp_error *error);
 DDCP_API int ddcp_pull(ddcp *d, const ddcp_exchange *x, ddcp_error *error);
 DDCP_API int ddcp_push(ddcp *d, const ddcp_exchange *x, ddcp_error *error);
 
-/* Ends a running exchange of d with DDCP_EINTERRUPTED; may be called in a
- * signal handler. */
+/* Ends a running exchange of d, or ddcp_watch, with DDCP_EINTERRUPTED; may be
+ * called in a signal handler. */
 DDCP_API void ddcp_interrupt(ddcp *d);
 
 /* -- serve ------------------------------------------------------------------------ */
@@ -453,6 +453,28 @@ typedef struct ddcp_blamed {
 DDCP_API int ddcp_blame(ddcp *d, const char *table, const ddcp_value *key,
     size_t nkey, int (*each)(void *self, const ddcp_blamed *blamed),
     void *self, ddcp_error *error);
+
+typedef struct ddcp_watch_options {
+	const char *from;         /* a cursor; "start"; NULL: what is committed from
+	                             now on */
+	const char *table;        /* NULL: all */
+	bool once;                /* end where nothing more is there */
+	/* Changes in the order of the log, and the place behind them; the first
+	 * time none, and the place where it begins.  Take your time: nobody waits
+	 * for it, and no transaction is open.  Nonzero ends it with that value. */
+	int (*batch)(void *self, const ddcp_change *change, size_t n,
+	    const char *cursor);
+	void *self;
+} ddcp_watch_options;
+
+/* Gives each change of rows here, whoever made it, as soon as it is committed;
+ * runs until ddcp_interrupt (DDCP_EINTERRUPTED), a callback ends it, or `once`
+ * does.  What was overwritten before it is read is not told.  Who kept the cursor
+ * of the last change goes on behind it.  DDCP_ENOTFOUND: no such table, or the
+ * cursor is of no place here; DDCP_EUSAGE: it is none; DDCP_EFATAL if the file is
+ * replaced. */
+DDCP_API int ddcp_watch(ddcp *d, const ddcp_watch_options *options,
+    ddcp_error *error);
 
 /* -- tables, configuration -------------------------------------------------------- */
 

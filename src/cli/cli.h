@@ -157,6 +157,7 @@ int cmd_status(struct cli *cli);
 int cmd_track(struct cli *cli);
 int cmd_untrack(struct cli *cli);
 int cmd_version(struct cli *cli);
+int cmd_watch(struct cli *cli);
 
 /* help.c: usage of a verb (of a group, or NULL), or of all, on the stream. */
 void cli_print_usage(const struct cli_verb *group, const struct cli_verb *verb,

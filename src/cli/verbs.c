@@ -42,6 +42,15 @@ static const struct cli_option status_options[] = {
 	{ NULL, 0, NULL, NULL }
 };
 
+static const struct cli_option watch_options[] = {
+	{ "from", 0, "CURSOR", "go on behind that one; start: from the beginning" },
+	{ "table", 0, "TABLE", "only changes of that table" },
+	{ "exec", 0, "CMD", "give them to a program, on its standard input" },
+	{ "once", 0, NULL, "end where nothing more is there" },
+	{ "count", 'n', "N", "end after so many" },
+	{ NULL, 0, NULL, NULL }
+};
+
 static const struct cli_option config_options[] = {
 	{ "unset", 0, NULL, "take it out of the database" },
 	{ "list", 0, NULL, "show every setting" },
@@ -126,5 +135,7 @@ const struct cli_verb cli_verbs[] = {
 	    NULL, NULL, false },
 	{ "version", "", "versions of program, wire, format, SQLite", 0, 0,
 	    cmd_version, NULL, NULL, true },
+	{ "watch", "", "a line for each change, as it is committed", 0, 0,
+	    cmd_watch, watch_options, NULL, true },
 	{ NULL, NULL, NULL, 0, 0, NULL, NULL, NULL, false }
 };

@@ -490,6 +490,22 @@ int store_blame(struct store *s, const char *table,
     int (*each)(void *self, const struct store_blamed *b), void *self,
     struct err *err);
 
+struct store_follow;        /* reads the log as it grows */
+
+/* From a place on, a cursor that was given for a change (NULL: from its end as it
+ * is now), of a table or (NULL) of all.  E_NOTFOUND: no such table. */
+int store_follow_begin(struct store *s, const uint8_t *from,
+    const char *table, struct store_follow **out, struct err *err);
+/* The next changes, valid until the next call; *n 0: none now.  *again: somebody
+ * writes, so that what plain programs wrote could not be taken in.  E_NOTFOUND if
+ * the place is none in this log. */
+int store_follow_next(struct store_follow *f, const struct store_change **out,
+    size_t *n, bool *again, struct err *err);
+/* The place behind what was given. */
+void store_follow_place(const struct store_follow *f,
+    uint8_t place[static STORE_CURSOR_LEN]);
+void store_follow_end(struct store_follow *f);
+
 /* -- tables --------------------------------------------------------------------- */
 
 int store_track(struct store *s, const char *table, bool *already,
