@@ -16,6 +16,7 @@ extern char **environ;
 static ddcp *watched;
 static volatile sig_atomic_t told_to_stop;
 
+/* Again after a second, for a write that was just about to begin. */
 static void
 on_stop(int signal_number)
 {
@@ -23,6 +24,7 @@ on_stop(int signal_number)
 	told_to_stop = 1;
 	if (watched != NULL)
 		ddcp_interrupt(watched);
+	alarm(1);
 }
 
 /* Without SA_RESTART: a write to who does not read is given up. */
@@ -31,8 +33,11 @@ heed_signals(bool heed)
 {
 	struct sigaction action = { .sa_handler = heed ? on_stop : SIG_DFL };
 
+	if (!heed)
+		alarm(0);
 	sigaction(SIGINT, &action, NULL);
 	sigaction(SIGTERM, &action, NULL);
+	sigaction(SIGALRM, &action, NULL);
 }
 
 struct watch {
@@ -78,7 +83,8 @@ put_changes(const struct cli *cli, FILE *to, const ddcp_change *change,
 
 	for (i = 0; i < n && !ferror(to); i++)
 		put_change(cli, to, &change[i]);
-	fflush(to);
+	if (!ferror(to))
+		fflush(to);
 }
 
 /* -- a program ------------------------------------------------------------------- */
@@ -155,7 +161,7 @@ run_program(struct watch *w, const ddcp_change *change, size_t n)
 	if (rc != 0)
 		return failed(w, "it can't be started, error", rc);
 	put_changes(w->cli, to, change, n);
-	if (told_to_stop)
+	if (ferror(to))
 		__fpurge(to);
 	fclose(to);
 	status = wait_for(pid);

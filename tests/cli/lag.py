@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: MPL-2.0
+"""How long a line of watch takes to come after its commit, in ms: p50 and the worst.
+
+    lag.py DDCP DB COUNT
+"""
+import sqlite3
+import subprocess
+import sys
+import time
+
+ddcp, path, count = sys.argv[1], sys.argv[2], int(sys.argv[3])
+watch = subprocess.Popen([ddcp, "-f", path, "watch"], stdout=subprocess.PIPE,
+                         stderr=subprocess.PIPE)
+watch.stderr.readline()
+db = sqlite3.connect(path, isolation_level=None, timeout=10)
+lags = []
+for i in range(count):
+    db.execute("insert into t values(?, ?)", ("lag%d" % i, "x"))
+    began = time.monotonic()
+    line = watch.stdout.readline()
+    assert b'"lag%d"' % i in line, line
+    lags.append(1000 * (time.monotonic() - began))
+watch.terminate()
+watch.wait()
+lags.sort()
+print("p50 %d" % lags[len(lags) // 2])
+print("worst %d" % lags[-1])
