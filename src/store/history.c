@@ -320,15 +320,29 @@ find_transactions(struct history *h, int64_t version, struct chunk *c)
 	return rc;
 }
 
-/* Its rows.  Seqs count what it set: those that are missing below the highest one
- * there is are values that are not kept. */
+/* How many values are known to be gone: what it set is counted by seqs, so those
+ * missing below the highest one there is, or, behind it, rows of its runs. */
+static uint64_t
+lost_of(const struct store_transaction *t, uint64_t kept, uint64_t all,
+    uint64_t rows)
+{
+	uint64_t counted = 0, by_seq = all > kept ? all - kept : 0;
+	size_t i;
+
+	for (i = 0; i < t->ntally; i++)
+		counted += t->tally[i].inserted + t->tally[i].changed +
+		    t->tally[i].deleted;
+	counted = counted > rows ? counted - rows : 0;
+	return counted > by_seq ? counted : by_seq;
+}
+
 static int
-show_rows(struct history *h, uint64_t db_version,
+show_rows(struct history *h, const struct store_transaction *t,
     const struct store_show *calls)
 {
-	struct rows_wanted wanted = { .db_version = db_version };
+	struct rows_wanted wanted = { .db_version = t->db_version };
 	struct rows rows;
-	uint64_t kept = 0, all = 0;
+	uint64_t kept = 0, all = 0, n = 0;
 	bool more = true;
 	size_t i;
 	int rc = 0;
@@ -338,12 +352,13 @@ show_rows(struct history *h, uint64_t db_version,
 		for (i = 0; i < rows.n && rc == 0; i++)
 			rc = calls->change(calls->self, &rows.change[i]);
 		kept += rows.values;
+		n += rows.n;
 		if (rows.last_seq >= (int64_t)all)
 			all = (uint64_t)rows.last_seq + 1;
 		more = rows.more;
 		rows_clear(&rows);
 	}
-	return rc == 0 ? calls->end(calls->self, kept, all > kept ? all - kept : 0) :
+	return rc == 0 ? calls->end(calls->self, kept, lost_of(t, kept, all, n)) :
 	    rc;
 }
 
@@ -364,7 +379,7 @@ show(struct history *h, const char *name, int64_t version, struct chunk *c,
 	for (i = 0; i < c->n && rc == 0; i++) {
 		rc = calls->transaction(calls->self, &c->t[i]);
 		if (rc == 0)
-			rc = show_rows(h, c->t[i].db_version, calls);
+			rc = show_rows(h, &c->t[i], calls);
 	}
 	for (i = 0; i < c->n; i++)
 		clear_transaction(&c->t[i]);

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MPL-2.0
-"""How long a line of watch takes to come after its commit, in ms: p50 and the worst.
+"""How long a commit and the line of watch that tells of it take, in ms: p50, worst.
 
     lag.py DDCP DB COUNT
 """
+import math
 import sqlite3
 import subprocess
 import sys
@@ -15,13 +16,13 @@ watch.stderr.readline()
 db = sqlite3.connect(path, isolation_level=None, timeout=10)
 lags = []
 for i in range(count):
-    db.execute("insert into t values(?, ?)", ("lag%d" % i, "x"))
     began = time.monotonic()
+    db.execute("insert into t values(?, ?)", ("lag%d" % i, "x"))
     line = watch.stdout.readline()
     assert b'"lag%d"' % i in line, line
     lags.append(1000 * (time.monotonic() - began))
 watch.terminate()
 watch.wait()
 lags.sort()
-print("p50 %d" % lags[len(lags) // 2])
-print("worst %d" % lags[-1])
+print("p50 %d" % math.ceil(lags[len(lags) // 2]))
+print("worst %d" % math.ceil(lags[-1]))

@@ -393,7 +393,12 @@ reading_changes(void **state)
 		"crsql_token(crsql_site_id(), 2), crsql_pack_columns(1, 'a', NULL, "
 		"x'01'), crsql_config_get('merge-equal-values'); SELECT * FROM t__crsql_clock JOIN "
 		"t__crsql_pks ON __crsql_key = key; SELECT * FROM i__crsql_pks "
-		"WHERE id = 2; SELECT * FROM crsql_check", LOOK, false, true };
+		"WHERE id = 2; SELECT * FROM crsql_check; SELECT * FROM "
+		"crsql_transactions CROSS JOIN crsql_transaction_tables USING "
+		"(db_version); SELECT * FROM crsql_transactions WHERE site_version = "
+		"1; SELECT * FROM crsql_history WHERE after = zeroblob(40); SELECT * "
+		"FROM crsql_history WHERE \"table\" = 't' AND pk = "
+		"crsql_pack_columns('a')", LOOK, false, true };
 
 	with_tables("");
 	take_base();
