@@ -134,7 +134,9 @@ follow_run(struct store *s, const struct follow_options *options,
 	f.done = true;
 	watch_close(f.watch);
 	uv_close((uv_handle_t *)&f.stopped, NULL);
-	uv_run(&f.loop, UV_RUN_DEFAULT);
+	/* once more where uv_stop was asked */
+	while (uv_run(&f.loop, UV_RUN_DEFAULT) != 0)
+		continue;
 	uv_loop_close(&f.loop);
 	store_follow_end(f.log);
 	return rc;
