@@ -228,8 +228,8 @@ DDCP_API int ddcp_merge(ddcp *d, const ddcp_exchange *x, ddcp_error *error);
 DDCP_API int ddcp_pull(ddcp *d, const ddcp_exchange *x, ddcp_error *error);
 DDCP_API int ddcp_push(ddcp *d, const ddcp_exchange *x, ddcp_error *error);
 
-/* Ends a running exchange of d with DDCP_EINTERRUPTED; may be called in a
- * signal handler. */
+/* Ends a running exchange of d, or ddcp_watch, with DDCP_EINTERRUPTED; may be
+ * called in a signal handler. */
 DDCP_API void ddcp_interrupt(ddcp *d);
 
 /* -- serve ------------------------------------------------------------------------ */
@@ -337,6 +337,143 @@ DDCP_API int ddcp_check(ddcp *d, const char *table,
  * DDCP_EUNREACHABLE if a remote can't be reached. */
 DDCP_API int ddcp_doctor(ddcp *d, const char *remote, int timeout_ms,
     int (*each)(void *self, const ddcp_finding *finding), void *self,
+    ddcp_error *error);
+
+/* -- rows and their past ------------------------------------------------------- */
+
+enum ddcp_type { DDCP_NULL, DDCP_INTEGER, DDCP_REAL, DDCP_TEXT, DDCP_BLOB };
+
+typedef struct ddcp_value {
+	enum ddcp_type type;
+	int64_t integer;
+	double real;
+	const void *data;         /* TEXT, not ended by a NUL; BLOB */
+	size_t size;              /* of data in bytes */
+} ddcp_value;
+
+typedef struct ddcp_cell {
+	const char *column;
+	ddcp_value value;
+} ddcp_cell;
+
+enum { DDCP_SITE_LEN = 16 };
+
+typedef struct ddcp_author {      /* who made a change */
+	const char *name;         /* "me", a remote's name, else the beginning of
+	                             the address ("VLD0:" and 8 characters), or
+	                             of the site id ("site:" and 8 digits) where
+	                             no key is known */
+	const char *address;      /* VLD0:... or "" */
+	const uint8_t *site;      /* DDCP_SITE_LEN bytes: which incarnation */
+} ddcp_author;
+
+typedef struct ddcp_tally {       /* rows of one table, as far as the log tells:
+                                     what was overwritten since may be missing */
+	const char *table;
+	uint64_t inserted, changed, deleted;
+	uint64_t parked;          /* that can't be applied here yet */
+} ddcp_tally;
+
+enum { DDCP_TOKEN_LEN = 8 };
+
+typedef struct ddcp_transaction {
+	ddcp_author author;
+	uint64_t version;         /* the author's own number of it: bob@92; 0: not
+	                             known */
+	uint64_t db_version;      /* the number it got here */
+	int64_t time_ms;          /* when it was made, by the author's clock; 0:
+	                             not known */
+	const uint8_t *token;     /* DDCP_TOKEN_LEN random bytes */
+	const ddcp_tally *tally;
+	size_t ntally;
+} ddcp_transaction;
+
+typedef struct ddcp_log_options {
+	const char *table;        /* those that touch it, and its rows; NULL: all */
+	const char *author;       /* "me", a remote, an address or its beginning;
+	                             NULL: all */
+	uint64_t limit;           /* at most so many; 0: all */
+} ddcp_log_options;
+
+/* Transactions, the newest first.  The first ones come at once, however long the
+ * log is, and nobody waits for `each`: no transaction is open while it runs.
+ * DDCP_ENOTFOUND: no such table or author. */
+DDCP_API int ddcp_log_each(ddcp *d, const ddcp_log_options *options,
+    int (*each)(void *self, const ddcp_transaction *transaction), void *self,
+    ddcp_error *error);
+
+enum ddcp_change_kind { DDCP_INSERTED, DDCP_CHANGED, DDCP_DELETED };
+
+typedef struct ddcp_change {      /* of one row, by one transaction */
+	enum ddcp_change_kind kind;
+	const char *table;
+	const ddcp_cell *key;     /* the columns of its primary key */
+	size_t nkey;
+	const ddcp_cell *cell;    /* what it set, as far as nobody set it since;
+	                             none for a delete */
+	size_t ncell;
+	ddcp_author author;
+	uint64_t version, db_version;
+	int64_t time_ms;
+	const char *cursor;       /* the place behind it, for ddcp_watch: text */
+} ddcp_change;
+
+typedef struct ddcp_show_calls {
+	int (*transaction)(void *self, const ddcp_transaction *transaction);
+	int (*change)(void *self, const ddcp_change *change);
+	/* After its last row.  kept: how many of the values that it set are
+	 * current.  lost: so many more, at least, were overwritten since or are of
+	 * tables that are not replicated here; they are not kept. */
+	int (*end)(void *self, uint64_t kept, uint64_t lost);
+	void *self;
+} ddcp_show_calls;
+
+/* What a transaction did: AUTHOR@VERSION as the log names it, or @N for the
+ * version N of this database.  One that came in parts is several.
+ * DDCP_ENOTFOUND: not here; DDCP_EUSAGE: no such form. */
+DDCP_API int ddcp_show(ddcp *d, const char *name,
+    const ddcp_show_calls *calls, ddcp_error *error);
+
+typedef struct ddcp_blamed {
+	enum ddcp_change_kind kind;
+	const char *column;       /* "": the row itself, which was deleted or came
+	                             back to life */
+	ddcp_value value;
+	bool known;               /* false: nobody wrote it since the column was
+	                             added, and what follows is empty */
+	ddcp_author author;
+	uint64_t version, db_version;
+	int64_t time_ms;
+} ddcp_blamed;
+
+/* Who set each column of a row, and when, in the table's order; of a deleted row,
+ * who deleted it.  Key: a value for each column of the primary key, in its order,
+ * taken as the columns' types take it.  DDCP_ENOTFOUND: no such table, or no such
+ * row ever; DDCP_EUSAGE: the key has other columns. */
+DDCP_API int ddcp_blame(ddcp *d, const char *table, const ddcp_value *key,
+    size_t nkey, int (*each)(void *self, const ddcp_blamed *blamed),
+    void *self, ddcp_error *error);
+
+typedef struct ddcp_watch_options {
+	const char *from;         /* a cursor; "start"; NULL: what is committed from
+	                             now on */
+	const char *table;        /* NULL: all */
+	bool once;                /* end where nothing more is there */
+	/* Changes in the order of the log, and the place behind them; the first
+	 * time none, and the place where it begins.  Take your time: nobody waits
+	 * for it, and no transaction is open.  Nonzero ends it with that value. */
+	int (*batch)(void *self, const ddcp_change *change, size_t n,
+	    const char *cursor);
+	void *self;
+} ddcp_watch_options;
+
+/* Gives each change of rows here, whoever made it, as soon as it is committed;
+ * runs until ddcp_interrupt (DDCP_EINTERRUPTED), a callback ends it, or `once`
+ * does.  What was overwritten before it is read is not told.  Who kept the cursor
+ * of the last change goes on behind it.  DDCP_ENOTFOUND: no such table, or the
+ * cursor is of no place here; DDCP_EUSAGE: it is none; DDCP_EFATAL if the file is
+ * replaced. */
+DDCP_API int ddcp_watch(ddcp *d, const ddcp_watch_options *options,
     ddcp_error *error);
 
 /* -- tables, configuration -------------------------------------------------------- */

@@ -128,6 +128,7 @@ char *cli_others(ddcp *d, const char *remote);
 
 /* -- the verbs ------------------------------------------------------------------ */
 int cmd_addr(struct cli *cli);
+int cmd_blame(struct cli *cli);
 int cmd_check(struct cli *cli);
 int cmd_cleanup(struct cli *cli);
 int cmd_config(struct cli *cli);
@@ -138,6 +139,7 @@ int cmd_help(struct cli *cli);
 int cmd_init(struct cli *cli);
 int cmd_key_export(struct cli *cli);
 int cmd_key_import(struct cli *cli);
+int cmd_log(struct cli *cli);
 int cmd_merge(struct cli *cli);
 int cmd_pull(struct cli *cli);
 int cmd_push(struct cli *cli);
@@ -150,10 +152,12 @@ int cmd_remote_set(struct cli *cli);
 int cmd_remote_show(struct cli *cli);
 int cmd_serve(struct cli *cli);
 int cmd_shell(struct cli *cli);
+int cmd_show(struct cli *cli);
 int cmd_status(struct cli *cli);
 int cmd_track(struct cli *cli);
 int cmd_untrack(struct cli *cli);
 int cmd_version(struct cli *cli);
+int cmd_watch(struct cli *cli);
 
 /* help.c: usage of a verb (of a group, or NULL), or of all, on the stream. */
 void cli_print_usage(const struct cli_verb *group, const struct cli_verb *verb,

@@ -30,8 +30,24 @@ static const struct cli_option addr_options[] = {
 	{ NULL, 0, NULL, NULL }
 };
 
+static const struct cli_option log_options[] = {
+	{ "count", 'n', "N", "at most so many" },
+	{ "table", 0, "TABLE", "only what touches that table" },
+	{ "author", 0, "AUTHOR", "only what is by: me, a remote, an address" },
+	{ NULL, 0, NULL, NULL }
+};
+
 static const struct cli_option status_options[] = {
 	{ "exit-code", 0, NULL, "exit 1 if something is ahead, behind, held or parked" },
+	{ NULL, 0, NULL, NULL }
+};
+
+static const struct cli_option watch_options[] = {
+	{ "from", 0, "CURSOR", "go on behind that one; start: from the beginning" },
+	{ "table", 0, "TABLE", "only changes of that table" },
+	{ "exec", 0, "CMD", "give them to a program, on its standard input" },
+	{ "once", 0, NULL, "end where nothing more is there" },
+	{ "count", 'n', "N", "end after so many" },
 	{ NULL, 0, NULL, NULL }
 };
 
@@ -77,6 +93,8 @@ static const struct cli_verb key_verbs[] = {
 const struct cli_verb cli_verbs[] = {
 	{ "addr", "", "print this database's address", 0, 0, cmd_addr,
 	    addr_options, NULL, true },
+	{ "blame", "TABLE KEY ...", "who set each column of a row, and when", 2, -1,
+	    cmd_blame, NULL, NULL, true },
 	{ "check", "[TABLE]", "what will not merge well, and why", 0, 1, cmd_check,
 	    NULL, NULL, true },
 	{ "cleanup", "", "remove inbox leftovers", 0, 0, cmd_cleanup, NULL, NULL,
@@ -94,6 +112,8 @@ const struct cli_verb cli_verbs[] = {
 	    init_options, NULL, true },
 	{ "key", "export|import FILE", "move the key", 0, 0, NULL, NULL, key_verbs,
 	    false },
+	{ "log", "", "transactions, the newest first", 0, 0, cmd_log, log_options,
+	    NULL, true },
 	{ "merge", "[REMOTE]", "apply what was fetched", 0, 1, cmd_merge, NULL,
 	    NULL, true },
 	{ "pull", "[REMOTE]", "fetch and merge", 0, 1, cmd_pull, NULL, NULL, true },
@@ -105,6 +125,8 @@ const struct cli_verb cli_verbs[] = {
 	    cmd_serve, serve_options, NULL, true },
 	{ "shell", "[SQL] [-- OPTIONS]", "sqlite3 with the extension loaded", 0, -1,
 	    cmd_shell, NULL, NULL, false },
+	{ "show", "AUTHOR@VERSION", "what a transaction did", 1, 1, cmd_show, NULL,
+	    NULL, true },
 	{ "status", "", "where this database stands with everyone", 0, 0,
 	    cmd_status, status_options, NULL, true },
 	{ "track", "[TABLE ...]", "replicate tables; without one: list them", 0, -1,
@@ -113,5 +135,7 @@ const struct cli_verb cli_verbs[] = {
 	    NULL, NULL, false },
 	{ "version", "", "versions of program, wire, format, SQLite", 0, 0,
 	    cmd_version, NULL, NULL, true },
+	{ "watch", "", "a line for each change, as it is committed", 0, 0,
+	    cmd_watch, watch_options, NULL, true },
 	{ NULL, NULL, NULL, 0, 0, NULL, NULL, NULL, false }
 };

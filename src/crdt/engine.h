@@ -38,6 +38,8 @@
  *   batch.c     rows of these written many at a time; feed.c  by one statement
  *   walk.c      reads the log in order, row by row; source.c one table
  *   changes.c   crsql_changes, reading            pack.c  packed columns
+ *   transactions.c  crsql_transactions: the headers; tally.c  and their tables
+ *   history.c   crsql_history: who set what when; history_row.c  of one row
  *   merge.c     the merge rule, one row at a time
  *   incoming.c  crsql_changes, writing: collects cells into rows
  *   match.c     columns of a page and of this database
@@ -332,6 +334,9 @@ int alter_register(struct engine *e);
 int clset_register(struct engine *e);
 int automigrate_register(struct engine *e);
 int changes_register(struct engine *e);
+int transactions_register(struct engine *e);
+int tally_register(struct engine *e);
+int history_register(struct engine *e);
 int pack_register(struct engine *e);
 int export_register(struct engine *e);
 int import_register(struct engine *e);

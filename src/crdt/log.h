@@ -80,6 +80,18 @@ void log_link(const uint8_t before[CHAIN_LEN], int64_t dbv,
 int log_header(struct engine *e, int64_t dbv, bool *found,
     uint8_t header[HEADER_LEN]);
 
+/* The time of a header: ms since 1970, 0 if it is not known. */
+static inline int64_t
+log_time(const uint8_t header[HEADER_LEN])
+{
+	int64_t ms = 0;
+	int i;
+
+	for (i = 0; i < HEADER_LEN - TOKEN_LEN; i++)
+		ms = ms << 8 | header[i];
+	return ms;
+}
+
 /* True if next is the key after the n keys from key on.  Keys go up to 2^63 - 1:
  * what comes after that is no number. */
 static inline bool

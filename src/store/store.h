@@ -390,6 +390,122 @@ int store_remote_status(struct store *s, int64_t remote,
 int store_other_each(struct store *s, int64_t remote, int (*each)(void *self,
     const char *table), void *self, struct err *err);
 
+/* -- rows and their past ---------------------------------------------------------- */
+
+enum store_type {
+	STORE_NULL, STORE_INTEGER, STORE_REAL, STORE_TEXT, STORE_BLOB
+};
+
+struct store_value {
+	enum store_type type;
+	int64_t integer;
+	double real;
+	const void *data;           /* TEXT in UTF-8, BLOB; never NULL for these */
+	size_t size;
+};
+
+struct store_cell {
+	const char *column;
+	struct store_value value;
+};
+
+struct store_author {
+	char name[STORE_NAME_MAX];  /* me, a remote, VLD0:8chars, site:8digits */
+	char address[ADDR_TEXT_LEN + 1];        /* or "" */
+	uint8_t site[STORE_SITE_LEN];
+};
+
+struct store_tally {            /* what a transaction did to a table, as far as
+				     * the log tells */
+	char *table;
+	uint64_t inserted, changed, deleted, parked;
+};
+
+struct store_transaction {
+	struct store_author author;
+	uint64_t version;           /* the author's own number; 0: not known */
+	uint64_t db_version;        /* ours */
+	int64_t time_ms;            /* 0: not known */
+	uint8_t token[STORE_TOKEN_LEN];
+	struct store_tally *tally;
+	size_t ntally;
+};
+
+struct store_log {
+	const char *table;          /* those that touch it; NULL: all */
+	const char *author;         /* those by him; NULL: all */
+	uint64_t limit;             /* at most so many; 0: all */
+};
+
+/* Transactions, the newest first.  No transaction of ours is open while `each`
+ * runs.  E_NOTFOUND: no such table or author. */
+int store_log_each(struct store *s, const struct store_log *which,
+    int (*each)(void *self, const struct store_transaction *t), void *self,
+    struct err *err);
+
+enum store_change_kind { STORE_INSERTED, STORE_CHANGED, STORE_DELETED };
+
+struct store_change {           /* of one row, by one transaction */
+	enum store_change_kind kind;
+	const char *table;
+	struct store_cell *key;     /* columns of the primary key */
+	size_t nkey;
+	struct store_cell *cell;    /* what is still current of what it set */
+	size_t ncell;
+	struct store_author author;
+	uint64_t version, db_version;
+	int64_t time_ms;
+	uint8_t cursor[STORE_CURSOR_LEN];       /* the place behind it */
+};
+
+struct store_show {
+	int (*transaction)(void *self, const struct store_transaction *t);
+	int (*change)(void *self, const struct store_change *c);
+	/* kept: values of it that are current; lost: at least so many more were
+	 * overwritten since, or are of tables that are not here. */
+	int (*end)(void *self, uint64_t kept, uint64_t lost);
+	void *self;
+};
+
+/* What AUTHOR@VERSION did, or, by "@N", our own db_version N: each transaction of
+ * that name, for one that came in parts is several.  E_NOTFOUND. */
+int store_show(struct store *s, const char *name,
+    const struct store_show *calls, struct err *err);
+
+struct store_blamed {
+	enum store_change_kind kind;
+	const char *column;         /* "": the row itself was deleted, or came back */
+	struct store_value value;
+	bool known;                 /* false: nobody wrote it since the column was
+				     * added, it shows its default */
+	struct store_author author;
+	uint64_t version, db_version;
+	int64_t time_ms;
+};
+
+/* Who set each column of a row, in the table's order.  E_NOTFOUND: no such table,
+ * or no such row ever; E_USAGE: another number of key columns. */
+int store_blame(struct store *s, const char *table,
+    const struct store_value *key, size_t nkey,
+    int (*each)(void *self, const struct store_blamed *b), void *self,
+    struct err *err);
+
+struct store_follow;        /* reads the log as it grows */
+
+/* From a place on, a cursor that was given for a change (NULL: from its end as it
+ * is now), of a table or (NULL) of all.  E_NOTFOUND: no such table. */
+int store_follow_begin(struct store *s, const uint8_t *from,
+    const char *table, struct store_follow **out, struct err *err);
+/* The next changes, valid until the next call; *n 0: none now.  *again: somebody
+ * writes, so that what plain programs wrote could not be taken in.  E_NOTFOUND if
+ * the place is none in this log. */
+int store_follow_next(struct store_follow *f, const struct store_change **out,
+    size_t *n, bool *again, struct err *err);
+/* The place behind what was given. */
+void store_follow_place(const struct store_follow *f,
+    uint8_t place[static STORE_CURSOR_LEN]);
+void store_follow_end(struct store_follow *f);
+
 /* -- tables --------------------------------------------------------------------- */
 
 int store_track(struct store *s, const char *table, bool *already,

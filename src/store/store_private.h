@@ -24,6 +24,9 @@
  *   watch.c      who committed                     moved.c  is it still there
  *   other.c      tables that only a peer has
  *   heard.c      what peers say they hold of ours
+ *   history.c    log and show                      blame.c  one row
+ *   rows.c       rows of the log in memory         author.c who made them
+ *   follow.c     the log as it grows
  *   status.c, track.c, lint.c                      sql.c    SQLite made short
  */
 #ifndef STORE_STORE_PRIVATE_H

@@ -307,8 +307,14 @@ const struct script scripts[] = {
 		"SELECT * FROM t__crsql_clock JOIN t__crsql_pks ON __crsql_key = key; "
 		"SELECT * FROM i__crsql_pks WHERE id = 2; SELECT * FROM crsql_check",
 	    .look = LOOK, .reading = true },
+	{ .name = "telling_of_history", .tables = FILLED, .sql = "SELECT * FROM "
+		"crsql_transactions CROSS JOIN crsql_transaction_tables USING "
+		"(db_version); SELECT * FROM crsql_transactions WHERE site_version = "
+		"1; SELECT * FROM crsql_history WHERE after = zeroblob(40); SELECT * "
+		"FROM crsql_history WHERE \"table\" = 't' AND pk = "
+		"crsql_pack_columns('a')", .look = LOOK, .reading = true },
 	{ .name = "where_it_stands", .tables = FILLED, .sql = "SELECT "
-		"crsql_db_version(), crsql_own(), crsql_head(), crsql_horizon(), "
+		"crsql_db_version(), crsql_own(), crsql_head(), crsql_horizon('t'), "
 		"crsql_token(crsql_site_id(), 2), crsql_pack_columns(1, 'a', NULL, "
 		"x'01'), crsql_config_get('merge-equal-values'), crsql_pending(), "
 		"crsql_schema_pending(), crsql_sha(), crsql_rows_impacted(), "

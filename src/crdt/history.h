@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: MPL-2.0
+/*
+ * history.h - who set what, when: crsql_history, and what it shares with
+ * crsql_transaction_tables.
+ */
+#ifndef CRDT_HISTORY_H
+#define CRDT_HISTORY_H
+
+#include "crdt/engine.h"
+#include "crdt/meta.h"
+
+/* Whether the row of that key came to life at (dbv, pos), by its clock row: its
+ * sentinel stands there, or a column that it was born with and that has its first
+ * version. */
+bool history_came(const struct table *t, const struct meta *m, int64_t key,
+    int64_t dbv, int64_t pos);
+
+struct history_place {
+	int64_t dbv, pos;
+};
+
+/* The places in the log where facts of one row stand, in order, each once; none
+ * where there is no such row, nor a tombstone.  pk, which is settled as the
+ * table's columns do it, may come from a user: one that can't be a key here has
+ * none.  Freed with sqlite3_free. */
+int history_places(struct engine *e, struct table *t, const uint8_t *pk,
+    int npk, struct history_place **out, int *n, int64_t *key);
+
+#endif

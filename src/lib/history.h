@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: MPL-2.0
+/* history.h - changes of the store in their public form. */
+#ifndef LIB_HISTORY_H
+#define LIB_HISTORY_H
+
+#include "lib/handle.h"
+
+struct lib_change {
+	ddcp_change change;
+	ddcp_cell *cells;       /* its key and its values */
+	char cursor[2 * STORE_CURSOR_LEN + 1];
+};
+
+/* A view of c: what it points to is c's, but for the list of cells, which
+ * lib_change_clear frees. */
+int lib_change_init(struct lib_change *out, const struct store_change *c,
+    struct err *err);
+void lib_change_clear(struct lib_change *c);
+
+#endif

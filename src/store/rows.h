@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: MPL-2.0
+/*
+ * rows.h - rows of crsql_history, put together from its values and kept in
+ * memory: as many as fit at a time, so that no transaction is open while somebody
+ * takes his time with them.
+ */
+#ifndef STORE_ROWS_H
+#define STORE_ROWS_H
+
+#include "store/author.h"
+
+enum { ROWS_MAX = 256, ROWS_BYTES_MAX = 1 << 20 };
+
+/* Which ones, in the order of the log. */
+struct rows_wanted {
+	uint8_t after[STORE_CURSOR_LEN];        /* behind this place */
+	uint64_t db_version;    /* of this transaction only; 0: all */
+	const char *table;      /* of this one only; NULL: all */
+};
+
+struct rows {
+	struct store_change *change;
+	size_t n;
+	bool more;              /* there are more than fitted */
+	uint64_t values;        /* of them */
+	int64_t last_seq;       /* the highest */
+	struct rows_block *blocks;      /* what changes point to */
+};
+
+/* The next ones.  The last one's cursor is where to go on if there are more; else
+ * wanted->after, which is moved on, is the end of the log.  rows_clear frees, also
+ * after failure.  E_NOTFOUND if `after` is of no place here. */
+int rows_read(struct store *s, struct authors *a, struct rows_wanted *wanted,
+    struct rows *out, struct err *err);
+void rows_clear(struct rows *r);
+
+#endif
