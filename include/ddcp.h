@@ -339,6 +339,23 @@ DDCP_API int ddcp_doctor(ddcp *d, const char *remote, int timeout_ms,
     int (*each)(void *self, const ddcp_finding *finding), void *self,
     ddcp_error *error);
 
+/* -- verifying --------------------------------------------------------------------- */
+
+typedef struct ddcp_health {
+	uint64_t tables, rows, transactions;
+	uint64_t pending;         /* writes of plain programs, not folded yet */
+	uint64_t waiting;         /* pages fetched and not merged */
+	uint64_t wrong;           /* findings that are warnings */
+} ddcp_health;
+
+/* Whether this database, alone, agrees with itself: the file, log, clocks,
+ * journal and rows, the state directory and the inbox.  Each finding is told; a
+ * warning is something that is wrong: then DDCP_EDIFFERENT.  Reads all of it and
+ * writes nothing.  out may be NULL. */
+DDCP_API int ddcp_fsck(ddcp *d,
+    int (*each)(void *self, const ddcp_finding *finding), void *self,
+    ddcp_health *out, ddcp_error *error);
+
 /* -- tables, configuration -------------------------------------------------------- */
 
 DDCP_API int ddcp_track(ddcp *d, const char *table, bool *already,

@@ -134,6 +134,7 @@ int cmd_config(struct cli *cli);
 int cmd_deinit(struct cli *cli);
 int cmd_doctor(struct cli *cli);
 int cmd_fetch(struct cli *cli);
+int cmd_fsck(struct cli *cli);
 int cmd_help(struct cli *cli);
 int cmd_init(struct cli *cli);
 int cmd_key_export(struct cli *cli);

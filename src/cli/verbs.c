@@ -89,6 +89,8 @@ const struct cli_verb cli_verbs[] = {
 	    cmd_doctor, NULL, NULL, true },
 	{ "fetch", "[REMOTE]", "get changes, leave the tables alone", 0, 1,
 	    cmd_fetch, NULL, NULL, true },
+	{ "fsck", "", "whether this database agrees with itself", 0, 0, cmd_fsck,
+	    NULL, NULL, true },
 	{ "help", "[VERB]", "show the manual", 0, 2, cmd_help, NULL, NULL, false },
 	{ "init", "", "give a database a key and bookkeeping", 0, 0, cmd_init,
 	    init_options, NULL, true },

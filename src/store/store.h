@@ -410,6 +410,27 @@ int store_check(struct store *s, const char *table, int (*each)(void *self,
     const char *table, enum store_lint_grade grade, const char *rule,
     const char *text), void *self, struct err *err);
 
+/* -- fsck ------------------------------------------------------------------------ */
+
+struct store_fault {
+	bool wrong;                 /* false: only worth knowing */
+	const char *part;           /* a table, or what else it is about */
+	const char *rule;           /* short name */
+	const char *text;           /* sentence */
+	const char *hint;           /* or "" */
+};
+struct store_health {
+	uint64_t tables, rows, transactions;
+	uint64_t pending;           /* journalled, not folded */
+	uint64_t waiting;           /* pages in the inbox */
+	uint64_t faults;            /* how many were wrong */
+};
+/* Whether the database agrees with itself, each fault told; writes nothing.
+ * 0 whatever was found. */
+int store_fsck(struct store *s, int (*each)(void *self,
+    const struct store_fault *f), void *self, struct store_health *out,
+    struct err *err);
+
 /* The open handle, for programs of the library that want SQL on the same
  * database (ddcp_sqlite). */
 struct sqlite3 *store_handle(struct store *s);

@@ -24,6 +24,7 @@
  *   watch.c      who committed                     moved.c  is it still there
  *   other.c      tables that only a peer has
  *   heard.c      what peers say they hold of ours
+ *   fsck.c       does it agree with itself
  *   status.c, track.c, lint.c                      sql.c    SQLite made short
  */
 #ifndef STORE_STORE_PRIVATE_H
