@@ -162,7 +162,7 @@ static int
 check_waiting(struct fsck *f, struct err *err)
 {
 	struct store_fault fault = { .part = "journal", .rule = "waiting",
-		.hint = "any verb that may write does it, such as \"ddcp merge\"" };
+		.hint = "ddcp shell \"select crsql_fold()\" does that" };
 	int64_t n = 0, tables = 0;
 	char text[160];
 	int rc;
@@ -174,9 +174,9 @@ check_waiting(struct fsck *f, struct err *err)
 	f->out->pending = (uint64_t)n;
 	if (rc != 0 || (n == 0 && tables == 0))
 		return take_damage(f, f->s->db, rc, "journal", err);
-	snprintf(text, sizeof text, "%lld writes and %lld changed tables are not "
-	    "taken into the log yet: rows were not compared with it",
-	    (long long)n, (long long)tables);
+	snprintf(text, sizeof text, "%lld %s not taken into the log yet: rows "
+	    "were not compared with it", (long long)(n > 0 ? n : tables),
+	    n > 0 ? "writes of plain programs are" : "changed tables are");
 	fault.text = text;
 	return tell(f, &fault);
 }
