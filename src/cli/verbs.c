@@ -113,6 +113,8 @@ const struct cli_verb cli_verbs[] = {
 	    cmd_track, NULL, NULL, true },
 	{ "untrack", "TABLE ...", "replicate them no longer", 1, -1, cmd_untrack,
 	    NULL, NULL, false },
+	{ "verify", "[REMOTE]", "whether others have the same rows", 0, 1,
+	    cmd_verify, NULL, NULL, true },
 	{ "version", "", "versions of program, wire, format, SQLite", 0, 0,
 	    cmd_version, NULL, NULL, true },
 	{ NULL, NULL, NULL, 0, 0, NULL, NULL, NULL, false }

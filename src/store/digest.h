@@ -34,9 +34,9 @@ enum {
 	DIGEST_NAME_MAX = 2048,         /* bytes */
 	DIGEST_KEYS_MAX = 32767,        /* columns of a primary key */
 	DIGEST_MESSAGE_MAX = (4 << 20) - 64,
-	DIGEST_ROWS_WANTED = 16384,     /* of both sides, compared at a time */
+	DIGEST_ROWS_WANTED = 32768,     /* of both sides, compared at a time */
 	DIGEST_ROWS_MAX = 65536,        /* in one answer */
-	DIGEST_PK_MAX = 512,            /* a longer key is not named */
+	DIGEST_PK_MAX = 256,            /* a longer key is not named */
 	DIGEST_PKS_MAX = 1 << 20,       /* bytes of keys in one answer */
 	DIGEST_NAMED_MAX = 1000,        /* differences that are named */
 };

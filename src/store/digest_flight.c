@@ -248,8 +248,27 @@ find_noted(struct finder *f, size_t t, int64_t id, struct err *err)
 	return rc;
 }
 
-/* The keys of rows that are known by their rowids, as far as they are there; an
- * INTEGER PRIMARY KEY is the rowid, and nothing else is noted of it. */
+/* An INTEGER PRIMARY KEY is the rowid, and nothing else is noted of it, nor of
+ * the one it was before (kinds 5 and 6). */
+static int
+find_integers(struct finder *f, size_t t, int64_t id, struct err *err)
+{
+	int64_t is_rowid = 0;
+	int rc;
+
+	if (f->table[t].here.nkey != 1)
+		return 0;
+	rc = sql_int(f->db, &is_rowid, err, "SELECT count(*) FROM "
+	    "pragma_table_info(?1) WHERE pk AND type = 'INTEGER' COLLATE NOCASE",
+	    "t", f->table[t].here.name);
+	if (rc != 0 || is_rowid == 0)
+		return rc;
+	return take_keys(f, t, "SELECT key FROM crsql_j WHERE w >> 3 = ?1 AND key "
+	    "IS NOT NULL UNION SELECT mask FROM crsql_j WHERE w >> 3 = ?1 AND "
+	    "w & 7 IN (5, 6)", id, err);
+}
+
+/* The keys of rows that are known by their rowids, as far as they are there. */
 static int
 find_by_rowid(struct finder *f, size_t t, int64_t id, struct err *err)
 {
@@ -257,11 +276,8 @@ find_by_rowid(struct finder *f, size_t t, int64_t id, struct err *err)
 	const char *rowid = rowid_name(f->db, table->here.name);
 	sqlite3_str *s;
 	char *sql;
-	int rc = 0;
+	int rc = find_integers(f, t, id, err);
 
-	if (table->here.nkey == 1)
-		rc = take_keys(f, t, "SELECT key FROM crsql_j WHERE w >> 3 = ?1 "
-		    "AND key IS NOT NULL", id, err);
 	if (rc != 0 || rowid == NULL)
 		return rc;
 	s = sqlite3_str_new(f->db);

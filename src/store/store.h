@@ -94,8 +94,8 @@ bool store_lock_is_free(struct store *s);
 int store_serve_lock(struct store *s, struct err *err);
 
 /* The same lock for one exchange: E_UNREACHABLE and err->locked if another has
- * it, E_FATAL if nothing can be written here. */
-int store_exchange_lock(struct store *s, struct err *err);
+ * it; for one that writes, E_FATAL if nothing can be written here. */
+int store_exchange_lock(struct store *s, bool writes, struct err *err);
 void store_serve_unlock(struct store *s);
 
 /* E_FATAL if the database file or the state directory is not any more what was

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-/* verify.c - whether a database agrees with itself. */
+/* fsck.c - whether a database agrees with itself. */
 #include "lib/handle.h"
 
 struct fault_walk {
