@@ -41,7 +41,7 @@ enum work {
 struct suspect {
 	size_t table;
 	unsigned bits;
-	uint64_t bucket, n;     /* rows of both sides in it */
+	uint64_t bucket, n;     /* rows in it, of the side that has more */
 };
 
 struct store_digest {
@@ -331,18 +331,12 @@ begin_reading(struct store_digest *d, enum work work, struct err *err)
 static void
 add_to_sum(struct store_digest *d)
 {
-	const uint8_t *h = d->scan.row.byte;
 	struct digest_bucket *b = &d->fine.bucket[digest_bucket_of(
 	    &d->scan.key, DIGEST_BITS_MAX)];
-	uint64_t hi = 0, lo = 0;
-	int i;
+	uint64_t lo = digest_half(&d->scan.row, 1);
 
-	for (i = 0; i < 8; i++) {
-		hi = hi << 8 | h[i];
-		lo = lo << 8 | h[8 + i];
-	}
 	b->lo += lo;
-	b->hi += hi + (b->lo < lo);
+	b->hi += digest_half(&d->scan.row, 0) + (b->lo < lo);
 	b->n++;
 }
 
@@ -373,8 +367,8 @@ add_row(struct store_digest *d, struct err *err)
 		d->rows.row = more;
 	}
 	row = &d->rows.row[d->rows.nrows++];
-	*row = (struct digest_row){ .key = d->scan.key, .row = d->scan.row,
-		.table = d->at };
+	*row = (struct digest_row){ .key = digest_half(&d->scan.key, 0),
+		.row = digest_half(&d->scan.row, 0), .table = d->at };
 	if (len == 0 || len > DIGEST_PK_MAX ||
 	    len > DIGEST_PKS_MAX - d->pks_len)
 		return 0;
@@ -536,8 +530,9 @@ compare_table(struct store_digest *d, size_t t, struct err *err)
 		if (a->bucket[i].n != b->bucket[i].n ||
 		    a->bucket[i].hi != b->bucket[i].hi ||
 		    a->bucket[i].lo != b->bucket[i].lo)
-			rc = add_suspect(d, t, i, a->bucket[i].n +
-			    b->bucket[i].n, err);
+			rc = add_suspect(d, t, i,
+			    a->bucket[i].n > b->bucket[i].n ?
+			    a->bucket[i].n : b->bucket[i].n, err);
 	return rc;
 }
 

@@ -34,8 +34,8 @@ enum {
 	DIGEST_NAME_MAX = 2048,         /* bytes */
 	DIGEST_KEYS_MAX = 32767,        /* columns of a primary key */
 	DIGEST_MESSAGE_MAX = (4 << 20) - 64,
-	DIGEST_ROWS_WANTED = 32768,     /* of both sides, compared at a time */
-	DIGEST_ROWS_MAX = 65536,        /* in one answer */
+	DIGEST_ROWS_WANTED = 150000,    /* of either side, compared at a time */
+	DIGEST_ROWS_MAX = 160000,       /* in one answer */
 	DIGEST_PK_MAX = 256,            /* a longer key is not named */
 	DIGEST_PKS_MAX = 1 << 20,       /* bytes of keys in one answer */
 	DIGEST_NAMED_MAX = 1000,        /* differences that are named */
@@ -83,7 +83,7 @@ struct digest_table {           /* numbered as they were asked for */
 };
 
 struct digest_row {
-	struct digest_hash key, row;
+	uint64_t key, row;      /* the first halves of their hashes */
 	uint64_t table;
 	const uint8_t *pk;      /* NULL: too long */
 	size_t npk;
@@ -142,6 +142,9 @@ size_t digest_put_value(struct buf *b, sqlite3_stmt *stmt, int i, bool of_key,
 
 void digest_hash(const struct buf *b, const uint8_t secret[static
     DIGEST_KEY_LEN], struct digest_hash *out);
+
+/* Its first or second half as a number. */
+uint64_t digest_half(const struct digest_hash *h, int which);
 
 /* Where the hash of a key belongs. */
 uint64_t digest_bucket_of(const struct digest_hash *h, unsigned bits);

@@ -88,6 +88,8 @@ put_literal(struct buf *b, struct rd *r)
 	buf_add(b, number, strlen(number));
 }
 
+static const char long_key[] = "(a key too long to be named)";
+
 /* Of the bytes of a key; NULL without memory. */
 static char *
 name_of(const struct digest_row *row)
@@ -104,7 +106,7 @@ name_of(const struct digest_row *row)
 	}
 	if (row->pk == NULL || rd_failed(&r)) {
 		b.len = 0;
-		put_hex(&b, "(a long key, ", row->key.byte, 8, ")");
+		buf_add(&b, long_key, strlen(long_key));
 	}
 	buf_add_u8(&b, 0);
 	if (b.failed)
@@ -184,8 +186,9 @@ digest_found_clear(struct digest_found *f)
 static int
 by_key(const void *a, const void *b)
 {
-	return memcmp(((const struct digest_row *)a)->key.byte,
-	    ((const struct digest_row *)b)->key.byte, DIGEST_HASH_LEN);
+	const struct digest_row *x = a, *y = b;
+
+	return x->key < y->key ? -1 : x->key > y->key;
 }
 
 static int
@@ -226,7 +229,7 @@ digest_found_rows(struct digest_found *f, const struct digest_table *table,
 			rc = add_row(f, table, &a[i], STORE_ROW_HERE, err);
 		else if (order > 0)
 			rc = add_row(f, table, &b[k], STORE_ROW_THERE, err);
-		else if (memcmp(&a[i].row, &b[k].row, sizeof a[i].row) != 0)
+		else if (a[i].row != b[k].row)
 			rc = add_row(f, table, &a[i], STORE_ROW_DIFFERS, err);
 		i += order <= 0;
 		k += order >= 0;

@@ -18,7 +18,7 @@ enum {
 	GROUP_LEAST = 1 + STORE_CURSOR_LEN + 1,
 	ENTRY_LEAST = STORE_SITE_LEN + 1 + STORE_TOKEN_LEN,
 	WANT_LEAST = 3,
-	ROW_LEAST = 1 + 2 * DIGEST_HASH_LEN + 1,
+	ROW_LEAST = 1 + 2 * 8 + 1,
 };
 
 /* -- writing ---------------------------------------------------------------- */
@@ -122,8 +122,8 @@ put_rows(struct buf *b, const struct digest_msg *m)
 	for (i = 0; i < m->nrows; i++) {
 		r = &m->row[i];
 		buf_add_varint(b, r->table);
-		buf_add(b, r->key.byte, DIGEST_HASH_LEN);
-		buf_add(b, r->row.byte, DIGEST_HASH_LEN);
+		buf_add_u64(b, r->key);
+		buf_add_u64(b, r->row);
 		buf_add_varint(b, r->pk != NULL ? r->npk : 0);
 		if (r->pk != NULL)
 			buf_add(b, r->pk, r->npk);
@@ -385,8 +385,8 @@ get_rows(struct reader *r)
 	for (i = 0; i < n; i++) {
 		row = &m->row[i];
 		row->table = rd_varint(&r->rd, DIGEST_TABLES_MAX);
-		rd_copy(&r->rd, DIGEST_HASH_LEN, row->key.byte);
-		rd_copy(&r->rd, DIGEST_HASH_LEN, row->row.byte);
+		row->key = rd_u64(&r->rd);
+		row->row = rd_u64(&r->rd);
 		row->npk = (size_t)rd_varint(&r->rd, DIGEST_PK_MAX);
 		row->pk = row->npk > 0 ? rd_bytes(&r->rd, row->npk) : NULL;
 	}

@@ -100,6 +100,17 @@ digest_hash(const struct buf *b, const uint8_t secret[static DIGEST_KEY_LEN],
 }
 
 uint64_t
+digest_half(const struct digest_hash *h, int which)
+{
+	uint64_t half = 0;
+	int i;
+
+	for (i = 0; i < 8; i++)
+		half = half << 8 | h->byte[8 * which + i];
+	return half;
+}
+
+uint64_t
 digest_bucket_of(const struct digest_hash *h, unsigned bits)
 {
 	uint64_t first = (uint64_t)h->byte[0] << 8 | h->byte[1];
