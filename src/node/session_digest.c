@@ -4,6 +4,8 @@
  * Reading whole tables takes long, so it is done in slices, between which the
  * loop does other things.
  */
+#include <stdio.h>
+
 #include "node/session_state.h"
 
 enum {
@@ -144,10 +146,16 @@ digest_heard(struct session *s, const struct sync_action *a, struct talk *t)
 void
 digest_over(struct session *s, const struct err *why)
 {
+	struct err said = *why;
+
 	if (s->asking.digest == NULL)
 		return;
+	/* Hints do not travel. */
+	if (said.code == E_UNREACHABLE && said.hint[0] == '\0')
+		snprintf(said.hint, sizeof said.hint,
+		    "pull on both sides, then verify again");
 	close_digest(&s->asking);
-	jobs_verified(s, why, NULL);
+	jobs_verified(s, &said, NULL);
 }
 
 /* ---- the peer's ---- */
