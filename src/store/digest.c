@@ -18,71 +18,20 @@
 #include <sodium.h>
 
 #include "store/digest.h"
-#include "store/held.h"
-#include "store/sql.h"
 #include "store/store_private.h"
 
-enum {
-	PAGE_BYTES = 65536,
-	TABLE_COST = 512,       /* in rows: to begin with one */
-	ROW_BYTES = 1024,       /* what many more than that cost more */
-};
-
-enum work {
-	WORK_SAY,               /* ASK */
-	WORK_HEAR,              /* what `expected` says */
-	WORK_FLIGHT,            /* keys in flight to the other side */
-	WORK_SUM,
-	WORK_ROWS,
-	WORK_OVER
-};
-
-/* Buckets that differ. */
-struct suspect {
-	size_t table;
-	unsigned bits;
-	uint64_t bucket, n;     /* rows in it, of the side that has more */
-};
-
-struct store_digest {
-	struct store *s;
-	int64_t remote;
-	bool asks;
-	enum work work;
-	enum digest_said expected;
-	uint8_t secret[DIGEST_KEY_LEN];
-	struct store_reading *reading;
-	struct digest_msg own, theirs;  /* plans and shapes */
-	struct digest_table *table;
-	size_t n;
-	struct digest_flight flight;
-	struct digest_scan scan;
-	size_t at;                      /* table being read */
-	struct digest_sums fine;        /* of that table */
-	size_t buckets;                 /* given to tables so far */
-	struct digest_msg rows;         /* being collected */
-	size_t rows_cap;
-	uint8_t *pks;                   /* bytes of their keys */
-	size_t pks_len;
-	struct suspect *suspect;
-	size_t nsuspects, asked;        /* asked for so far */
-	uint8_t *came;                  /* words that wait for their time */
-	size_t came_len;
-	struct buf out;
-	struct store_compared result;
-	struct digest_found found;
-};
-
-static sqlite3 *
-db_of(const struct store_digest *d)
-{
-	return serve_handle(d->reading);
-}
+enum { PAGE_BYTES = 65536 };
 
 static int
 out_of_turn(struct err *err)
 {
 	return err_set(err, E_INTEGRITY, NULL, "a DIGEST that was not its turn");
+}
+
+sqlite3 *
+digest_db(const struct store_digest *d)
+{
+	return serve_handle(d->reading);
 }
 
 /* -- opening and closing ---------------------------------------------------- */
@@ -100,11 +49,11 @@ open_digest(struct store *s, int64_t remote, bool asks,
 	d->s = s;
 	d->remote = remote;
 	d->asks = asks;
-	d->work = asks ? WORK_SAY : WORK_HEAR;
+	d->work = asks ? DIGEST_WORK_SAY : DIGEST_WORK_HEAR;
 	d->expected = asks ? DIGEST_HAVE : DIGEST_ASK;
 	rc = serve_look(s, remote, &d->reading, err);
 	if (rc == 0)
-		rc = digest_plan(db_of(d), remote, &d->own, err);
+		rc = digest_plan(digest_db(d), remote, &d->own, err);
 	if (rc != 0)
 		store_digest_close(d);
 	else
@@ -145,19 +94,6 @@ store_digest_answer(struct store *s, int64_t remote,
     struct store_digest **out, struct err *err)
 {
 	return open_digest(s, remote, false, out, err);
-}
-
-static void
-forget_rows(struct store_digest *d)
-{
-	size_t t;
-
-	for (t = 0; t < d->n; t++) {
-		free(d->table[t].wanted);
-		d->table[t].wanted = NULL;
-	}
-	d->rows.nrows = 0;
-	d->pks_len = 0;
 }
 
 static void
@@ -260,7 +196,7 @@ static int
 begin_flight(struct store_digest *d, const struct store_plan *theirs,
     struct err *err)
 {
-	d->work = WORK_FLIGHT;
+	d->work = DIGEST_WORK_FLIGHT;
 	return serve_look_for(d->reading, theirs, err);
 }
 
@@ -268,7 +204,7 @@ static int
 end_flight(struct store_digest *d, enum store_digest_state *state,
     struct err *err)
 {
-	int rc = digest_flight_here(&d->flight, db_of(d), d->table, d->n,
+	int rc = digest_flight_here(&d->flight, digest_db(d), d->table, d->n,
 	    d->secret, err);
 
 	if (rc == 0)
@@ -281,11 +217,11 @@ end_flight(struct store_digest *d, enum store_digest_state *state,
 		return rc;
 	d->result.in_flight = d->flight.n;
 	if (!d->asks) {
-		d->work = WORK_HEAR;
+		d->work = DIGEST_WORK_HEAR;
 		d->expected = DIGEST_FLIGHT;
 		return say_plan(d, DIGEST_HAVE, state, err);
 	}
-	d->work = WORK_SUM;
+	d->work = DIGEST_WORK_SUM;
 	d->expected = DIGEST_SUMS;
 	return say_flight(d, state, err);
 }
@@ -301,257 +237,31 @@ step_flight(struct store_digest *d, enum store_digest_state *state,
 
 	rc = store_serve_page(d->reading, PAGE_BYTES, &page, &len, &last, err);
 	if (rc == 0)
-		rc = digest_flight_page(&d->flight, db_of(d), d->table, d->n,
+		rc = digest_flight_page(&d->flight, digest_db(d), d->table, d->n,
 		    d->secret, page, len, err);
 	return rc == 0 && last ? end_flight(d, state, err) : rc;
 }
 
 /* -- reading rows ------------------------------------------------------------------ */
 
-static bool
-is_read(const struct store_digest *d, const struct digest_table *t)
-{
-	return t->compared && (d->work == WORK_SUM || t->wanted != NULL);
-}
-
-static int
-begin_reading(struct store_digest *d, enum work work, struct err *err)
-{
-	d->work = work;
-	d->at = 0;
-	d->buckets = 0;
-	if (d->fine.bucket == NULL)
-		d->fine.bucket = malloc(sizeof *d->fine.bucket <<
-		    DIGEST_BITS_MAX);
-	if (d->pks == NULL)
-		d->pks = malloc(DIGEST_PKS_MAX);
-	return d->fine.bucket == NULL || d->pks == NULL ? err_nomem(err) : 0;
-}
-
-static void
-add_to_sum(struct store_digest *d)
-{
-	struct digest_bucket *b = &d->fine.bucket[digest_bucket_of(
-	    &d->scan.key, DIGEST_BITS_MAX)];
-	uint64_t lo = digest_half(&d->scan.row, 1);
-
-	b->lo += lo;
-	b->hi += digest_half(&d->scan.row, 0) + (b->lo < lo);
-	b->n++;
-}
-
-static bool
-is_wanted(const struct store_digest *d)
-{
-	const struct digest_table *t = &d->table[d->at];
-	uint64_t bucket = digest_bucket_of(&d->scan.key, t->wanted_bits);
-
-	return (t->wanted[bucket / 8] >> bucket % 8 & 1) != 0;
-}
-
-/* The key's bytes as far as there is room: it is named by them. */
-static int
-add_row(struct store_digest *d, struct err *err)
-{
-	size_t len = d->scan.key_end - d->scan.key_at;
-	struct digest_row *more, *row;
-
-	if (d->rows.nrows == DIGEST_ROWS_MAX)
-		return err_set(err, E_INTEGRITY, NULL,
-		    "too many rows were asked for at once");
-	if (d->rows.nrows == d->rows_cap) {
-		d->rows_cap = d->rows_cap == 0 ? 1024 : 2 * d->rows_cap;
-		more = realloc(d->rows.row, d->rows_cap * sizeof *more);
-		if (more == NULL)
-			return err_nomem(err);
-		d->rows.row = more;
-	}
-	row = &d->rows.row[d->rows.nrows++];
-	*row = (struct digest_row){ .key = digest_half(&d->scan.key, 0),
-		.row = digest_half(&d->scan.row, 0), .table = d->at };
-	if (len == 0 || len > DIGEST_PK_MAX ||
-	    len > DIGEST_PKS_MAX - d->pks_len)
-		return 0;
-	memcpy(d->pks + d->pks_len, d->scan.bytes.data + d->scan.key_at, len);
-	row->pk = d->pks + d->pks_len;
-	row->npk = len;
-	d->pks_len += len;
-	return 0;
-}
-
-/* So many buckets that each has a few rows; of all tables together not more
- * than there may be, and each has one at least. */
-static unsigned
-choose_bits(const struct store_digest *d, uint64_t rows)
-{
-	size_t room = DIGEST_BUCKETS_MAX - d->buckets - (d->n - d->at - 1);
-	unsigned bits = 0;
-
-	while (bits < DIGEST_BITS_MAX && rows >> (bits + 1) >=
-	    DIGEST_PER_BUCKET && (size_t)2 << bits <= room)
-		bits++;
-	return bits;
-}
-
-/* The sums of the table that was read, coarser. */
-static int
-keep_sums(struct store_digest *d, struct err *err)
-{
-	struct digest_sums *s = &d->table[d->at].ours;
-	uint64_t rows = 0;
-	size_t i, size;
-
-	for (i = 0; i < (size_t)1 << DIGEST_BITS_MAX; i++)
-		rows += d->fine.bucket[i].n;
-	digest_fold(&d->fine, choose_bits(d, rows));
-	size = sizeof *s->bucket << d->fine.bits;
-	s->bucket = malloc(size);
-	if (s->bucket == NULL)
-		return err_nomem(err);
-	memcpy(s->bucket, d->fine.bucket, size);
-	s->bits = d->fine.bits;
-	d->buckets += (size_t)1 << s->bits;
-	d->result.tables++;
-	d->result.rows += rows;
-	return 0;
-}
-
-static int
-open_table(struct store_digest *d, struct err *err)
-{
-	memset(d->fine.bucket, 0, sizeof *d->fine.bucket << DIGEST_BITS_MAX);
-	d->fine.bits = DIGEST_BITS_MAX;
-	return digest_scan_open(&d->scan, db_of(d), &d->table[d->at], d->at,
-	    err);
-}
-
-static int
-end_table(struct store_digest *d, struct err *err)
-{
-	digest_scan_close(&d->scan);
-	return d->work == WORK_SUM ? keep_sums(d, err) : 0;
-}
-
-/* Up to max rows; *done after the last table. */
-static int
-read_some(struct store_digest *d, size_t max, bool *done, struct err *err)
-{
-	size_t cost;
-	bool row;
-	int rc = 0;
-
-	*done = false;
-	while (rc == 0 && max > 0 && d->at < d->n) {
-		if (!is_read(d, &d->table[d->at])) {
-			d->buckets += d->work == WORK_SUM;
-			d->at++;
-			continue;
-		}
-		if (d->scan.stmt == NULL) {
-			rc = open_table(d, err);
-			max -= max > TABLE_COST ? TABLE_COST : max - 1;
-		}
-		if (rc == 0)
-			rc = digest_scan_next(&d->scan, d->secret, &row, err);
-		if (rc != 0)
-			break;
-		max--;
-		if (!row) {
-			rc = end_table(d, err);
-			d->at++;
-			continue;
-		}
-		d->result.read++;
-		cost = d->scan.read / ROW_BYTES;
-		max -= cost < max ? cost : max;
-		if (digest_flight_has(&d->flight, &d->scan.key))
-			continue;
-		if (d->work == WORK_SUM)
-			add_to_sum(d);
-		else if (is_wanted(d))
-			rc = add_row(d, err);
-	}
-	*done = rc == 0 && d->at == d->n;
-	return rc;
-}
-
 static int
 step_reading(struct store_digest *d, size_t max,
     enum store_digest_state *state, struct err *err)
 {
-	enum work work = d->work;
+	enum digest_work work = d->work;
 	bool done;
-	int rc = read_some(d, max, &done, err);
+	int rc = digest_read_some(d, max, &done, err);
 
 	if (rc != 0 || !done)
 		return rc;
-	d->work = WORK_HEAR;
+	d->work = DIGEST_WORK_HEAR;
 	if (d->asks)
 		return 0;
 	d->expected = DIGEST_WANT;
-	if (work == WORK_SUM)
+	if (work == DIGEST_WORK_SUM)
 		return say_sums(d, state, err);
 	d->rows.said = DIGEST_ROWS;
 	return say(d, &d->rows, state, err);
-}
-
-/* -- the one who asked: what differs ------------------------------------------------ */
-
-static int
-add_suspect(struct store_digest *d, size_t table, uint64_t bucket, uint64_t n,
-    struct err *err)
-{
-	struct suspect *more;
-
-	if (d->nsuspects % 1024 == 0) {
-		more = realloc(d->suspect, (d->nsuspects + 1024) *
-		    sizeof *more);
-		if (more == NULL)
-			return err_nomem(err);
-		d->suspect = more;
-	}
-	d->suspect[d->nsuspects++] = (struct suspect){ table,
-	    d->table[table].ours.bits, bucket, n };
-	return 0;
-}
-
-static int
-compare_table(struct store_digest *d, size_t t, struct err *err)
-{
-	struct digest_sums *a = &d->table[t].ours, *b = &d->table[t].theirs;
-	size_t i;
-	int rc = 0;
-
-	if (!d->table[t].compared)
-		return 0;
-	digest_fold(a, b->bits);
-	digest_fold(b, a->bits);
-	for (i = 0; i < (size_t)1 << a->bits && rc == 0; i++)
-		if (a->bucket[i].n != b->bucket[i].n ||
-		    a->bucket[i].hi != b->bucket[i].hi ||
-		    a->bucket[i].lo != b->bucket[i].lo)
-			rc = add_suspect(d, t, i,
-			    a->bucket[i].n > b->bucket[i].n ?
-			    a->bucket[i].n : b->bucket[i].n, err);
-	return rc;
-}
-
-static int
-want_bucket(struct store_digest *d, const struct digest_want *w,
-    struct err *err)
-{
-	struct digest_table *t = w->table < d->n ? &d->table[w->table] : NULL;
-
-	if (t == NULL || !t->compared ||
-	    (t->wanted != NULL && t->wanted_bits != w->bits))
-		return out_of_turn(err);
-	if (t->wanted == NULL)
-		t->wanted = calloc(((size_t)1 << w->bits) / 8 + 1, 1);
-	if (t->wanted == NULL)
-		return err_nomem(err);
-	t->wanted_bits = w->bits;
-	t->wanted[w->bucket / 8] |= (uint8_t)(1 << w->bucket % 8);
-	return 0;
 }
 
 /* The next buckets, as many as have about the rows that fit into an answer. */
@@ -560,13 +270,13 @@ want_more(struct store_digest *d, enum store_digest_state *state,
     struct err *err)
 {
 	struct digest_msg m = { .said = DIGEST_WANT };
-	const struct suspect *s;
+	const struct digest_suspect *s;
 	uint64_t rows = 0;
 	int rc = 0;
 
-	forget_rows(d);
+	digest_forget_rows(d);
 	if (d->asked == d->nsuspects) {
-		d->work = WORK_OVER;
+		d->work = DIGEST_WORK_OVER;
 		return 0;
 	}
 	m.want = calloc(d->nsuspects - d->asked, sizeof *m.want);
@@ -579,11 +289,11 @@ want_more(struct store_digest *d, enum store_digest_state *state,
 			break;
 		m.want[m.nwant] = (struct digest_want){ s->table, s->bits,
 		    s->bucket };
-		rc = want_bucket(d, &m.want[m.nwant++], err);
+		rc = digest_want_bucket(d, &m.want[m.nwant++], err);
 		d->asked++;
 	}
 	if (rc == 0)
-		rc = begin_reading(d, WORK_ROWS, err);
+		rc = digest_begin_reading(d, DIGEST_WORK_ROWS, err);
 	if (rc == 0)
 		rc = say(d, &m, state, err);
 	d->expected = DIGEST_ROWS;
@@ -658,7 +368,7 @@ hear_have(struct store_digest *d, struct digest_msg *m, struct err *err)
 	for (i = 0; i < m->nflight && rc == 0; i++)
 		rc = digest_flight_add(&d->flight, &m->flight[i], err);
 	if (rc == 0)
-		rc = begin_reading(d, WORK_SUM, err);
+		rc = digest_begin_reading(d, DIGEST_WORK_SUM, err);
 	return rc == 0 ? begin_flight(d, &m->plan, err) : rc;
 }
 
@@ -671,7 +381,7 @@ hear_flight(struct store_digest *d, struct digest_msg *m, struct err *err)
 	for (i = 0; i < m->nflight && rc == 0; i++)
 		rc = digest_flight_add(&d->flight, &m->flight[i], err);
 	digest_flight_sort(&d->flight);
-	return rc == 0 ? begin_reading(d, WORK_SUM, err) : rc;
+	return rc == 0 ? digest_begin_reading(d, DIGEST_WORK_SUM, err) : rc;
 }
 
 static int
@@ -686,7 +396,7 @@ hear_sums(struct store_digest *d, struct digest_msg *m,
 	for (t = 0; t < d->n && rc == 0; t++) {
 		d->table[t].theirs = m->sums[t];
 		m->sums[t].bucket = NULL;
-		rc = compare_table(d, t, err);
+		rc = digest_compare(d, t, err);
 	}
 	return rc == 0 ? want_more(d, state, err) : rc;
 }
@@ -697,10 +407,10 @@ hear_want(struct store_digest *d, struct digest_msg *m, struct err *err)
 	size_t i;
 	int rc = 0;
 
-	forget_rows(d);
+	digest_forget_rows(d);
 	for (i = 0; i < m->nwant && rc == 0; i++)
-		rc = want_bucket(d, &m->want[i], err);
-	return rc == 0 ? begin_reading(d, WORK_ROWS, err) : rc;
+		rc = digest_want_bucket(d, &m->want[i], err);
+	return rc == 0 ? digest_begin_reading(d, DIGEST_WORK_ROWS, err) : rc;
 }
 
 static int
@@ -770,8 +480,8 @@ store_digest_take(struct store_digest *d, const uint8_t *data, size_t len,
 {
 	/* The one who asked reads rows while the other does. */
 	if (d->came != NULL || len == 0 || data[0] != d->expected ||
-	    d->work == WORK_SAY || d->work == WORK_FLIGHT ||
-	    d->work == WORK_OVER || (d->work != WORK_HEAR && !d->asks))
+	    d->work == DIGEST_WORK_SAY || d->work == DIGEST_WORK_FLIGHT ||
+	    d->work == DIGEST_WORK_OVER || (d->work != DIGEST_WORK_HEAR && !d->asks))
 		return out_of_turn(err);
 	d->came = malloc(len);
 	if (d->came == NULL)
@@ -790,21 +500,21 @@ store_digest_step(struct store_digest *d, size_t rows,
 
 	*state = STORE_DIGEST_WORKS;
 	switch (d->work) {
-	case WORK_SAY:
-		d->work = WORK_HEAR;
+	case DIGEST_WORK_SAY:
+		d->work = DIGEST_WORK_HEAR;
 		rc = say_plan(d, DIGEST_ASK, state, err);
 		break;
-	case WORK_HEAR:
+	case DIGEST_WORK_HEAR:
 		rc = hear_came(d, state, err);
 		break;
-	case WORK_FLIGHT:
+	case DIGEST_WORK_FLIGHT:
 		rc = step_flight(d, state, err);
 		break;
-	case WORK_SUM:
-	case WORK_ROWS:
+	case DIGEST_WORK_SUM:
+	case DIGEST_WORK_ROWS:
 		rc = step_reading(d, rows, state, err);
 		break;
-	case WORK_OVER:
+	case DIGEST_WORK_OVER:
 		*state = STORE_DIGEST_DONE;
 		break;
 	}

@@ -4,6 +4,7 @@
  * the two sides talk is doc/PROTOCOL.md, section 3.5.
  *
  *   digest.c         what is said and done when      digest_msg.c  as bytes
+ *   digest_read.c    reading tables, in steps        digest_compare.c  the sums
  *   digest_plan.c    tables and columns of both sides
  *   digest_flight.c  keys of rows that are in flight
  *   digest_rows.c    rows as hashes, and their sums
@@ -207,5 +208,72 @@ int digest_found_rows(struct digest_found *f, const struct digest_table *table,
 int digest_found_shape(struct digest_found *f, const struct digest_table *t,
     struct err *err);
 void digest_found_clear(struct digest_found *f);
+
+/* -- one side ------------------------------------------------------------------------ */
+
+enum digest_work {
+	DIGEST_WORK_SAY,               /* ASK */
+	DIGEST_WORK_HEAR,              /* what `expected` says */
+	DIGEST_WORK_FLIGHT,            /* keys in flight to the other side */
+	DIGEST_WORK_SUM,
+	DIGEST_WORK_ROWS,
+	DIGEST_WORK_OVER
+};
+
+/* Buckets that differ. */
+struct digest_suspect {
+	size_t table;
+	unsigned bits;
+	uint64_t bucket, n;     /* rows in it, of the side that has more */
+};
+
+struct store_digest {
+	struct store *s;
+	int64_t remote;
+	bool asks;
+	enum digest_work work;
+	enum digest_said expected;
+	uint8_t secret[DIGEST_KEY_LEN];
+	struct store_reading *reading;
+	struct digest_msg own, theirs;  /* plans and shapes */
+	struct digest_table *table;
+	size_t n;
+	struct digest_flight flight;
+	struct digest_scan scan;
+	size_t at;                      /* table being read */
+	struct digest_sums fine;        /* of that table */
+	size_t buckets;                 /* given to tables so far */
+	struct digest_msg rows;         /* being collected */
+	size_t rows_cap;
+	uint8_t *pks;                   /* bytes of their keys */
+	size_t pks_len;
+	struct digest_suspect *suspect;
+	size_t nsuspects, asked;        /* asked for so far */
+	uint8_t *came;                  /* words that wait for their time */
+	size_t came_len;
+	struct buf out;
+	struct store_compared result;
+	struct digest_found found;
+};
+
+sqlite3 *digest_db(const struct store_digest *d);
+
+/* -- digest_read.c ------------------------------------------------------------------- */
+
+int digest_begin_reading(struct store_digest *d, enum digest_work work,
+    struct err *err);
+/* About max rows; *done after the last table. */
+int digest_read_some(struct store_digest *d, size_t max, bool *done,
+    struct err *err);
+
+/* -- digest_compare.c ---------------------------------------------------------------- */
+
+/* The buckets of a table that differ become suspects. */
+int digest_compare(struct store_digest *d, size_t t, struct err *err);
+/* The rows of that bucket are wanted.  E_INTEGRITY: there is none. */
+int digest_want_bucket(struct store_digest *d, const struct digest_want *w,
+    struct err *err);
+/* None is wanted, and none collected. */
+void digest_forget_rows(struct store_digest *d);
 
 #endif
