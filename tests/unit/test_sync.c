@@ -527,8 +527,8 @@ digests_end(void **state)
 	    "A send DIGEST\nA send DIGEST\nB do DIGEST_ASKED anew again\n"
 	    "B do DIGEST_END\nB do DIGEST_ASKED anew third\n");
 	pair_cut(&p);
-	expect_trace(&p, "A event GONE\nA do DIGEST_OVER -4\nA do CLOSE -4\n"
-	    "B event GONE\nB do DIGEST_END\nB do CLOSE -4\n");
+	expect_trace(&p, "A do DIGEST_OVER -4\nA do CLOSE -4\n"
+	    "B do DIGEST_END\nB do CLOSE -4\n");
 	pair_close(&p);
 }
 
