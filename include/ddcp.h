@@ -189,6 +189,29 @@ DDCP_API int ddcp_knock_each(ddcp *d,
 
 /* -- exchange ------------------------------------------------------------------ */
 
+enum ddcp_difference_kind {
+	DDCP_ROW_DIFFERS, DDCP_ROW_HERE, DDCP_ROW_THERE,
+	DDCP_COLUMN_HERE, DDCP_COLUMN_THERE,
+	DDCP_KEY_DIFFERS,         /* primary keys that can't be compared */
+	DDCP_TABLE_HERE, DDCP_TABLE_THERE       /* replicated on one side only: worth
+	                             knowing, no difference */
+};
+
+typedef struct ddcp_difference {
+	const char *remote;
+	enum ddcp_difference_kind kind;
+	const char *table;
+	const char *name;         /* the row's key as SQL literals, or the column */
+} ddcp_difference;
+
+typedef struct ddcp_compared {
+	uint64_t tables, rows;    /* compared */
+	uint64_t in_flight;       /* rows left out: a pull would bring them one way
+	                             or the other, or they are not folded */
+	uint64_t differ, here, there;   /* rows, named or not */
+	uint64_t others;          /* columns and keys */
+} ddcp_compared;
+
 typedef struct ddcp_result {      /* of one remote */
 	const char *remote;
 	int code;                 /* 0 or DDCP_E* */
@@ -199,6 +222,7 @@ typedef struct ddcp_result {      /* of one remote */
 	uint64_t parked;          /* changes that can't be applied here yet */
 	uint64_t held;            /* transactions fetched and not merged */
 	bool peer_merges;         /* push: the peer merged, not only fetched */
+	const ddcp_compared *compared;   /* verify; NULL if it failed */
 } ddcp_result;
 
 typedef struct ddcp_progress {
@@ -215,6 +239,8 @@ typedef struct ddcp_exchange {
 	int (*progress)(void *self, const ddcp_progress *progress);
 	int (*result)(void *self, const ddcp_result *result);
 	void *self;
+	/* verify: what differs, before the result of its remote */
+	int (*difference)(void *self, const ddcp_difference *difference);
 } ddcp_exchange;
 
 /* fetch fills the inbox; merge applies it; pull is both; push makes the peer
@@ -475,6 +501,28 @@ typedef struct ddcp_watch_options {
  * replaced. */
 DDCP_API int ddcp_watch(ddcp *d, const ddcp_watch_options *options,
     ddcp_error *error);
+/* -- verifying --------------------------------------------------------------------- */
+
+typedef struct ddcp_health {
+	uint64_t tables, rows, transactions;
+	uint64_t pending;         /* writes of plain programs, not folded yet */
+	uint64_t waiting;         /* pages fetched and not merged */
+	uint64_t wrong;           /* findings that are warnings */
+} ddcp_health;
+
+/* Whether this database, alone, agrees with itself: the file, log, clocks,
+ * journal and rows, the state directory and the inbox.  Each finding is told; a
+ * warning is something that is wrong: then DDCP_EDIFFERENT.  Reads all of it and
+ * writes nothing.  out may be NULL. */
+DDCP_API int ddcp_fsck(ddcp *d,
+    int (*each)(void *self, const ddcp_finding *finding), void *self,
+    ddcp_health *out, ddcp_error *error);
+
+/* Compares the tables with a remote's: rows of which both sides have the same
+ * changes must be equal.  The first 1,000 differences are told, all are counted.
+ * Nothing is written.  DDCP_EDIFFERENT if anything differs; else as
+ * ddcp_pull. */
+DDCP_API int ddcp_verify(ddcp *d, const ddcp_exchange *x, ddcp_error *error);
 
 /* -- tables, configuration -------------------------------------------------------- */
 

@@ -118,6 +118,18 @@ struct cli_findings {
 };
 int cli_on_finding(void *self, const ddcp_finding *finding);
 
+/* Does an exchange with the remote that is named, or with all, until it is done
+ * or interrupted; how->remote, timeout_ms and progress are filled in.  *d is open
+ * meanwhile.  What went wrong with one remote is for how->result to say (*nfailed
+ * counts those); all else is said here (exchange.c). */
+typedef int cli_exchange_function(ddcp *, const ddcp_exchange *,
+    ddcp_error *);
+int cli_exchange(struct cli *cli, cli_exchange_function *function,
+    ddcp_exchange *how, ddcp **d, const int *nfailed);
+
+/* Says what went wrong with that remote. */
+void cli_fail_remote(const ddcp_result *r);
+
 /* One remote as JSON (status.c). */
 json_t *cli_remote_json(ddcp *d, const ddcp_remote *remote);
 
@@ -135,6 +147,7 @@ int cmd_config(struct cli *cli);
 int cmd_deinit(struct cli *cli);
 int cmd_doctor(struct cli *cli);
 int cmd_fetch(struct cli *cli);
+int cmd_fsck(struct cli *cli);
 int cmd_help(struct cli *cli);
 int cmd_init(struct cli *cli);
 int cmd_key_export(struct cli *cli);
@@ -156,6 +169,7 @@ int cmd_show(struct cli *cli);
 int cmd_status(struct cli *cli);
 int cmd_track(struct cli *cli);
 int cmd_untrack(struct cli *cli);
+int cmd_verify(struct cli *cli);
 int cmd_version(struct cli *cli);
 int cmd_watch(struct cli *cli);
 

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MPL-2.0
-/* exchange.c - ddcp fetch, merge, pull and push: one loop, four verbs. */
+/*
+ * exchange.c - ddcp fetch, merge, pull and push: one loop, four verbs.  What they
+ * have in common with verify is cli_exchange().
+ */
 #include "cli/cli.h"
 
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-
-typedef int exchange_function(ddcp *, const ddcp_exchange *, ddcp_error *);
 
 struct exchange {
 	struct cli *cli;
@@ -14,11 +15,11 @@ struct exchange {
 	const char *done;       /* "pulled", "fetched" ... */
 	json_t *results;        /* --json */
 	bool brings;            /* rows of tables, that is: of all? */
-	bool line_open;         /* a progress line stands on the terminal */
 	int nfailed;
 };
 
 static ddcp *interruptible;
+static bool line_open;          /* a progress line stands on the terminal */
 
 static void
 on_interrupt(int signal_number)
@@ -28,17 +29,16 @@ on_interrupt(int signal_number)
 }
 
 static void
-end_progress_line(struct exchange *x)
+end_progress_line(void)
 {
-	if (x->line_open)
+	if (line_open)
 		fputc('\n', stderr);
-	x->line_open = false;
+	line_open = false;
 }
 
 static int
 on_progress(void *self, const ddcp_progress *p)
 {
-	struct exchange *x = self;
 	double mib = (double)p->bytes / (1 << 20);
 	double s = (double)p->elapsed_ms / 1000;
 
@@ -51,7 +51,7 @@ on_progress(void *self, const ddcp_progress *p)
 		fprintf(stderr, "%llu rows", (unsigned long long)p->rows);
 	fprintf(stderr, ", %.2f MiB | %.2f MiB/s   ", mib,
 	    s > 0 ? mib / s : 0.0);
-	x->line_open = true;
+	line_open = true;
 	return 0;
 }
 
@@ -94,13 +94,23 @@ say_done(struct exchange *x, const ddcp_result *r)
 	free(others);
 }
 
+void
+cli_fail_remote(const ddcp_result *r)
+{
+	ddcp_error error = { .code = r->code };
+
+	snprintf(error.text, sizeof error.text, "%.60s: %.440s", r->remote,
+	    r->error);
+	snprintf(error.hint, sizeof error.hint, "%s", r->hint);
+	cli_fail(&error);
+}
+
 static int
 on_result(void *self, const ddcp_result *r)
 {
 	struct exchange *x = self;
-	ddcp_error error = { .code = r->code };
 
-	end_progress_line(x);
+	end_progress_line();
 	if (x->results != NULL)
 		add_json(x, r);
 	if (x->cli->porcelain)
@@ -111,49 +121,64 @@ on_result(void *self, const ddcp_result *r)
 	else if (x->results == NULL && (r->code == 0 || r->code == DDCP_EHELD))
 		say_done(x, r);
 	if (r->code != 0 && r->code != DDCP_EHELD) {
-		snprintf(error.text, sizeof error.text, "%.60s: %.440s", r->remote,
-		    r->error);
-		snprintf(error.hint, sizeof error.hint, "%s", r->hint);
-		cli_fail(&error);
+		cli_fail_remote(r);
 		x->nfailed++;
 	}
 	return 0;
 }
 
+/* Codes that a remote's own result explains. */
+static bool
+is_explained(int rc)
+{
+	return rc == 0 || rc == DDCP_EHELD || rc == DDCP_EDIFFERENT;
+}
+
+int
+cli_exchange(struct cli *cli, cli_exchange_function *function,
+    ddcp_exchange *how, ddcp **d, const int *nfailed)
+{
+	struct sigaction action = { .sa_handler = on_interrupt };
+	ddcp_error error = { 0 };
+	bool forked;
+	int rc;
+
+	how->remote = cli->nargs > 0 ? cli->arg[0] : NULL;
+	how->timeout_ms = cli->timeout_ms;
+	how->progress = cli->progress && !cli->quiet ? on_progress : NULL;
+	rc = cli_open(cli, false, d);
+	if (rc != 0)
+		return rc;
+	interruptible = *d;
+	forked = ddcp_was_forked(*d);
+	sigaction(SIGINT, &action, NULL);
+	sigaction(SIGTERM, &action, NULL);
+	rc = function(*d, how, &error);
+	end_progress_line();
+	if (!forked && ddcp_was_forked(*d))
+		cli_note_forked(cli);
+	/* What failed for one remote was said with its result. */
+	if (!is_explained(rc) && *nfailed == 0)
+		cli_fail(&error);
+	signal(SIGINT, SIG_DFL);
+	signal(SIGTERM, SIG_DFL);
+	ddcp_close(*d);
+	return rc;
+}
+
 static int
-run(struct cli *cli, exchange_function *function, const char *done)
+run(struct cli *cli, cli_exchange_function *function, const char *done)
 {
 	struct exchange x = { .cli = cli, .done = done,
 		.brings = function == ddcp_pull || function == ddcp_fetch,
 		.results = cli->json ? json_array() : NULL };
-	ddcp_exchange how = { .remote = cli->nargs > 0 ? cli->arg[0] : NULL,
-		.timeout_ms = cli->timeout_ms, .result = on_result, .self = &x,
-		.progress = cli->progress && !cli->quiet ? on_progress : NULL };
-	struct sigaction action = { .sa_handler = on_interrupt };
-	ddcp_error error = { 0 };
-	bool forked;
-	ddcp *d;
-	int rc;
+	ddcp_exchange how = { .result = on_result, .self = &x };
+	int rc = cli_exchange(cli, function, &how, &x.d, &x.nfailed);
 
-	rc = cli_open(cli, false, &d);
-	if (rc != 0)
-		return rc;
-	interruptible = x.d = d;
-	forked = ddcp_was_forked(d);
-	sigaction(SIGINT, &action, NULL);
-	sigaction(SIGTERM, &action, NULL);
-	rc = function(d, &how, &error);
-	end_progress_line(&x);
-	if (!forked && ddcp_was_forked(d))
-		cli_note_forked(cli);
-	if (x.results != NULL)
-		cli_json(x.results);
-	/* What failed for one remote was said with its result. */
-	if (rc != 0 && rc != DDCP_EHELD && x.nfailed == 0)
-		cli_fail(&error);
-	signal(SIGINT, SIG_DFL);
-	signal(SIGTERM, SIG_DFL);
-	ddcp_close(d);
+	/* One that could not be opened has no answer. */
+	if (x.results != NULL && x.d != NULL)
+		cli_json(json_incref(x.results));
+	json_decref(x.results);
 	return rc;
 }
 

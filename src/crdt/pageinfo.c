@@ -2,7 +2,7 @@
 /*
  * pageinfo.c - what a page says of itself, without applying it:
  * crsql_page_end(), crsql_page_flags(), and the table-valued functions
- * crsql_page_sites and crsql_page_transactions.
+ * crsql_page_sites, crsql_page_transactions and crsql_page_keys.
  *
  *     SELECT version, rows FROM crsql_page_transactions(?);
  */
@@ -46,23 +46,17 @@ page_flags_function(sqlite3_context *ctx, int argc, sqlite3_value **argv)
 		sqlite3_result_int(ctx, data[3]);
 }
 
-/* -- the two tables ------------------------------------------------------------ */
+/* -- the tables ------------------------------------------------------------------ */
+
+struct info_cursor;
+struct info;
 
 struct kind {
 	const char *schema;
 	int ncol;               /* the hidden column `page` is behind them */
-	bool transactions;
-};
-
-static const struct kind sites_kind = {
-	"CREATE TABLE x(site_id BLOB, key BLOB, incarnation BLOB, "
-	"page BLOB hidden)", 3, false
-};
-
-static const struct kind transactions_kind = {
-	"CREATE TABLE x(site_id BLOB, version INTEGER, time INTEGER, "
-	"token BLOB, rows INTEGER, bytes INTEGER, begins INTEGER, "
-	"ends INTEGER, page BLOB hidden)", 8, true
+	int (*list)(struct info_cursor *c, struct page *page,
+	    struct engine *e);
+	void (*column)(sqlite3_context *ctx, const struct info *p, int i);
 };
 
 struct info_table {
@@ -80,16 +74,21 @@ struct info {
 	uint32_t rows;
 	uint32_t bytes;
 	uint8_t flags;
+	const char *table;      /* views of the page */
+	int ntable;
+	const uint8_t *pk;
+	int npk;
 };
 
 struct info_cursor {
 	sqlite3_vtab_cursor base;
+	sqlite3_value *page;    /* what the rows are views of */
 	struct info *info;
 	int n;
 	int row;
 };
 
-/* Two modules share the methods; each has its own engine and kind. */
+/* The modules share the methods; each has its own engine and kind. */
 struct info_aux {
 	struct engine *e;
 	const struct kind *kind;
@@ -138,6 +137,7 @@ info_close(sqlite3_vtab_cursor *cursor)
 {
 	struct info_cursor *c = (struct info_cursor *)cursor;
 
+	sqlite3_value_free(c->page);
 	sqlite3_free(c->info);
 	sqlite3_free(c);
 	return SQLITE_OK;
@@ -161,7 +161,7 @@ new_info(struct info_cursor *c)
 }
 
 static int
-list_sites(struct info_cursor *c, const struct page *page)
+list_sites(struct info_cursor *c, struct page *page, struct engine *e)
 {
 	struct info *p;
 	int i;
@@ -203,6 +203,40 @@ list_transactions(struct info_cursor *c, struct page *page, struct engine *e)
 }
 
 static int
+list_rows(struct info_cursor *c, struct page *page, struct page_tx *tx,
+    struct engine *e)
+{
+	const struct page_table *t;
+	struct page_row row;
+	struct info *p;
+	int more;
+
+	while ((more = page_read_row(page, tx, &row)) > 0) {
+		p = new_info(c);
+		if (p == NULL)
+			return SQLITE_NOMEM;
+		t = &page->table[row.table];
+		p->table = t->name;
+		p->ntable = t->nname;
+		p->pk = row.pk;
+		p->npk = row.npk;
+	}
+	return more < 0 ? page_malformed(e) : SQLITE_OK;
+}
+
+static int
+list_keys(struct info_cursor *c, struct page *page, struct engine *e)
+{
+	struct page_tx tx;
+	int more, rc = SQLITE_OK;
+
+	while (rc == SQLITE_OK && (more = page_read_tx(page, &tx)) != 0)
+		rc = more < 0 ? page_malformed(e) :
+		    list_rows(c, page, &tx, e);
+	return rc;
+}
+
+static int
 info_filter(sqlite3_vtab_cursor *cursor, int num, const char *str, int argc,
     sqlite3_value **argv)
 {
@@ -212,11 +246,14 @@ info_filter(sqlite3_vtab_cursor *cursor, int num, const char *str, int argc,
 	int rc;
 
 	c->n = c->row = 0;
-	rc = page_open(t->base.e, sqlite3_value_blob(argv[0]),
-	    (size_t)sqlite3_value_bytes(argv[0]), &page);
+	sqlite3_value_free(c->page);
+	c->page = sqlite3_value_dup(argv[0]);
+	if (c->page == NULL)
+		return SQLITE_NOMEM;
+	rc = page_open(t->base.e, sqlite3_value_blob(c->page),
+	    (size_t)sqlite3_value_bytes(c->page), &page);
 	if (rc == SQLITE_OK)
-		rc = t->kind->transactions ?
-		    list_transactions(c, &page, t->base.e) : list_sites(c, &page);
+		rc = t->kind->list(c, &page, t->base.e);
 	page_close(&page);
 	return rc == SQLITE_OK ? rc : vtab_fail(cursor->pVtab, rc);
 }
@@ -239,7 +276,10 @@ info_eof(sqlite3_vtab_cursor *cursor)
 static void
 site_column(sqlite3_context *ctx, const struct info *p, int i)
 {
-	if (i == 1 && p->has_key)
+	if (i == 0)
+		sqlite3_result_blob(ctx, p->site, SITE_ID_LEN,
+		    SQLITE_TRANSIENT);
+	else if (i == 1 && p->has_key)
 		sqlite3_result_blob(ctx, p->key, SITE_KEY_LEN,
 		    SQLITE_TRANSIENT);
 	else if (i == 2 && p->has_key)
@@ -254,6 +294,10 @@ transaction_column(sqlite3_context *ctx, const struct info *p, int i)
 	int k;
 
 	switch (i) {
+	case 0:
+		sqlite3_result_blob(ctx, p->site, SITE_ID_LEN,
+		    SQLITE_TRANSIENT);
+		break;
 	case 1:
 		sqlite3_result_int64(ctx, p->version);
 		break;
@@ -281,19 +325,41 @@ transaction_column(sqlite3_context *ctx, const struct info *p, int i)
 	}
 }
 
+static void
+key_column(sqlite3_context *ctx, const struct info *p, int i)
+{
+	if (i == 0)
+		sqlite3_result_text(ctx, p->table, p->ntable,
+		    SQLITE_TRANSIENT);
+	else
+		sqlite3_result_blob(ctx, p->pk, p->npk, SQLITE_TRANSIENT);
+}
+
+static const struct kind sites_kind = {
+	"CREATE TABLE x(site_id BLOB, key BLOB, incarnation BLOB, "
+	"page BLOB hidden)", 3, list_sites, site_column
+};
+
+static const struct kind transactions_kind = {
+	"CREATE TABLE x(site_id BLOB, version INTEGER, time INTEGER, "
+	"token BLOB, rows INTEGER, bytes INTEGER, begins INTEGER, "
+	"ends INTEGER, page BLOB hidden)", 8, list_transactions,
+	transaction_column
+};
+
+static const struct kind keys_kind = {
+	"CREATE TABLE x(\"table\" TEXT, pk BLOB, page BLOB hidden)", 2,
+	list_keys, key_column
+};
+
 static int
 info_column(sqlite3_vtab_cursor *cursor, sqlite3_context *ctx, int i)
 {
 	const struct info_cursor *c = (struct info_cursor *)cursor;
-	const struct info *p = &c->info[c->row];
+	const struct info_table *t = (struct info_table *)cursor->pVtab;
 
-	if (i == 0)
-		sqlite3_result_blob(ctx, p->site, SITE_ID_LEN,
-		    SQLITE_TRANSIENT);
-	else if (((struct info_table *)cursor->pVtab)->kind->transactions)
-		transaction_column(ctx, p, i);
-	else
-		site_column(ctx, p, i);
+	if (i < t->kind->ncol)
+		t->kind->column(ctx, &c->info[c->row], i);
 	return SQLITE_OK;
 }
 
@@ -347,5 +413,7 @@ pageinfo_register(struct engine *e)
 	if (rc == SQLITE_OK)
 		rc = register_kind(e, "crsql_page_transactions",
 		    &transactions_kind);
+	if (rc == SQLITE_OK)
+		rc = register_kind(e, "crsql_page_keys", &keys_kind);
 	return rc;
 }

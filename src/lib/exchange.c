@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
 /*
- * exchange.c - fetch, merge, pull and push: through the running serve of the
+ * exchange.c - fetch, merge, pull, push and verify: through the running serve of the
  * database if there is one, else by connections of their own.
  */
 #include "lib/handle.h"
@@ -13,7 +13,9 @@
 
 enum { LOCKED_AGAIN_MS = 50 };
 
-_Static_assert(EXCHANGE_FETCH == 0 && EXCHANGE_PUSH == 3, "all verbs");
+_Static_assert(EXCHANGE_FETCH == 0 && EXCHANGE_VERIFY == 4, "all verbs");
+_Static_assert((int)DDCP_ROW_DIFFERS == (int)STORE_ROW_DIFFERS
+    && (int)DDCP_TABLE_THERE == (int)STORE_TABLE_THERE, "one list of kinds");
 
 /* Who asked, and the gravest that was told of a remote. */
 struct asked {
@@ -35,16 +37,51 @@ give_progress(void *self, const struct exchange_progress *p)
 }
 
 static int
+give_difference(const struct asked *asked, const char *remote, int kind,
+    const char *table, const char *name)
+{
+	const ddcp_exchange *x = asked->x;
+	ddcp_difference out = { .remote = remote, .table = table,
+		.kind = (enum ddcp_difference_kind)kind, .name = name };
+
+	return x->difference != NULL ? x->difference(x->self, &out) : 0;
+}
+
+static int
+give_differences(const struct asked *asked, const struct exchange_result *r)
+{
+	const struct store_compared *c = r->compared;
+	size_t i;
+	int rc = 0;
+
+	for (i = 0; c != NULL && i < c->nfound && rc == 0; i++)
+		rc = give_difference(asked, r->remote, (int)c->found[i].kind,
+		    c->found[i].table, c->found[i].name);
+	return rc;
+}
+
+static int
 give_result(void *self, const struct exchange_result *r)
 {
 	struct asked *asked = self;
 	const ddcp_exchange *x = asked->x;
+	const struct store_compared *c = r->compared;
+	ddcp_compared compared = { .rows = 0 };
+	int rc = give_differences(asked, r);
 	ddcp_result out = { .remote = r->remote, .code = r->code,
 		.error = r->error, .hint = r->hint, .path = r->path,
 		.transactions = r->transactions, .rows = r->rows,
 		.bytes = r->bytes, .parked = r->parked, .held = r->held,
-		.peer_merges = r->peer_merges };
+		.peer_merges = r->peer_merges,
+		.compared = c != NULL ? &compared : NULL };
 
+	if (c != NULL)
+		compared = (ddcp_compared){ .tables = c->tables,
+			.rows = c->rows, .in_flight = c->in_flight,
+			.differ = c->differ, .here = c->here,
+			.there = c->there, .others = c->others };
+	if (rc != 0)
+		return rc;
 	if (r->error[0] != '\0' && r->code != asked->gravest.code
 	    && err_gravest(r->code, asked->gravest.code) == r->code)
 		err_set(&asked->gravest, r->code, r->hint, "%s: %s", r->remote,
@@ -68,8 +105,31 @@ take_progress(struct asked *asked, const json_t *p)
 }
 
 static int
+take_difference(const struct asked *asked, const json_t *d)
+{
+	return give_difference(asked, control_text(d, "remote"),
+	    (int)control_number(d, "kind"), control_text(d, "table"),
+	    control_text(d, "name"));
+}
+
+static struct store_compared
+take_compared(const json_t *c)
+{
+	return (struct store_compared){
+		.tables = (uint64_t)control_number(c, "tables"),
+		.rows = (uint64_t)control_number(c, "rows"),
+		.in_flight = (uint64_t)control_number(c, "in_flight"),
+		.differ = (uint64_t)control_number(c, "differ"),
+		.here = (uint64_t)control_number(c, "here"),
+		.there = (uint64_t)control_number(c, "there"),
+		.others = (uint64_t)control_number(c, "others") };
+}
+
+static int
 take_result(struct asked *asked, const json_t *r)
 {
+	const json_t *c = json_object_get(r, "compared");
+	struct store_compared compared = take_compared(c);
 	struct exchange_result result = {
 		.remote = control_text(r, "remote"),
 		.code = (int)control_number(r, "code"),
@@ -82,7 +142,8 @@ take_result(struct asked *asked, const json_t *r)
 		.parked = (uint64_t)control_number(r, "parked"),
 		.held = (uint64_t)control_number(r, "held"),
 		.peer_merges = json_is_true(json_object_get(r,
-		    "peer_merges")) };
+		    "peer_merges")),
+		.compared = c != NULL ? &compared : NULL };
 
 	return give_result(asked, &result);
 }
@@ -94,6 +155,9 @@ take_line(void *self, const json_t *line)
 
 	if (part != NULL)
 		return take_progress(self, part);
+	part = json_object_get(line, "difference");
+	if (part != NULL)
+		return take_difference(self, part);
 	part = json_object_get(line, "result");
 	return part != NULL ? take_result(self, part) : 0;
 }
@@ -157,6 +221,8 @@ exchange(ddcp *d, enum exchange_verb verb, const ddcp_exchange *x,
 	}
 	if (rc != 0 && rc == asked.gravest.code && err.text[0] == '\0')
 		err = asked.gravest;
+	else if (rc == E_DIFFERENT)
+		err_set(&err, rc, NULL, "the databases differ");
 	stop_reset(&d->stop);
 	return lib_error(rc, &err, error);
 }
@@ -183,4 +249,10 @@ int
 ddcp_push(ddcp *d, const ddcp_exchange *x, ddcp_error *error)
 {
 	return exchange(d, EXCHANGE_PUSH, x, error);
+}
+
+int
+ddcp_verify(ddcp *d, const ddcp_exchange *x, ddcp_error *error)
+{
+	return exchange(d, EXCHANGE_VERIFY, x, error);
 }

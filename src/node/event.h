@@ -35,8 +35,11 @@ struct node_event {
 typedef void node_event_fn(void *self, const struct node_event *event);
 
 enum exchange_verb {
-	EXCHANGE_FETCH, EXCHANGE_MERGE, EXCHANGE_PULL, EXCHANGE_PUSH
+	EXCHANGE_FETCH, EXCHANGE_MERGE, EXCHANGE_PULL, EXCHANGE_PUSH,
+	EXCHANGE_VERIFY
 };
+
+struct store_compared;
 
 struct exchange_result {        /* of one remote */
 	const char *remote;
@@ -45,6 +48,7 @@ struct exchange_result {        /* of one remote */
 	uint64_t transactions, rows, bytes, parked, held;
 	bool peer_merges;
 	bool lost;              /* the connection ended before its end */
+	const struct store_compared *compared;  /* verify; else NULL */
 };
 
 struct exchange_progress {

@@ -117,7 +117,8 @@ once_run(struct store *store, const struct exchange *x, struct stop *stop,
 		.verb = x->verb } };
 	struct once o = { .x = x, .err = err };
 	struct attempt *a;
-	int rc = store_exchange_lock(store, err);
+	int rc = store_exchange_lock(store, x->verb != EXCHANGE_VERIFY,
+	    err);
 
 	if (rc != 0)
 		return rc;

@@ -264,13 +264,14 @@ reach(struct target *t)
 		r->events->reach(r->owner, &t->remote);
 }
 
-/* What comes here waits for a lock of this database; a push does not. */
+/* What comes here waits for a lock of this database; nothing else does. */
 static const struct err *
 why_locked(const struct run *r, uint64_t *since_ms)
 {
 	const struct err *why = hub_locked(r->node->hub, since_ms);
 
-	return r->verb != EXCHANGE_PUSH ? why : NULL;
+	return r->verb != EXCHANGE_PUSH && r->verb != EXCHANGE_VERIFY ? why :
+	    NULL;
 }
 
 /* When it is to be tried, or given up. */

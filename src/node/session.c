@@ -355,6 +355,8 @@ session_over(struct session *s, const struct err *why)
 	s->why = *why;
 	pull_over(s, why);
 	serve_over(s, false);
+	digest_over(s, why);
+	digest_end(s);
 	if (s->conn != NULL) {
 		chan_close(s->chan);
 		flush(s);

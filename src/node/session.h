@@ -67,7 +67,7 @@ uint64_t session_since(const struct session *s);        /* open since */
 /* A request, a part of its owner's own structure.  At most one callback to
  * done; the request is not touched after it. */
 struct job {
-	enum exchange_verb verb;        /* fetch, pull or push */
+	enum exchange_verb verb;        /* fetch, pull, push or verify */
 	void (*progress)(struct job *job, const struct exchange_progress *p);
 	void (*done)(struct job *job, const struct exchange_result *r);
 	void *owner;

@@ -20,7 +20,7 @@ void
 session_do(struct session *s, struct job *job)
 {
 	struct job **at = &s->jobs;
-	bool pulls = job->verb != EXCHANGE_PUSH;
+	bool pulls = job->verb == EXCHANGE_PULL || job->verb == EXCHANGE_FETCH;
 
 	while (*at != NULL)
 		at = &(*at)->next;
@@ -61,29 +61,52 @@ jobs_start(struct session *s, bool fetch_only)
 			job->running = true;
 }
 
+/* What a job is answered by. */
+enum answer_kind { BY_PULL, BY_PUSH, BY_DIGEST };
+
+static enum answer_kind
+kind_of(const struct job *job)
+{
+	return job->verb == EXCHANGE_PUSH ? BY_PUSH :
+	    job->verb == EXCHANGE_VERIFY ? BY_DIGEST : BY_PULL;
+}
+
 /* The next running job of that kind after a change of the list. */
 static struct job *
-find_running(struct session *s, bool push)
+find_running(const struct session *s, enum answer_kind kind)
 {
 	struct job *job;
 
 	for (job = s->jobs; job != NULL; job = job->next)
-		if (job->running && (job->verb == EXCHANGE_PUSH) == push)
+		if (job->running && kind_of(job) == kind)
 			return job;
 	return NULL;
 }
 
-void
-jobs_progress(struct session *s, const struct exchange_progress *p)
+static void
+show_progress(struct session *s, enum answer_kind kind,
+    const struct exchange_progress *p)
 {
 	struct job *job, *next;
 
 	for (job = s->jobs; job != NULL; job = next) {
 		next = job->next;
-		if (job->running && job->verb != EXCHANGE_PUSH
+		if (job->running && kind_of(job) == kind
 		    && job->progress != NULL)
 			job->progress(job, p);
 	}
+}
+
+void
+jobs_progress(struct session *s, const struct exchange_progress *p)
+{
+	show_progress(s, BY_PULL, p);
+}
+
+void
+jobs_compared(struct session *s, const struct exchange_progress *p)
+{
+	show_progress(s, BY_DIGEST, p);
 }
 
 static void
@@ -117,7 +140,7 @@ jobs_pulled(struct session *s, const struct err *why)
 		return;
 	if (r.code == 0 && (got->parked > 0 || got->held > 0))
 		r.code = E_HELD;
-	while ((job = find_running(s, false)) != NULL) {
+	while ((job = find_running(s, BY_PULL)) != NULL) {
 		sum = r;
 		sum.transactions += job->transactions;
 		sum.rows += job->rows;
@@ -132,7 +155,7 @@ jobs_again(struct session *s)
 	const struct store_result *got = &s->pulling.got;
 	struct job *job;
 
-	while ((job = find_running(s, false)) != NULL) {
+	while ((job = find_running(s, BY_PULL)) != NULL) {
 		job->running = false;
 		job->transactions += got->transactions;
 		job->rows += got->rows;
@@ -175,9 +198,46 @@ jobs_pushed(struct session *s, const struct err *why,
 	/* Fetched there and not merged: that is its owner's decision. */
 	if (r.code == E_HELD)
 		r.code = 0;
-	while ((job = find_running(s, true)) != NULL)
+	while ((job = find_running(s, BY_PUSH)) != NULL)
 		finish(job, &r);
 	session_wake(s, hub_now(s->hub));
+}
+
+bool
+jobs_verify(struct session *s)
+{
+	struct job *job;
+
+	for (job = s->jobs; job != NULL; job = job->next)
+		if (job->verb == EXCHANGE_VERIFY)
+			job->running = true;
+	return jobs_verifying(s);
+}
+
+bool
+jobs_verifying(const struct session *s)
+{
+	return find_running(s, BY_DIGEST) != NULL;
+}
+
+void
+jobs_verified(struct session *s, const struct err *why,
+    const struct store_compared *compared)
+{
+	struct exchange_result r = { .remote = s->remote.name,
+		.code = why->code, .error = why->text, .hint = why->hint,
+		.path = s->place, .compared = compared };
+	struct job *job;
+
+	if (is_ending(s))
+		return;
+	if (compared != NULL)
+		r.rows = compared->rows;
+	if (compared != NULL && compared->differ + compared->here +
+	    compared->there + compared->others > 0)
+		r.code = E_DIFFERENT;
+	while ((job = find_running(s, BY_DIGEST)) != NULL)
+		finish(job, &r);
 }
 
 void

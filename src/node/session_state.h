@@ -45,6 +45,14 @@ struct serving {
 	uint64_t pause_ms;              /* the reader is slow: then pause */
 };
 
+/* A verification, of ours or of the peer. */
+struct digesting {
+	struct store_digest *digest;    /* NULL: none */
+	bool works;                     /* steps are wanted */
+	uint64_t told_ms;               /* the peer heard of it then */
+	uint64_t started_ms;
+};
+
 /* Answers to the actions of one step, to be given after all of them. */
 struct talk_answer {
 	struct sync_event event;
@@ -94,6 +102,7 @@ struct session {
 	struct job *jobs;               /* waiting and running, in order */
 	struct pulling pulling;
 	struct serving serving;
+	struct digesting asking, answering;
 	bool push_asked;                /* the peer wants us to pull now */
 	bool push_ready;                /* and can be told of it */
 	struct wire_pushed push_said;
@@ -286,6 +295,26 @@ void jobs_pushed(struct session *s, const struct err *why,
 void jobs_push(struct session *s);
 /* The session is over: so are they. */
 void jobs_over(struct session *s, const struct err *why);
+
+/* A verification is answered: compared, or why not. */
+void jobs_verified(struct session *s, const struct err *why,
+    const struct store_compared *compared);
+/* Jobs that want one are running from now on; whether any is. */
+bool jobs_verify(struct session *s);
+bool jobs_verifying(const struct session *s);
+void jobs_compared(struct session *s, const struct exchange_progress *p);
+
+/* ---- session_digest.c ---- */
+
+/* Works on, for a slice of time. */
+void digest_time(struct session *s, uint64_t now_ms);
+
+void digest_heard(struct session *s, const struct sync_action *a,
+    struct talk *t);
+void digest_over(struct session *s, const struct err *why);
+void digest_asked(struct session *s, const struct sync_action *a,
+    struct talk *t);
+void digest_end(struct session *s);
 
 /* ---- session_serve.c ---- */
 

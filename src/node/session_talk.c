@@ -247,6 +247,18 @@ act(struct session *s, const struct sync_action *a, struct talk *t)
 	case SYNC_DO_PUSHED:
 		jobs_pushed(s, a->why, a->pushed);
 		break;
+	case SYNC_DO_DIGEST_HEARD:
+		digest_heard(s, a, t);
+		break;
+	case SYNC_DO_DIGEST_OVER:
+		digest_over(s, a->why);
+		break;
+	case SYNC_DO_DIGEST_ASKED:
+		digest_asked(s, a, t);
+		break;
+	case SYNC_DO_DIGEST_END:
+		digest_end(s);
+		break;
 	case SYNC_DO_CHECK_CLAIMS:
 		check_claims(s, a, t);
 		break;
@@ -420,6 +432,7 @@ talk_time(struct session *s, uint64_t now_ms)
 	pull_time(s, now_ms);
 	if (!s->dead && s->open)
 		jobs_push(s);
+	digest_time(s, now_ms);
 }
 
 void

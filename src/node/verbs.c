@@ -33,6 +33,7 @@ static const char *const exchange_names[] = {
 	[EXCHANGE_MERGE] = "merge",
 	[EXCHANGE_PULL] = "pull",
 	[EXCHANGE_PUSH] = "push",
+	[EXCHANGE_VERIFY] = "verify",
 };
 
 const char *
@@ -108,18 +109,38 @@ on_progress(void *owner, const struct exchange_progress *p)
 	return 0;
 }
 
+/* One line each: they may be many. */
+static json_t *
+send_compared(struct work *w, const struct exchange_result *r)
+{
+	const struct store_compared *c = r->compared;
+	size_t i;
+
+	for (i = 0; i < c->nfound; i++)
+		control_send(w->client, json_pack("{s:{s:s, s:i, s:s, s:s}}",
+		    "difference", "remote", r->remote, "kind",
+		    (int)c->found[i].kind, "table", c->found[i].table, "name",
+		    c->found[i].name));
+	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "tables",
+	    (json_int_t)c->tables, "rows", (json_int_t)c->rows, "in_flight",
+	    (json_int_t)c->in_flight, "differ", (json_int_t)c->differ, "here",
+	    (json_int_t)c->here, "there", (json_int_t)c->there, "others",
+	    (json_int_t)c->others);
+}
+
 static int
 on_result(void *owner, const struct exchange_result *r)
 {
 	struct work *w = owner;
+	json_t *compared = r->compared != NULL ? send_compared(w, r) : NULL;
 
 	control_send(w->client, json_pack("{s:{s:s, s:i, s:s, s:s, s:s, s:I, "
-	    "s:I, s:I, s:I, s:I, s:b}}", "result", "remote", r->remote, "code",
+	    "s:I, s:I, s:I, s:I, s:b, s:o*}}", "result", "remote", r->remote, "code",
 	    r->code, "error", r->error, "hint", r->hint, "path", r->path,
 	    "transactions", (json_int_t)r->transactions, "rows",
 	    (json_int_t)r->rows, "bytes", (json_int_t)r->bytes, "parked",
 	    (json_int_t)r->parked, "held", (json_int_t)r->held, "peer_merges",
-	    r->peer_merges));
+	    r->peer_merges, "compared", compared));
 	return 0;
 }
 

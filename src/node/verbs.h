@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MPL-2.0
 /*
  * verbs.h - what a running `serve` does for other processes of the same
- * database: fetch, merge, pull, push, cleanup, places, doctor.
+ * database: fetch, merge, pull, push, verify, cleanup, places, doctor.
  *
  * Requests: {"verb": "pull", "remote": NAME or absent, "timeout_ms": N,
  * "progress": bool}.  Answers: {"progress": {...}}, {"result": {...}},
+ * {"difference": {...}} before the result it belongs to,
  * {"finding": {...}}, {"place": ADDRESS@HOST:PORT}, {"cleaned": {...}}, then
  * {"done": code}.  Program and serve are of one version: this is no contract.
  */

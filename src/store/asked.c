@@ -217,7 +217,7 @@ load_tables(struct asked *a, sqlite3 *db, int64_t remote,
 }
 
 int
-asked_load(struct store *s, int64_t remote, const struct asked *fetched,
+asked_load(sqlite3 *db, int64_t remote, const struct asked *fetched,
     struct asked *a, struct err *err)
 {
 	struct store_entry own;
@@ -226,11 +226,11 @@ asked_load(struct store *s, int64_t remote, const struct asked *fetched,
 	int rc;
 
 	memset(a, 0, sizeof *a);
-	rc = held_load(s->db, &h, err);
+	rc = held_load(db, &h, err);
 	if (rc == 0)
-		rc = load_tables(a, s->db, remote, &h, fetched, err);
+		rc = load_tables(a, db, remote, &h, fetched, err);
 	if (rc == 0)
-		rc = store_own_entry(s->db, &own, err);
+		rc = store_own_entry(db, &own, err);
 	for (i = 0; i < a->n && rc == 0; i++) {
 		rc = vector_set(&a->group[i].vector, &own, err);
 		vector_rehash(&a->group[i].vector);

@@ -24,9 +24,9 @@ struct asked {
 	size_t n;
 };
 
-/* What the database would ask of that remote now; tables that `fetched` (may
+/* What the database, as db sees it, would ask of that remote; tables that `fetched` (may
  * be empty) names go on from the cursor there. */
-int asked_load(struct store *s, int64_t remote, const struct asked *fetched,
+int asked_load(sqlite3 *db, int64_t remote, const struct asked *fetched,
     struct asked *a, struct err *err);
 void asked_clear(struct asked *a);
 

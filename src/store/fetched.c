@@ -82,7 +82,7 @@ run_fits(struct store *s, int64_t remote, const struct run *r,
 	rc = same_database(s, r, fits, err);
 	if (rc != 0 || !*fits)
 		return rc;
-	rc = asked_load(s, remote, &none, &here, err);
+	rc = asked_load(s->db, remote, &none, &here, err);
 	for (i = 0; i < r->asked.n && rc == 0 && *fits; i++)
 		*fits = group_fits(&r->asked.group[i], &here, before, &low);
 	asked_clear(&here);
@@ -277,7 +277,7 @@ take_place(struct store *s, int64_t remote, struct run *r, bool *fits,
 	rc = same_database(s, r, fits, err);
 	if (rc != 0 || !*fits)
 		return rc;
-	rc = asked_load(s, remote, &none, &here, err);
+	rc = asked_load(s->db, remote, &none, &here, err);
 	for (i = 0; i < r->asked.n && rc == 0 && *fits; i++) {
 		struct asked_group *g = &r->asked.group[i];
 

@@ -461,9 +461,9 @@ store_serve_lock(struct store *s, struct err *err)
 }
 
 int
-store_exchange_lock(struct store *s, struct err *err)
+store_exchange_lock(struct store *s, bool writes, struct err *err)
 {
-	int rc = store_writable(s, err);
+	int rc = writes ? store_writable(s, err) : 0;
 
 	if (rc == 0)
 		rc = lock_take(&s->lock, s->dir, s->db_file, err);

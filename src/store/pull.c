@@ -346,7 +346,7 @@ look_into_inbox(struct store_pull *p, struct err *err)
 		memset(&last.asked, 0, sizeof last.asked);
 		asked_settle(&p->asked, false);
 	} else if (rc == 0) {
-		rc = asked_load(p->s, p->remote, &last.asked, &p->asked, err);
+		rc = asked_load(p->s->db, p->remote, &last.asked, &p->asked, err);
 	}
 	run_clear(&last);
 	return rc;
@@ -381,7 +381,7 @@ begin(struct store_pull *p, struct store_plan *plan, struct err *err)
 	if (rc != 0)
 		return rc;
 	/* The acknowledgement is of what is merged, and durable (R14, R23). */
-	rc = asked_load(p->s, p->remote, &(struct asked){ .n = 0 }, &merged,
+	rc = asked_load(p->s->db, p->remote, &(struct asked){ .n = 0 }, &merged,
 	    err);
 	if (rc == 0)
 		rc = asked_plan(&merged, &truth, err);

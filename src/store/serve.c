@@ -36,6 +36,7 @@ struct store_reading {
 	uint8_t position[STORE_CURSOR_LEN];
 	bool snapshot;          /* open */
 	bool last;              /* the last page was given */
+	bool looks;             /* for a digest: nothing is written */
 	uint64_t transactions, rows;    /* in the pages so far */
 };
 
@@ -187,7 +188,7 @@ find_splits(struct store_reading *r, const struct store_entry *own,
 	if (rc == 0)
 		rc = split_find(r->db, &r->split, v, r->ngroups, own->site,
 		    err);
-	if (rc == 0)
+	if (rc == 0 && !r->looks)
 		split_keep(r->s, &r->split, known);
 	free(v);
 	return rc;
@@ -216,14 +217,10 @@ encode_plan(struct store_reading *r, const struct store_plan *p,
 /* -- the snapshot -------------------------------------------------------------- */
 
 static int
-connect_reading(struct store *s, sqlite3 **out, struct err *err)
+connect_anew(struct store *s, sqlite3 **out, struct err *err)
 {
 	int rc;
 
-	*out = s->spare;
-	s->spare = NULL;
-	if (*out != NULL)
-		return 0;
 	rc = store_connect(s->db_file, s->readonly ? SQLITE_OPEN_READONLY :
 	    SQLITE_OPEN_READWRITE, s->busy_ms, out, err);
 	if (rc == 0)
@@ -233,6 +230,14 @@ connect_reading(struct store *s, sqlite3 **out, struct err *err)
 	if (rc == 0)
 		rc = sql_do(*out, err, "PRAGMA cache_size = -2048", "");
 	return rc;
+}
+
+static int
+connect_reading(struct store *s, sqlite3 **out, struct err *err)
+{
+	*out = s->spare;
+	s->spare = NULL;
+	return *out != NULL ? 0 : connect_anew(s, out, err);
 }
 
 /* A snapshot in which what is held of our own changes is true of all tables. */
@@ -335,6 +340,37 @@ store_write_ack(struct store *s)
 
 /* -- pages ---------------------------------------------------------------------------- */
 
+static int
+new_reading(struct store *s, int64_t remote, struct store_reading **out,
+    struct err *err)
+{
+	int rc = store_still_there(s, err);
+
+	*out = NULL;
+	if (rc != 0)
+		return rc;
+	if (s->unsafe)
+		return err_set(err, E_INTEGRITY, "make it writable, so that it "
+		    "can become a copy of its own", "this database is an older "
+		    "copy of what was sent already");
+	*out = calloc(1, sizeof **out);
+	if (*out == NULL)
+		return err_nomem(err);
+	(*out)->s = s;
+	(*out)->remote = remote;
+	return 0;
+}
+
+static int
+prepare_pages(struct store_reading *r, const struct store_plan *p,
+    struct err *err)
+{
+	int rc = encode_plan(r, p, err);
+
+	return rc != 0 ? rc : sql_open(r->db, &r->export, err,
+	    "SELECT crsql_export(?1, ?2, ?3)", "");
+}
+
 int
 store_serve(struct store *s, int64_t remote, const struct store_plan *p,
     bool *need_whole, struct store_reading **out, struct err *err)
@@ -344,18 +380,9 @@ store_serve(struct store *s, int64_t remote, const struct store_plan *p,
 
 	*out = NULL;
 	*need_whole = false;
-	rc = store_still_there(s, err);
+	rc = new_reading(s, remote, &r, err);
 	if (rc != 0)
 		return rc;
-	if (s->unsafe)
-		return err_set(err, E_INTEGRITY, "make it writable, so that it "
-		    "can become a copy of its own", "this database is an older "
-		    "copy of what was sent already");
-	r = calloc(1, sizeof *r);
-	if (r == NULL)
-		return err_nomem(err);
-	r->s = s;
-	r->remote = remote;
 	rc = take_plan(r, p, need_whole, err);
 	if (rc != 0 || *need_whole) {
 		store_serve_close(r);
@@ -365,10 +392,7 @@ store_serve(struct store *s, int64_t remote, const struct store_plan *p,
 	if (rc == 0)
 		rc = open_snapshot(r, err);
 	if (rc == 0)
-		rc = encode_plan(r, p, err);
-	if (rc == 0)
-		rc = sql_open(r->db, &r->export, err,
-		    "SELECT crsql_export(?1, ?2, ?3)", "");
+		rc = prepare_pages(r, p, err);
 	if (rc != 0) {
 		store_serve_close(r);
 		return rc;
@@ -376,6 +400,70 @@ store_serve(struct store *s, int64_t remote, const struct store_plan *p,
 	acknowledge(s, remote, p->merged);
 	*out = r;
 	return 0;
+}
+
+/* -- for a digest ---------------------------------------------------------------------- */
+
+/* What waits to be taken note of makes untrue what is held of own changes. */
+static int
+begin_look(struct store_reading *r, struct err *err)
+{
+	int64_t tables = 0;
+	bool settled = false;
+	int rc;
+
+	rc = sql_do(r->db, err, "BEGIN", "");
+	if (rc == 0)
+		rc = sql_int(r->db, &tables, err,
+		    "SELECT crsql_schema_pending()", "");
+	if (rc == 0)
+		rc = again_is_settled(r->db, &settled, err);
+	if (rc == 0 && (tables > 0 || !settled))
+		rc = err_set(err, E_UNREACHABLE, "ddcp shell \"select "
+		    "crsql_fold()\" takes note of it; then try again",
+		    "a table of this database was replaced or renamed");
+	r->snapshot = rc == 0;
+	return rc;
+}
+
+int
+serve_look(struct store *s, int64_t remote, struct store_reading **out,
+    struct err *err)
+{
+	struct store_reading *r;
+	int rc;
+
+	*out = NULL;
+	rc = new_reading(s, remote, &r, err);
+	if (rc != 0)
+		return rc;
+	r->looks = true;
+	rc = connect_anew(s, &r->db, err);
+	if (rc == 0)
+		rc = begin_look(r, err);
+	if (rc != 0)
+		store_serve_close(r);
+	else
+		*out = r;
+	return rc;
+}
+
+int
+serve_look_for(struct store_reading *r, const struct store_plan *p,
+    struct err *err)
+{
+	bool need_whole = false;
+	int rc = take_plan(r, p, &need_whole, err);
+
+	if (rc == 0 && need_whole)
+		rc = err_set(err, E_INTEGRITY, NULL, "a vector is not whole");
+	return rc == 0 ? prepare_pages(r, p, err) : rc;
+}
+
+sqlite3 *
+serve_handle(const struct store_reading *r)
+{
+	return r->db;
 }
 
 /* What the page says: where it ends, and whether it is the last. */

@@ -90,21 +90,39 @@ statedir_path(const char *real_db_file, const char *asked, char **out,
 /* -- opening --------------------------------------------------------------- */
 
 static int
+check_owner(const struct stat *st, const char *path, struct err *err)
+{
+	const char *hint = S_ISDIR(st->st_mode) ? DIRECTORY_HINT : FILE_HINT;
+
+	if (st->st_uid != geteuid())
+		return err_set(err, E_FATAL, hint,
+		    "%s belongs to another user", path);
+	if ((st->st_mode & 077) != 0)
+		return err_set(err, E_FATAL, hint,
+		    "%s is open to other users", path);
+	return 0;
+}
+
+static int
 check_private(int fd, const char *path, struct err *err)
 {
-	const char *hint;
 	struct stat st;
 
 	if (fstat(fd, &st) != 0)
 		return fail_errno(err, "look at", path);
-	hint = S_ISDIR(st.st_mode) ? DIRECTORY_HINT : FILE_HINT;
-	if (st.st_uid != geteuid())
-		return err_set(err, E_FATAL, hint,
-		    "%s belongs to another user", path);
-	if ((st.st_mode & 077) != 0)
-		return err_set(err, E_FATAL, hint,
-		    "%s is open to other users", path);
-	return 0;
+	return check_owner(&st, path, err);
+}
+
+int
+statedir_look(int dir, const char *name, struct err *err)
+{
+	struct stat st;
+
+	if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) != 0)
+		return errno == ENOENT ? 0 : fail_errno(err, "look at", name);
+	if (S_ISLNK(st.st_mode))
+		return err_set(err, E_FATAL, FILE_HINT, "%s is a link", name);
+	return check_owner(&st, name, err);
 }
 
 static int

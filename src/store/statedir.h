@@ -35,6 +35,11 @@ int statedir_private(const char *path, int *fd, struct err *err);
 int statedir_read(int dir, const char *name, uint8_t *out, size_t max,
     size_t *len, struct err *err);
 
+/* E_FATAL if a file of that name is there, and is a link, belongs to somebody
+ * else, or is open to others.  It is not opened: closing a descriptor drops
+ * the locks that SQLite has on the same file. */
+int statedir_look(int dir, const char *name, struct err *err);
+
 /* Puts a file there, durably, in place of an older one. */
 int statedir_write(int dir, const char *name, const uint8_t *data,
     size_t len, struct err *err);

@@ -94,8 +94,8 @@ bool store_lock_is_free(struct store *s);
 int store_serve_lock(struct store *s, struct err *err);
 
 /* The same lock for one exchange: E_UNREACHABLE and err->locked if another has
- * it, E_FATAL if nothing can be written here. */
-int store_exchange_lock(struct store *s, struct err *err);
+ * it; for one that writes, E_FATAL if nothing can be written here. */
+int store_exchange_lock(struct store *s, bool writes, struct err *err);
 void store_serve_unlock(struct store *s);
 
 /* E_FATAL if the database file or the state directory is not any more what was
@@ -525,6 +525,82 @@ enum store_lint_grade { LINT_NOTE, LINT_WARNING, LINT_REFUSAL };
 int store_check(struct store *s, const char *table, int (*each)(void *self,
     const char *table, enum store_lint_grade grade, const char *rule,
     const char *text), void *self, struct err *err);
+
+/* -- fsck ------------------------------------------------------------------------ */
+
+struct store_fault {
+	bool wrong;                 /* false: only worth knowing */
+	const char *part;           /* a table, or what else it is about */
+	const char *rule;           /* short name */
+	const char *text;           /* sentence */
+	const char *hint;           /* or "" */
+};
+struct store_health {
+	uint64_t tables, rows, transactions;
+	uint64_t pending;           /* journalled, not folded */
+	uint64_t waiting;           /* pages in the inbox */
+	uint64_t faults;            /* how many were wrong */
+};
+/* Whether the database agrees with itself, each fault told; writes nothing.
+ * 0 whatever was found. */
+int store_fsck(struct store *s, int (*each)(void *self,
+    const struct store_fault *f), void *self, struct store_health *out,
+    struct err *err);
+
+/* -- verify ---------------------------------------------------------------------- */
+
+/* One side of a comparison with a remote: a snapshot, and the other side's
+ * words.  Each side has one; what one says goes to the other, until the one who
+ * asked is done.  It writes nothing. */
+struct store_digest;
+
+/* For the one who asks, and for the one who is asked.  E_UNREACHABLE while a
+ * table is to be taken note of. */
+int store_digest_ask(struct store *s, int64_t remote,
+    struct store_digest **out, struct err *err);
+int store_digest_answer(struct store *s, int64_t remote,
+    struct store_digest **out, struct err *err);
+
+/* What the other side said.  E_INTEGRITY: malformed, or not its turn. */
+int store_digest_take(struct store_digest *d, const uint8_t *data, size_t len,
+    struct err *err);
+
+enum store_digest_state {
+	STORE_DIGEST_WORKS,         /* another step is wanted */
+	STORE_DIGEST_SAYS,          /* data is for the other side */
+	STORE_DIGEST_WAITS,         /* for the other side's words */
+	STORE_DIGEST_DONE           /* the one who asked knows */
+};
+/* Works on for about so many rows.  *data is valid until the next call. */
+int store_digest_step(struct store_digest *d, size_t rows,
+    enum store_digest_state *state, const uint8_t **data, size_t *len,
+    struct err *err);
+
+enum store_difference_kind {
+	STORE_ROW_DIFFERS, STORE_ROW_HERE, STORE_ROW_THERE,
+	STORE_COLUMN_HERE, STORE_COLUMN_THERE,
+	STORE_KEY_DIFFERS,          /* the tables' primary keys don't fit */
+	STORE_TABLE_HERE, STORE_TABLE_THERE     /* of one side only: no fault */
+};
+struct store_difference {
+	enum store_difference_kind kind;
+	char *table;
+	char *name;                 /* the row's key as SQL literals, the
+				     * column, or "" */
+};
+struct store_compared {
+	uint64_t tables, rows;      /* compared */
+	uint64_t in_flight;         /* rows left out: only one side has all of
+				     * their changes yet */
+	uint64_t read;              /* rows read here so far */
+	uint64_t differ, here, there, others;
+	const struct store_difference *found;   /* the first 1,000 of them */
+	size_t nfound;
+};
+/* How far it is; complete when it is DONE.  Valid as long as d. */
+void store_digest_result(const struct store_digest *d,
+    struct store_compared *out);
+void store_digest_close(struct store_digest *d);
 
 /* The open handle, for programs of the library that want SQL on the same
  * database (ddcp_sqlite). */

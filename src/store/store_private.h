@@ -27,6 +27,8 @@
  *   history.c    log and show                      blame.c  one row
  *   rows.c       rows of the log in memory         author.c who made them
  *   follow.c     the log as it grows
+ *   digest.c     is it the same as another's: digest.h
+ *   fsck.c       does it agree with itself
  *   status.c, track.c, lint.c                      sql.c    SQLite made short
  */
 #ifndef STORE_STORE_PRIVATE_H
@@ -147,6 +149,15 @@ int store_watch_begin(struct store *s, struct err *err);
 
 /* Tries to write down the last acknowledgement. */
 void store_write_ack(struct store *s);
+
+/* A snapshot that is only looked at: nothing is folded, noted or acknowledged,
+ * nor made durable.  E_UNREACHABLE while a table waits to be taken note of. */
+int serve_look(struct store *s, int64_t remote, struct store_reading **out,
+    struct err *err);
+/* Then: what its pages are to hold; p has its vectors whole. */
+int serve_look_for(struct store_reading *r, const struct store_plan *p,
+    struct err *err);
+sqlite3 *serve_handle(const struct store_reading *r);
 
 /* -- fork.c -------------------------------------------------------------------- */
 

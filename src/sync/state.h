@@ -4,7 +4,7 @@
  *
  * Each file has one part of the conversation: sync.c the connection and its
  * time, hello.c who is who, reader.c the pull from the peer, server.c the
- * peer's pull from us, news.c NOTIFY and PUSH.  Functions return 0, or an
+ * peer's pull from us, news.c NOTIFY and PUSH, digest.c DIGEST.  Functions return 0, or an
  * error of sync_step(); a peer that misbehaves is ended by sync_bad(), which
  * is no error.
  */
@@ -93,6 +93,13 @@ struct news {
 	uint32_t asked_id;
 };
 
+struct digests {
+	bool asking, waiting;           /* ours; for its answer */
+	uint32_t ask_id;                /* of the newest of ours */
+	bool answering, working;        /* the peer's; its answer is due */
+	uint32_t asked_id;
+};
+
 struct sync {
 	enum phase phase;
 	size_t frame_max;               /* of the network */
@@ -114,8 +121,9 @@ struct sync {
 	struct reader reader;
 	struct server server;
 	struct news news;
+	struct digests digests;
 	struct err why;                 /* that actions point to */
-	struct err pull_why, push_why;
+	struct err pull_why, push_why, digest_why;
 	struct sync_actions *out;       /* of this step */
 	struct err *err;
 };
@@ -205,5 +213,14 @@ int sync_got_pushed(struct sync *s);
 int sync_news_room(struct sync *s);
 int sync_news_go_on(struct sync *s);
 void sync_news_over(struct sync *s);
+
+/* ---- digest.c ---- */
+
+int sync_on_digest_say(struct sync *s, const struct sync_event *ev);
+int sync_on_digest_stop(struct sync *s, const struct sync_event *ev);
+int sync_on_digest_answer(struct sync *s, const struct sync_event *ev);
+int sync_on_digest_failed(struct sync *s, const struct sync_event *ev);
+int sync_got_digest(struct sync *s);
+void sync_digest_over(struct sync *s, const struct err *why);
 
 #endif

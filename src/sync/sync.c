@@ -165,6 +165,7 @@ close_all(struct sync *s, const struct err *why, bool by_peer)
 	sync_reader_over(s, why);
 	sync_server_over(s, false);
 	sync_news_over(s);
+	sync_digest_over(s, why);
 	s->phase = PHASE_OVER;
 	a = sync_do(s, SYNC_DO_CLOSE);
 	a->why = &s->why;
@@ -274,6 +275,7 @@ static int (*const handlers[])(struct sync *s) = {
 	[WIRE_PONG] = got_pong,
 	[WIRE_TOKENS] = sync_got_tokens,
 	[WIRE_COMMON] = sync_got_common,
+	[WIRE_DIGEST] = sync_got_digest,
 	[WIRE_STOP] = sync_got_stop,
 };
 
@@ -473,6 +475,10 @@ static const struct {
 	[SYNC_ON_CHANGED] = { "CHANGED", sync_on_changed },
 	[SYNC_ON_PUSH] = { "PUSH", sync_on_push },
 	[SYNC_ON_PUSH_DONE] = { "PUSH_DONE", sync_on_push_done },
+	[SYNC_ON_DIGEST_SAY] = { "DIGEST_SAY", sync_on_digest_say },
+	[SYNC_ON_DIGEST_STOP] = { "DIGEST_STOP", sync_on_digest_stop },
+	[SYNC_ON_DIGEST_ANSWER] = { "DIGEST_ANSWER", sync_on_digest_answer },
+	[SYNC_ON_DIGEST_FAILED] = { "DIGEST_FAILED", sync_on_digest_failed },
 	[SYNC_ON_CLAIMS] = { "CLAIMS", sync_on_claims },
 	[SYNC_ON_TOKENS] = { "TOKENS", sync_on_tokens },
 	[SYNC_ON_COMMON] = { "COMMON", sync_on_common },
@@ -496,6 +502,10 @@ static const char *const action_names[] = {
 	[SYNC_DO_NOTIFIED] = "NOTIFIED",
 	[SYNC_DO_PUSH_ASKED] = "PUSH_ASKED",
 	[SYNC_DO_PUSHED] = "PUSHED",
+	[SYNC_DO_DIGEST_HEARD] = "DIGEST_HEARD",
+	[SYNC_DO_DIGEST_OVER] = "DIGEST_OVER",
+	[SYNC_DO_DIGEST_ASKED] = "DIGEST_ASKED",
+	[SYNC_DO_DIGEST_END] = "DIGEST_END",
 	[SYNC_DO_CHECK_CLAIMS] = "CHECK_CLAIMS",
 	[SYNC_DO_NEED_TOKENS] = "NEED_TOKENS",
 	[SYNC_DO_FIND_COMMON] = "FIND_COMMON",

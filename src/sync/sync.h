@@ -18,6 +18,9 @@
  *   Serving: SERVE_BEGIN -> SERVING -> WANT_ROOM -> ROOM -> NEED_PAGE -> PAGE
  *   -> WANT_ROOM ... -> NEED_END -> END -> SERVE_END.
  *
+ *   Verifying: DIGEST_SAY -> DIGEST_HEARD -> DIGEST_SAY ... -> DIGEST_STOP; the
+ *   other side: DIGEST_ASKED -> DIGEST_ANSWER ... -> DIGEST_END.
+ *
  * How to drive it: call sync_step(); send out->send; do out->action[] in
  * order; then, for each action that asks something, step with the answer
  * (later is fine, but each question has one answer, unless SERVE_END or
@@ -119,6 +122,18 @@ enum sync_event_kind {
 	/* Answers PUSH_ASKED: pushed, without id. */
 	SYNC_ON_PUSH_DONE,
 
+	/* -- verifying: what is said is the store's business -------------- */
+
+	/* We ask: data, len. Begins a new one if none of ours goes on. E_USAGE
+	 * before OPENED. */
+	SYNC_ON_DIGEST_SAY,
+	/* We are done with ours, if there is one. */
+	SYNC_ON_DIGEST_STOP,
+	/* Answers DIGEST_ASKED: data, len. len 0: it is being worked on. */
+	SYNC_ON_DIGEST_ANSWER,
+	/* The peer's failed, or is given up: why. */
+	SYNC_ON_DIGEST_FAILED,
+
 	/* -- identity (R16) ----------------------------------------------- */
 
 	/* Answers CHECK_CLAIMS: fork. */
@@ -193,6 +208,16 @@ enum sync_action_kind {
 	/* The answer to our PUSH: why (code 0 or E_*, text), and pushed for
 	 * the numbers if the peer answered at all, else NULL. */
 	SYNC_DO_PUSHED,
+
+	/* The answer to DIGEST_SAY: data, len (0: it is being worked on). */
+	SYNC_DO_DIGEST_HEARD,
+	/* Ours is over: why. Not after DIGEST_STOP. */
+	SYNC_DO_DIGEST_OVER,
+	/* The peer asks: data, len; anew: a new one, what was before is over.
+	 * -> DIGEST_ANSWER or DIGEST_FAILED, in time */
+	SYNC_DO_DIGEST_ASKED,
+	/* The peer's is over; DIGEST_ANSWER can't be any more. */
+	SYNC_DO_DIGEST_END,
 
 	/* Does what the peer holds of us exist here? entry, nentries.
 	 * -> CLAIMS, or STOP */

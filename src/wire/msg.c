@@ -336,6 +336,41 @@ read_common(struct decoder *d)
 	d->m->common.version = rd_varint(&d->rd, WIRE_NUMBER_MAX);
 }
 
+enum { DIGEST_ASKS = 1 };
+
+static void
+write_digest(struct buf *b, const struct wire_msg *m)
+{
+	const struct wire_digest *d = &m->digest;
+
+	buf_add_u32(b, d->id);
+	buf_add_u8(b, d->asks ? DIGEST_ASKS : 0);
+	buf_add_u16(b, d->code);
+	if (d->code != 0)
+		wire_put_text(b, &d->text, WIRE_TEXT_MAX);
+	else if (d->bytes.len > 0)
+		buf_add(b, d->bytes.data, d->bytes.len);
+}
+
+static void
+read_digest(struct decoder *d)
+{
+	struct wire_digest *g = &d->m->digest;
+	uint8_t flags;
+
+	g->id = rd_u32(&d->rd);
+	flags = rd_u8(&d->rd);
+	g->asks = flags & DIGEST_ASKS;
+	g->code = rd_u16(&d->rd);
+	if (g->code != 0)
+		g->text = get_sentence(d);
+	else
+		g->bytes = wire_get_bytes(d, rd_left(&d->rd));
+	if (g->id == 0 || flags & ~DIGEST_ASKS
+	    || (g->asks && g->code == 0 && g->bytes.len == 0))
+		rd_fail(&d->rd);
+}
+
 /* ---- the table ---- */
 
 static const struct kind {
@@ -356,6 +391,7 @@ static const struct kind {
 	[WIRE_PONG] = { "PONG", write_number, read_number },
 	[WIRE_TOKENS] = { "TOKENS", write_tokens, read_tokens },
 	[WIRE_COMMON] = { "COMMON", write_common, read_common },
+	[WIRE_DIGEST] = { "DIGEST", write_digest, read_digest },
 	[WIRE_STOP] = { "STOP", write_number, read_number },
 };
 

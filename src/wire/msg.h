@@ -40,7 +40,8 @@ enum wire_type {
 	WIRE_PONG = 11,
 	WIRE_TOKENS = 12,
 	WIRE_COMMON = 13,
-	/* 14 and 15 are reserved; 16 is PART, see frame.h */
+	WIRE_DIGEST = 14,
+	/* 15 is reserved; 16 is PART, see frame.h */
 	WIRE_STOP = 17,
 	WIRE_MUST_KNOW = 128,   /* from here on an unknown type is an error */
 };
@@ -175,6 +176,15 @@ struct wire_common {
 	uint64_t version;               /* 0: none */
 };
 
+struct wire_digest {
+	uint32_t id;                    /* by the one who asked */
+	bool asks;                      /* it is he who says it */
+	uint16_t code;                  /* 0; else it is over: text */
+	struct wire_view text;
+	struct wire_view bytes;         /* code 0: the store's business; none:
+	                                   the answer is being worked on */
+};
+
 struct wire_msg {
 	uint8_t type;                   /* of the union; enum wire_type */
 	union {
@@ -189,6 +199,7 @@ struct wire_msg {
 		struct wire_ping ping, pong;
 		struct wire_tokens tokens;
 		struct wire_common common;
+		struct wire_digest digest;
 	};
 	void **owned;                   /* private: the lists */
 	size_t nowned, owned_cap;

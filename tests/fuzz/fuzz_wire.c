@@ -152,6 +152,11 @@ answer(struct our *o, const struct sync_action *a, struct sync_event *e)
 		e->kind = SYNC_ON_PUSH_DONE;
 		e->pushed = &o->pushed;
 		return true;
+	case SYNC_DO_DIGEST_ASKED:
+		e->kind = SYNC_ON_DIGEST_ANSWER;
+		e->data = (const uint8_t *)"words";
+		e->len = o->at & MESSAGES ? 0 : 5;
+		return true;
 	case SYNC_DO_CHECK_CLAIMS:
 		e->kind = SYNC_ON_CLAIMS;
 		e->fork = o->at & FORKS;
@@ -222,6 +227,8 @@ talk(uint8_t at, bool hello, size_t max, const uint8_t *data, size_t size)
 	struct sync_event start = { .kind = SYNC_ON_START, .hello = &own };
 	struct sync_event pull = { .kind = SYNC_ON_PULL };
 	struct sync_event push = { .kind = SYNC_ON_PUSH };
+	struct sync_event verify = { .kind = SYNC_ON_DIGEST_SAY,
+		.data = (const uint8_t *)"words", .len = 5 };
 	struct sync_event stop = { .kind = SYNC_ON_PULL_STOP, .why = &why };
 	struct sync_event stopped = { .kind = SYNC_ON_STOP, .why = &why };
 	struct wire_msg m = { .type = WIRE_HELLO };
@@ -249,6 +256,8 @@ talk(uint8_t at, bool hello, size_t max, const uint8_t *data, size_t size)
 			abort();
 		hear(o, b.data, b.len, SIZE_MAX);
 	}
+	if (at & PUSHES && !o->closed && sync_is_open(o->sync))
+		step(o, &verify);
 	hear(o, data, size / 2, max);
 	if (at & STOPS)
 		sync_step(o->sync, &stop, &o->out, NULL);

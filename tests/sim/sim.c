@@ -4,7 +4,8 @@
  * network: loss, delay, cuts, parted networks, restarts, clocks that jump; in
  * some of them also what events.h has.  When the network is whole again every
  * seed must converge to equal tables, equal to what a naive model makes of the
- * same changes, with equal clocks.
+ * same changes, with equal clocks.  At any time sites verify that what both hold
+ * is equal, and at the end one that was spoilt is found.
  *
  *   sim [--seeds N] [--from S] [--jobs J] [--events A,B...] [--verbose 1]
  *       [--quick 1]
@@ -26,6 +27,7 @@
 #include "history.h"
 #include "model.h"
 #include "quick.h"
+#include "verify.h"
 #include "world.h"
 
 enum { ACTIONS = 60, SETTLE_MS = 2000, SETTLE_TRIES = 60,
@@ -126,6 +128,34 @@ settle(struct world *w, struct model *m)
 	return n == 0 ? 0 : compare(w, m, true);
 }
 
+/* Two sites in the midst of it: rows of which both have the same changes are
+ * equal. */
+static uint64_t
+verify_some(struct world *w, struct rng *rng)
+{
+	struct site *a = &w->site[rng_below(rng, (uint32_t)w->nsites)];
+	struct site *b = &w->site[rng_below(rng, (uint32_t)w->nsites)];
+	uint64_t n = a != b ? verify_pair(a, b, false) : 0;
+
+	return n == 0 ? 0 : verify_pair(a, b, true);
+}
+
+/* All are equal, and say so, until one is not. */
+static uint64_t
+verify_end(struct world *w)
+{
+	uint64_t n = verify_all(w, false);
+
+	if (n > 0)
+		return verify_all(w, true);
+	if (!verify_spoil(&w->site[0]))
+		return 0;
+	n = verify_all(w, false);
+	if (n == 0)
+		printf("# a spoilt row was not found\n");
+	return n == 0;
+}
+
 static void
 print_counts(const struct totals *t)
 {
@@ -146,7 +176,8 @@ static bool
 play(const struct options *o, long number, struct totals *t)
 {
 	uint64_t seed = (uint64_t)(o->from + number);
-	struct rng rng = { seed };
+	struct rng rng = { seed }, other = { ~seed };
+	uint64_t wrong = 0;
 	int nsites = 3 + (int)rng_below(&rng, 6);
 	const struct memnet_counts *counts;
 	struct model *m = model_new();
@@ -167,12 +198,17 @@ play(const struct options *o, long number, struct totals *t)
 		events_happen(&events, &w, &rng, m);
 		if (rng_chance(&rng, 60))
 			world_run(&w, rng_below(&rng, 1500));
+		if (rng_chance(&other, 25))
+			wrong += verify_some(&w, &other);
 	}
 	heal(&w);
 	events_heal(&w, m);
 	for (i = 0; i < nsites; i++)
 		world_take(&w.site[i], m);
 	n = settle(&w, m);
+	if (n == 0)
+		wrong += verify_end(&w);
+	n += wrong > 0;
 	counts = memnet_counts(w.memnet);
 	t->conflicts = (uint64_t)model_conflicts(m);
 	t->cuts = counts->cuts;

@@ -420,7 +420,7 @@ every_function_was_called(void **state)
 	/* those that are known once they are named */
 	assert_int_equal(sqlite3_prepare_v2(plain, "SELECT ?1 IN (SELECT name FROM "
 	    "pragma_function_list UNION SELECT name FROM pragma_module_list) OR ?1 "
-	    "IN ('crsql_tx', 'crsql_watch') OR ?1 GLOB 'pragma_*'", -1, &known, NULL),
+	    "IN ('crsql_tx', 'crsql_watch', 'crsql_feed') OR ?1 GLOB 'pragma_*'", -1, &known, NULL),
 	    SQLITE_OK);
 	node_open(&n, 0, NULL);
 	assert_int_equal(sqlite3_prepare_v2(n.db, query, -1, &stmt, NULL), SQLITE_OK);

@@ -204,7 +204,7 @@ import_of_one_who_forgot(const char *base)
 	    ALL_OWN ")", TABLES "SELECT crsql_as_crr('t'), crsql_as_crr('i'), "
 	    "crsql_as_crr('c')");
 	char *sql = sqlite3_mprintf("BEGIN; SELECT crsql_import(x'%s', 1); "
-	    "COMMIT; SELECT length(crsql_horizon())", page);
+	    "COMMIT; SELECT length(crsql_horizon('t'))", page);
 
 	sqlite3_free(page);
 	return sql;
@@ -405,7 +405,7 @@ const struct script scripts[] = {
 		"INTO t VALUES('b', 5, 5); UPDATE c SET v = 9; DELETE FROM t WHERE id = "
 		"'c'; " INTO "('t', crsql_pack_columns('q'), '-1', NULL, 2, 1, " S1
 		", 2, 0)", .plainly = "UPDATE t SET x = 11",
-	    .sql = "SELECT crsql_gc(" ALL_OWN "); SELECT length(crsql_horizon()); "
+	    .sql = "SELECT crsql_gc(" ALL_OWN "); SELECT length(crsql_horizon('t')); "
 		"DELETE FROM c; SELECT crsql_gc(" ALL_OWN "); SELECT crsql_gc(NULL)",
 	    .look = LOOK, .folding = true },
 	{ .name = "forgetting_in_a_transaction", .tables = FILLED,

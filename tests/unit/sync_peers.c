@@ -502,6 +502,20 @@ act(struct peer *p, const struct sync_action *a)
 		note(p, "do PUSHED %d, %llu rows", a->why->code,
 		    a->pushed ? (unsigned long long)a->pushed->rows : 0);
 		return;
+	case SYNC_DO_DIGEST_HEARD:
+		note(p, "do DIGEST_HEARD %.*s", (int)a->len,
+		    a->len > 0 ? (const char *)a->data : "");
+		return;
+	case SYNC_DO_DIGEST_OVER:
+		note(p, "do DIGEST_OVER %d", a->why->code);
+		return;
+	case SYNC_DO_DIGEST_ASKED:
+		note(p, "do DIGEST_ASKED%s %.*s", a->anew ? " anew" : "",
+		    (int)a->len, (const char *)a->data);
+		return;
+	case SYNC_DO_DIGEST_END:
+		note(p, "do DIGEST_END");
+		return;
 	case SYNC_DO_CHECK_CLAIMS:
 		note(p, "do CHECK_CLAIMS");
 		answer(p, FOR_REST, SYNC_ON_CLAIMS)->fork = p->is_copy;

@@ -462,6 +462,114 @@ push_is_answered(void **state)
 	pair_close(&p);
 }
 
+/* ---- verifying ---- */
+
+static int
+say(struct peer *p, enum sync_event_kind kind, const char *words)
+{
+	struct sync_event event = { .kind = kind,
+		.data = (const uint8_t *)words, .len = strlen(words) };
+
+	return peer_step(p, &event);
+}
+
+static void
+stores_talk_in_turn(void **state)
+{
+	struct pair p;
+
+	pair_meet(&p, 0);
+	assert_int_equal(say(&p.a, SYNC_ON_DIGEST_SAY, "ask"), 0);
+	/* not before the answer */
+	assert_int_equal(say(&p.a, SYNC_ON_DIGEST_SAY, "more"), E_USAGE);
+	pair_run(&p);
+	assert_int_equal(say(&p.b, SYNC_ON_DIGEST_ANSWER, ""), 0);
+	assert_int_equal(say(&p.b, SYNC_ON_DIGEST_ANSWER, "have"), 0);
+	assert_int_equal(say(&p.b, SYNC_ON_DIGEST_ANSWER, "x"), E_USAGE);
+	pair_run(&p);
+	assert_int_equal(say(&p.a, SYNC_ON_DIGEST_SAY, "sums"), 0);
+	pair_run(&p);
+	peer_event(&p.a, SYNC_ON_DIGEST_STOP);
+	pair_run(&p);
+	assert_int_equal(say(&p.b, SYNC_ON_DIGEST_ANSWER, "late"), E_USAGE);
+	expect_trace(&p, "A send DIGEST\nB do DIGEST_ASKED anew ask\n"
+	    "B send DIGEST\nB send DIGEST\n"
+	    "A do DIGEST_HEARD \nA do DIGEST_HEARD have\n"
+	    "A send DIGEST\nB do DIGEST_ASKED sums\n"
+	    "A event DIGEST_STOP\nA send DIGEST\nB do DIGEST_END\n");
+	pair_close(&p);
+}
+
+/* What goes on ends when it fails, when a new one begins, and with the
+ * connection; the connection goes on but for the last. */
+static void
+digests_end(void **state)
+{
+	const struct err why = { E_UNREACHABLE, "too much", "" };
+	struct sync_event failed = { .kind = SYNC_ON_DIGEST_FAILED,
+		.why = &why };
+	struct pair p;
+
+	pair_meet(&p, 0);
+	p.quiet = true;
+	say(&p.a, SYNC_ON_DIGEST_SAY, "ask");
+	pair_run(&p);
+	p.quiet = false;
+	assert_int_equal(peer_step(&p.b, &failed), 0);
+	pair_run(&p);
+	expect_trace(&p, "B send DIGEST\n"
+	    "A do DIGEST_OVER -4\n");
+	say(&p.a, SYNC_ON_DIGEST_SAY, "again");
+	peer_event(&p.a, SYNC_ON_DIGEST_STOP);
+	say(&p.a, SYNC_ON_DIGEST_SAY, "third");
+	pair_run(&p);
+	expect_trace(&p, "A send DIGEST\nA event DIGEST_STOP\n"
+	    "A send DIGEST\nA send DIGEST\nB do DIGEST_ASKED anew again\n"
+	    "B do DIGEST_END\nB do DIGEST_ASKED anew third\n");
+	pair_cut(&p);
+	expect_trace(&p, "A do DIGEST_OVER -4\nA do CLOSE -4\n"
+	    "B do DIGEST_END\nB do CLOSE -4\n");
+	pair_close(&p);
+}
+
+static void
+hear_digest(struct peer *p, uint32_t id, bool asks, const char *words)
+{
+	struct wire_msg m = { .type = WIRE_DIGEST, .digest = { .id = id,
+		.asks = asks, .bytes = { (const uint8_t *)words,
+		strlen(words) } } };
+
+	peer_hear(p, &m);
+	pair_run(p->pair);
+}
+
+static void
+digests_out_of_turn_end_the_connection(void **state)
+{
+	struct pair p;
+	int i;
+
+	for (i = 0; i < 4; i++) {
+		pair_meet(&p, 0);
+		p.quiet = true;
+		if (i == 0) {
+			hear_digest(&p.a, 1, false, "no question");
+		} else if (i == 1) {
+			hear_digest(&p.a, 2, true, "ask");
+			hear_digest(&p.a, 2, true, "too early");
+		} else if (i == 2) {
+			hear_digest(&p.a, 2, true, "ask");
+			hear_digest(&p.a, 1, true, "an old one");
+		} else {
+			say(&p.a, SYNC_ON_DIGEST_SAY, "ask");
+			hear_digest(&p.a, 2, false, "another one");
+		}
+		assert_true(p.a.closed);
+		assert_int_equal(p.a.closed_why.code, E_INTEGRITY);
+		pair_close(&p);
+	}
+}
+
 /* ---- trouble ---- */
 
 static void
@@ -641,6 +749,9 @@ main(void)
 		cmocka_unit_test(news_lead_to_a_pull),
 		cmocka_unit_test(r13_news_of_no_version_stay),
 		cmocka_unit_test(push_is_answered),
+		cmocka_unit_test(stores_talk_in_turn),
+		cmocka_unit_test(digests_end),
+		cmocka_unit_test(digests_out_of_turn_end_the_connection),
 		cmocka_unit_test(full_disk_stops_the_pull_only),
 		cmocka_unit_test(failed_server_says_why),
 		cmocka_unit_test(slow_reader_bounds_what_waits),
