@@ -84,7 +84,7 @@ fill(struct engine *e, struct table *t)
 {
 	int rc = backfill(e, t);
 
-	return rc == SQLITE_OK ? sample_take(e, t) : rc;
+	return rc == SQLITE_OK ? sample_take(e, t, false) : rc;
 }
 
 /* Its triggers; s is what the schema says of it, or NULL. */

@@ -113,6 +113,7 @@ enlist_sync(sqlite3_vtab *v)
 	int rc = bulk_check(e);
 
 	alter_end_all(e);
+	e->tx.ending = true;
 	if (rc == SQLITE_OK)
 		rc = incoming_flush(e);
 	if (rc == SQLITE_OK)
@@ -121,6 +122,7 @@ enlist_sync(sqlite3_vtab *v)
 		rc = columns_tell(e);
 	if (rc == SQLITE_OK)
 		rc = sample_follow(e);
+	e->tx.ending = false;
 	return rc == SQLITE_OK ? SQLITE_OK : fail(v, rc);
 }
 

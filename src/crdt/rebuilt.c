@@ -43,7 +43,7 @@ note_changed(struct engine *e, struct table *t, uint64_t columns)
 	/* what the samples have is told by these */
 	if (rc == SQLITE_OK)
 		rc = tx_own_dbv(e, &dbv);
-	return rc == SQLITE_OK ? sample_take(e, t) : rc;
+	return rc == SQLITE_OK ? sample_take(e, t, true) : rc;
 }
 
 /* Where sampled rows are that no waiting record speaks of. */

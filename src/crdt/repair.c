@@ -397,7 +397,7 @@ repair_write(struct engine *e, struct table *t, const struct remap *remap,
 	if (rc == SQLITE_OK && remap->doubt)
 		rc = lost_doubt(e, t->id);
 	if (rc == SQLITE_OK)
-		rc = sample_take(e, t);
+		rc = sample_take(e, t, true);
 	if (rc == SQLITE_OK)
 		e->repaired++;
 	meta_free(&r.old);

@@ -149,8 +149,18 @@ write_down(struct engine *e, struct table *t, const struct buf *b)
 	return rc;
 }
 
+/* The newest db_version of what the samples show: what is still to be written in an
+ * alter has the version of now. */
+static int64_t
+newest(struct engine *e, const struct table *t, bool whole)
+{
+	if (whole && e->tx.current > e->tx.head && !alter_is_open(e, t->id))
+		return e->tx.current;
+	return e->tx.head > 0 ? e->tx.head : 0;
+}
+
 int
-sample_take(struct engine *e, struct table *t)
+sample_take(struct engine *e, struct table *t, bool whole)
 {
 	sqlite3_stmt *stmt = NULL;
 	struct buf rows, b;
@@ -173,8 +183,7 @@ sample_take(struct engine *e, struct table *t)
 	if (t->hw > top)
 		top = t->hw;
 	buf_add_zigzag(&b, due_after(low, top));
-	/* what the transaction goes on to write has its db_version */
-	buf_add_varint(&b, (uint64_t)(e->tx.head > 0 ? e->tx.head : 0));
+	buf_add_varint(&b, (uint64_t)newest(e, t, whole));
 	buf_add(&b, rows.data, rows.len);
 	if (rc == SQLITE_OK && b.failed)
 		rc = SQLITE_NOMEM;
@@ -193,7 +202,7 @@ take_aside(struct engine *e, struct table *t)
 	int rc;
 
 	e->merging++;
-	rc = sample_take(e, t);
+	rc = sample_take(e, t, e->tx.ending);
 	e->merging--;
 	sqlite3_set_last_insert_rowid(e->db, rowid);
 	return rc;

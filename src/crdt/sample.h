@@ -11,7 +11,7 @@
  *
  * BYTES (value of `check.ID` in crsql_master; varints, those marked z zigzag)
  *   due z   the highest key above which they are taken anew
- *   dbv     newest db_version before the transaction that took them
+ *   dbv     newest db_version of what they show
  *   rows    each: key z, length and bytes of its packed key, number of values,
  *           each: cid, 16 bits
  */
@@ -54,8 +54,9 @@ struct samples {
 };
 
 /* Takes the samples of t anew and writes them down; all that is written is
- * folded. */
-int sample_take(struct engine *e, struct table *t);
+ * folded.  whole: what has the transaction's db_version is in them, and counts as
+ * not written since. */
+int sample_take(struct engine *e, struct table *t, bool whole);
 
 /* At the end of a commit: of the tables that grew. */
 int sample_follow(struct engine *e);

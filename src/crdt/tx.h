@@ -24,6 +24,7 @@ struct engine;
 
 struct tx {
 	bool open;              /* tx_begin was called, not yet ended */
+	bool ending;            /* it is being committed: nothing is written later */
 	int64_t head;           /* last committed db_version; -1: not loaded */
 	int64_t wanted;         /* asked for by crsql_next_db_version */
 	int64_t current;        /* newest given out here; 0: none */
