@@ -204,4 +204,5 @@ capture_clear(struct engine *e)
 	capture_folded(e->capture);
 	e->capture->rc = SQLITE_OK;
 	e->capture->deleted = false;
+	e->capture->called = false;
 }

@@ -189,8 +189,9 @@ look_at_a_page(const char *base)
 	char *page = page_of_another();
 	char *sql = sqlite3_mprintf("WITH p(p) AS (SELECT x'%s') SELECT "
 	    "crsql_page_flags(p), length(crsql_page_end(p)), (SELECT count(*) FROM "
-	    "crsql_page_sites(p)), (SELECT group_concat(version || ' ' || rows || "
-	    "' ' || bytes) FROM crsql_page_transactions(p)) FROM p", page);
+	    "crsql_page_sites(p)), (SELECT count(*) FROM crsql_page_keys(p)), "
+	    "(SELECT group_concat(version || ' ' || rows || ' ' || bytes) FROM "
+	    "crsql_page_transactions(p)) FROM p", page);
 
 	sqlite3_free(page);
 	return sql;
