@@ -31,8 +31,8 @@ static const char *const writes[] = {
 	"UPDATE t SET id = 'z' WHERE id = 'q'; UPDATE i SET id = 9 WHERE id = 1",
 	"REPLACE INTO t VALUES('p', 7, 7); REPLACE INTO w VALUES(4, 5, 'again')",
 	"DELETE FROM t WHERE id = 'r'; DELETE FROM w WHERE k1 = 1",
-	"BEGIN; INSERT INTO t VALUES('r', 'back', 0); SAVEPOINT s; DELETE FROM t; "
-	    "ROLLBACK TO s; COMMIT",
+	("BEGIN; INSERT INTO t VALUES('r', 'back', 0); SAVEPOINT s; DELETE FROM t; "
+	    "ROLLBACK TO s; COMMIT"),
 };
 
 /* Each as a transaction of its own, and B learns of it. */
@@ -89,8 +89,8 @@ begin_with_any_write(bool taken)
 		"REPLACE INTO w VALUES(4, 5, 'first')", "UPDATE t SET a = 'first'",
 		"UPDATE OR REPLACE t SET id = 'p' WHERE id = 'r'",
 		"UPDATE OR REPLACE i SET id = 2 WHERE id = 9", "DELETE FROM t WHERE id = 'p'",
-		"BEGIN; UPDATE t SET a = 1 WHERE id = 'p'; SAVEPOINT s; DELETE FROM i; "
-		    "ROLLBACK TO s; UPDATE t SET b = 7 WHERE id = 'p'; COMMIT" };
+		("BEGIN; UPDATE t SET a = 1 WHERE id = 'p'; SAVEPOINT s; DELETE FROM i; "
+		    "ROLLBACK TO s; UPDATE t SET b = 7 WHERE id = 'p'; COMMIT") };
 	char path[NODE_FILE];
 	size_t i;
 
