@@ -178,11 +178,11 @@ keys_set_to_themselves(void **state)
 		"UPDATE w SET id = id, x = x + 1, oid = oid",
 		"UPDATE w SET id = id, x = 1 WHERE x % 2; UPDATE w SET id = id + 0",
 		"UPDATE OR REPLACE w SET id = CASE WHEN x % 3 THEN id ELSE id + 1 END",
-		"INSERT INTO w(id, x) SELECT id, 0 FROM w WHERE 1 ON CONFLICT DO UPDATE "
-		    "SET id = id, x = x * 2; DELETE FROM w WHERE id % 5 = 0",
+		("INSERT INTO w(id, x) SELECT id, 0 FROM w WHERE 1 ON CONFLICT DO UPDATE "
+		    "SET id = id, x = x * 2; DELETE FROM w WHERE id % 5 = 0"),
 	};
-	static const char *const form[] = { "id PRIMARY KEY NOT NULL, x, rowid, oid, "
-		"_rowid_)", "id PRIMARY KEY NOT NULL, x, oid) WITHOUT ROWID",
+	static const char *const form[] = { ("id PRIMARY KEY NOT NULL, x, rowid, oid, "
+		"_rowid_)"), "id PRIMARY KEY NOT NULL, x, oid) WITHOUT ROWID",
 		"id TEXT, x, rowid, oid, _rowid_, PRIMARY KEY(id))" };
 	struct node n[2];
 	char make[200];

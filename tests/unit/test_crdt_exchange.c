@@ -26,8 +26,8 @@ static char path[NODE_FILE];
 	"ALTER TABLE r RENAME TO q; ALTER TABLE x RENAME TO r;"
 
 static const char *const keys[] = { "id INTEGER PRIMARY KEY NOT NULL",
-	"id TEXT PRIMARY KEY NOT NULL", "id TEXT PRIMARY KEY NOT NULL, rowid, oid, "
-	"_rowid_" };
+	"id TEXT PRIMARY KEY NOT NULL", ("id TEXT PRIMARY KEY NOT NULL, rowid, "
+	"oid, _rowid_") };
 enum { KEYS = sizeof keys / sizeof *keys };
 
 /* Three tables of one shape; a row of each was updated, and one deleted. */
