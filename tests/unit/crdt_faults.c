@@ -360,8 +360,8 @@ run_failing(const struct script *s, long at, bool all, struct result *r)
 static void
 same(const struct buf *got, const struct buf *want, long at, bool all)
 {
-	if (got->len != want->len ||
-	    memcmp(got->data, want->data, got->len) != 0)
+	if (got->len != want->len || (got->len > 0 &&
+	    memcmp(got->data, want->data, got->len) != 0))
 		fail_msg("failed at %ld%s:\n%.*s\ninstead of\n%.*s", at,
 		    all ? " and from there on" : "", (int)got->len,
 		    (const char *)got->data, (int)want->len,
