@@ -131,7 +131,6 @@ on_preupdate(void *self, sqlite3 *db, int op, char const *schema,
 	struct capture *c = e->capture;
 	int rc;
 
-	c->called = c->proven = true;
 	if (c->bulk.on)
 		bulk_wrote(e, name);
 	/* triggers are off still for a reader's sake: this one's commit is looked
@@ -147,7 +146,7 @@ on_preupdate(void *self, sqlite3 *db, int op, char const *schema,
 		c->refuse = attached_refuses(e, schema, name);
 		return;
 	}
-	/* the journal has it, see word_for_triggers */
+	/* the journal has it, see char_function */
 	if (e->finalized && !e->tx.open)
 		return;
 	if (strncmp(name, "crsql_", 6) == 0 || strncmp(name, "sqlite_", 7) == 0)
@@ -206,96 +205,45 @@ capture_set_fold_at(struct engine *e, int64_t records)
 	e->capture->fold_at = records > 0 ? records : 1;
 }
 
-/* Two functions that are called without arguments by nobody else tell the journal's
- * triggers whether to work.  In plain SQLite char() is '' and printf() NULL, by which
- * they do; here they are not, as long as the hook does their work, and 'merge' while
+/* char() without arguments is '' in plain SQLite, where the journal's triggers
+ * work by it; here it is not, as long as the hook does their work, and 'merge' while
  * none is to do anything, those of ordered tables neither (fract_sql.c).  Where they
  * work here, the transaction is noticed by them.  After crsql_finalize() this
  * connection is like a plain one. */
-
-/* What they are, '' where triggers work; NULL after an error, which was told. */
-static const char *
-word_for_triggers(struct engine *e, sqlite3_context *ctx)
-{
-	struct capture *c = e->capture;
-	int rc;
-
-	if (c->refuse) {
-		c->refuse = false;
-		sqlite3_result_error(ctx, "a replicated table of an attached "
-		    "database can't be written by a connection with the "
-		    "extension: open that database itself", -1);
-		return NULL;
-	}
-	/* no transaction of ours is open, so that its COMMIT would not fail */
-	if (c->rc != SQLITE_OK && !e->tx.open) {
-		engine_result_error(e, ctx, c->rc);
-		c->rc = SQLITE_OK;
-		return NULL;
-	}
-	if (e->merging > 0 || e->sync_bit != 0)
-		return "merge";
-	if (!c->by_journal && !(e->finalized && !e->tx.open))
-		return "x";
-	rc = e->finalized ? SQLITE_OK : tx_begin(e);
-	if (rc != SQLITE_OK)
-		engine_result_error(e, ctx, rc);
-	return rc == SQLITE_OK ? "" : NULL;
-}
-
-/* Until the hook was called for the first time it may be another's already: what a
- * new row replaces is noted for this case, by which nothing else changes. */
 static void
 char_function(sqlite3_context *ctx, int argc, sqlite3_value **argv)
 {
 	struct engine *e = sqlite3_user_data(ctx);
-	const char *word = word_for_triggers(e, ctx);
+	int rc;
 
 	(void)argc;
 	(void)argv;
-	if (word != NULL && *word == 'x' && !e->capture->proven)
-		word = "";
-	if (word != NULL)
-		sqlite3_result_text(ctx, word, -1, SQLITE_STATIC);
-}
-
-/* A connection has one hook, and SQLite tells nobody that another one was put in its
- * place.  But of a row that was written, whose trigger asks, the hook must have been
- * told: else the triggers do its work from now on. */
-static int
-look_for_hook(struct engine *e)
-{
-	struct capture *c = e->capture;
-	bool taken = c->installed && !c->called && !e->finalized &&
-	    e->merging == 0 && e->sync_bit == 0;
-
-	c->called = false;
-	if (!taken)
-		return SQLITE_OK;
-	c->installed = false;
-	c->by_journal = true;
-	sqlite3_log(SQLITE_WARNING, "another hook took the place of the one that "
-	    "notes writes: triggers note them now");
-	return c->list.n > c->folded ? tx_fold_within(e) : SQLITE_OK;
-}
-
-/* Of the triggers of which one fires behind each row. */
-static void
-printf_function(sqlite3_context *ctx, int argc, sqlite3_value **argv)
-{
-	struct engine *e = sqlite3_user_data(ctx);
-	int rc = look_for_hook(e);
-	const char *word;
-
-	(void)argc;
-	(void)argv;
-	if (rc != SQLITE_OK) {
-		engine_result_error(e, ctx, rc);
+	if (e->capture->refuse) {
+		e->capture->refuse = false;
+		sqlite3_result_error(ctx, "a replicated table of an attached "
+		    "database can't be written by a connection with the "
+		    "extension: open that database itself", -1);
 		return;
 	}
-	word = word_for_triggers(e, ctx);
-	if (word != NULL && *word != '\0')
-		sqlite3_result_text(ctx, word, -1, SQLITE_STATIC);
+	/* no transaction of ours is open, so that its COMMIT would not fail */
+	if (e->capture->rc != SQLITE_OK && !e->tx.open) {
+		engine_result_error(e, ctx, e->capture->rc);
+		e->capture->rc = SQLITE_OK;
+		return;
+	}
+	if (e->merging > 0 || e->sync_bit != 0) {
+		sqlite3_result_text(ctx, "merge", 5, SQLITE_STATIC);
+		return;
+	}
+	if (!e->capture->by_journal && !(e->finalized && !e->tx.open)) {
+		sqlite3_result_text(ctx, "x", 1, SQLITE_STATIC);
+		return;
+	}
+	rc = e->finalized ? SQLITE_OK : tx_begin(e);
+	if (rc == SQLITE_OK)
+		sqlite3_result_text(ctx, "", 0, SQLITE_STATIC);
+	else
+		engine_result_error(e, ctx, rc);
 }
 
 int
@@ -325,9 +273,6 @@ capture_register(struct engine *e)
 	if (rc == SQLITE_OK)
 		rc = sqlite3_create_function(e->db, "char", 0, SQLITE_UTF8 |
 		    SQLITE_INNOCUOUS, e, char_function, NULL, NULL);
-	if (rc == SQLITE_OK)
-		rc = sqlite3_create_function(e->db, "printf", 0, SQLITE_UTF8 |
-		    SQLITE_INNOCUOUS, e, printf_function, NULL, NULL);
 	return rc;
 }
 

@@ -67,8 +67,6 @@ struct capture {
 	                       fold: the transaction can't be committed */
 	bool installed;     /* the hook is ours now ... */
 	int paused;         /* ... unless it was taken away, so many times */
-	bool proven;        /* it was called ... */
-	bool called;        /* ... since a trigger asked last */
 	bool by_journal;    /* config capture=journal, or no hook here */
 	int ndeletes;       /* deletes among the records not folded */
 	bool look_at_schema;    /* a statement may have changed it */

@@ -74,16 +74,11 @@ pk_values(sqlite3_str *s, const struct table *t, const char *prefix)
 		sqlite3_str_appendf(s, ", %s\"%w\"", prefix, t->pk[i].name);
 }
 
-/* Whether they work is told by functions that are others with the extension: see
- * capture.c.  Those of which one fires behind each changed row ask printf(). */
 static void
 begin(sqlite3_str *s, const struct table *t, int i, const char *event)
 {
-	bool each = i >= JOURNAL_INSERT_TRIGGER && i <= JOURNAL_DELETE_TRIGGER;
-
 	sqlite3_str_appendf(s, "CREATE TRIGGER \"%w__crsql_%s\" %s ON \"%w\" "
-	    "WHEN %s", t->name, suffixes[i], event, t->name,
-	    each ? "printf() IS NULL" : "char()=''");
+	    "WHEN char()=''", t->name, suffixes[i], event, t->name);
 }
 
 /* A hint for each row that the new key or rowid would replace, or that is in

@@ -204,5 +204,4 @@ capture_clear(struct engine *e)
 	capture_folded(e->capture);
 	e->capture->rc = SQLITE_OK;
 	e->capture->deleted = false;
-	e->capture->called = false;
 }
