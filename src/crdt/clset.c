@@ -113,6 +113,7 @@ clset_disconnect(sqlite3_vtab *v)
 	return vtab_disconnect(v);
 }
 
+/* SQLite takes no sentence from here, and would not free it. */
 static int
 clset_destroy(sqlite3_vtab *v)
 {
@@ -122,7 +123,7 @@ clset_destroy(sqlite3_vtab *v)
 
 	if (rc == SQLITE_OK)
 		rc = engine_exec(e, "DROP TABLE IF EXISTS main.\"%w\"", name);
-	return rc == SQLITE_OK ? clset_disconnect(v) : vtab_fail(v, rc);
+	return rc == SQLITE_OK ? clset_disconnect(v) : rc;
 }
 
 /* It has no rows to read, and no cursor: no plan is ever found. */
