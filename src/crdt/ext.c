@@ -222,6 +222,8 @@ sqlite3_crsqlite_init(sqlite3 *db, char **why,
 		rc = ext_watch(e);
 	if (rc != SQLITE_OK) {
 		keep_library();
+		/* where nothing watches for the end of the connection yet */
+		engine_drop_statements(e);
 		return fail(e, rc, why);
 	}
 	mend_rebuilt(e);
