@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MPL-2.0
 #include "disk.h"
 
+#include "../vfs_pass.h"
+
 #include <fcntl.h>
-#include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,9 +27,8 @@ struct disk_file {
 };
 
 struct handle {
-	sqlite3_file base;
+	struct vfs_pass pass;
 	struct disk_file *file; /* NULL: of no interest */
-	sqlite3_file *real;     /* behind this struct */
 };
 
 static sqlite3_vfs *under;
@@ -84,7 +84,7 @@ remember(struct handle *h, sqlite3_int64 at, sqlite3_int64 len)
 	}
 	u = &f->undo[f->n++];
 	*u = (struct undo){ .at = at };
-	if (h->real->pMethods->xFileSize(h->real, &u->size) != SQLITE_OK)
+	if (VFS_CALL(h, xFileSize, &u->size) != SQLITE_OK)
 		u->size = 0;
 	if (at < u->size)
 		u->len = (int)(u->size - at < len ? u->size - at : len);
@@ -93,38 +93,24 @@ remember(struct handle *h, sqlite3_int64 at, sqlite3_int64 len)
 	u->data = malloc((size_t)u->len);
 	if (u->data == NULL)
 		out_of_memory();
-	if (h->real->pMethods->xRead(h->real, u->data, u->len, at) != SQLITE_OK)
+	if (VFS_CALL(h, xRead, u->data, u->len, at) != SQLITE_OK)
 		abort();
 }
 
 /* -- the methods of a file -------------------------------------------------- */
 
-#define REAL(f) (((struct handle *)(f))->real)
-
-static int
-disk_close(sqlite3_file *f)
-{
-	return REAL(f)->pMethods->xClose(REAL(f));
-}
-
-static int
-disk_read(sqlite3_file *f, void *out, int n, sqlite3_int64 at)
-{
-	return REAL(f)->pMethods->xRead(REAL(f), out, n, at);
-}
-
 static int
 disk_write(sqlite3_file *f, const void *data, int n, sqlite3_int64 at)
 {
 	remember((struct handle *)f, at, n);
-	return REAL(f)->pMethods->xWrite(REAL(f), data, n, at);
+	return VFS_CALL(f, xWrite, data, n, at);
 }
 
 static int
 disk_truncate(sqlite3_file *f, sqlite3_int64 size)
 {
 	remember((struct handle *)f, size, INT32_MAX);
-	return REAL(f)->pMethods->xTruncate(REAL(f), size);
+	return VFS_CALL(f, xTruncate, size);
 }
 
 /* A sync of the real disk would only take time. */
@@ -139,82 +125,9 @@ disk_sync(sqlite3_file *f, int flags)
 	return SQLITE_OK;
 }
 
-static int
-disk_size(sqlite3_file *f, sqlite3_int64 *size)
-{
-	return REAL(f)->pMethods->xFileSize(REAL(f), size);
-}
-
-static int
-disk_lock(sqlite3_file *f, int how)
-{
-	return REAL(f)->pMethods->xLock(REAL(f), how);
-}
-
-static int
-disk_unlock(sqlite3_file *f, int how)
-{
-	return REAL(f)->pMethods->xUnlock(REAL(f), how);
-}
-
-static int
-disk_reserved(sqlite3_file *f, int *out)
-{
-	return REAL(f)->pMethods->xCheckReservedLock(REAL(f), out);
-}
-
-static int
-disk_control(sqlite3_file *f, int op, void *arg)
-{
-	return REAL(f)->pMethods->xFileControl(REAL(f), op, arg);
-}
-
-static int
-disk_sector(sqlite3_file *f)
-{
-	return REAL(f)->pMethods->xSectorSize(REAL(f));
-}
-
-static int
-disk_traits(sqlite3_file *f)
-{
-	return REAL(f)->pMethods->xDeviceCharacteristics(REAL(f));
-}
-
-static int
-disk_shm_map(sqlite3_file *f, int page, int size, int extend,
-    void volatile **out)
-{
-	return REAL(f)->pMethods->xShmMap(REAL(f), page, size, extend, out);
-}
-
-static int
-disk_shm_lock(sqlite3_file *f, int at, int n, int flags)
-{
-	return REAL(f)->pMethods->xShmLock(REAL(f), at, n, flags);
-}
-
-static void
-disk_shm_barrier(sqlite3_file *f)
-{
-	REAL(f)->pMethods->xShmBarrier(REAL(f));
-}
-
-static int
-disk_shm_unmap(sqlite3_file *f, int remove)
-{
-	return REAL(f)->pMethods->xShmUnmap(REAL(f), remove);
-}
-
-/* Version 2: nothing is mapped past us. */
-static const sqlite3_io_methods methods = {
-	2, disk_close, disk_read, disk_write, disk_truncate, disk_sync,
-	disk_size, disk_lock, disk_unlock, disk_reserved, disk_control,
-	disk_sector, disk_traits, disk_shm_map, disk_shm_lock,
-	disk_shm_barrier, disk_shm_unmap, NULL, NULL
-};
-
 /* -- the VFS -------------------------------------------------------------------- */
+
+static sqlite3_io_methods methods;
 
 static int
 disk_open(sqlite3_vfs *vfs, const char *path, sqlite3_file *f, int flags,
@@ -224,14 +137,10 @@ disk_open(sqlite3_vfs *vfs, const char *path, sqlite3_file *f, int flags,
 	int rc;
 
 	(void)vfs;
-	memset(h, 0, sizeof *h);
-	h->real = (sqlite3_file *)(h + 1);
+	rc = vfs_pass_open(under, path, f, sizeof *h, &methods, flags, out_flags);
 	if (path != NULL && (flags & (SQLITE_OPEN_MAIN_DB | SQLITE_OPEN_WAL |
 	    SQLITE_OPEN_MAIN_JOURNAL)) != 0)
 		h->file = file_of(path);
-	rc = under->xOpen(under, path, h->real, flags, out_flags);
-	if (h->real->pMethods != NULL)
-		h->base.pMethods = &methods;
 	return rc;
 }
 
@@ -247,15 +156,13 @@ disk_delete(sqlite3_vfs *vfs, const char *path, int sync_directory)
 void
 disk_register(void)
 {
-	under = sqlite3_vfs_find(NULL);
-	disk = *under;
-	disk.zName = "simdisk";
-	disk.pNext = NULL;
-	disk.szOsFile = (int)sizeof(struct handle) + under->szOsFile;
+	methods = vfs_pass_methods;
+	methods.xWrite = disk_write;
+	methods.xTruncate = disk_truncate;
+	methods.xSync = disk_sync;
+	under = vfs_pass_register(&disk, "simdisk", sizeof(struct handle), 1);
 	disk.xOpen = disk_open;
 	disk.xDelete = disk_delete;
-	if (sqlite3_vfs_register(&disk, 1) != SQLITE_OK)
-		abort();
 }
 
 void

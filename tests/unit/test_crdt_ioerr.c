@@ -7,6 +7,8 @@
  */
 #include "crdt_faults.h"
 
+#include "../vfs_pass.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -36,24 +38,10 @@ fails(enum kind kind)
 
 /* -- a file of the system's, behind one that fails ----------------------------------- */
 
-struct file {
-	sqlite3_file base;
-	sqlite3_file *real;     /* lies behind it */
-};
-
-#define REAL(f) (((struct file *)(f))->real)
-#define CALL(f, method, ...) REAL(f)->pMethods->method(REAL(f), ##__VA_ARGS__)
-
-static int
-file_close(sqlite3_file *f)
-{
-	return CALL(f, xClose);
-}
-
 static int
 file_read(sqlite3_file *f, void *p, int n, sqlite3_int64 at)
 {
-	return fails(ACCESS) ? SQLITE_IOERR_READ : CALL(f, xRead, p, n, at);
+	return fails(ACCESS) ? SQLITE_IOERR_READ : VFS_CALL(f, xRead, p, n, at);
 }
 
 static int
@@ -61,25 +49,25 @@ file_write(sqlite3_file *f, const void *p, int n, sqlite3_int64 at)
 {
 	if (fails(ACCESS | SPACE))
 		return failing == SPACE ? SQLITE_FULL : SQLITE_IOERR_WRITE;
-	return CALL(f, xWrite, p, n, at);
+	return VFS_CALL(f, xWrite, p, n, at);
 }
 
 static int
 file_truncate(sqlite3_file *f, sqlite3_int64 size)
 {
-	return fails(ACCESS) ? SQLITE_IOERR_TRUNCATE : CALL(f, xTruncate, size);
+	return fails(ACCESS) ? SQLITE_IOERR_TRUNCATE : VFS_CALL(f, xTruncate, size);
 }
 
 static int
 file_sync(sqlite3_file *f, int flags)
 {
-	return fails(ACCESS) ? SQLITE_IOERR_FSYNC : CALL(f, xSync, flags);
+	return fails(ACCESS) ? SQLITE_IOERR_FSYNC : VFS_CALL(f, xSync, flags);
 }
 
 static int
 file_size(sqlite3_file *f, sqlite3_int64 *size)
 {
-	return fails(ACCESS) ? SQLITE_IOERR_FSTAT : CALL(f, xFileSize, size);
+	return fails(ACCESS) ? SQLITE_IOERR_FSTAT : VFS_CALL(f, xFileSize, size);
 }
 
 static int
@@ -87,37 +75,7 @@ file_lock(sqlite3_file *f, int level)
 {
 	if (fails(ACCESS | LOCK))
 		return failing == LOCK ? SQLITE_BUSY : SQLITE_IOERR_LOCK;
-	return CALL(f, xLock, level);
-}
-
-static int
-file_unlock(sqlite3_file *f, int level)
-{
-	return CALL(f, xUnlock, level);
-}
-
-static int
-file_reserved(sqlite3_file *f, int *held)
-{
-	return CALL(f, xCheckReservedLock, held);
-}
-
-static int
-file_control(sqlite3_file *f, int op, void *arg)
-{
-	return CALL(f, xFileControl, op, arg);
-}
-
-static int
-file_sector(sqlite3_file *f)
-{
-	return CALL(f, xSectorSize);
-}
-
-static int
-file_traits(sqlite3_file *f)
-{
-	return CALL(f, xDeviceCharacteristics);
+	return VFS_CALL(f, xLock, level);
 }
 
 static int
@@ -126,7 +84,7 @@ file_shm_map(sqlite3_file *f, int page, int size, int extend,
 {
 	if (fails(extend ? ACCESS | SPACE : ACCESS))
 		return failing == SPACE ? SQLITE_FULL : SQLITE_IOERR_SHMMAP;
-	return CALL(f, xShmMap, page, size, extend, out);
+	return VFS_CALL(f, xShmMap, page, size, extend, out);
 }
 
 static int
@@ -134,47 +92,23 @@ file_shm_lock(sqlite3_file *f, int at, int n, int flags)
 {
 	if ((flags & SQLITE_SHM_LOCK) && fails(LOCK))
 		return SQLITE_BUSY;
-	return CALL(f, xShmLock, at, n, flags);
+	return VFS_CALL(f, xShmLock, at, n, flags);
 }
-
-static void
-file_shm_barrier(sqlite3_file *f)
-{
-	CALL(f, xShmBarrier);
-}
-
-static int
-file_shm_unmap(sqlite3_file *f, int remove)
-{
-	return CALL(f, xShmUnmap, remove);
-}
-
-static const sqlite3_io_methods methods = {
-	2, file_close, file_read, file_write, file_truncate, file_sync, file_size,
-	file_lock, file_unlock, file_reserved, file_control, file_sector,
-	file_traits, file_shm_map, file_shm_lock, file_shm_barrier,
-	file_shm_unmap, NULL, NULL
-};
 
 /* -- the file system --------------------------------------------------------------- */
 
 static sqlite3_vfs *system_vfs, failing_vfs;
+static sqlite3_io_methods methods;
 
 static int
 vfs_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *f, int flags,
     int *out_flags)
 {
-	struct file *mine = (struct file *)f;
-	int rc;
-
-	mine->base.pMethods = NULL;
-	mine->real = (sqlite3_file *)(mine + 1);
+	f->pMethods = NULL;
 	if (fails(flags & SQLITE_OPEN_CREATE ? ACCESS | SPACE : ACCESS))
 		return failing == SPACE ? SQLITE_FULL : SQLITE_CANTOPEN;
-	rc = system_vfs->xOpen(system_vfs, name, mine->real, flags, out_flags);
-	if (mine->real->pMethods != NULL)
-		mine->base.pMethods = &methods;
-	return rc;
+	return vfs_pass_open(system_vfs, name, f, sizeof(struct vfs_pass), &methods,
+	    flags, out_flags);
 }
 
 static int
@@ -201,15 +135,21 @@ vfs_sleep(sqlite3_vfs *vfs, int us)
 static void
 register_vfs(void)
 {
-	system_vfs = sqlite3_vfs_find(NULL);
-	failing_vfs = *system_vfs;
-	failing_vfs.zName = "failing";
-	failing_vfs.szOsFile = (int)sizeof(struct file) + system_vfs->szOsFile;
+	methods = vfs_pass_methods;
+	methods.xRead = file_read;
+	methods.xWrite = file_write;
+	methods.xTruncate = file_truncate;
+	methods.xSync = file_sync;
+	methods.xFileSize = file_size;
+	methods.xLock = file_lock;
+	methods.xShmMap = file_shm_map;
+	methods.xShmLock = file_shm_lock;
+	system_vfs = vfs_pass_register(&failing_vfs, "failing",
+	    sizeof(struct vfs_pass), 0);
 	failing_vfs.xOpen = vfs_open;
 	failing_vfs.xDelete = vfs_delete;
 	failing_vfs.xAccess = vfs_access;
 	failing_vfs.xSleep = vfs_sleep;
-	assert_int_equal(sqlite3_vfs_register(&failing_vfs, 0), SQLITE_OK);
 }
 
 /* -- what crdt_faults.h asks for ------------------------------------------------------- */

@@ -5,112 +5,40 @@
  */
 #include "test_store_site.h"
 
+#include "../vfs_pass.h"
+
 struct spy_file {
-	sqlite3_file base;
-	sqlite3_file *real;
+	struct vfs_pass pass;
 	bool *dirty;            /* NULL: of no interest */
 };
 
 static sqlite3_vfs spy;
 static sqlite3_vfs *real_vfs;
+static sqlite3_io_methods methods;
 static bool dirty_db, dirty_wal;
 
-static int spy_close(sqlite3_file *f)
+static void
+mark(sqlite3_file *f, bool dirty)
 {
 	struct spy_file *s = (struct spy_file *)f;
-	int rc = s->real->pMethods->xClose(s->real);
 
-	sqlite3_free(s->real);
-	return rc;
+	if (s->dirty != NULL)
+		*s->dirty = dirty;
 }
 
-#define REAL(f) (((struct spy_file *)(f))->real)
-
-static int spy_read(sqlite3_file *f, void *p, int n, sqlite3_int64 at)
+static int
+spy_write(sqlite3_file *f, const void *p, int n, sqlite3_int64 at)
 {
-	return REAL(f)->pMethods->xRead(REAL(f), p, n, at);
+	mark(f, true);
+	return VFS_CALL(f, xWrite, p, n, at);
 }
 
-static int spy_write(sqlite3_file *f, const void *p, int n, sqlite3_int64 at)
+static int
+spy_sync(sqlite3_file *f, int flags)
 {
-	if (((struct spy_file *)f)->dirty != NULL)
-		*((struct spy_file *)f)->dirty = true;
-	return REAL(f)->pMethods->xWrite(REAL(f), p, n, at);
+	mark(f, false);
+	return VFS_CALL(f, xSync, flags);
 }
-
-static int spy_truncate(sqlite3_file *f, sqlite3_int64 n)
-{
-	return REAL(f)->pMethods->xTruncate(REAL(f), n);
-}
-
-static int spy_sync(sqlite3_file *f, int flags)
-{
-	if (((struct spy_file *)f)->dirty != NULL)
-		*((struct spy_file *)f)->dirty = false;
-	return REAL(f)->pMethods->xSync(REAL(f), flags);
-}
-
-static int spy_size(sqlite3_file *f, sqlite3_int64 *n)
-{
-	return REAL(f)->pMethods->xFileSize(REAL(f), n);
-}
-
-static int spy_lock(sqlite3_file *f, int lock)
-{
-	return REAL(f)->pMethods->xLock(REAL(f), lock);
-}
-
-static int spy_unlock(sqlite3_file *f, int lock)
-{
-	return REAL(f)->pMethods->xUnlock(REAL(f), lock);
-}
-
-static int spy_reserved(sqlite3_file *f, int *out)
-{
-	return REAL(f)->pMethods->xCheckReservedLock(REAL(f), out);
-}
-
-static int spy_control(sqlite3_file *f, int op, void *arg)
-{
-	return REAL(f)->pMethods->xFileControl(REAL(f), op, arg);
-}
-
-static int spy_sector(sqlite3_file *f)
-{
-	return REAL(f)->pMethods->xSectorSize(REAL(f));
-}
-
-static int spy_device(sqlite3_file *f)
-{
-	return REAL(f)->pMethods->xDeviceCharacteristics(REAL(f));
-}
-
-static int spy_map(sqlite3_file *f, int page, int size, int extend,
-    void volatile **out)
-{
-	return REAL(f)->pMethods->xShmMap(REAL(f), page, size, extend, out);
-}
-
-static int spy_shm_lock(sqlite3_file *f, int offset, int n, int flags)
-{
-	return REAL(f)->pMethods->xShmLock(REAL(f), offset, n, flags);
-}
-
-static void spy_barrier(sqlite3_file *f)
-{
-	REAL(f)->pMethods->xShmBarrier(REAL(f));
-}
-
-static int spy_unmap(sqlite3_file *f, int remove)
-{
-	return REAL(f)->pMethods->xShmUnmap(REAL(f), remove);
-}
-
-static const sqlite3_io_methods spy_methods = {
-	2, spy_close, spy_read, spy_write, spy_truncate, spy_sync, spy_size,
-	spy_lock, spy_unlock, spy_reserved, spy_control, spy_sector,
-	spy_device, spy_map, spy_shm_lock, spy_barrier, spy_unmap
-};
 
 static int
 spy_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *f, int flags,
@@ -118,32 +46,26 @@ spy_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *f, int flags,
 {
 	struct spy_file *s = (struct spy_file *)f;
 	size_t len = name != NULL ? strlen(name) : 0;
-	int rc;
 
-	memset(s, 0, sizeof *s);
-	s->real = sqlite3_malloc(real_vfs->szOsFile);
-	rc = real_vfs->xOpen(real_vfs, name, s->real, flags, out);
-	if (rc != SQLITE_OK) {
-		sqlite3_free(s->real);
-		return rc;
-	}
-	s->base.pMethods = &spy_methods;
+	(void)vfs;
+	if (vfs_pass_open(real_vfs, name, f, sizeof *s, &methods, flags, out) !=
+	    SQLITE_OK)
+		return SQLITE_CANTOPEN;
 	if (len > 8 && strcmp(name + len - 8, "alice.db") == 0)
 		s->dirty = &dirty_db;
 	if (len > 12 && strcmp(name + len - 12, "alice.db-wal") == 0)
 		s->dirty = &dirty_wal;
-	return rc;
+	return SQLITE_OK;
 }
 
 static int
 spy_on(void **state)
 {
-	real_vfs = sqlite3_vfs_find(NULL);
-	spy = *real_vfs;
-	spy.zName = "spy";
-	spy.szOsFile = sizeof(struct spy_file);
+	methods = vfs_pass_methods;
+	methods.xWrite = spy_write;
+	methods.xSync = spy_sync;
+	real_vfs = vfs_pass_register(&spy, "spy", sizeof(struct spy_file), 1);
 	spy.xOpen = spy_open;
-	sqlite3_vfs_register(&spy, 1);
 	return scratch_make(state);
 }
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MPL-2.0
 #include "vfs_kill.h"
 
-#define SQLITE_CORE 1
-#include <sqlite3.h>
+#include "../vfs_pass.h"
+
 #include <fcntl.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -28,9 +28,8 @@ struct disk_file {
 };
 
 struct handle {
-	sqlite3_file base;
+	struct vfs_pass pass;
 	struct disk_file *file; /* NULL: of no interest */
-	sqlite3_file *real;     /* behind this struct */
 };
 
 static sqlite3_vfs *under, kill_vfs;
@@ -162,21 +161,7 @@ is_due(void)
 
 /* -- files ------------------------------------------------------------------------------ */
 
-#define REAL(f) (((struct handle *)(f))->real)
 #define FILE_OF(f) (((struct handle *)(f))->file)
-#define CALL(f, method, ...) REAL(f)->pMethods->method(REAL(f), ##__VA_ARGS__)
-
-static int
-kill_close(sqlite3_file *f)
-{
-	return CALL(f, xClose);
-}
-
-static int
-kill_read(sqlite3_file *f, void *p, int n, sqlite3_int64 at)
-{
-	return CALL(f, xRead, p, n, at);
-}
 
 static int
 kill_write(sqlite3_file *f, const void *p, int n, sqlite3_int64 at)
@@ -186,12 +171,12 @@ kill_write(sqlite3_file *f, const void *p, int n, sqlite3_int64 at)
 	if (FILE_OF(f) != NULL && is_due()) {
 		if (half > 0 && random_below(2) == 0) {
 			note(FILE_OF(f), at, p, (size_t)half);
-			CALL(f, xWrite, p, half, at);
+			VFS_CALL(f, xWrite, p, half, at);
 		}
 		die();
 	}
 	note(FILE_OF(f), at, p, (size_t)n);
-	return CALL(f, xWrite, p, n, at);
+	return VFS_CALL(f, xWrite, p, n, at);
 }
 
 static int
@@ -200,7 +185,7 @@ kill_truncate(sqlite3_file *f, sqlite3_int64 size)
 	if (FILE_OF(f) != NULL && is_due())
 		die();
 	note(FILE_OF(f), size, NULL, 0);
-	return CALL(f, xTruncate, size);
+	return VFS_CALL(f, xTruncate, size);
 }
 
 /* A sync of the real disk would only take time. */
@@ -216,80 +201,13 @@ kill_sync(sqlite3_file *f, int flags)
 }
 
 static int
-kill_size(sqlite3_file *f, sqlite3_int64 *size)
-{
-	return CALL(f, xFileSize, size);
-}
-
-static int
-kill_lock(sqlite3_file *f, int level)
-{
-	return CALL(f, xLock, level);
-}
-
-static int
-kill_unlock(sqlite3_file *f, int level)
-{
-	return CALL(f, xUnlock, level);
-}
-
-static int
-kill_reserved(sqlite3_file *f, int *held)
-{
-	return CALL(f, xCheckReservedLock, held);
-}
-
-static int
-kill_control(sqlite3_file *f, int op, void *arg)
-{
-	return CALL(f, xFileControl, op, arg);
-}
-
-static int
-kill_sector(sqlite3_file *f)
-{
-	return CALL(f, xSectorSize);
-}
-
-static int
 kill_traits(sqlite3_file *f)
 {
 	(void)f;
 	return 0;
 }
 
-static int
-kill_shm_map(sqlite3_file *f, int page, int size, int extend,
-    void volatile **out)
-{
-	return CALL(f, xShmMap, page, size, extend, out);
-}
-
-static int
-kill_shm_lock(sqlite3_file *f, int at, int n, int flags)
-{
-	return CALL(f, xShmLock, at, n, flags);
-}
-
-static void
-kill_shm_barrier(sqlite3_file *f)
-{
-	CALL(f, xShmBarrier);
-}
-
-static int
-kill_shm_unmap(sqlite3_file *f, int delete)
-{
-	return CALL(f, xShmUnmap, delete);
-}
-
-/* Version 2: nothing is mapped past us. */
-static const sqlite3_io_methods methods = {
-	2, kill_close, kill_read, kill_write, kill_truncate, kill_sync, kill_size,
-	kill_lock, kill_unlock, kill_reserved, kill_control, kill_sector,
-	kill_traits, kill_shm_map, kill_shm_lock, kill_shm_barrier, kill_shm_unmap,
-	NULL, NULL
-};
+static sqlite3_io_methods methods;
 
 static int
 kill_open(sqlite3_vfs *vfs, const char *path, sqlite3_file *f, int flags,
@@ -299,14 +217,10 @@ kill_open(sqlite3_vfs *vfs, const char *path, sqlite3_file *f, int flags,
 	int rc;
 
 	(void)vfs;
-	memset(h, 0, sizeof *h);
-	h->real = (sqlite3_file *)(h + 1);
+	rc = vfs_pass_open(under, path, f, sizeof *h, &methods, flags, out_flags);
 	if (path != NULL && (flags & (SQLITE_OPEN_MAIN_DB | SQLITE_OPEN_WAL |
 	    SQLITE_OPEN_MAIN_JOURNAL)) != 0)
 		h->file = file_of(path);
-	rc = under->xOpen(under, path, h->real, flags, out_flags);
-	if (h->real->pMethods != NULL)
-		h->base.pMethods = &methods;
 	/* what is found is there; by whom it was left does not matter */
 	if (rc == SQLITE_OK && power && h->file != NULL && h->file->n == 0)
 		take(h->file);
@@ -329,13 +243,12 @@ vfs_kill_register(long at, bool cuts_power, unsigned seed)
 	left = at;
 	power = cuts_power;
 	random_state = seed;
-	under = sqlite3_vfs_find(NULL);
-	kill_vfs = *under;
-	kill_vfs.zName = "kill";
-	kill_vfs.pNext = NULL;
-	kill_vfs.szOsFile = (int)sizeof(struct handle) + under->szOsFile;
+	methods = vfs_pass_methods;
+	methods.xWrite = kill_write;
+	methods.xTruncate = kill_truncate;
+	methods.xSync = kill_sync;
+	methods.xDeviceCharacteristics = kill_traits;
+	under = vfs_pass_register(&kill_vfs, "kill", sizeof(struct handle), 0);
 	kill_vfs.xOpen = kill_open;
 	kill_vfs.xDelete = kill_delete;
-	if (sqlite3_vfs_register(&kill_vfs, 0) != SQLITE_OK)
-		abort();
 }
