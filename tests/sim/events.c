@@ -55,7 +55,7 @@ static bool
 untrack(struct site *s, struct rng *rng, struct model *m)
 {
 	int t = (int)rng_below(rng, HISTORY_NTABLES);
-	const char *name = history_tables[t];
+	const char *name = history_tables[t].name;
 	uint32_t how = rng_below(rng, 3);
 
 	if (s->schema.untracked[t]) {
@@ -82,7 +82,7 @@ static bool
 replace(struct site *s, struct rng *rng, struct model *m)
 {
 	int t = (int)rng_below(rng, HISTORY_NTABLES);
-	const char *name = history_tables[t];
+	const char *name = history_tables[t].name;
 	bool at_once = rng_chance(rng, 70);
 	sqlite3 *db = program(s, rng);
 
@@ -93,7 +93,7 @@ replace(struct site *s, struct rng *rng, struct model *m)
 	world_sql(s, db, "DROP TABLE %s", name);
 	if (!at_once)
 		world_wrote(s);
-	world_sql(s, db, "%s", history_create[t]);
+	world_sql(s, db, "%s", history_tables[t].create);
 	write_some(s, db, t, rng);
 	if (at_once)
 		world_sql(s, db, "COMMIT");
@@ -138,6 +138,16 @@ add(struct site *s, struct rng *rng, struct model *m)
 	if (s->schema.shape.widened)
 		return false;
 	add_column(s, program(s, rng));
+	look(s, m);
+	return true;
+}
+
+/* -- the file is written anew -------------------------------------------------- */
+
+static bool
+vacuum(struct site *s, struct rng *rng, struct model *m)
+{
+	world_sql(s, program(s, rng), "VACUUM");
 	look(s, m);
 	return true;
 }
@@ -221,6 +231,7 @@ static const struct kind {
 	{ "restore", restore_file },
 	{ "restore-state", restore_all },
 	{ "power", power_cut },
+	{ "vacuum", vacuum },
 };
 enum { NKINDS = sizeof kinds / sizeof *kinds };
 

@@ -4,16 +4,20 @@
 #include <stdio.h>
 #include <string.h>
 
-const char *const history_tables[HISTORY_NTABLES] = {
-	"words", "numbers", "pairs", "marks"
-};
-
-const char *const history_create[HISTORY_NTABLES] = {
-	"CREATE TABLE words(id TEXT PRIMARY KEY, a, b INTEGER DEFAULT 7, c TEXT)",
-	"CREATE TABLE numbers(id INTEGER PRIMARY KEY, x, y REAL)",
-	("CREATE TABLE pairs(p INTEGER NOT NULL, q TEXT NOT NULL, r BLOB, s,"
-	" PRIMARY KEY(p, q))"),
-	"CREATE TABLE marks(id BLOB PRIMARY KEY)"
+const struct history_table history_tables[HISTORY_NTABLES] = {
+	{ .name = "words", .key = "id", .column = { "a", "b", "c" },
+	  .create = "CREATE TABLE words(id TEXT PRIMARY KEY, a, b INTEGER DEFAULT 7, "
+	  "c TEXT)" },
+	{ .name = "numbers", .key = "id", .column = { "x", "y" },
+	  .create = "CREATE TABLE numbers(id INTEGER PRIMARY KEY, x, y REAL)" },
+	{ .name = "pairs", .key = "p,q", .column = { "r", "s" },
+	  .create = "CREATE TABLE pairs(p INTEGER NOT NULL, q TEXT NOT NULL, r BLOB, s,"
+	  " PRIMARY KEY(p, q))" },
+	{ .name = "marks", .key = "id",
+	  .create = "CREATE TABLE marks(id BLOB PRIMARY KEY)" },
+	{ .name = "tags", .key = "p,q", .column = { "v" },
+	  .create = "CREATE TABLE tags(q TEXT NOT NULL, v, p INTEGER NOT NULL,"
+	  " PRIMARY KEY(p, q)) WITHOUT ROWID" }
 };
 
 /* A table as it stands now. */
@@ -49,30 +53,29 @@ key(struct rng *rng, int t, char out[32])
 	switch (t) {
 	case 0: snprintf(out, 32, "'w%u'", n); break;
 	case 1: snprintf(out, 32, "%u", n + 1); break;
-	case 2: snprintf(out, 32, "%u,'%c'", n / 3, 'a' + n % 3); break;
-	default: snprintf(out, 32, "x'a%x'", n); break;
+	case 3: snprintf(out, 32, "x'a%x'", n); break;
+	default: snprintf(out, 32, "%u,'%c'", n / 3, 'a' + n % 3); break;
 	}
 	return out;
 }
 
-static const char *const key_columns[HISTORY_NTABLES] = {
-	"id", "id", "(p,q)", "id"
-};
-
+/* One that is no key; NULL where there is none. */
 static const char *
 column(struct rng *rng, const struct table *t)
 {
-	static const char *const all[HISTORY_NTABLES][3] = {
-		{ "a", "b", "c" }, { "x", "y", "y" }, { "r", "s", "s" },
-		{ "id", "id", "id" }
-	};
-	uint32_t n = rng_below(rng, t->number == 0 && t->shape.widened ? 4 : 3);
+	const char *const *all = history_tables[t->number].column;
+	uint32_t n = 0;
 
-	if (n == 3)
+	while (n < HISTORY_NCOLUMNS && all[n] != NULL)
+		n++;
+	if (n == 0)
+		return NULL;
+	n = rng_below(rng, t->number == 0 && t->shape.widened ? n + 1 : n);
+	if (n == HISTORY_NCOLUMNS)
 		return "e";
-	if (n == 2 && t->number == 0 && t->shape.renamed)
+	if (n == 2 && t->shape.renamed)
 		return "d";
-	return all[t->number][n];
+	return all[n];
 }
 
 static const char *
@@ -82,10 +85,9 @@ where(struct rng *rng, int t, char out[80])
 
 	if (rng_chance(rng, 12))
 		snprintf(out, 80, "1");
-	else if (t == 2)
-		snprintf(out, 80, "(p,q)=(%s)", key(rng, t, k));
 	else
-		snprintf(out, 80, "id=%s", key(rng, t, k));
+		snprintf(out, 80, "(%s)=(%s)", history_tables[t].key,
+		    key(rng, t, k));
 	return out;
 }
 
@@ -96,32 +98,33 @@ insert(struct rng *rng, const struct table *t, char *sql)
 		"INSERT INTO", "REPLACE INTO", "INSERT OR IGNORE INTO",
 		"INSERT OR FAIL INTO" };
 	const char *verb = verbs[rng_below(rng, 6)];
+	const struct history_table *is = &history_tables[t->number];
 	const char *col = column(rng, t);
 	char k[32], v[32];
 
-	if (t->number == 3)
-		snprintf(sql, STATEMENT_MAX, "%s marks(id) VALUES(%s)", verb,
-		    key(rng, t->number, k));
+	if (col == NULL)
+		snprintf(sql, STATEMENT_MAX, "%s %s(%s) VALUES(%s)", verb,
+		    is->name, is->key, key(rng, t->number, k));
 	else
 		snprintf(sql, STATEMENT_MAX, "%s %s(%s,%s) VALUES(%s,%s)", verb,
-		    history_tables[t->number], t->number == 2 ? "p,q" : "id", col,
-		    key(rng, t->number, k), value(rng, v));
+		    is->name, is->key, col, key(rng, t->number, k),
+		    value(rng, v));
 }
 
 static void
 upsert(struct rng *rng, const struct table *t, char *sql)
 {
+	const struct history_table *is = &history_tables[t->number];
 	const char *col = column(rng, t);
 	char k[32], v[32];
 
-	if (t->number == 3) {
+	if (col == NULL) {
 		insert(rng, t, sql);
 		return;
 	}
 	snprintf(sql, STATEMENT_MAX, "INSERT INTO %s(%s,%s) VALUES(%s,%s) "
 	    "ON CONFLICT DO UPDATE SET %s=excluded.%s",
-	    history_tables[t->number], t->number == 2 ? "p,q" : "id", col,
-	    key(rng, t->number, k), value(rng, v), col, col);
+	    is->name, is->key, col, key(rng, t->number, k), value(rng, v), col, col);
 }
 
 static void
@@ -129,17 +132,18 @@ update(struct rng *rng, const struct table *t, char *sql)
 {
 	static const char *const verbs[] = { "UPDATE", "UPDATE",
 		"UPDATE OR REPLACE", "UPDATE OR IGNORE" };
+	const struct history_table *is = &history_tables[t->number];
 	const char *verb = verbs[rng_below(rng, 4)];
+	const char *col = rng_chance(rng, 15) ? NULL : column(rng, t);
 	char w[80], v[32], k[32];
 
-	if (t->number == 3 || rng_chance(rng, 15))
-		snprintf(sql, STATEMENT_MAX, "%s %s SET %s=(%s) WHERE %s", verb,
-		    history_tables[t->number], key_columns[t->number],
-		    key(rng, t->number, k), where(rng, t->number, w));
+	if (col == NULL)
+		snprintf(sql, STATEMENT_MAX, "%s %s SET (%s)=(%s) WHERE %s", verb,
+		    is->name, is->key, key(rng, t->number, k),
+		    where(rng, t->number, w));
 	else
 		snprintf(sql, STATEMENT_MAX, "%s %s SET %s=%s WHERE %s", verb,
-		    history_tables[t->number], column(rng, t), value(rng, v),
-		    where(rng, t->number, w));
+		    is->name, col, value(rng, v), where(rng, t->number, w));
 }
 
 static void
@@ -153,7 +157,7 @@ statement(struct rng *rng, const struct table *t, char sql[STATEMENT_MAX])
 	case 5: case 6: case 7: update(rng, t, sql); break;
 	default:
 		snprintf(sql, STATEMENT_MAX, "DELETE FROM %s WHERE %s",
-		    history_tables[t->number], where(rng, t->number, w));
+		    history_tables[t->number].name, where(rng, t->number, w));
 		break;
 	}
 }

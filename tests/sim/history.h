@@ -13,9 +13,13 @@
 #include "rng.h"
 
 /* The tables that histories write to, and how they are made. */
-enum { HISTORY_NTABLES = 4 };
-extern const char *const history_tables[HISTORY_NTABLES];
-extern const char *const history_create[HISTORY_NTABLES];
+enum { HISTORY_NTABLES = 5, HISTORY_NCOLUMNS = 3 };
+extern const struct history_table {
+	const char *name;
+	const char *create;
+	const char *key;        /* its columns, "p,q" */
+	const char *column[HISTORY_NCOLUMNS];   /* the others, then NULL */
+} history_tables[HISTORY_NTABLES];
 
 /* What was done to the table "words" since: its column c is called d; it has
  * a column e more. */

@@ -194,6 +194,7 @@ read_site(struct model *m, sqlite3 *site, struct history_shape shape)
 		"SELECT 'pairs', pk, 'r', r FROM k UNION ALL "
 		"SELECT 'pairs', pk, 's', s FROM k",
 		"SELECT 'marks', crsql_pack_columns(id), '-1', NULL FROM marks",
+		"SELECT 'tags', crsql_pack_columns(p, q), 'v', v FROM tags",
 		"SELECT 'words', crsql_pack_columns(id), 'e', e FROM words",
 	};
 	int i, n = HISTORY_NTABLES + (shape.widened ? 1 : 0), rc;

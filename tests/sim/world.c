@@ -305,11 +305,11 @@ read_schema(struct site *s)
 
 	for (i = 0; i < HISTORY_NTABLES; i++) {
 		snprintf(query, sizeof query, "SELECT count(*) FROM sqlite_schema "
-		    "WHERE name = '%s'", history_tables[i]);
+		    "WHERE name = '%s'", history_tables[i].name);
 		if (world_int(s, query) == 0)
-			world_sql(s, s->app, "%s", history_create[i]);
+			world_sql(s, s->app, "%s", history_tables[i].create);
 		snprintf(query, sizeof query, "SELECT count(*) FROM crsql_tbl "
-		    "WHERE name = '%s'", history_tables[i]);
+		    "WHERE name = '%s'", history_tables[i].name);
 		s->schema.untracked[i] = world_int(s, query) == 0;
 	}
 	snprintf(query, sizeof query, column, "d");
@@ -424,7 +424,7 @@ world_int(struct site *s, const char *query)
 void
 world_track(struct site *s, int table, bool on)
 {
-	const char *name = history_tables[table];
+	const char *name = history_tables[table].name;
 	struct err err;
 	bool already;
 
@@ -474,14 +474,14 @@ make_template(int number)
 	must(store_init(&init, &already, &err), &err, "init");
 	s->app = open_handle(s->file, true);
 	for (i = 0; i < HISTORY_NTABLES; i++)
-		if (sqlite3_exec(s->app, history_create[i], NULL, NULL, NULL) !=
-		    SQLITE_OK)
+		if (sqlite3_exec(s->app, history_tables[i].create, NULL, NULL,
+		    NULL) != SQLITE_OK)
 			broken("schema: %s", sqlite3_errmsg(s->app));
 	sqlite3_close(s->app);
 	open_store(s);
 	for (i = 0; i < HISTORY_NTABLES; i++)
-		must(store_track(s->store, history_tables[i], &already, &err), &err,
-		    "track");
+		must(store_track(s->store, history_tables[i].name, &already,
+		    &err), &err, "track");
 	store_close(s->store);
 }
 
