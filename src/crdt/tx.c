@@ -393,6 +393,27 @@ tx_begin_read(struct engine *e)
 	return rc == SQLITE_OK && rebuilt ? copied_check_reader(e) : rc;
 }
 
+int
+tx_begin_snapshot(struct engine *e, sqlite3_stmt **hold)
+{
+	int rc = tx_begin_read(e);
+
+	*hold = NULL;
+	if (rc == SQLITE_OK)
+		rc = engine_prepare(e, hold, "SELECT 1 FROM main.sqlite_schema");
+	if (rc != SQLITE_OK)
+		return rc;
+	rc = sqlite3_step(*hold);
+	rc = rc == SQLITE_ROW || rc == SQLITE_DONE ? SQLITE_OK :
+	    sqlite3_reset(*hold);
+	/* others may have committed since tx_begin_read: that is not folded, but read
+	 * as it is */
+	if (rc == SQLITE_OK && !e->tx.open)
+		rc = tx_look(e);
+	return rc == SQLITE_OK && !e->tx.open && e->has_storage ?
+	    copied_check_reader(e) : rc;
+}
+
 /* -- its end ------------------------------------------------------------------------- */
 
 void
