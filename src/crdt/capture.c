@@ -29,24 +29,41 @@ find_table(struct engine *e, const char *name)
 
 /* Folds what waits while a statement still runs: what SQLite undoes when that is
  * aborted is all that was written meanwhile, by us too, and the list is cut as
- * the savepoint says.  Not with a delete at the end that may turn out to be half
- * of a REPLACE, nor where a reader of the log would see it grow, nor for a value
- * written in place, which is no statement.  Our own statements may not call the
- * hook within itself. */
+ * the savepoint says.  Not where a reader of the log would see it grow, nor for a
+ * value written in place, which is no statement.  Our own statements may not call
+ * the hook within itself. */
 static int
-fold_within(struct engine *e, struct capture *c, int op)
+fold_within(struct engine *e, int op)
 {
-	const struct record *r = capture_last(c);
 	int rc;
 
-	if ((op == SQLITE_INSERT && r != NULL && r->op == RECORD_DELETE) ||
-	    e->walks > 0 || (op == SQLITE_DELETE && e->preupdate->blobwrite &&
+	if (e->walks > 0 || (op == SQLITE_DELETE && e->preupdate->blobwrite &&
 	    e->preupdate->blobwrite(e->db) >= 0))
 		return SQLITE_OK;
 	capture_pause(e);
 	rc = tx_fold_within(e);
 	capture_resume(e);
 	return rc;
+}
+
+/* True if the last that waits is a delete which may turn out to be half of a
+ * REPLACE. */
+static bool
+may_replace(struct capture *c, int op)
+{
+	const struct record *r = capture_last(c);
+
+	return op == SQLITE_INSERT && r != NULL && r->op == RECORD_DELETE;
+}
+
+/* A row of a table that is not replicated.  Where the schema was changed it may be a
+ * copy, by which a replicated table is about to be made anew: what waits goes by the
+ * rowids of its rows, and is folded while they are there. */
+static int
+note_other(struct engine *e, const struct capture *c, int op)
+{
+	return e->tables.schema_version != e->tx.schema &&
+	    c->list.n > c->folded ? fold_within(e, op) : SQLITE_OK;
 }
 
 static int
@@ -62,11 +79,13 @@ note(struct engine *e, struct capture *c, int op, const char *name,
 		rc = table_refresh(e);
 	if (rc == SQLITE_OK)
 		c->look_at_schema = false;
-	if (rc == SQLITE_OK && capture_is_full(c))
-		rc = fold_within(e, c, op);
-	t = rc == SQLITE_OK ? find_table(e, name) : NULL;
-	if (t == NULL)
+	if (rc == SQLITE_OK && capture_is_full(c) && !may_replace(c, op))
+		rc = fold_within(e, op);
+	if (rc != SQLITE_OK)
 		return rc;
+	t = find_table(e, name);
+	if (t == NULL)
+		return note_other(e, c, op);
 	if (t->aside)
 		old_key = key = -1;     /* none, and above no hw, be it known */
 	else if (t->hw < 0)

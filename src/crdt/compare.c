@@ -12,12 +12,18 @@
 
 SQLITE_EXTENSION_INIT3
 
-enum { LEFT = 1, CAME };        /* what happened to a key first */
+/* What happened to a key first; and last, times LAST. */
+enum { LEFT = 1, CAME, LAST = 4 };
 
 /* What was noted of rows and is not folded yet. */
 struct compare {
 	struct engine *e;
-	struct keymap first;    /* by table and key */
+	struct keymap what;     /* by table and key */
+	struct left {           /* keys that a row left */
+		int table;
+		int64_t key;
+	} *left;
+	int nleft, left_room;
 	struct {
 		int table;
 		int64_t key, n;
@@ -32,12 +38,40 @@ struct compare {
 
 /* -- what is noted and not folded ---------------------------------------------- */
 
-static void
+static int
+first_of(const struct compare *c, const struct table *t, int64_t key)
+{
+	int what = keymap_get(&c->what, t->id, key);
+
+	return what < 0 ? what : what % LAST;
+}
+
+static int
+note_left(struct compare *c, int table, int64_t key)
+{
+	int room = c->left_room ? c->left_room * 2 : 64;
+	struct left *list;
+
+	if (c->nleft == c->left_room) {
+		list = sqlite3_realloc64(c->left, sizeof *list * (uint64_t)room);
+		if (list == NULL)
+			return SQLITE_NOMEM;
+		c->left = list;
+		c->left_room = room;
+	}
+	c->left[c->nleft++] = (struct left){ table, key };
+	return SQLITE_OK;
+}
+
+static int
 note(struct compare *c, int table, int64_t key, int what)
 {
+	int before = keymap_get(&c->what, table, key);
+
 	c->any = true;
-	if (keymap_get(&c->first, table, key) < 0)
-		keymap_set(&c->first, table, key, what);
+	keymap_set(&c->what, table, key, (before < 0 ? what : before % LAST) +
+	    LAST * what);
+	return what == LEFT ? note_left(c, table, key) : SQLITE_OK;
 }
 
 static int
@@ -61,27 +95,25 @@ static int
 note_record(struct compare *c, const struct record *r)
 {
 	int64_t k;
+	int rc = SQLITE_OK;
 
 	switch (r->op) {
 	case RECORD_RUN:
-		for (k = 0; k < r->n; k++)
-			note(c, r->table, r->key + k, CAME);
-		break;
+		for (k = 0; k < r->n && rc == SQLITE_OK; k++)
+			rc = note(c, r->table, r->key + k, CAME);
+		return rc;
 	case RECORD_INSERT:
-		note(c, r->table, r->key, CAME);
-		break;
+		return note(c, r->table, r->key, CAME);
 	case RECORD_DELETE:
-		note(c, r->table, r->key, LEFT);
-		break;
+		return note(c, r->table, r->key, LEFT);
 	case RECORD_REPLACE:
 	case RECORD_MOVE:
-		note(c, r->table, r->n, LEFT);
-		note(c, r->table, r->key, CAME);
-		break;
+		rc = note(c, r->table, r->n, LEFT);
+		return rc == SQLITE_OK ? note(c, r->table, r->key, CAME) : rc;
 	case RECORD_UPDATE:
 		return note_update(c, r);
 	}
-	return SQLITE_OK;
+	return rc;
 }
 
 static int
@@ -108,14 +140,15 @@ compare_new(struct engine *e, bool journal, struct compare **out)
 		return SQLITE_NOMEM;
 	c->e = e;
 	c->any = c->tell = c->late = c->clocks_told = false;
-	c->first.slot = NULL;
+	c->what.slot = NULL;
+	c->left = NULL;
 	c->wrote = NULL;
-	c->nwrote = 0;
+	c->nleft = c->left_room = c->nwrote = 0;
 	buf_init(&c->pk, INT32_MAX);
 	rc = fold_list_make(e, journal, &list);
 	n = rc == SQLITE_OK ? count_keys(&list) : 0;
 	if (rc == SQLITE_OK)
-		rc = n < 0 ? SQLITE_NOMEM : keymap_init(&c->first, n);
+		rc = n < 0 ? SQLITE_NOMEM : keymap_init(&c->what, n);
 	for (i = list.from; i < list.to && rc == SQLITE_OK; i++)
 		rc = note_record(c, &list.list->record[i]);
 	fold_list_clear(&list);
@@ -127,7 +160,8 @@ compare_free(struct compare *c)
 {
 	if (c == NULL)
 		return;
-	keymap_free(&c->first);
+	keymap_free(&c->what);
+	sqlite3_free(c->left);
 	sqlite3_free(c->wrote);
 	buf_clear(&c->pk);
 	sqlite3_free(c);
@@ -136,7 +170,7 @@ compare_free(struct compare *c)
 bool
 compare_touched(const struct compare *c, const struct table *t, int64_t key)
 {
-	return keymap_get(&c->first, t->id, key) >= 0;
+	return first_of(c, t, key) >= 0;
 }
 
 bool
@@ -211,7 +245,7 @@ static int
 check_key(struct compare *c, struct table *t, int64_t key, bool there,
     bool *gone)
 {
-	int what = keymap_get(&c->first, t->id, key);
+	int what = first_of(c, t, key);
 	bool dead;
 	int rc;
 
@@ -372,7 +406,7 @@ note_new(struct compare *c, struct table *t)
 	next_run(&runs);
 	while (rc == SQLITE_OK && sqlite3_step(stmt) == SQLITE_ROW) {
 		key = sqlite3_column_int64(stmt, 0);
-		if (!in_run(&runs, key) && keymap_get(&c->first, t->id, key) < 0)
+		if (!in_run(&runs, key) && first_of(c, t, key) < 0)
 			rc = add_row(c, t, key);
 	}
 	rc = engine_finalize(stmt, rc);
@@ -404,7 +438,7 @@ note_living_dead(struct compare *c, struct table *t)
 		rc = table_find_key(c->e, t, sqlite3_column_blob(stmt, 0),
 		    sqlite3_column_bytes(stmt, 0), &lives, &key);
 		if (rc != SQLITE_OK || !lives ||
-		    keymap_get(&c->first, t->id, key) >= 0)
+		    first_of(c, t, key) >= 0)
 			continue;
 		rc = is_known(c, t, key, &known);
 		if (rc == SQLITE_OK && known)
@@ -414,6 +448,32 @@ note_living_dead(struct compare *c, struct table *t)
 	return rc;
 }
 
+/* Rows that are there, though the last that is noted of their key is that a row
+ * left it: they came since, with no trigger to tell of it. */
+static int
+note_returned(struct compare *c, struct table *t)
+{
+	const struct left *l;
+	sqlite3_stmt *stmt;
+	int i, rc = engine_prepare(c->e, &stmt, "SELECT 1 FROM %s WHERE %s = ?1",
+	    t->from, t->rowid);
+
+	for (i = 0; i < c->nleft && rc == SQLITE_OK; i++) {
+		l = &c->left[i];
+		if (l->table != t->id ||
+		    keymap_get(&c->what, l->table, l->key) / LAST != LEFT)
+			continue;
+		sqlite3_bind_int64(stmt, 1, l->key);
+		if (sqlite3_step(stmt) == SQLITE_ROW)
+			rc = note(c, l->table, l->key, CAME);
+		if (rc == SQLITE_OK && keymap_get(&c->what, l->table, l->key) /
+		    LAST == CAME)
+			rc = add_row(c, t, l->key);
+		rc = engine_reset(stmt, rc);
+	}
+	return engine_finalize(stmt, rc);
+}
+
 int
 compare_add_new(struct compare *c, struct table *t)
 {
@@ -421,5 +481,7 @@ compare_add_new(struct compare *c, struct table *t)
 
 	if (rc == SQLITE_OK)
 		rc = note_new(c, t);
+	if (rc == SQLITE_OK && lookaside_names_pk(t))
+		rc = note_returned(c, t);
 	return rc == SQLITE_OK ? note_living_dead(c, t) : rc;
 }

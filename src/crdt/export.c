@@ -3,7 +3,7 @@
  * export.c - crsql_export(plan, position, max_bytes): the next page of what a
  * reader lacks.  The log is walked from a cursor on; what the plan does not
  * want is passed over; rows go into the page, grouped by transaction, until
- * it is full.  Reads only, in the caller's snapshot.
+ * it is full.  Reads only, in one snapshot: the caller's, or one of its own.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -406,6 +406,7 @@ crsql_export(sqlite3_context *ctx, int argc, sqlite3_value **argv)
 	struct export x = { .e = e };
 	int limit = sqlite3_limit(e->db, SQLITE_LIMIT_LENGTH, -1);
 	sqlite3_int64 max = sqlite3_value_int64(argv[2]);
+	sqlite3_stmt *hold;
 	uint8_t *page = NULL;
 	size_t len = 0;
 	int rc;
@@ -413,7 +414,7 @@ crsql_export(sqlite3_context *ctx, int argc, sqlite3_value **argv)
 	page_writer_init(&x.out, (size_t)limit);
 	x.max_bytes = max <= 0 ? PAGE_BYTES : max > limit ? (size_t)limit :
 	    (size_t)max;
-	rc = tx_begin_read(e);
+	rc = tx_begin_snapshot(e, &hold);
 	if (rc == SQLITE_OK)
 		rc = plan_read(e, sqlite3_value_blob(argv[0]),
 		    (size_t)sqlite3_value_bytes(argv[0]), &x.plan);
@@ -429,6 +430,7 @@ crsql_export(sqlite3_context *ctx, int argc, sqlite3_value **argv)
 		sqlite3_result_blob64(ctx, page, len, free);
 	else
 		engine_result_error(e, ctx, rc);
+	sqlite3_finalize(hold);
 	export_clear(&x);
 }
 

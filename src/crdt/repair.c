@@ -20,8 +20,9 @@ struct repair {
 	int64_t dbv;
 	sqlite3_stmt *put, *is_own;
 	struct meta old, new;
-	int part;               /* that `highest` is of; -1: none */
-	int64_t *highest;       /* by column: own versions of that part */
+	int part;               /* that the highest are of; -1: none */
+	int64_t highest_cl;     /* own causal lengths of that part */
+	int64_t *highest;       /* ... and versions, by column */
 	int *at;                /* where the query says that it was written */
 };
 
@@ -75,30 +76,47 @@ is_own(struct repair *r, const struct stamp *s, bool *own)
 	return sqlite3_reset(r->is_own);
 }
 
-/* The highest own versions of the rows that one in doubt may be. */
+/* Those of the old row, if they are ours and higher. */
+static int
+raise_highest(struct repair *r)
+{
+	bool own;
+	int i, rc = SQLITE_OK;
+
+	if (r->old.has_sentinel && r->old.cl > r->highest_cl) {
+		rc = is_own(r, &r->old.sentinel, &own);
+		if (own)
+			r->highest_cl = r->old.cl;
+	}
+	for (i = 0; i < r->t->ncol && rc == SQLITE_OK; i++) {
+		if (r->old.col[i].version <= r->highest[i])
+			continue;
+		rc = is_own(r, &r->old.col[i], &own);
+		if (own)
+			r->highest[i] = r->old.col[i].version;
+	}
+	return rc;
+}
+
+/* The highest of our own of the rows that one in doubt may be. */
 static int
 use_part(struct repair *r, int part)
 {
 	const struct remap_part *p = &r->remap->part[part];
 	sqlite3_stmt *stmt;
-	bool own;
-	int i, rc = SQLITE_OK;
+	int rc = SQLITE_OK;
 
 	if (part == r->part)
 		return rc;
+	r->highest_cl = 1;
 	memset(r->highest, 0, sizeof *r->highest * (size_t)(r->t->ncol + 1));
 	rc = engine_prepare(r->e, &stmt, "SELECT m FROM main.\"%w__crsql_meta\" "
 	    "WHERE key BETWEEN %lld AND %lld", r->t->noted, p->old_from, p->old_to);
 	while (rc == SQLITE_OK && sqlite3_step(stmt) == SQLITE_ROW) {
 		rc = meta_decode(r->t, sqlite3_column_blob(stmt, 0),
 		    sqlite3_column_bytes(stmt, 0), &r->old);
-		for (i = 0; i < r->t->ncol && rc == SQLITE_OK; i++) {
-			if (r->old.col[i].version <= r->highest[i])
-				continue;
-			rc = is_own(r, &r->old.col[i], &own);
-			if (own)
-				r->highest[i] = r->old.col[i].version;
-		}
+		if (rc == SQLITE_OK)
+			rc = raise_highest(r);
 	}
 	rc = engine_finalize(stmt, rc);
 	r->part = part;
@@ -118,7 +136,7 @@ revive(struct repair *r, int64_t key)
 		rc = dead_get(r->e, r->t, pk, npk, &found, &d);
 	if (rc == SQLITE_OK && found)
 		rc = dead_del(r->e, r->t, pk, npk);
-	if (rc == SQLITE_OK && found) {
+	if (rc == SQLITE_OK && found && d.cl + 1 > r->new.cl) {
 		r->new.cl = d.cl + 1;
 		r->new.has_sentinel = true;
 	}
@@ -144,8 +162,11 @@ find_versions(struct repair *r, int64_t key, bool known, int64_t old, int part,
 			    : meta_version(t, &r->old, old, i);
 		return rc;
 	}
-	if (part >= 0)
+	if (part >= 0) {
 		rc = use_part(r, part);
+		r->new.cl = r->highest_cl;
+		r->new.has_sentinel = r->highest_cl > 1;
+	}
 	for (i = 0; i < t->ncol; i++) {
 		version[i] = part >= 0 ? r->highest[i] : 1;
 		/* younger columns: they may have no clock (R3) */

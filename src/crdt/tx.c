@@ -196,6 +196,7 @@ tx_look(struct engine *e)
 int
 tx_begin(struct engine *e)
 {
+	int64_t known = e->tables.schema_version;
 	sqlite3_stmt *stmt;
 	int rc;
 
@@ -218,7 +219,7 @@ tx_begin(struct engine *e)
 	e->tx.wrote = false;
 	e->tx.wrote_changes = false;
 	e->tx.mended = e->tables.mended;
-	e->tx.schema = e->tables.schema_version;
+	e->tx.schema = known >= 0 ? known : e->tables.schema_version;
 	e->tx.alters = 0;
 	rc = engine_run(e, stmt);
 	if (rc != SQLITE_OK)
@@ -274,9 +275,7 @@ tx_fold_within(struct engine *e)
 	bool as_is = false;
 	int rc = incoming_flush(e);     /* its rows are of the version before */
 
-	/* what this transaction changed must have been seen to by a fold */
-	if (rc == SQLITE_OK && (e->tables.schema_version == e->tx.schema ||
-	    e->tables.schema_version == e->tables.mended))
+	if (rc == SQLITE_OK)
 		rc = lost_nothing(e, &as_is);
 	return rc == SQLITE_OK && as_is ? fold(e, false) : rc;
 }
@@ -392,6 +391,27 @@ tx_begin_read(struct engine *e)
 	if (rc == SQLITE_OK || rebuilt)
 		rc = fold_for_reader(e, rebuilt);
 	return rc == SQLITE_OK && rebuilt ? copied_check_reader(e) : rc;
+}
+
+int
+tx_begin_snapshot(struct engine *e, sqlite3_stmt **hold)
+{
+	int rc = tx_begin_read(e);
+
+	*hold = NULL;
+	if (rc == SQLITE_OK)
+		rc = engine_prepare(e, hold, "SELECT 1 FROM main.sqlite_schema");
+	if (rc != SQLITE_OK)
+		return rc;
+	rc = sqlite3_step(*hold);
+	rc = rc == SQLITE_ROW || rc == SQLITE_DONE ? SQLITE_OK :
+	    sqlite3_reset(*hold);
+	/* others may have committed since tx_begin_read: that is not folded, but read
+	 * as it is */
+	if (rc == SQLITE_OK && !e->tx.open)
+		rc = tx_look(e);
+	return rc == SQLITE_OK && !e->tx.open && e->has_storage ?
+	    copied_check_reader(e) : rc;
 }
 
 /* -- its end ------------------------------------------------------------------------- */

@@ -21,6 +21,7 @@
 #include <stdint.h>
 
 struct engine;
+struct sqlite3_stmt;
 
 struct tx {
 	bool open;              /* tx_begin was called, not yet ended */
@@ -61,6 +62,10 @@ int tx_begin_merge(struct engine *e);
  * this connection written, the journal folded where that may be done here
  * (CAPTURE section 7); else the log is read as it is. */
 int tx_begin_read(struct engine *e);
+
+/* The same, and until *hold is finalized, by the caller and on failure too, one
+ * snapshot is read, whether or not a transaction of the caller's is open. */
+int tx_begin_snapshot(struct engine *e, struct sqlite3_stmt **hold);
 
 /* Back to the numbers of then: what was written since is undone. */
 void tx_restore(struct engine *e, const struct tx *then);
