@@ -99,6 +99,21 @@ last_column_dropped_after_a_merge(void **state)
 	expect_told("'-1'|NULL|1|1\n");
 }
 
+/* ... and where all that the row was inserted with was forgotten: nothing but that
+ * column told of it. */
+static void
+last_column_dropped_after_gc(void **state)
+{
+	node_exec(&n[A], "CREATE TABLE t(id INTEGER PRIMARY KEY, a); "
+	    "SELECT crsql_as_crr('t'); INSERT INTO t VALUES(1, 1), (2, 2), (3, 3); "
+	    "UPDATE t SET a = a + 1 WHERE id < 3; UPDATE t SET a = a + 5; "
+	    "SELECT crsql_gc(CAST(x'01' || crsql_site_id() || x'03' AS BLOB)); "
+	    "INSERT INTO t VALUES(4, 4); UPDATE t SET a = 9 WHERE id = 4; "
+	    "SELECT crsql_begin_alter('t'); ALTER TABLE t DROP COLUMN a; "
+	    "SELECT crsql_commit_alter('t')");
+	expect_told("'-1'|NULL|1|1\n'-1'|NULL|1|1\n'-1'|NULL|1|1\n'-1'|NULL|1|1\n");
+}
+
 /* A renamed key is noted by crsql_fold: the table that a tool makes anew then is
  * the same. */
 static void
@@ -236,6 +251,7 @@ main(void)
 		TEST(column_undone_and_added_again),
 		TEST(column_numbered_by_another),
 		TEST(last_column_dropped_after_a_merge),
+		TEST(last_column_dropped_after_gc),
 		TEST(renamed_key_and_a_rebuild),
 		TEST(key_set_to_itself_after_add_column),
 		TEST(journalled_move),
