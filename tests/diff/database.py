@@ -201,7 +201,7 @@ class Site:
     def end_of_transaction(self):
         if self.wrote and self.model.by_journal:
             self.model.fold()
-            self.model.fresh = set()
+            self.model.fresh = {}
         self.wrote = False
         self.model.commit()
 
@@ -284,10 +284,14 @@ class Site:
         if step["within"]:          # begin_alter folds
             self.model.fold()
         self.model.alter(table, change)
+        if change[0] == "again":    # crsql_as_crr folds
+            self.model.fold()
+        if not self.open_handle:
+            self.model.commit()
         self.compare_tables()
         self.must_note |= change[0] == "remake"
         if step["within"]:
-            self.model.fresh = set()
+            self.model.fresh = {}
         if step["note"] or self.must_note:
             self.take_note()
 

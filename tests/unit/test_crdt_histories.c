@@ -145,6 +145,47 @@ key_set_to_itself_after_add_column(void **state)
 	expect_told("'_rowid_'|2|1|1\n'b'|8|1|1\n'oid'|1|1|1\n");
 }
 
+/* A column that the triggers do not know yet may have changed with each update of
+ * a row: the others are told as ever, by programs with the extension, too. */
+static void
+update_before_triggers_know(void **state)
+{
+	node_exec(&n[A], "CREATE TABLE t(id TEXT PRIMARY KEY, a, b); "
+	    "SELECT crsql_as_crr('t'); INSERT INTO t VALUES('x', 1, 2)");
+	node_plainly(path, "ALTER TABLE t ADD COLUMN c; UPDATE t SET b = 3");
+	expect_told("'a'|1|1|1\n'b'|3|2|1\n'c'|NULL|1|1\n");
+	node_exec(&n[A], "SELECT crsql_config_set('capture', 'journal'); "
+	    "ALTER TABLE t ADD COLUMN d; UPDATE t SET a = 2, d = 4");
+	expect_told("'a'|2|2|1\n'b'|3|2|1\n'c'|NULL|1|1\n'd'|4|1|1\n");
+}
+
+/* ... and crsql_fold() is enough for them to know. */
+static void
+fold_tells_triggers(void **state)
+{
+	node_exec(&n[A], "CREATE TABLE t(id TEXT PRIMARY KEY, a); "
+	    "SELECT crsql_as_crr('t'); INSERT INTO t VALUES('x', 1)");
+	node_plainly(path, "ALTER TABLE t ADD COLUMN b");
+	node_exec(&n[A], "SELECT crsql_fold()");
+	node_plainly(path, "UPDATE t SET a = 2");
+	expect_told("'a'|2|2|1\n");
+}
+
+/* What a savepoint's alter renamed is not told once it is undone. */
+static void
+alter_undone_in_a_savepoint(void **state)
+{
+	node_exec(&n[A], "CREATE TABLE t(id TEXT PRIMARY KEY, a); "
+	    "SELECT crsql_as_crr('t'); SAVEPOINT s; SELECT crsql_begin_alter('t'); "
+	    "ALTER TABLE t RENAME COLUMN a TO b; SELECT crsql_commit_alter('t'); "
+	    "ROLLBACK TO s; COMMIT");
+	node_expect(&n[A], "0\n", "SELECT crsql_db_version()");
+	node_exec(&n[A], "BEGIN; INSERT INTO t VALUES('x', 1); SAVEPOINT s; "
+	    "SELECT crsql_begin_alter('t'); ALTER TABLE t RENAME COLUMN a TO b; "
+	    "SELECT crsql_commit_alter('t'); ROLLBACK TO s; COMMIT");
+	node_expect(&n[A], "1\n", "SELECT crsql_db_version()");
+}
+
 /* -- rowids ------------------------------------------------------------------- */
 
 /* The journal tells of a row that moved: what is remembered of rows is taken
@@ -254,6 +295,9 @@ main(void)
 		TEST(last_column_dropped_after_gc),
 		TEST(renamed_key_and_a_rebuild),
 		TEST(key_set_to_itself_after_add_column),
+		TEST(update_before_triggers_know),
+		TEST(fold_tells_triggers),
+		TEST(alter_undone_in_a_savepoint),
 		TEST(journalled_move),
 		TEST(move_after_add_column),
 		TEST(remembered_within_a_transaction),
