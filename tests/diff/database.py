@@ -331,6 +331,7 @@ class Site:
         if not self.open_handle:
             self.must_note = self.altered = False
             self.handle("e0").execute("SELECT crsql_fold()").fetchall()
+            self.model.fresh = {}
             self.check("e0")
 
     def alter_shadow(self, table, change, sql):
