@@ -240,6 +240,37 @@ remembered_within_a_transaction(void **state)
 	expect_told("'a'|2|2|1\n'a'|2|2|1\n");
 }
 
+/* A row that has none of the columns it was born with keeps its sentinel where it
+ * gets another rowid with its table made anew: it was told to nobody. */
+static void
+row_without_columns_and_a_rebuild(void **state)
+{
+	node_exec(&n[A], "CREATE TABLE t(id TEXT PRIMARY KEY, a); "
+	    "SELECT crsql_as_crr('t'); INSERT INTO t VALUES('x', 1); "
+	    "SELECT crsql_begin_alter('t'); ALTER TABLE t DROP COLUMN a; "
+	    "SELECT crsql_commit_alter('t'); ALTER TABLE t ADD COLUMN b; "
+	    "INSERT INTO t VALUES('y', 2); SELECT crsql_begin_alter('t'); "
+	    "CREATE TABLE u(id TEXT PRIMARY KEY, b); "
+	    "INSERT INTO u SELECT * FROM t ORDER BY id DESC; DROP TABLE t; "
+	    "ALTER TABLE u RENAME TO t; SELECT crsql_commit_alter('t')");
+	expect_told("'-1'|NULL|1|1\n'b'|2|1|1\n");
+}
+
+/* So does a column its version 0, where another life came without it. */
+static void
+version_zero_and_a_rebuild(void **state)
+{
+	node_exec(&n[A], "CREATE TABLE t(id TEXT PRIMARY KEY, a); "
+	    "SELECT crsql_as_crr('t'); INSERT INTO t VALUES('x', 1), ('y', 2)");
+	assert_int_equal(node_change(&n[A], "t", "'x'", "-1", "NULL", 3, 9, S1, 3, 0),
+	    SQLITE_OK);
+	node_exec(&n[A], "SELECT crsql_begin_alter('t'); "
+	    "CREATE TABLE u(id TEXT PRIMARY KEY, a); "
+	    "INSERT INTO u SELECT * FROM t ORDER BY id DESC; DROP TABLE t; "
+	    "ALTER TABLE u RENAME TO t; SELECT crsql_commit_alter('t')");
+	expect_told("'-1'|NULL|3|3\n'a'|1|0|3\n'a'|2|1|1\n");
+}
+
 /* -- folds in the midst of a statement ------------------------------------------- */
 
 /* ... which clear the journal on their way, and go on being unseen by the hook. */
@@ -301,6 +332,8 @@ main(void)
 		TEST(journalled_move),
 		TEST(move_after_add_column),
 		TEST(remembered_within_a_transaction),
+		TEST(row_without_columns_and_a_rebuild),
+		TEST(version_zero_and_a_rebuild),
 		TEST(journal_folded_within),
 		TEST(replaced_key_folded_within),
 		TEST(no_plain_writers_and_capture_by_journal),
