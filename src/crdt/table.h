@@ -92,6 +92,7 @@ struct table {
 	bool bare;          /* none of them is there: made anew by a program
 	                       that does not know of them */
 	bool unique;        /* it may have unique indexes besides the key's */
+	bool forgot;        /* gc_sweep.c: tombstones of it were dropped */
 	bool gone;          /* crsql_col has a column that is not there */
 	bool mended;        /* all is written down that follows from its shape */
 	uint64_t print;     /* of what it was read from: schema, crsql_col */

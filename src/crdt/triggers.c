@@ -186,14 +186,12 @@ find_untold(struct engine *e, struct table *t, const char *sql)
 int
 triggers_look(struct engine *e, struct table *t, const struct schema_table *in)
 {
-	char *sql = NULL, *name = sqlite3_mprintf("%s__crsql_%s", t->noted,
+	const struct schema_row *r = schema_own_trigger(in, t->noted,
 	    journal_trigger_suffix(JOURNAL_UPDATE_TRIGGER));
-	const struct schema_row *r;
-	int i, rc = name ? journal_trigger_sql(e, t, JOURNAL_UPDATE_TRIGGER, &sql)
-	    : SQLITE_NOMEM;
+	char *sql = NULL;
+	int i, rc = journal_trigger_sql(e, t, JOURNAL_UPDATE_TRIGGER, &sql);
 
 	if (rc == SQLITE_OK) {
-		r = schema_row(in, SCHEMA_TRIGGER, name);
 		t->old_triggers = r != NULL && r->sql != NULL &&
 		    strcmp(r->sql, sql) != 0;
 		if (t->old_triggers)
@@ -201,7 +199,6 @@ triggers_look(struct engine *e, struct table *t, const struct schema_table *in)
 	}
 	for (i = 0; i < t->ncol; i++)
 		t->old_triggers = t->old_triggers || t->col[i].unsaved;
-	sqlite3_free(name);
 	sqlite3_free(sql);
 	return rc;
 }

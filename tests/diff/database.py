@@ -139,8 +139,8 @@ class Site:
             self.told(which, ops)
         if quick:       # triggers may go off, and rows come in another order
             self.model.unordered = True
-            return True
-        self.compare_tables()
+        else:
+            self.compare_tables()
         if self.model.pending and which != "p" and not self.open_handle:
             # The journal is folded now if the extension noticed a write,
             # though it may have come to nothing: a read makes sure.
@@ -423,13 +423,14 @@ class Site:
             to = found[mine[dbv][0][0]][2].dbv
             if not moved <= to - dbv <= m.news:
                 return                          # compare_changes reports it
-            moved = to - dbv
+            more, moved = to - dbv - moved, to - dbv
             for (table, pk, cid), e in mine[dbv]:
                 m.clock[table][pk][cid] = e._replace(dbv=to, sver=to)
             if dbv in m.loose:
                 m.loose = m.loose - {dbv} | {to}
             if dbv == m.current:
                 m.current = to
+                m.head += more                  # they were committed before
             if dbv == m.head:
                 m.head = to
         m.news -= moved

@@ -215,6 +215,7 @@ class Model:
         if kind == "remake" and not table.integer_key \
                 and "WITHOUT ROWID" not in table.ddl:
             self.told |= {name}
+            self.gaps = True
         if kind == "again":
             self.emptied = True
             data, clock = {}, {}

@@ -159,6 +159,18 @@ update_before_triggers_know(void **state)
 	expect_told("'a'|2|2|1\n'b'|3|2|1\n'c'|NULL|1|1\n'd'|4|1|1\n");
 }
 
+/* ... where the table was renamed meanwhile, too. */
+static void
+update_of_a_renamed_table(void **state)
+{
+	node_exec(&n[A], "CREATE TABLE t(id TEXT PRIMARY KEY, a, b); "
+	    "SELECT crsql_as_crr('t'); INSERT INTO t VALUES('x', 1, 2)");
+	node_plainly(path, "ALTER TABLE t RENAME TO u; ALTER TABLE u RENAME COLUMN a "
+	    "TO c; ALTER TABLE u RENAME COLUMN b TO a; ALTER TABLE u ADD COLUMN b; "
+	    "UPDATE u SET a = 3");
+	expect_told("'a'|3|2|1\n'b'|NULL|1|1\n'c'|1|1|1\n");
+}
+
 /* ... and crsql_fold() is enough for them to know. */
 static void
 fold_tells_triggers(void **state)
@@ -238,6 +250,21 @@ remembered_within_a_transaction(void **state)
 	    "INSERT INTO u SELECT * FROM t; DROP TABLE t; "
 	    "ALTER TABLE u RENAME TO t; SELECT crsql_commit_alter('t')");
 	expect_told("'a'|2|2|1\n'a'|2|2|1\n");
+}
+
+/* A row that is written again once its delete is forgotten has not moved, whatever
+ * rowid it had before. */
+static void
+written_again_after_gc(void **state)
+{
+	node_exec(&n[A], "CREATE TABLE t(id TEXT PRIMARY KEY, a); "
+	    "SELECT crsql_as_crr('t'); INSERT INTO t VALUES('x', 1), ('y', 1), "
+	    "('z', 1); DELETE FROM t WHERE id < 'z'; "
+	    "SELECT crsql_gc(CAST(x'01' || crsql_site_id() || x'02' AS BLOB)); "
+	    "INSERT INTO t(rowid, id, a) VALUES(2, 'x', 2)");
+	node_exec(&n[A], "VACUUM");
+	node_exec(&n[A], "UPDATE t SET a = 3 WHERE id = 'x'");
+	expect_told("'a'|3|2|1\n'a'|1|1|1\n");
 }
 
 /* A row that has none of the columns it was born with keeps its sentinel where it
@@ -327,11 +354,13 @@ main(void)
 		TEST(renamed_key_and_a_rebuild),
 		TEST(key_set_to_itself_after_add_column),
 		TEST(update_before_triggers_know),
+		TEST(update_of_a_renamed_table),
 		TEST(fold_tells_triggers),
 		TEST(alter_undone_in_a_savepoint),
 		TEST(journalled_move),
 		TEST(move_after_add_column),
 		TEST(remembered_within_a_transaction),
+		TEST(written_again_after_gc),
 		TEST(row_without_columns_and_a_rebuild),
 		TEST(version_zero_and_a_rebuild),
 		TEST(journal_folded_within),
