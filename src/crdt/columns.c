@@ -296,18 +296,13 @@ take(struct table *t, int i, struct noted *as)
 }
 
 /* The text of trigger i of t as it stands there, NULL if it does not. */
-static int
-trigger_text(const struct table *t, int i, const struct schema_table *in,
-    const char **sql)
+static const char *
+trigger_text(const struct table *t, int i, const struct schema_table *in)
 {
-	const struct schema_row *r;
-	char *name = sqlite3_mprintf("%s__crsql_%s", t->noted,
+	const struct schema_row *r = schema_own_trigger(in, t->noted,
 	    journal_trigger_suffix(i));
 
-	r = name != NULL ? schema_row(in, SCHEMA_TRIGGER, name) : NULL;
-	*sql = r != NULL ? r->sql : NULL;
-	sqlite3_free(name);
-	return name != NULL ? SQLITE_OK : SQLITE_NOMEM;
+	return r != NULL ? r->sql : NULL;
 }
 
 /* By the triggers: *told if they name any column. */
@@ -315,8 +310,8 @@ static int
 take_by_triggers(struct engine *e, struct table *t, struct noted_list *l,
     const struct schema_table *in, bool *told)
 {
-	const char *sql, *at = NULL;
-	int i, j, cid, rc = trigger_text(t, JOURNAL_UPDATE_TRIGGER, in, &sql);
+	const char *sql = trigger_text(t, JOURNAL_UPDATE_TRIGGER, in), *at = NULL;
+	int i, j, cid, rc = SQLITE_OK;
 
 	*told = false;
 	for (i = 0; sql != NULL && i < t->ncol && rc == SQLITE_OK; i++) {
@@ -360,11 +355,11 @@ take_by_marker(struct table *t, struct noted_list *l,
     const struct schema_table *in, bool *told)
 {
 	struct marker m;
-	const char *sql;
-	int rc = trigger_text(t, JOURNAL_COLUMNS_TRIGGER, in, &sql);
+	const char *sql = trigger_text(t, JOURNAL_COLUMNS_TRIGGER, in);
+	int rc;
 
-	if (rc != SQLITE_OK || sql == NULL || !marker_begin(&m, sql, t->noted))
-		return rc;
+	if (sql == NULL || !marker_begin(&m, sql, t->noted))
+		return SQLITE_OK;
 	*told = true;
 	rc = take_marked(t, l, m, true);
 	return rc == SQLITE_OK ? take_marked(t, l, m, false) : rc;

@@ -36,8 +36,20 @@ add_named(struct record_list *l, enum record_op op, int table, int64_t key,
 	    : SQLITE_OK;
 }
 
+/* Columns that the trigger which noted an update did not know may have changed. */
+static void
+add_untold(const struct table *t, struct mask *m, struct buf *high)
+{
+	int i;
+
+	for (i = 0; i < t->ncol && t->old_triggers; i++)
+		if (t->col[i].untold)
+			mask_add(m, high, t->col[i].cid);
+	mask_end(m, high);
+}
+
 /* A journalled update names columns; NULL means all, and so does what can't be
- * read, and a table that got columns which its trigger does not know. */
+ * read. */
 static int
 add_update(struct reading *rd, const struct journal_record *j)
 {
@@ -45,7 +57,7 @@ add_update(struct reading *rd, const struct journal_record *j)
 	struct mask mask = mask_empty();
 	struct buf *high = &rd->list->bytes;
 	size_t from, pk = high->len;
-	bool all = j->all || t->old_triggers;
+	bool all = j->all;
 	struct record *r;
 
 	buf_add(high, j->pk, (size_t)j->npk);
@@ -54,6 +66,8 @@ add_update(struct reading *rd, const struct journal_record *j)
 		mask.bits = (uint64_t)j->mask;
 	else if (!all)
 		all = !mask_read_text(&mask, high, j->text);
+	if (!all)
+		add_untold(t, &mask, high);
 	if (high->failed)
 		return SQLITE_NOMEM;
 	if (all)

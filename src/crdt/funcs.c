@@ -8,6 +8,7 @@
 #include "base/be64.h"
 #include "crdt/apply.h"
 #include "crdt/capture.h"
+#include "crdt/columns.h"
 #include "crdt/crr.h"
 #include "crdt/journal.h"
 #include "crdt/log.h"
@@ -443,7 +444,7 @@ fold_function(sqlite3_context *ctx, int argc, sqlite3_value **argv)
 
 	if (rc == SQLITE_OK)
 		rc = lost_pending(e, &tables);
-	if (rc == SQLITE_OK && n + tables > 0)
+	if (rc == SQLITE_OK && (n + tables > 0 || columns_unsaved(e)))
 		rc = apply_end(e, &scope, apply_begin(e, false, &scope));
 	give_int(ctx, rc, n);
 }

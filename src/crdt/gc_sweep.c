@@ -11,6 +11,7 @@
 #include "crdt/lost.h"
 #include "crdt/meta.h"
 #include "crdt/page.h"
+#include "crdt/sample.h"
 #include "crdt/source.h"
 
 /* Of a log row l: its site, and whether the horizon of its table covers it. */
@@ -114,8 +115,28 @@ drop_tombstone(struct gc *g)
 		g->out->dead_dbv = g->dbv;
 		g->out->dead_pos = g->pos;
 	}
-	g->out->forgot = true;
+	g->out->forgot = g->table->forgot = true;
 	g->out->dropped++;
+	return rc;
+}
+
+/* A row that is made again after it was forgotten looks like one that moved: who
+ * remembers its rowid does so no more. */
+static int
+sample_anew(struct engine *e)
+{
+	struct table *t;
+	int i, rc = SQLITE_OK;
+
+	for (i = 0; i < e->tables.n && rc == SQLITE_OK; i++) {
+		t = &e->tables.table[i];
+		if (!t->forgot)
+			continue;
+		rc = table_load_hw(e, t);
+		if (rc == SQLITE_OK)
+			rc = sample_take(e, t, false);
+		t->forgot = false;
+	}
 	return rc;
 }
 
@@ -318,6 +339,8 @@ gc_sweep(struct engine *e, struct gc_sweep *out)
 		rc = sweep_headers(&g);
 	if (rc == SQLITE_OK)
 		rc = sweep_steps(&g);
+	if (rc == SQLITE_OK)
+		rc = sample_anew(e);
 	end(&g);
 	return rc;
 }

@@ -392,19 +392,58 @@ count_explicit(const struct meta *m)
 	return n;
 }
 
+/* The table's runs by key, read as far as they were asked for. */
+struct runs {
+	sqlite3_stmt *stmt;
+	int64_t first, last;
+	bool any;
+};
+
+/* Whether there is a run over that key, which is greater than the one before: gc
+ * dropped those of which nothing was told any more. */
+static int
+find_run(struct engine *e, const struct table *t, struct runs *r, int64_t key,
+    bool *found)
+{
+	int rc = SQLITE_ROW;
+
+	if (r->stmt == NULL) {
+		rc = engine_prepare(e, &r->stmt, "SELECT key, n FROM crsql_log WHERE "
+		    "tbl = %d AND n > 0 AND mask IS NULL ORDER BY key", t->id);
+		r->any = rc == SQLITE_OK;
+		rc = rc == SQLITE_OK ? SQLITE_ROW : rc;
+		r->first = r->last = INT64_MIN;
+	}
+	while (rc == SQLITE_ROW && r->any && r->last < key) {
+		rc = sqlite3_step(r->stmt);
+		r->any = rc == SQLITE_ROW;
+		r->first = r->any ? sqlite3_column_int64(r->stmt, 0) : 0;
+		r->last = r->any ? r->first +
+		    (sqlite3_column_int64(r->stmt, 1) - 1) : 0;
+	}
+	*found = r->any && r->first <= key;
+	return rc == SQLITE_ROW || rc == SQLITE_DONE ? SQLITE_OK : rc;
+}
+
 /* The row of m, of whose columns some stood at the places of g. */
 static int
 forget_gone(struct engine *e, struct table *t, int64_t key, struct meta *m,
-    struct gone *g)
+    struct gone *g, struct runs *runs)
 {
-	int i, rc = SQLITE_OK;
+	bool found = true;
+	int i, rc = g->rc;
 
+	if (rc == SQLITE_OK && g->n > 0 && meta_needs_run(t, m, key))
+		rc = find_run(e, t, runs, key, &found);
+	if (!found)
+		m->base = BASE_NONE;
 	if (m->base == BASE_AT && count_at_base(t, m, key) == 0) {
 		add_gone(g, &m->base_at);
 		m->base = BASE_NONE;
 	}
-	if (g->rc != SQLITE_OK || g->n == 0)
-		return g->rc;
+	rc = rc == SQLITE_OK ? g->rc : rc;
+	if (rc != SQLITE_OK || g->n == 0)
+		return rc;
 	/* of a row of a run the walk knows that it has nothing else; the base comes
 	 * last, and may be one that was left before */
 	if (m->base == BASE_NONE && count_explicit(m) == 0) {
@@ -424,6 +463,7 @@ int
 meta_forget_gone(struct engine *e, struct table *t)
 {
 	struct gone g = { NULL, 0, 0, SQLITE_OK };
+	struct runs runs = { NULL };
 	sqlite3_stmt *stmt = NULL;
 	struct meta m;
 	int64_t key;
@@ -441,10 +481,11 @@ meta_forget_gone(struct engine *e, struct table *t)
 		/* one that is damaged is told by who needs it */
 		if (decode(t, sqlite3_column_blob(stmt, 1),
 		    sqlite3_column_bytes(stmt, 1), &m, &g) == SQLITE_OK)
-			rc = forget_gone(e, t, key, &m, &g);
+			rc = forget_gone(e, t, key, &m, &g, &runs);
 	}
 	if (stmt != NULL)
 		rc = engine_reset(stmt, rc);
+	rc = engine_finalize(runs.stmt, rc);
 	sqlite3_free(g.at);
 	meta_free(&m);
 	return rc;

@@ -130,6 +130,7 @@ capture_savepoint(struct engine *e, int id)
 	m->rc = c->rc;
 	m->tx = e->tx;
 	m->tx.mended = e->tables.mended;
+	m->tx.names_changed = e->tables.names_changed;
 	return SQLITE_OK;
 }
 

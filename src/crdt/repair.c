@@ -12,6 +12,8 @@
 
 SQLITE_EXTENSION_INIT3
 
+enum { NO_CLOCK = -1 };         /* instead of a version */
+
 struct repair {
 	struct engine *e;
 	struct table *t;
@@ -144,6 +146,20 @@ revive(struct repair *r, int64_t key)
 	return rc;
 }
 
+/* Of column i by its clock row.  Version 0 is one too: a column that is known to
+ * be older than any that is told. */
+static int64_t
+version_of(const struct repair *r, int64_t old, int i)
+{
+	const struct meta *m = &r->old;
+	int64_t version = m->col[i].version;
+
+	if (m->col[i].dbv == 0 && r->at[i] < 0)
+		version = meta_version(r->t, m, old, i);
+	return m->col[i].dbv == 0 && (r->at[i] >= 0 || version == 0) ? NO_CLOCK :
+	    version;
+}
+
 /* The versions of a row: those at its old rowid, or what is safe. */
 static int
 find_versions(struct repair *r, int64_t key, bool known, int64_t old, int part,
@@ -158,8 +174,7 @@ find_versions(struct repair *r, int64_t key, bool known, int64_t old, int part,
 		r->new.cl = r->old.cl;
 		r->new.has_sentinel = r->old.has_sentinel;
 		for (i = 0; i < t->ncol; i++)
-			version[i] = r->at[i] >= 0 && r->old.col[i].dbv == 0 ? 0
-			    : meta_version(t, &r->old, old, i);
+			version[i] = version_of(r, old, i);
 		return rc;
 	}
 	if (part >= 0) {
@@ -170,13 +185,24 @@ find_versions(struct repair *r, int64_t key, bool known, int64_t old, int part,
 	for (i = 0; i < t->ncol; i++) {
 		version[i] = part >= 0 ? r->highest[i] : 1;
 		/* younger columns: they may have no clock (R3) */
-		if (version[i] == 0 && t->col[i].born == INT64_MIN)
-			version[i] = 1;
+		if (version[i] == 0)
+			version[i] = t->col[i].born == INT64_MIN ? 1 : NO_CLOCK;
 	}
 	return rc == SQLITE_OK ? revive(r, key) : rc;
 }
 
-/* A row that is not as a fresh one gets a clock row. */
+static bool
+has_any(const struct repair *r, const int64_t *version)
+{
+	int i;
+
+	for (i = 0; i < r->t->ncol && version[i] == NO_CLOCK; i++)
+		;
+	return i < r->t->ncol;
+}
+
+/* A row that is not as a fresh one gets a clock row.  One that lost the columns it
+ * was born with is told by its sentinel. */
 static int
 write_row(struct repair *r, int64_t key, const int64_t *version)
 {
@@ -193,10 +219,11 @@ write_row(struct repair *r, int64_t key, const int64_t *version)
 		return SQLITE_OK;
 	rc = log_append(r->e, &row);
 	m->base = BASE_NONE;
+	m->has_sentinel = m->has_sentinel || !has_any(r, version);
 	m->sentinel = (struct stamp){ m->cl, row.dbv, row.pos, r->e->tx.seq };
 	r->e->tx.seq += m->has_sentinel;
 	for (i = 0; i < t->ncol; i++)
-		if (version[i] > 0)
+		if (version[i] != NO_CLOCK)
 			m->col[i] = (struct stamp){ version[i], row.dbv, row.pos,
 			    r->e->tx.seq++ };
 	if (rc == SQLITE_OK)
@@ -247,10 +274,10 @@ add_changes(const struct repair *r, sqlite3_stmt *row, bool came,
 	int i;
 
 	for (i = 0; i < r->t->ncol; i++) {
-		if (version[i] > 0 && !came && (r->changed &
+		if (version[i] != NO_CLOCK && !came && (r->changed &
 		    sample_bit(r->t->col[i].cid)) != 0)
 			version[i]++;
-		if (version[i] == 0 && r->at[i] >= 0 &&
+		if (version[i] == NO_CLOCK && r->at[i] >= 0 &&
 		    sqlite3_column_int(row, r->at[i]))
 			version[i] = 1;
 	}

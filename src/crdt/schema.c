@@ -68,6 +68,25 @@ schema_trigger_of(const char *name)
 	    sqlite3_stricmp(name + len + 9, "trig") == 0 ? len : -1;
 }
 
+const struct schema_row *
+schema_own_trigger(const struct schema_table *t, const char *noted,
+    const char *suffix)
+{
+	const struct schema_row *r, *any = NULL;
+	int len;
+
+	for (r = t != NULL ? t->row : NULL; r != NULL; r = r->next) {
+		len = r->kind == SCHEMA_TRIGGER ? schema_trigger_of(r->name) : -1;
+		if (len < 0 || strcmp(r->name + len + 8, suffix) != 0)
+			continue;
+		any = r;
+		if (strncmp(r->name, noted, (size_t)len) == 0 &&
+		    (int)strlen(noted) == len)
+			break;
+	}
+	return r != NULL ? r : any;
+}
+
 const char *
 schema_bearer(const struct schema *s, const char *noted)
 {

@@ -64,6 +64,11 @@ const struct schema_table *schema_find(const struct schema *s,
 const struct schema_row *schema_row(const struct schema_table *t,
     enum schema_kind kind, const char *name);
 
+/* The trigger of ours with that suffix: of the name that is noted of the table, or,
+ * where it has just been renamed, of any; NULL.  t may be NULL. */
+const struct schema_row *schema_own_trigger(const struct schema_table *t,
+    const char *noted, const char *suffix);
+
 /* By what name a table goes now that was noted as that: SQLite takes triggers
  * along when a table is renamed, under their old names.  Else the name itself, if
  * there is such a table; NULL if it is gone. */

@@ -36,6 +36,7 @@ struct column {
 	bool came;          /* it was unsaved when the table was mended */
 	bool has_default;
 	bool renamed;       /* crsql_col has it by another name still */
+	bool untold;        /* the journal's update trigger does not know it */
 	char affinity;      /* 'A' blob/none 'B' text 'C' numeric 'D' integer
 	                       'E' real: how values settle */
 };
@@ -87,10 +88,11 @@ struct table {
 	int has_meta;       /* any clock rows? -1: not known */
 	int alone;          /* horizon.h: 0, or it is to be looked */
 	int64_t youngest;   /* the latest birthday of its columns */
-	bool old_triggers;  /* the journal's don't know all columns */
+	bool old_triggers;  /* the journal's may not know all columns */
 	bool bare;          /* none of them is there: made anew by a program
 	                       that does not know of them */
 	bool unique;        /* it may have unique indexes besides the key's */
+	bool forgot;        /* gc_sweep.c: tombstones of it were dropped */
 	bool gone;          /* crsql_col has a column that is not there */
 	bool mended;        /* all is written down that follows from its shape */
 	uint64_t print;     /* of what it was read from: schema, crsql_col */

@@ -7,6 +7,7 @@
 #include "crdt/capture.h"
 #include "crdt/journal.h"
 #include "crdt/marker.h"
+#include "crdt/mask.h"
 #include "crdt/resync.h"
 #include "crdt/schema.h"
 #include "crdt/storage.h"
@@ -168,23 +169,36 @@ triggers_make(struct engine *e, struct table *t, struct schema *s)
 	return rc;
 }
 
+/* Of its columns those that the update trigger's text does not name. */
+static int
+find_untold(struct engine *e, struct table *t, const char *sql)
+{
+	const char *at = NULL;
+	int i, cid, rc = SQLITE_OK;
+
+	for (i = 0; i < t->ncol && rc == SQLITE_OK; i++) {
+		rc = mask_sql_cid(e, sql, &at, &t->col[i], &cid);
+		t->col[i].untold = cid != t->col[i].cid;
+	}
+	return rc;
+}
+
 int
 triggers_look(struct engine *e, struct table *t, const struct schema_table *in)
 {
-	char *sql = NULL, *name = sqlite3_mprintf("%s__crsql_%s", t->noted,
+	const struct schema_row *r = schema_own_trigger(in, t->noted,
 	    journal_trigger_suffix(JOURNAL_UPDATE_TRIGGER));
-	const struct schema_row *r;
-	int i, rc = name ? journal_trigger_sql(e, t, JOURNAL_UPDATE_TRIGGER, &sql)
-	    : SQLITE_NOMEM;
+	char *sql = NULL;
+	int i, rc = journal_trigger_sql(e, t, JOURNAL_UPDATE_TRIGGER, &sql);
 
 	if (rc == SQLITE_OK) {
-		r = schema_row(in, SCHEMA_TRIGGER, name);
 		t->old_triggers = r != NULL && r->sql != NULL &&
 		    strcmp(r->sql, sql) != 0;
+		if (t->old_triggers)
+			rc = find_untold(e, t, r->sql);
 	}
 	for (i = 0; i < t->ncol; i++)
 		t->old_triggers = t->old_triggers || t->col[i].unsaved;
-	sqlite3_free(name);
 	sqlite3_free(sql);
 	return rc;
 }

@@ -40,6 +40,7 @@ struct tx {
 	int64_t rows_impacted;  /* by merges, until the next transaction */
 	bool wrote_changes;     /* crsql_changes was written: that counts */
 	int64_t mended;         /* e->tables.mended at its beginning */
+	bool names_changed;     /* e->tables.names_changed then */
 	int64_t schema;         /* e->tables.schema_version then */
 	int alters;             /* begun in it: alter.c */
 	uint32_t data_version;  /* FCNTL_DATA_VERSION at head */

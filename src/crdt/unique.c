@@ -65,6 +65,22 @@ find_texts(const char *sql, int n, struct text *term, struct text *where)
 
 /* -- the condition ----------------------------------------------------------------- */
 
+/* The value of a column that is to be written.  One that may not be NULL gets its
+ * default instead by REPLACE, which a trigger before does not see: preset, of which
+ * only a literal is safe to be read there. */
+static void
+add_new_value(sqlite3_str *s, const char *name, const char *preset)
+{
+	const char *p = preset != NULL ? preset : "";
+
+	p += *p == '-' || *p == '+';
+	if (*p == '\'' || (*p >= '0' && *p <= '9') || ((*p == 'x' || *p == 'X') &&
+	    p[1] == '\''))
+		sqlite3_str_appendf(s, "coalesce(new.\"%w\", %s)", name, preset);
+	else
+		sqlite3_str_appendf(s, "new.\"%w\"", name);
+}
+
 /* (SELECT new."a" AS "a", ...) AS "t": there an expression means the row that
  * is to be written. */
 static int
@@ -72,13 +88,18 @@ add_new_row(struct engine *e, sqlite3_str *s, const struct table *t)
 {
 	const char *name, *comma = "";
 	sqlite3_stmt *stmt;
-	int rc = engine_prepare(e, &stmt, "SELECT name FROM "
-	    "pragma_table_xinfo(%Q, 'main') WHERE hidden <> 1", t->name);
+	int rc = engine_prepare(e, &stmt, "SELECT name, CASE WHEN \"notnull\" THEN "
+	    "dflt_value END FROM pragma_table_xinfo(%Q, 'main') WHERE hidden <> 1",
+	    t->name);
 
 	sqlite3_str_appendall(s, "(SELECT ");
 	while (rc == SQLITE_OK && sqlite3_step(stmt) == SQLITE_ROW) {
 		name = engine_column(stmt, 0, &rc);
-		sqlite3_str_appendf(s, "%snew.\"%w\" AS \"%w\"", comma, name, name);
+		sqlite3_str_appendall(s, comma);
+		if (rc == SQLITE_OK)
+			add_new_value(s, name, (const char *)
+			    sqlite3_column_text(stmt, 1));
+		sqlite3_str_appendf(s, " AS \"%w\"", name);
 		comma = ", ";
 	}
 	sqlite3_str_appendf(s, ") AS \"%w\"", t->name);
@@ -108,8 +129,10 @@ add_index(struct engine *e, sqlite3_str *s, const struct table *t,
 	struct text term, where = { NULL, NULL };
 	const char *name, *collation, *and = "";
 	sqlite3_stmt *stmt;
-	int column, i, rc = engine_prepare(e, &stmt, "SELECT cid, name, coll FROM "
-	    "pragma_index_xinfo(%Q, 'main') WHERE key ORDER BY seqno", index);
+	int column, i, rc = engine_prepare(e, &stmt, "SELECT i.cid, i.name, i.coll, "
+	    "CASE WHEN x.\"notnull\" THEN x.dflt_value END FROM "
+	    "pragma_index_xinfo(%Q, 'main') i LEFT JOIN pragma_table_xinfo(%Q, 'main') "
+	    "x ON x.cid = i.cid WHERE i.key ORDER BY i.seqno", index, t->name);
 
 	sqlite3_str_appendall(s, "(");
 	for (i = 0; rc == SQLITE_OK && sqlite3_step(stmt) == SQLITE_ROW; i++) {
@@ -120,8 +143,10 @@ add_index(struct engine *e, sqlite3_str *s, const struct table *t,
 		if (sql != NULL)
 			find_texts(sql, i, &term, &where);
 		if (rc == SQLITE_OK && column != EXPRESSION) {
-			sqlite3_str_appendf(s, "%s\"%w\" = new.\"%w\" COLLATE \"%w\"",
-			    and, name, name, collation);
+			sqlite3_str_appendf(s, "%s\"%w\" = ", and, name);
+			add_new_value(s, name, (const char *)
+			    sqlite3_column_text(stmt, 3));
+			sqlite3_str_appendf(s, " COLLATE \"%w\"", collation);
 		} else if (rc == SQLITE_OK && sql != NULL && term.from != NULL) {
 			sqlite3_str_appendall(s, and);
 			rc = add_expression(e, s, t, term, collation);

@@ -67,8 +67,9 @@ def from_stranger(receiver, step):
     alone = not receiver.open_handle
     for c in step["changes"]:
         table = model.tables.get(c["table"])
-        if table is None or not table.has(c["cid"]):
-            continue
+        if table is None or not table.has(c["cid"]) \
+                or len(table.pk) != len(c["key"]):
+            continue            # another one has that name by now
         settled = settle(table, receiver.ddl(table.name), c["key"], c["cid"],
                          c["value"])
         if settled is None:

@@ -16,8 +16,9 @@ from collections import namedtuple
 import tables
 
 Entry = namedtuple("Entry", "version dbv seq site sver")
-# A local write of one row: kind is insert, update, delete or replace.
-Op = namedtuple("Op", "kind table pk row columns")
+# A local write of one row: kind is insert, update, delete or replace; of an
+# update, `perhaps` are columns that may be told, too.
+Op = namedtuple("Op", "kind table pk row columns perhaps", defaults=[()])
 # A change as it travels.
 Cell = namedtuple("Cell", "table pk cid value version cl seq site sver")
 
@@ -40,7 +41,7 @@ class Model:
         self.pending = []           # journalled, not yet folded
         self.captured = []          # of this transaction, the same
         self.unsure = {}            # rows of a fold, and their clock before
-        self.fresh = set()          # tables whose triggers lack a column
+        self.fresh = {}             # columns that a table's triggers lack
         self.maybe = {}             # what may be told or not, how many times
         self.bare = set()           # rows that had no columns when inserted
         self.loosen = False         # ... in the fold that goes on
@@ -63,7 +64,7 @@ class Model:
         flat = {name: getattr(self, name)
                 for name in ("head", "current", "current_own", "seq", "news")}
         return {**deep, **flat, "pending": list(self.pending),
-                "maybe": dict(self.maybe), "fresh": set(self.fresh),
+                "maybe": dict(self.maybe), "fresh": dict(self.fresh),
                 "captured": list(self.captured),
                 "unsure": dict(self.unsure), "tables": dict(self.tables)}
 
@@ -90,7 +91,7 @@ class Model:
     def commit(self):
         if self.captured:
             self.fold()
-            self.fresh = set()
+            self.fresh = {}
         if self.current:
             self.head = self.current
         self.end()
@@ -120,7 +121,7 @@ class Model:
             self.apply_data(op)
             self.pending.append(op)
             if op.kind == "update" and op.table in self.fresh:
-                self.pending[-1] = op._replace(kind="update all")
+                self.pending[-1] = op._replace(perhaps=self.fresh[op.table])
 
     def fold(self):
         """A row that a plain writer deleted and inserted may also have been
@@ -141,23 +142,25 @@ class Model:
             if self.unsure[row] is None:
                 self.unsure[row] = dict(self.clock[row[0]].get(row[1], {}))
         for op in ops + captured:
-            if op.kind in ("insert", "replace", "update all"):
-                op = self.with_all_columns(op)
+            if op.kind in ("insert", "replace") or op.perhaps:
+                op = self.with_columns(op)
             self.apply_clock(op)
         if self.unsure and ops or self.loosen:
             self.loose.add(self.current)
         self.loosen = False
 
-    def with_all_columns(self, op):
+    def with_columns(self, op):
         """A row inserted before its table got a column may be told with it
-        or without; an update then, of all columns."""
-        columns = [c.name for c in self.tables[op.table].cols]
+        or without; an update as long as the triggers don't know it, too."""
+        columns = [c.name for c in self.tables[op.table].cols
+                   if op.kind != "update" or c.name in op.columns
+                   or c.name in op.perhaps]
         for c in columns:
             if c not in op.columns:
                 key = op.table, op.pk, c
                 self.maybe[key] = self.maybe.get(key, 0) + 1
                 self.loosen = True
-        if columns and not op.columns and op.kind != "update all":
+        if columns and not op.columns and op.kind != "update":
             self.bare.add((op.table, op.pk))
         return op._replace(columns=columns)
 
@@ -212,6 +215,7 @@ class Model:
         if kind == "remake" and not table.integer_key \
                 and "WITHOUT ROWID" not in table.ddl:
             self.told |= {name}
+            self.gaps = True
         if kind == "again":
             self.emptied = True
             data, clock = {}, {}
@@ -220,12 +224,12 @@ class Model:
         if kind == "drop" or name in self.dropped:
             self.dropped |= {name, new.name}
         if kind == "add":
-            self.fresh |= {name}
-            self.pending = [op._replace(kind="update all")
+            self.fresh[name] = [*self.fresh.get(name, []), args[0]]
+            self.pending = [op._replace(perhaps=[*op.perhaps, args[0]])
                             if op.table == name and op.kind == "update" else op
                             for op in self.pending]
         if name in self.fresh:
-            self.fresh |= {new.name}
+            self.fresh[new.name] = new_columns(self.fresh.pop(name), change)
         if name in self.told:
             self.told |= {new.name}
         for marks in (self.unsure, self.maybe):
@@ -253,7 +257,8 @@ class Model:
         self.data[new.name], self.clock[new.name] = data, clock
         for ops in (self.pending, self.captured):
             ops[:] = [op._replace(table=new.name,
-                                  columns=new_columns(op.columns, change))
+                                  columns=new_columns(op.columns, change),
+                                  perhaps=new_columns(op.perhaps, change))
                       if op.table == name else op for op in ops]
 
     def gc(self, horizon):

@@ -99,6 +99,21 @@ last_column_dropped_after_a_merge(void **state)
 	expect_told("'-1'|NULL|1|1\n");
 }
 
+/* ... and where all that the row was inserted with was forgotten: nothing but that
+ * column told of it. */
+static void
+last_column_dropped_after_gc(void **state)
+{
+	node_exec(&n[A], "CREATE TABLE t(id INTEGER PRIMARY KEY, a); "
+	    "SELECT crsql_as_crr('t'); INSERT INTO t VALUES(1, 1), (2, 2), (3, 3); "
+	    "UPDATE t SET a = a + 1 WHERE id < 3; UPDATE t SET a = a + 5; "
+	    "SELECT crsql_gc(CAST(x'01' || crsql_site_id() || x'03' AS BLOB)); "
+	    "INSERT INTO t VALUES(4, 4); UPDATE t SET a = 9 WHERE id = 4; "
+	    "SELECT crsql_begin_alter('t'); ALTER TABLE t DROP COLUMN a; "
+	    "SELECT crsql_commit_alter('t')");
+	expect_told("'-1'|NULL|1|1\n'-1'|NULL|1|1\n'-1'|NULL|1|1\n'-1'|NULL|1|1\n");
+}
+
 /* A renamed key is noted by crsql_fold: the table that a tool makes anew then is
  * the same. */
 static void
@@ -128,6 +143,59 @@ key_set_to_itself_after_add_column(void **state)
 	    "ALTER TABLE t ADD COLUMN b DEFAULT 7; "
 	    "BEGIN; UPDATE t SET rowid = 'x'; COMMIT; UPDATE t SET rowid = 'x', b = 8");
 	expect_told("'_rowid_'|2|1|1\n'b'|8|1|1\n'oid'|1|1|1\n");
+}
+
+/* A column that the triggers do not know yet may have changed with each update of
+ * a row: the others are told as ever, by programs with the extension, too. */
+static void
+update_before_triggers_know(void **state)
+{
+	node_exec(&n[A], "CREATE TABLE t(id TEXT PRIMARY KEY, a, b); "
+	    "SELECT crsql_as_crr('t'); INSERT INTO t VALUES('x', 1, 2)");
+	node_plainly(path, "ALTER TABLE t ADD COLUMN c; UPDATE t SET b = 3");
+	expect_told("'a'|1|1|1\n'b'|3|2|1\n'c'|NULL|1|1\n");
+	node_exec(&n[A], "SELECT crsql_config_set('capture', 'journal'); "
+	    "ALTER TABLE t ADD COLUMN d; UPDATE t SET a = 2, d = 4");
+	expect_told("'a'|2|2|1\n'b'|3|2|1\n'c'|NULL|1|1\n'd'|4|1|1\n");
+}
+
+/* ... where the table was renamed meanwhile, too. */
+static void
+update_of_a_renamed_table(void **state)
+{
+	node_exec(&n[A], "CREATE TABLE t(id TEXT PRIMARY KEY, a, b); "
+	    "SELECT crsql_as_crr('t'); INSERT INTO t VALUES('x', 1, 2)");
+	node_plainly(path, "ALTER TABLE t RENAME TO u; ALTER TABLE u RENAME COLUMN a "
+	    "TO c; ALTER TABLE u RENAME COLUMN b TO a; ALTER TABLE u ADD COLUMN b; "
+	    "UPDATE u SET a = 3");
+	expect_told("'a'|3|2|1\n'b'|NULL|1|1\n'c'|1|1|1\n");
+}
+
+/* ... and crsql_fold() is enough for them to know. */
+static void
+fold_tells_triggers(void **state)
+{
+	node_exec(&n[A], "CREATE TABLE t(id TEXT PRIMARY KEY, a); "
+	    "SELECT crsql_as_crr('t'); INSERT INTO t VALUES('x', 1)");
+	node_plainly(path, "ALTER TABLE t ADD COLUMN b");
+	node_exec(&n[A], "SELECT crsql_fold()");
+	node_plainly(path, "UPDATE t SET a = 2");
+	expect_told("'a'|2|2|1\n");
+}
+
+/* What a savepoint's alter renamed is not told once it is undone. */
+static void
+alter_undone_in_a_savepoint(void **state)
+{
+	node_exec(&n[A], "CREATE TABLE t(id TEXT PRIMARY KEY, a); "
+	    "SELECT crsql_as_crr('t'); SAVEPOINT s; SELECT crsql_begin_alter('t'); "
+	    "ALTER TABLE t RENAME COLUMN a TO b; SELECT crsql_commit_alter('t'); "
+	    "ROLLBACK TO s; COMMIT");
+	node_expect(&n[A], "0\n", "SELECT crsql_db_version()");
+	node_exec(&n[A], "BEGIN; INSERT INTO t VALUES('x', 1); SAVEPOINT s; "
+	    "SELECT crsql_begin_alter('t'); ALTER TABLE t RENAME COLUMN a TO b; "
+	    "SELECT crsql_commit_alter('t'); ROLLBACK TO s; COMMIT");
+	node_expect(&n[A], "1\n", "SELECT crsql_db_version()");
 }
 
 /* -- rowids ------------------------------------------------------------------- */
@@ -184,6 +252,52 @@ remembered_within_a_transaction(void **state)
 	expect_told("'a'|2|2|1\n'a'|2|2|1\n");
 }
 
+/* A row that is written again once its delete is forgotten has not moved, whatever
+ * rowid it had before. */
+static void
+written_again_after_gc(void **state)
+{
+	node_exec(&n[A], "CREATE TABLE t(id TEXT PRIMARY KEY, a); "
+	    "SELECT crsql_as_crr('t'); INSERT INTO t VALUES('x', 1), ('y', 1), "
+	    "('z', 1); DELETE FROM t WHERE id < 'z'; "
+	    "SELECT crsql_gc(CAST(x'01' || crsql_site_id() || x'02' AS BLOB)); "
+	    "INSERT INTO t(rowid, id, a) VALUES(2, 'x', 2)");
+	node_exec(&n[A], "VACUUM");
+	node_exec(&n[A], "UPDATE t SET a = 3 WHERE id = 'x'");
+	expect_told("'a'|3|2|1\n'a'|1|1|1\n");
+}
+
+/* A row that has none of the columns it was born with keeps its sentinel where it
+ * gets another rowid with its table made anew: it was told to nobody. */
+static void
+row_without_columns_and_a_rebuild(void **state)
+{
+	node_exec(&n[A], "CREATE TABLE t(id TEXT PRIMARY KEY, a); "
+	    "SELECT crsql_as_crr('t'); INSERT INTO t VALUES('x', 1); "
+	    "SELECT crsql_begin_alter('t'); ALTER TABLE t DROP COLUMN a; "
+	    "SELECT crsql_commit_alter('t'); ALTER TABLE t ADD COLUMN b; "
+	    "INSERT INTO t VALUES('y', 2); SELECT crsql_begin_alter('t'); "
+	    "CREATE TABLE u(id TEXT PRIMARY KEY, b); "
+	    "INSERT INTO u SELECT * FROM t ORDER BY id DESC; DROP TABLE t; "
+	    "ALTER TABLE u RENAME TO t; SELECT crsql_commit_alter('t')");
+	expect_told("'-1'|NULL|1|1\n'b'|2|1|1\n");
+}
+
+/* So does a column its version 0, where another life came without it. */
+static void
+version_zero_and_a_rebuild(void **state)
+{
+	node_exec(&n[A], "CREATE TABLE t(id TEXT PRIMARY KEY, a); "
+	    "SELECT crsql_as_crr('t'); INSERT INTO t VALUES('x', 1), ('y', 2)");
+	assert_int_equal(node_change(&n[A], "t", "'x'", "-1", "NULL", 3, 9, S1, 3, 0),
+	    SQLITE_OK);
+	node_exec(&n[A], "SELECT crsql_begin_alter('t'); "
+	    "CREATE TABLE u(id TEXT PRIMARY KEY, a); "
+	    "INSERT INTO u SELECT * FROM t ORDER BY id DESC; DROP TABLE t; "
+	    "ALTER TABLE u RENAME TO t; SELECT crsql_commit_alter('t')");
+	expect_told("'-1'|NULL|3|3\n'a'|1|0|3\n'a'|2|1|1\n");
+}
+
 /* -- folds in the midst of a statement ------------------------------------------- */
 
 /* ... which clear the journal on their way, and go on being unseen by the hook. */
@@ -236,11 +350,19 @@ main(void)
 		TEST(column_undone_and_added_again),
 		TEST(column_numbered_by_another),
 		TEST(last_column_dropped_after_a_merge),
+		TEST(last_column_dropped_after_gc),
 		TEST(renamed_key_and_a_rebuild),
 		TEST(key_set_to_itself_after_add_column),
+		TEST(update_before_triggers_know),
+		TEST(update_of_a_renamed_table),
+		TEST(fold_tells_triggers),
+		TEST(alter_undone_in_a_savepoint),
 		TEST(journalled_move),
 		TEST(move_after_add_column),
 		TEST(remembered_within_a_transaction),
+		TEST(written_again_after_gc),
+		TEST(row_without_columns_and_a_rebuild),
+		TEST(version_zero_and_a_rebuild),
 		TEST(journal_folded_within),
 		TEST(replaced_key_folded_within),
 		TEST(no_plain_writers_and_capture_by_journal),

@@ -70,6 +70,25 @@ r06_replaced_by_a_later_unique_index(void **state)
 	node_expect(&n[A], "0\n", MARKS);
 }
 
+/* REPLACE gives a column that may not be NULL its default, of which no trigger
+ * before it knows. */
+static void
+r06_replaced_by_a_default(void **state)
+{
+	both("CREATE TABLE t(id TEXT PRIMARY KEY, x INT NOT NULL DEFAULT 7, y TEXT NOT "
+	    "NULL DEFAULT 'it''s'); SELECT crsql_as_crr('t')");
+	node_exec(&n[A], "INSERT INTO t VALUES('a', 7, 1), ('b', 2, 'it''s')");
+	bring();
+	plainly("CREATE UNIQUE INDEX ux ON t(x); CREATE UNIQUE INDEX uy ON t(y || 1)");
+	look();
+	plainly("REPLACE INTO t VALUES('c', NULL, 3)");
+	bring();
+	node_expect(&n[B], "'b'\n'c'\n", "SELECT id FROM t ORDER BY 1");
+	plainly("REPLACE INTO t VALUES('d', 4, NULL)");
+	bring();
+	node_expect(&n[B], "'c'\n'd'\n", "SELECT id FROM t ORDER BY 1");
+}
+
 static void
 r06_what_lives_on_is_not_deleted(void **state)
 {
@@ -238,6 +257,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(r06_replaced_by_a_later_unique_index),
+		TEST(r06_replaced_by_a_default),
 		TEST(r06_what_lives_on_is_not_deleted),
 		TEST(r06_every_kind_of_unique_index),
 		TEST(r06_replaced_before_the_index_was_noticed),
