@@ -209,7 +209,8 @@ add_row(struct export *x, const struct walk_row *row, bool *full)
 	if (rc != SQLITE_OK)
 		return rc;
 	bytes = read_values(x, row);
-	*full = x->out.nrow > 0 && page_size(&x->out) + bytes > x->max_bytes;
+	*full = x->out.nrow > 0 && (page_size(&x->out) + bytes > x->max_bytes ||
+	    x->out.nsite >= PAGE_MAX_SITES);
 	if (*full)
 		return SQLITE_OK;
 	if (!x->open || row->dbv != x->dbv || row->site != x->site ||

@@ -29,16 +29,53 @@ struct import {
 	struct apply apply;
 	struct import_table *table;
 	int64_t *site;          /* ordinals by index of the page; -1 */
+	struct seen_room room;  /* for its steps */
 };
 
 /* -- tables ---------------------------------------------------------------- */
 
+/* Finds a table of the page.  One that is named twice would be looked at twice, with
+ * all of its horizon, and so on. */
+static int
+find_here(struct import *im, int i, bool *taken)
+{
+	const struct page_table *t = &im->page.table[i];
+	char name[NAME_MAX_BYTES + 1];
+	struct table *here;
+
+	memcpy(name, t->name, (size_t)t->nname);
+	name[t->nname] = '\0';
+	here = strlen(name) == (size_t)t->nname ? table_find(im->e, name) : NULL;
+	im->table[i].here = here;
+	if (here == NULL)
+		return SQLITE_OK;
+	if (taken[here - im->e->tables.table])
+		return page_malformed(im->e);
+	taken[here - im->e->tables.table] = true;
+	return match_table(im->e, here, t, &im->table[i].columns);
+}
+
+static int
+find_tables(struct import *im)
+{
+	size_t n = (size_t)im->e->tables.n + 1;
+	bool *taken = sqlite3_malloc64(n * sizeof *taken);
+	int i, rc = SQLITE_OK;
+
+	if (taken == NULL)
+		return SQLITE_NOMEM;
+	memset(taken, 0, n * sizeof *taken);
+	for (i = 0; i < im->page.ntable && rc == SQLITE_OK; i++)
+		rc = find_here(im, i, taken);
+	sqlite3_free(taken);
+	return rc;
+}
+
 static int
 map_tables(struct import *im)
 {
-	char name[NAME_MAX_BYTES + 1];
 	bool learned = false;
-	int i, rc = SQLITE_OK;
+	int i, rc;
 
 	im->table = sqlite3_malloc64(((size_t)im->page.ntable + 1) *
 	    sizeof *im->table);
@@ -49,18 +86,9 @@ map_tables(struct import *im)
 	memset(im->table, 0, (size_t)im->page.ntable * sizeof *im->table);
 	for (i = 0; i < im->page.nsite; i++)
 		im->site[i] = -1;
-	for (i = 0; i < im->page.ntable && rc == SQLITE_OK; i++) {
-		const struct page_table *t = &im->page.table[i];
-
-		memcpy(name, t->name, (size_t)t->nname);
-		name[t->nname] = '\0';
-		im->table[i].here = strlen(name) == (size_t)t->nname ?
-		    table_find(im->e, name) : NULL;
-		if (im->table[i].here != NULL)
-			rc = match_table(im->e, im->table[i].here, t,
-			    &im->table[i].columns);
+	rc = find_tables(im);
+	for (i = 0; i < im->page.ntable; i++)
 		learned = learned || im->table[i].columns.learned;
-	}
 	/* what is parked waits for that */
 	if (learned)
 		im->e->incoming->parked_schema = -1;
@@ -221,42 +249,60 @@ import_row(struct import *im, struct merge_origin *o,
 
 /* -- transactions -------------------------------------------------------------- */
 
-/* Also one that is named by a step only is known by its key from now on. */
+/* Also one that is named by a step only is known by its key from now on, and by an
+ * ordinal while few enough are: else -1. */
 static int
 ordinal_of(struct import *im, int i, int64_t *out)
 {
 	const struct page_site *s = &im->page.site[i];
+	int64_t *ordinal = &im->site[i];
 	int rc = SQLITE_OK;
 
-	if (im->site[i] < 0) {
-		rc = site_ordinal(im->e, s->id, SITE_ID_LEN, true,
-		    &im->site[i]);
-		if (rc == SQLITE_OK && s->key != NULL)
-			rc = site_learn_key(im->e, im->site[i], s->key,
+	if (*ordinal < 0) {
+		rc = site_ordinal(im->e, s->id, SITE_ID_LEN, false, ordinal);
+		if (rc == SQLITE_OK && *ordinal < 0 && im->room.sites > 0) {
+			im->room.sites--;
+			rc = site_ordinal(im->e, s->id, SITE_ID_LEN, true,
+			    ordinal);
+		}
+		if (rc == SQLITE_OK && *ordinal >= 0 && s->key != NULL)
+			rc = site_learn_key(im->e, *ordinal, s->key,
 			    s->incarnation);
 	}
-	*out = im->site[i];
+	*out = *ordinal;
 	return rc;
+}
+
+static int
+import_step(struct import *im, const struct page_tx *tx,
+    const struct page_step *step)
+{
+	int64_t site, other = -1;
+	int rc;
+
+	if (!seen_takes(im->e, &im->room, tx, step))
+		return SQLITE_OK;
+	rc = ordinal_of(im, tx->site, &site);
+	if (rc == SQLITE_OK && site >= 0 && site != im->e->me)
+		rc = ordinal_of(im, step->other, &other);
+	if (rc != SQLITE_OK || other < 0)
+		return rc;
+	im->e->incoming->step_room--;
+	return seen_store(im->e, site, step->version, other, step->upto);
 }
 
 static int
 import_steps(struct import *im, struct page_tx *tx)
 {
 	struct page_step step;
-	int64_t site, other;
 	int more, rc = SQLITE_OK;
 
+	if (tx->nstep > 0)
+		rc = seen_open(im->e, &im->room);
 	while (rc == SQLITE_OK &&
-	    (more = page_read_step(&im->page, tx, &step)) != 0) {
-		if (more < 0)
-			return page_malformed(im->e);
-		rc = ordinal_of(im, tx->site, &site);
-		if (rc == SQLITE_OK)
-			rc = ordinal_of(im, step.other, &other);
-		if (rc == SQLITE_OK && site != im->e->me)
-			rc = seen_store(im->e, site, step.version, other,
-			    step.upto);
-	}
+	    (more = page_read_step(&im->page, tx, &step)) != 0)
+		rc = more > 0 ? import_step(im, tx, &step) :
+		    page_malformed(im->e);
 	return rc;
 }
 

@@ -112,6 +112,8 @@ struct incoming {
 	struct buf due;         /* rows to try again what is parked of: retry.c */
 	int ndue;
 	int64_t parked_schema;  /* schema when parked changes were tried last */
+	int64_t step_room;      /* how many steps (seen.h) may come before they are
+	                           counted again */
 };
 
 /* The state of e, made if need be; NULL is SQLITE_NOMEM. */

@@ -50,7 +50,7 @@ enum {
 	PAGE_MAX_TABLES = 10000,
 	PAGE_MAX_COLUMNS = 32767,
 	PAGE_MAX_SITES = 65536,
-	PAGE_MAX_STEPS = 65536,
+	PAGE_MAX_STEPS = 65536, /* of a transaction; who writes it: of the page */
 };
 
 enum page_flags {
@@ -201,6 +201,7 @@ struct page_writer {
 	struct buf body;        /* the transactions */
 	struct buf tables;      /* what is known of each, encoded */
 	struct buf sites;
+	int nstep;              /* in the whole page */
 	int ntable;
 	int *table_id;          /* crsql_tbl.id by index */
 	int nsite;
@@ -229,7 +230,8 @@ size_t page_size(const struct page_writer *w);
  * columns if it is new. */
 int page_put_table(struct page_writer *w, const struct table *t);
 
-/* The index of a site in this page, put into its list if it is new. */
+/* The index of a site in this page, put into its list if it is new.  SQLITE_TOOBIG
+ * where that is full: a page is to end before. */
 int page_put_site(struct engine *e, struct page_writer *w, int64_t ordinal,
     int *out);
 

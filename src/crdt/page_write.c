@@ -77,6 +77,9 @@ page_put_site(struct engine *e, struct page_writer *w, int64_t ordinal,
 			return SQLITE_OK;
 		}
 	}
+	if (w->nsite >= PAGE_MAX_SITES)
+		return engine_fail(e, SQLITE_TOOBIG, "a page can name %d sites",
+		    PAGE_MAX_SITES);
 	rc = site_by_ordinal(e, ordinal, id, key, incarnation, &has_key);
 	if (rc == SQLITE_OK)
 		rc = grow(&array, w->nsite, sizeof *w->ordinal);
@@ -210,6 +213,7 @@ page_begin_tx(struct page_writer *w, int site, int64_t sver, int flags,
 	buf_add_u8(b, (uint8_t)flags);
 	buf_add(b, header, HEADER_LEN);
 	buf_add_varint(b, (uint64_t)nstep);
+	w->nstep += nstep;
 	for (i = 0; i < nstep; i++) {
 		buf_add_varint(b, (uint64_t)step[i].other);
 		buf_add_varint(b, (uint64_t)step[i].upto);

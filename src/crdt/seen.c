@@ -79,8 +79,9 @@ steps_between(struct engine *e, struct page_writer *out, int64_t site,
 	sqlite3_bind_int64(stmt, 1, site);
 	sqlite3_bind_int64(stmt, 2, above);
 	sqlite3_bind_int64(stmt, 3, upto);
-	sqlite3_bind_int(stmt, 4, PAGE_MAX_STEPS);
-	while (rc == SQLITE_OK && sqlite3_step(stmt) == SQLITE_ROW) {
+	sqlite3_bind_int(stmt, 4, PAGE_MAX_STEPS - out->nstep);
+	while (rc == SQLITE_OK && out->nsite < SEEN_MAX_SITES &&
+	    sqlite3_step(stmt) == SQLITE_ROW) {
 		s.version = sqlite3_column_int64(stmt, 0);
 		s.upto = sqlite3_column_int64(stmt, 2);
 		rc = page_put_site(e, out, sqlite3_column_int64(stmt, 1),
@@ -183,13 +184,60 @@ seen_rest(struct engine *e, struct seen_sent *sent, struct plan *plan,
 		    "FROM crsql_seen n WHERE n.site > s.site) FROM s WHERE s.site IS "
 		    "NOT NULL) SELECT site, (SELECT max(n.sver) FROM crsql_seen n "
 		    "WHERE n.site = s.site) FROM s WHERE site IS NOT NULL");
-	while (rc == SQLITE_OK && sqlite3_step(stmt) == SQLITE_ROW) {
+	while (rc == SQLITE_OK && out->nsite < SEEN_MAX_SITES &&
+	    out->nstep < PAGE_MAX_STEPS && sqlite3_step(stmt) == SQLITE_ROW) {
 		site = sqlite3_column_int64(stmt, 0);
 		sver = sqlite3_column_int64(stmt, 1);
 		rc = put_rest(e, sent, plan, out, site,
 		    site == e->me && sver > own ? own : sver);
 	}
 	return engine_finalize(stmt, rc);
+}
+
+/* -- receiving ------------------------------------------------------------- */
+
+/* They are counted once, and then only when so many came that it matters. */
+static int
+count_steps(struct engine *e)
+{
+	int64_t n = 0;
+	int rc = engine_int(e, &n, "SELECT count(*) FROM (SELECT 1 FROM "
+	    "crsql_seen LIMIT %d)", SEEN_MAX_STEPS);
+
+	if (rc == SQLITE_OK)
+		e->incoming->step_room = SEEN_MAX_STEPS - n;
+	return rc;
+}
+
+int
+seen_open(struct engine *e, struct seen_room *room)
+{
+	int64_t top = 0;
+	int rc;
+
+	if (room->known)
+		return SQLITE_OK;
+	rc = tx_head(e, &room->head);
+	if (rc == SQLITE_OK && e->tx.current > room->head)
+		room->head = e->tx.current;
+	if (rc == SQLITE_OK)
+		rc = engine_int(e, &top, "SELECT max(ordinal) FROM crsql_site_id");
+	if (rc == SQLITE_OK && e->incoming->step_room <= 0)
+		rc = count_steps(e);
+	room->sites = top < SEEN_MAX_SITES ? SEEN_MAX_SITES - 1 - top : 0;
+	room->known = rc == SQLITE_OK;
+	return rc;
+}
+
+bool
+seen_takes(const struct engine *e, const struct seen_room *room,
+    const struct page_tx *tx, const struct page_step *step)
+{
+	int64_t most = room->head + VERSION_LEAP_MAX;
+
+	return e->incoming->step_room > 0 && step->version <= most &&
+	    step->upto <= most && step->other != tx->site &&
+	    (tx->sver == 0 || step->version <= tx->sver);
 }
 
 int

@@ -11,7 +11,7 @@
 enum {
 	SLICE_ROWS = 4096,
 	STILL_MS = 2000,        /* then the peer hears that we are at it */
-	IDLE_MS = 300000        /* of a peer that says nothing more: a snapshot
+	IDLE_MS = 300000        /* of a peer that says nothing, in all: a snapshot
 	                           that is held makes the WAL grow */
 };
 
@@ -169,10 +169,17 @@ give_up(struct session *s, const struct err *why)
 	talk(s, &event);
 }
 
+/* When it has been silent for too long, now that it is its turn. */
+static uint64_t
+idle_due(const struct digesting *g)
+{
+	return g->told_ms + (g->silent_ms < IDLE_MS ? IDLE_MS - g->silent_ms : 0);
+}
+
 static void
 look_idle(struct session *s, uint64_t now_ms)
 {
-	uint64_t due = s->answering.told_ms + IDLE_MS;
+	uint64_t due = idle_due(&s->answering);
 	struct err why = { .code = 0 };
 
 	if (now_ms < due) {
@@ -196,7 +203,7 @@ answer(struct session *s, uint64_t now_ms)
 	} else if (state == STORE_DIGEST_SAYS) {
 		g->works = false;
 		g->told_ms = now_ms;
-		session_wake(s, now_ms + IDLE_MS);
+		session_wake(s, idle_due(g));
 		talk(s, &event);
 	} else if (state == STORE_DIGEST_WORKS
 	    && now_ms >= g->told_ms + STILL_MS) {
@@ -225,6 +232,7 @@ digest_asked(struct session *s, const struct sync_action *a, struct talk *t)
 		talk_answer(t, SYNC_ON_DIGEST_FAILED, &err);
 		return;
 	}
+	g->silent_ms += a->anew ? 0 : hub_now(s->hub) - g->told_ms;
 	g->told_ms = hub_now(s->hub);
 	go_on(s, g);
 }

@@ -50,6 +50,7 @@ struct digesting {
 	struct store_digest *digest;    /* NULL: none */
 	bool works;                     /* steps are wanted */
 	uint64_t told_ms;               /* the peer heard of it then */
+	uint64_t silent_ms;             /* of the peer, before that, in all */
 	uint64_t started_ms;
 };
 

@@ -49,6 +49,7 @@ open_digest(struct store *s, int64_t remote, bool asks,
 	d->s = s;
 	d->remote = remote;
 	d->asks = asks;
+	d->per_bucket = DIGEST_PER_BUCKET;
 	d->work = asks ? DIGEST_WORK_SAY : DIGEST_WORK_HEAR;
 	d->expected = asks ? DIGEST_HAVE : DIGEST_ASK;
 	rc = serve_look(s, remote, &d->reading, err);
@@ -103,6 +104,7 @@ clear_table(struct digest_table *t)
 	free(t->ours.bucket);
 	free(t->theirs.bucket);
 	free(t->wanted);
+	free(t->given);
 }
 
 void
@@ -275,6 +277,7 @@ want_more(struct store_digest *d, enum store_digest_state *state,
 	int rc = 0;
 
 	digest_forget_rows(d);
+	d->answered = d->asked;
 	if (d->asked == d->nsuspects) {
 		d->work = DIGEST_WORK_OVER;
 		return 0;
@@ -407,6 +410,10 @@ hear_want(struct store_digest *d, struct digest_msg *m, struct err *err)
 	size_t i;
 	int rc = 0;
 
+	/* It costs a reading of the tables, and the snapshot is held. */
+	if (m->nwant == 0 || d->nwants++ == DIGEST_WANTS_MAX)
+		return err_set(err, E_INTEGRITY, NULL, "a DIGEST wants nothing, "
+		    "or too often");
 	digest_forget_rows(d);
 	for (i = 0; i < m->nwant && rc == 0; i++)
 		rc = digest_want_bucket(d, &m->want[i], err);
@@ -417,14 +424,10 @@ static int
 hear_rows(struct store_digest *d, struct digest_msg *m,
     enum store_digest_state *state, struct err *err)
 {
-	size_t i;
-	int rc;
+	int rc = digest_check_rows(d, m, err);
 
-	for (i = 0; i < m->nrows; i++)
-		if (m->row[i].table >= d->n ||
-		    !d->table[m->row[i].table].compared)
-			return out_of_turn(err);
-	rc = digest_found_rows(&d->found, d->table, &d->rows, m, err);
+	if (rc == 0)
+		rc = digest_found_rows(&d->found, d->table, &d->rows, m, err);
 	return rc == 0 ? want_more(d, state, err) : rc;
 }
 

@@ -27,7 +27,8 @@ enum {
 	DIGEST_FLIGHT_MAX = 65536,      /* keys in flight, of both sides */
 	DIGEST_BUCKETS_MAX = 65536,     /* of all tables */
 	DIGEST_BITS_MAX = 16,           /* log2 of that */
-	DIGEST_PER_BUCKET = 16,         /* rows, or up to twice as many */
+	DIGEST_PER_BUCKET = 16,         /* rows, or up to twice as many; of many
+	                                 * rows in all more */
 	DIGEST_TABLES_MAX = 10000,
 	DIGEST_GROUPS_MAX = 1024,
 	DIGEST_COLUMNS_MAX = 32767,     /* of a table */
@@ -37,6 +38,7 @@ enum {
 	DIGEST_MESSAGE_MAX = (4 << 20) - 64,
 	DIGEST_ROWS_WANTED = 150000,    /* of either side, compared at a time */
 	DIGEST_ROWS_MAX = 160000,       /* in one answer */
+	DIGEST_WANTS_MAX = 4096,        /* that many answers */
 	DIGEST_PK_MAX = 256,            /* a longer key is not named */
 	DIGEST_PKS_MAX = 1 << 20,       /* bytes of keys in one answer */
 	DIGEST_NAMED_MAX = 1000,        /* differences that are named */
@@ -79,7 +81,9 @@ struct digest_table {           /* numbered as they were asked for */
 	struct digest_names common;     /* columns of both; owned */
 	bool compared;
 	struct digest_sums ours, theirs;
+	uint64_t rows;          /* in the sums of ours */
 	uint8_t *wanted;        /* a bit a bucket, NULL: no rows are wanted */
+	uint8_t *given;         /* the same of all that ever were */
 	unsigned wanted_bits;
 };
 
@@ -147,8 +151,9 @@ void digest_hash(const struct buf *b, const uint8_t secret[static
 /* Its first or second half as a number. */
 uint64_t digest_half(const struct digest_hash *h, int which);
 
-/* Where the hash of a key belongs. */
+/* Where a key belongs, by its hash or the first half of that. */
 uint64_t digest_bucket_of(const struct digest_hash *h, unsigned bits);
+uint64_t digest_bucket_of_half(uint64_t half, unsigned bits);
 
 /* Makes coarser sums of it. */
 void digest_fold(struct digest_sums *s, unsigned bits);
@@ -242,13 +247,15 @@ struct store_digest {
 	struct digest_scan scan;
 	size_t at;                      /* table being read */
 	struct digest_sums fine;        /* of that table */
-	size_t buckets;                 /* given to tables so far */
+	uint64_t per_bucket;            /* rows, or up to twice as many */
 	struct digest_msg rows;         /* being collected */
 	size_t rows_cap;
 	uint8_t *pks;                   /* bytes of their keys */
 	size_t pks_len;
 	struct digest_suspect *suspect;
-	size_t nsuspects, asked;        /* asked for so far */
+	size_t nsuspects, asked;        /* asked for so far, and */
+	size_t answered;                /* of these, all before the last WANT */
+	size_t nwants;                  /* WANTs heard */
 	uint8_t *came;                  /* words that wait for their time */
 	size_t came_len;
 	struct buf out;
@@ -268,10 +275,21 @@ int digest_read_some(struct store_digest *d, size_t max, bool *done,
 
 /* -- digest_compare.c ---------------------------------------------------------------- */
 
-/* The buckets of a table that differ become suspects. */
+/* As many buckets as so many rows are worth.  With per_bucket rising, of the tables
+ * before `end` and the rest together no more than there may be, of each one at
+ * least: fewer by the same measure for all of them, whichever came first. */
+unsigned digest_bits_for(uint64_t rows, uint64_t per_bucket);
+void digest_spread(struct store_digest *d, size_t end);
+
+/* The buckets of a table that differ become suspects; one that has more rows than
+ * an answer can hold is only counted. */
 int digest_compare(struct store_digest *d, size_t t, struct err *err);
-/* The rows of that bucket are wanted.  E_INTEGRITY: there is none. */
+/* The rows of that bucket are wanted.  E_INTEGRITY: there is none, or it was wanted
+ * before. */
 int digest_want_bucket(struct store_digest *d, const struct digest_want *w,
+    struct err *err);
+/* E_INTEGRITY: they are others than were wanted, or not as many as the sums said. */
+int digest_check_rows(struct store_digest *d, const struct digest_msg *m,
     struct err *err);
 /* None is wanted, and none collected. */
 void digest_forget_rows(struct store_digest *d);

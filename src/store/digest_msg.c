@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/rd.h"
+#include "base/utf8.h"
 #include "store/digest.h"
 #include "store/vector.h"
 
@@ -187,6 +188,17 @@ get_room(struct reader *r, size_t n, size_t size)
 	return p;
 }
 
+static bool
+is_name(const uint8_t *data, size_t len)
+{
+	size_t i, n;
+
+	for (i = 0; i < len; i += n)
+		if ((n = utf8_len(data + i, len - i)) == 0)
+			return false;
+	return len > 0;
+}
+
 static char *
 get_text(struct reader *r)
 {
@@ -194,7 +206,7 @@ get_text(struct reader *r)
 	const uint8_t *data = rd_bytes(&r->rd, len);
 	char *text;
 
-	if (len == 0 || data == NULL || memchr(data, 0, len) != NULL) {
+	if (data == NULL || !is_name(data, len)) {
 		rd_fail(&r->rd);
 		return NULL;
 	}

@@ -25,7 +25,6 @@ digest_begin_reading(struct store_digest *d, enum digest_work work, struct err *
 {
 	d->work = work;
 	d->at = 0;
-	d->buckets = 0;
 	if (d->fine.bucket == NULL)
 		d->fine.bucket = malloc(sizeof *d->fine.bucket <<
 		    DIGEST_BITS_MAX);
@@ -85,40 +84,26 @@ add_row(struct store_digest *d, struct err *err)
 	return 0;
 }
 
-/* So many buckets that each has a few rows; of all tables together not more
- * than there may be, and each has one at least. */
-static unsigned
-choose_bits(const struct store_digest *d, uint64_t rows)
-{
-	size_t room = DIGEST_BUCKETS_MAX - d->buckets - (d->n - d->at - 1);
-	unsigned bits = 0;
-
-	while (bits < DIGEST_BITS_MAX && rows >> (bits + 1) >=
-	    DIGEST_PER_BUCKET && (size_t)2 << bits <= room)
-		bits++;
-	return bits;
-}
-
 /* The sums of the table that was read, coarser. */
 static int
 keep_sums(struct store_digest *d, struct err *err)
 {
-	struct digest_sums *s = &d->table[d->at].ours;
-	uint64_t rows = 0;
+	struct digest_table *t = &d->table[d->at];
+	struct digest_sums *s = &t->ours;
 	size_t i, size;
 
 	for (i = 0; i < (size_t)1 << DIGEST_BITS_MAX; i++)
-		rows += d->fine.bucket[i].n;
-	digest_fold(&d->fine, choose_bits(d, rows));
+		t->rows += d->fine.bucket[i].n;
+	digest_fold(&d->fine, digest_bits_for(t->rows, d->per_bucket));
 	size = sizeof *s->bucket << d->fine.bits;
 	s->bucket = malloc(size);
 	if (s->bucket == NULL)
 		return err_nomem(err);
 	memcpy(s->bucket, d->fine.bucket, size);
 	s->bits = d->fine.bits;
-	d->buckets += (size_t)1 << s->bits;
+	digest_spread(d, d->at + 1);
 	d->result.tables++;
-	d->result.rows += rows;
+	d->result.rows += t->rows;
 	return 0;
 }
 
@@ -149,7 +134,6 @@ digest_read_some(struct store_digest *d, size_t max, bool *done, struct err *err
 	*done = false;
 	while (rc == 0 && max > 0 && d->at < d->n) {
 		if (!is_read(d, &d->table[d->at])) {
-			d->buckets += d->work == DIGEST_WORK_SUM;
 			d->at++;
 			continue;
 		}

@@ -111,6 +111,12 @@ digest_half(const struct digest_hash *h, int which)
 }
 
 uint64_t
+digest_bucket_of_half(uint64_t half, unsigned bits)
+{
+	return half >> (64 - DIGEST_BITS_MAX) >> (DIGEST_BITS_MAX - bits);
+}
+
+uint64_t
 digest_bucket_of(const struct digest_hash *h, unsigned bits)
 {
 	uint64_t first = (uint64_t)h->byte[0] << 8 | h->byte[1];

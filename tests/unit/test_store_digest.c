@@ -3,6 +3,7 @@
  * test_store_digest.c - verify: two databases are said to be identical if and
  * only if their tables are, leaving out what is in flight (R27).
  */
+#include "store/digest.h"
 #include "test_store_site.h"
 
 /* -- both sides in one place ------------------------------------------------------ */
@@ -42,7 +43,9 @@ keep_found(struct verdict *v, const struct store_digest *d)
 	}
 }
 
-/* Damages what is said, where a test wants that: word counts from 0. */
+/* Damages what is said, where a test wants that: word counts from 0.  It may grow
+ * by so much. */
+enum { ROOM = 256 };
 static void (*meddle)(uint8_t *data, size_t *len, int word);
 
 /* d[0] asks; step by step in turn, a few rows at a time. */
@@ -64,7 +67,7 @@ talk(struct store_digest *d[2], size_t rows, struct verdict *v)
 			    &len, &v->err);
 			if (rc != 0 || state[i] != STORE_DIGEST_SAYS)
 				continue;
-			copy = malloc(len + 1);
+			copy = malloc(len + ROOM);
 			memcpy(copy, data, len);
 			if (meddle != NULL)
 				meddle(copy, &len, v->words);
@@ -564,6 +567,191 @@ who_is_not_asked_is_not_heard(void **state)
 	close_sites();
 }
 
+/* What a step makes of it. */
+static int
+say(struct store_digest *d, const void *words, size_t n)
+{
+	enum store_digest_state now = STORE_DIGEST_WORKS;
+	const uint8_t *data;
+	struct err err;
+	size_t len;
+	int rc = store_digest_take(d, words, n, &err);
+
+	while (rc == 0 && now == STORE_DIGEST_WORKS)
+		rc = store_digest_step(d, 100, &now, &data, &len, &err);
+	return rc;
+}
+
+static uint8_t wanted[256];
+static size_t nwanted;
+
+static void
+note_the_want(uint8_t *data, size_t *len, int word)
+{
+	if (data[0] != DIGEST_WANT)
+		return;
+	assert_true(*len <= sizeof wanted);
+	memcpy(wanted, data, *len);
+	nwanted = *len;
+}
+
+/* Talks to the end, and then goes on with what is `said`, or else with what was wanted,
+ * its bucket changed by `other`. */
+static int
+after_all(const void *said, size_t n, uint8_t other)
+{
+	struct store_digest *d[2];
+	struct verdict v = { .words = 0 };
+	struct err err;
+	int rc;
+
+	must(store_digest_ask(A.store, remote_id(&A, &B), &d[0], &err));
+	must(store_digest_answer(B.store, remote_id(&B, &A), &d[1], &err));
+	meddle = note_the_want;
+	assert_int_equal(talk(d, 100, &v), 0);
+	meddle = NULL;
+	assert_int_equal(wanted[1], 1);
+	assert_int_equal(wanted[3], 2); /* bits */
+	wanted[4] ^= other;
+	rc = say(d[1], said != NULL ? said : wanted, said != NULL ? n : nwanted);
+	store_digest_close(d[0]);
+	store_digest_close(d[1]);
+	return rc;
+}
+
+static void
+open_two_that_differ(void)
+{
+	open_sites("CREATE TABLE t(id INTEGER PRIMARY KEY NOT NULL, v);"
+	    "SELECT crsql_as_crr('t');");
+	sql(&A, "WITH n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < "
+	    "100) INSERT INTO t SELECT i, i FROM n");
+	pull(&B, &A);
+	secretly(&B, "UPDATE t SET v = 0 WHERE id = 7");
+}
+
+/* Else a snapshot could be held for ever. */
+static void
+a_bucket_is_wanted_once(void **state)
+{
+	open_two_that_differ();
+	assert_int_equal(after_all("\5\0", 2, 0), E_INTEGRITY);
+	assert_int_equal(after_all(NULL, 0, 0), E_INTEGRITY);
+	/* finer than they are */
+	assert_int_equal(after_all("\5\1\0\3\0", 5, 0), E_INTEGRITY);
+	/* another one goes */
+	assert_int_equal(after_all(NULL, 0, 1), 0);
+	close_sites();
+}
+
+static uint64_t claim;
+
+/* Every bucket that has rows has so many. */
+static void
+claim_rows(uint8_t *data, size_t *len, int word)
+{
+	struct digest_msg m;
+	struct buf out;
+	struct err err;
+	size_t i;
+
+	if (data[0] != DIGEST_SUMS)
+		return;
+	must(digest_decode(data, *len, &m, &err));
+	for (i = 0; i < (size_t)1 << m.sums[0].bits; i++)
+		m.sums[0].bucket[i].n = claim;
+	must(digest_encode(&m, &out, &err));
+	assert_true(out.len <= *len + ROOM);
+	memcpy(data, out.data, out.len);
+	*len = out.len;
+	buf_clear(&out);
+	digest_msg_clear(&m);
+}
+
+static void
+rows_are_as_many_as_were_claimed(void **state)
+{
+	static const uint64_t claims[] = { 1, 120, DIGEST_ROWS_WANTED };
+	struct verdict v;
+	size_t i;
+
+	open_two_that_differ();
+	meddle = claim_rows;
+	for (i = 0; i < sizeof claims / sizeof *claims; i++) {
+		claim = claims[i];
+		v = compare_in(&A, &B, 100);
+		assert_int_equal(v.rc, E_INTEGRITY);
+	}
+	/* more than can be asked for: only counted */
+	claim = (uint64_t)1 << 40;
+	v = compare_in(&A, &B, 100);
+	assert_int_equal(v.rc, 0);
+	assert_int_equal(v.words, 4);
+	assert_int_equal(v.c.there, 4 * claim - 100);
+	assert_int_equal(v.c.nfound, 0);
+	verdict_clear(&v);
+	meddle = NULL;
+	close_sites();
+}
+
+/* A table that comes late has as fine sums as one that came before. */
+static void
+buckets_go_by_rows(void **state)
+{
+	enum { TABLES = 300 };
+	struct digest_table *table = calloc(TABLES, sizeof *table);
+	struct store_digest d = { .table = table, .n = TABLES,
+		.per_bucket = DIGEST_PER_BUCKET };
+	size_t t, i, buckets = 0;
+	uint64_t rows;
+
+	for (t = 0; t < TABLES; t++) {
+		table[t].rows = t % 100 == 0 ? 1000000 : 3000;
+		table[t].ours.bits = digest_bits_for(table[t].rows,
+		    d.per_bucket);
+		table[t].ours.bucket = calloc((size_t)1 << table[t].ours.bits,
+		    sizeof *table[t].ours.bucket);
+		table[t].ours.bucket[0].n = table[t].rows;
+		digest_spread(&d, t + 1);
+	}
+	for (t = 0; t < TABLES; t++) {
+		assert_int_equal(table[t].ours.bits, table[t % 100].ours.bits);
+		for (rows = i = 0; i < (size_t)1 << table[t].ours.bits; i++)
+			rows += table[t].ours.bucket[i].n;
+		assert_int_equal(rows, table[t].rows);
+		buckets += i;
+		free(table[t].ours.bucket);
+	}
+	assert_true(buckets <= DIGEST_BUCKETS_MAX);
+	assert_true(buckets > DIGEST_BUCKETS_MAX / 2);
+	assert_true(table[0].ours.bits > table[1].ours.bits);
+	free(table);
+}
+
+static void
+a_name_is_utf8(void **state)
+{
+	struct digest_msg m, again;
+	char right[] = "t\xc3\xa9", wrong[] = "t\xc3(";
+	struct digest_shape shape = { .name = right, .nkey = 1 };
+	struct store_group group = { .ntables = 1 };
+	struct buf out;
+	struct err err;
+
+	m = (struct digest_msg){ .said = DIGEST_ASK, .plan = { .ngroups = 1,
+		.group = &group }, .shape = &shape, .nshapes = 1 };
+	must(digest_encode(&m, &out, &err));
+	must(digest_decode(out.data, out.len, &again, &err));
+	digest_msg_clear(&again);
+	buf_clear(&out);
+	shape.name = wrong;
+	must(digest_encode(&m, &out, &err));
+	assert_int_equal(digest_decode(out.data, out.len, &again, &err),
+	    E_INTEGRITY);
+	digest_msg_clear(&again);
+	buf_clear(&out);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, scratch_make, scratch_remove)
 
 int
@@ -583,6 +771,10 @@ main(void)
 		TEST(an_encoding_is_no_difference),
 		TEST(whatever_is_said_does_no_harm),
 		TEST(who_is_not_asked_is_not_heard),
+		TEST(a_bucket_is_wanted_once),
+		TEST(rows_are_as_many_as_were_claimed),
+		cmocka_unit_test(buckets_go_by_rows),
+		cmocka_unit_test(a_name_is_utf8),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
