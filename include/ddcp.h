@@ -254,6 +254,12 @@ DDCP_API int ddcp_merge(ddcp *d, const ddcp_exchange *x, ddcp_error *error);
 DDCP_API int ddcp_pull(ddcp *d, const ddcp_exchange *x, ddcp_error *error);
 DDCP_API int ddcp_push(ddcp *d, const ddcp_exchange *x, ddcp_error *error);
 
+/* Waits until the peer has merged what is here now, as far as it says; what it
+ * can't apply yet and keeps counts as merged.  Whoever is not there is waited for,
+ * through a running `serve` or by calling again.  timeout_ms is for all of it; 0:
+ * however long.  DDCP_EUNREACHABLE when that time is up. */
+DDCP_API int ddcp_wait(ddcp *d, const ddcp_exchange *x, ddcp_error *error);
+
 /* Ends a running exchange of d, or ddcp_watch, with DDCP_EINTERRUPTED; may be
  * called in a signal handler. */
 DDCP_API void ddcp_interrupt(ddcp *d);

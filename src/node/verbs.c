@@ -34,6 +34,7 @@ static const char *const exchange_names[] = {
 	[EXCHANGE_PULL] = "pull",
 	[EXCHANGE_PUSH] = "push",
 	[EXCHANGE_VERIFY] = "verify",
+	[EXCHANGE_WAIT] = "wait",
 };
 
 const char *
@@ -157,7 +158,7 @@ static void
 exchange(struct work *w, enum exchange_verb verb, const json_t *request)
 {
 	static const struct run_events events = { on_reach, on_progress,
-		on_result, on_run_done };
+		on_result, on_run_done, true };
 	const char *remote = control_text(request, "remote");
 	struct exchange x = { .verb = verb,
 		.remote = remote[0] != '\0' ? remote : NULL,

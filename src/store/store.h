@@ -348,6 +348,20 @@ int store_merge_inbox(struct store *s, int64_t remote,
 int store_cleanup(struct store *s, uint64_t *pages, uint64_t *bytes,
     struct err *err);
 
+/* -- waiting --------------------------------------------------------------------- */
+
+struct store_want;          /* what is here at one moment, for a remote to have */
+
+/* Of now, with what plain programs wrote, unless somebody else writes. */
+int store_want_new(struct store *s, int64_t remote, struct store_want **out,
+    struct err *err);
+/* The remote says, since, that it holds these. */
+void store_want_told(struct store_want *w, const struct store_entry *entry,
+    size_t n);
+/* Whether it has said, ever, that it has merged all of it. */
+int store_want_met(struct store_want *w, bool *met, struct err *err);
+void store_want_free(struct store_want *w);
+
 /* -- watching, status ----------------------------------------------------------- */
 
 /* True if someone committed since the last call (data_version); folds plain

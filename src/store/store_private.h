@@ -24,6 +24,7 @@
  *   watch.c      who committed                     moved.c  is it still there
  *   other.c      tables that only a peer has
  *   heard.c      what peers say they hold of ours
+ *   want.c       and whether it is all that was here
  *   history.c    log and show                      blame.c  one row
  *   rows.c       rows of the log in memory         author.c who made them
  *   follow.c     the log as it grows
