@@ -163,6 +163,7 @@ int cmd_remote_remove(struct cli *cli);
 int cmd_remote_rename(struct cli *cli);
 int cmd_remote_set(struct cli *cli);
 int cmd_remote_show(struct cli *cli);
+int cmd_remote_status(struct cli *cli);
 int cmd_serve(struct cli *cli);
 int cmd_shell(struct cli *cli);
 int cmd_show(struct cli *cli);

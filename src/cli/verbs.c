@@ -82,8 +82,8 @@ static const struct cli_verb remote_verbs[] = {
 	{ "set", "NAME SETTING VALUE", "automerge yes|no, place HOST:PORT", 3, 3,
 	    cmd_remote_set, NULL, NULL, false },
 	{ "show", "NAME", "one remote", 1, 1, cmd_remote_show, NULL, NULL, true },
-	{ "status", "NAME", "where one remote stands", 1, 1, cmd_remote_show,
-	    NULL, NULL, true },
+	{ "status", "NAME", "where one remote stands", 1, 1, cmd_remote_status,
+	    status_options, NULL, true },
 	{ NULL, NULL, NULL, 0, 0, NULL, NULL, NULL, false }
 };
 

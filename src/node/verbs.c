@@ -220,6 +220,18 @@ send_place(void *self, const char *address)
 	return 0;
 }
 
+static int
+send_plan(void *self, const struct store_remote *remote,
+    enum peers_plan plan, uint64_t in_ms)
+{
+	struct work *w = self;
+
+	control_send(w->client, json_pack("{s:{s:I, s:i, s:I}}", "peer", "remote",
+	    (json_int_t)remote->id, "plan", (int)plan, "in_ms",
+	    (json_int_t)in_ms));
+	return 0;
+}
+
 static void
 clean(struct work *w)
 {
@@ -262,6 +274,9 @@ on_request(void *owner, struct control_client *client, const json_t *request)
 		examine(w, request);
 	} else if (strcmp(name, "places") == 0) {
 		places_each(v->node, send_place, w);
+		answer(w, 0, NULL);
+	} else if (strcmp(name, "peers") == 0) {
+		peers_each(w->verbs->peers, send_plan, w);
 		answer(w, 0, NULL);
 	} else if (strcmp(name, "cleanup") == 0) {
 		clean(w);

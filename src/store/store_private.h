@@ -30,7 +30,7 @@
  *   follow.c     the log as it grows
  *   digest.c     is it the same as another's: digest.h
  *   fsck.c       does it agree with itself
- *   status.c, track.c, lint.c                      sql.c    SQLite made short
+ *   status.c, size.c, track.c, lint.c                     sql.c    SQLite made short
  */
 #ifndef STORE_STORE_PRIVATE_H
 #define STORE_STORE_PRIVATE_H
