@@ -133,6 +133,15 @@ DDCP_API int ddcp_key_import(const ddcp_init_options *options,
 
 /* -- remotes ---------------------------------------------------------------- */
 
+enum ddcp_plan {          /* what comes next with a remote */
+	DDCP_PLAN_UNKNOWN,        /* the running `serve` is too busy to tell */
+	DDCP_PLAN_NONE,           /* no `serve` runs: what the user does */
+	DDCP_PLAN_CONNECTED,
+	DDCP_PLAN_CALLING,        /* it is being called right now */
+	DDCP_PLAN_AGAIN,          /* it will be, in next_ms */
+	DDCP_PLAN_HEARS           /* when it calls, or announces itself */
+};
+
 typedef struct ddcp_remote {
 	const char *name;
 	const char *address;      /* VLD0:... */
@@ -147,6 +156,11 @@ typedef struct ddcp_remote {
 	uint64_t behind;          /* its transactions known of and not here */
 	bool behind_known;
 	uint64_t held_transactions, held_rows;   /* fetched, not merged */
+	uint64_t ahead_rows;      /* rows that these changed, as often as they did */
+	bool ahead_more;          /* so much at least: more was not counted */
+	uint64_t behind_rows;
+	enum ddcp_plan plan;
+	int64_t next_ms;          /* from now, DDCP_PLAN_AGAIN */
 } ddcp_remote;
 
 /* address: key, optionally with VLD0: and @HOST:PORT.  *already: it was there
@@ -254,6 +268,12 @@ DDCP_API int ddcp_merge(ddcp *d, const ddcp_exchange *x, ddcp_error *error);
 DDCP_API int ddcp_pull(ddcp *d, const ddcp_exchange *x, ddcp_error *error);
 DDCP_API int ddcp_push(ddcp *d, const ddcp_exchange *x, ddcp_error *error);
 
+/* Waits until the peer has merged what is here now, as far as it says; what it
+ * can't apply yet and keeps counts as merged.  Whoever is not there is waited for,
+ * through a running `serve` or by calling again.  timeout_ms is for all of it; 0:
+ * however long.  DDCP_EUNREACHABLE when that time is up. */
+DDCP_API int ddcp_wait(ddcp *d, const ddcp_exchange *x, ddcp_error *error);
+
 /* Ends a running exchange of d, or ddcp_watch, with DDCP_EINTERRUPTED; may be
  * called in a signal handler. */
 DDCP_API void ddcp_interrupt(ddcp *d);
@@ -326,6 +346,11 @@ typedef struct ddcp_state {
 	uint64_t knocks;
 	uint64_t file_bytes;
 	bool serving;             /* a `serve` of this database runs */
+	uint64_t metadata_bytes;  /* log, clocks, tombstones, what is known of
+	                             remotes: in the file, with free room in pages */
+	uint64_t tombstones;      /* deleted rows that are remembered */
+	bool metadata_exact;      /* false: about so much */
+	bool metadata_known;      /* false: neither is known */
 } ddcp_state;
 
 DDCP_API int ddcp_status(ddcp *d, ddcp_state *out, ddcp_error *error);

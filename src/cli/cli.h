@@ -119,7 +119,7 @@ struct cli_findings {
 int cli_on_finding(void *self, const ddcp_finding *finding);
 
 /* Does an exchange with the remote that is named, or with all, until it is done
- * or interrupted; how->remote, timeout_ms and progress are filled in.  *d is open
+ * or interrupted; how->remote (unless it is there), timeout_ms and progress are filled in.  *d is open
  * meanwhile.  What went wrong with one remote is for how->result to say (*nfailed
  * counts those); all else is said here (exchange.c). */
 typedef int cli_exchange_function(ddcp *, const ddcp_exchange *,
@@ -163,6 +163,7 @@ int cmd_remote_remove(struct cli *cli);
 int cmd_remote_rename(struct cli *cli);
 int cmd_remote_set(struct cli *cli);
 int cmd_remote_show(struct cli *cli);
+int cmd_remote_status(struct cli *cli);
 int cmd_serve(struct cli *cli);
 int cmd_shell(struct cli *cli);
 int cmd_show(struct cli *cli);
@@ -171,6 +172,7 @@ int cmd_track(struct cli *cli);
 int cmd_untrack(struct cli *cli);
 int cmd_verify(struct cli *cli);
 int cmd_version(struct cli *cli);
+int cmd_wait(struct cli *cli);
 int cmd_watch(struct cli *cli);
 
 /* help.c: usage of a verb (of a group, or NULL), or of all, on the stream. */

@@ -143,7 +143,8 @@ cli_exchange(struct cli *cli, cli_exchange_function *function,
 	bool forked;
 	int rc;
 
-	how->remote = cli->nargs > 0 ? cli->arg[0] : NULL;
+	if (how->remote == NULL && cli->nargs > 0)
+		how->remote = cli->arg[0];
 	how->timeout_ms = cli->timeout_ms;
 	how->progress = cli->progress && !cli->quiet ? on_progress : NULL;
 	rc = cli_open(cli, false, d);

@@ -5,19 +5,34 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* What comes next, in one word that never changes. */
+static const char *const plans[] = {
+	[DDCP_PLAN_UNKNOWN] = "unknown",
+	[DDCP_PLAN_NONE] = "none",
+	[DDCP_PLAN_CONNECTED] = "connected",
+	[DDCP_PLAN_CALLING] = "calling",
+	[DDCP_PLAN_AGAIN] = "again",
+	[DDCP_PLAN_HEARS] = "hears",
+};
+
 json_t *
 cli_remote_json(ddcp *d, const ddcp_remote *r)
 {
-	return json_pack("{s:s, s:s, s:o, s:b, s:I, s:o, s:I, s:I, s:I, s:s, s:o, "
-	    "s:I, s:b, s:o}",
+	return json_pack("{s:s, s:s, s:o, s:b, s:I, s:I, s:b, s:o, s:I, s:I, s:I, "
+	    "s:I, s:s, s:o, s:I, s:s, s:o, s:b, s:o}",
 	    "name", r->name, "address", r->address, "place", cli_text(r->place),
-	    "automerge", r->automerge, "ahead", (json_int_t)r->ahead, "behind",
+	    "automerge", r->automerge, "ahead", (json_int_t)r->ahead,
+	    "ahead_rows", (json_int_t)r->ahead_rows, "ahead_exact",
+	    !r->ahead_more, "behind",
 	    r->behind_known ? json_integer((json_int_t)r->behind) : json_null(),
+	    "behind_rows", (json_int_t)r->behind_rows,
 	    "held_transactions", (json_int_t)r->held_transactions, "held_rows",
 	    (json_int_t)r->held_rows, "last_contact_ms",
 	    (json_int_t)r->last_contact_ms, "last_path", r->last_path,
 	    "last_error", cli_text(r->last_error), "last_error_ms",
-	    (json_int_t)r->last_error_ms, "pulled", r->pulled, "only_there",
+	    (json_int_t)r->last_error_ms, "plan", plans[r->plan], "next_try_ms",
+	    r->plan == DDCP_PLAN_AGAIN ? json_integer(r->next_ms) :
+	    json_null(), "pulled", r->pulled, "only_there",
 	    cli_others_json(d, r->name));
 }
 
@@ -28,30 +43,62 @@ struct view {
 	bool different;         /* for --exit-code */
 };
 
-/* "ahead 12, behind 4", "never pulled, ahead 1", "up to date". */
+/* "ahead 12 (30 rows), behind 4 (9 rows)", "never pulled, ahead 1 (1 row)", "up
+ * to date". */
 static void
 stand(const ddcp_remote *r, char *out, size_t max)
 {
+	const char *more = r->ahead_more ? "+" : "";
 	bool behind = r->behind_known && r->behind > 0;
+	char rows[48];
 	size_t n = 0;
 
 	out[0] = '\0';
 	if (!r->pulled)
 		n = (size_t)snprintf(out, max, "never pulled");
-	if (r->ahead > 0)
-		n += (size_t)snprintf(out + n, max - n, "%sahead %llu",
-		    n > 0 ? ", " : "", (unsigned long long)r->ahead);
+	if (r->ahead > 0 || r->ahead_more)
+		n += (size_t)snprintf(out + n, max - n, "%sahead %llu%s (%s%s)",
+		    n > 0 ? ", " : "", (unsigned long long)r->ahead, more,
+		    cli_count(r->ahead_rows, "row", rows),
+		    r->ahead_more ? " or more" : "");
 	if (behind)
-		n += (size_t)snprintf(out + n, max - n, "%sbehind %llu",
-		    n > 0 ? ", " : "", (unsigned long long)r->behind);
+		n += (size_t)snprintf(out + n, max - n, "%sbehind %llu (%s)",
+		    n > 0 ? ", " : "", (unsigned long long)r->behind,
+		    cli_count(r->behind_rows, "row", rows));
 	if (n == 0)
 		snprintf(out, max, "up to date");
+}
+
+/* What the user may wait for, or do. */
+static void
+say_plan(const ddcp_remote *r)
+{
+	char ago[32];
+
+	switch (r->plan) {
+	case DDCP_PLAN_CALLING:
+		printf("; calling it now");
+		break;
+	case DDCP_PLAN_AGAIN:
+		snprintf(ago, sizeof ago, "%.0f s", (double)r->next_ms / 1000);
+		printf("; the next try is in %s", ago);
+		break;
+	case DDCP_PLAN_HEARS:
+		printf("; the next try is when it announces itself or calls");
+		break;
+	case DDCP_PLAN_NONE:
+		printf("; try again with \"ddcp pull %s\"", r->name);
+		break;
+	case DDCP_PLAN_UNKNOWN:
+	case DDCP_PLAN_CONNECTED:
+		break;
+	}
 }
 
 static void
 remote_line(const struct cli *cli, ddcp *d, const ddcp_remote *r)
 {
-	char where[96], padded[96], ago[32], a[48], b[48];
+	char where[160], padded[160], ago[32], a[48], b[48];
 	char *error, *painted, *others = cli_others(d, r->name);
 
 	stand(r, where, sizeof where);
@@ -72,10 +119,34 @@ remote_line(const struct cli *cli, ddcp *d, const ddcp_remote *r)
 	if (r->last_error[0] != '\0' && (cli->verbose ||
 	    r->last_error_ms > r->last_contact_ms)) {
 		error = cli_safe(r->last_error);
-		printf("             %s, %s\n", error,
+		printf("             %s, %s", error,
 		    cli_ago(r->last_error_ms, ago));
+		say_plan(r);
+		putchar('\n');
 		free(error);
 	}
+}
+
+static void
+remote_fields(const ddcp_remote *r)
+{
+	char *error = cli_safe(r->last_error);
+
+	printf("remote\t%s\t%s\t%llu\t%llu\t%llu\t%lld\n", r->name, r->address,
+	    (unsigned long long)r->ahead,
+	    (unsigned long long)(r->behind_known ? r->behind : 0),
+	    (unsigned long long)r->held_transactions,
+	    (long long)r->last_contact_ms);
+	printf("remote_rows\t%s\t%llu\t%llu\t%llu\t%d\n", r->name,
+	    (unsigned long long)r->ahead_rows,
+	    (unsigned long long)r->behind_rows,
+	    (unsigned long long)r->held_rows, !r->ahead_more);
+	printf("remote_path\t%s\t%s\t%s\t%lld\n", r->name, r->last_path,
+	    plans[r->plan], (long long)r->next_ms);
+	if (r->last_error[0] != '\0')
+		printf("remote_error\t%s\t%lld\t%s\n", r->name,
+		    (long long)r->last_error_ms, error);
+	free(error);
 }
 
 static int
@@ -83,17 +154,13 @@ on_remote(void *self, const ddcp_remote *r)
 {
 	struct view *v = self;
 
-	if (r->ahead > 0 || (r->behind_known && r->behind > 0) ||
+	if (r->ahead > 0 || r->ahead_more || (r->behind_known && r->behind > 0) ||
 	    r->held_transactions > 0)
 		v->different = true;
 	if (v->remotes != NULL)
 		json_array_append_new(v->remotes, cli_remote_json(v->d, r));
 	else if (v->cli->porcelain)
-		printf("remote\t%s\t%s\t%llu\t%llu\t%llu\t%lld\n", r->name,
-		    r->address, (unsigned long long)r->ahead,
-		    (unsigned long long)(r->behind_known ? r->behind : 0),
-		    (unsigned long long)r->held_transactions,
-		    (long long)r->last_contact_ms);
+		remote_fields(r);
 	else
 		remote_line(v->cli, v->d, r);
 	return 0;
@@ -170,6 +237,54 @@ print_head(struct cli *cli, const ddcp_state *state, const char *address)
 	    state->serving ? ", serving" : "");
 }
 
+/* "1.5 MiB" into out. */
+static const char *
+size_text(uint64_t bytes, char out[32])
+{
+	static const char *const units[] = { "KiB", "MiB", "GiB", "TiB" };
+	double n = (double)bytes / 1024;
+	size_t i = 0;
+
+	while (n >= 1024 && i + 1 < sizeof units / sizeof *units) {
+		n /= 1024;
+		i++;
+	}
+	snprintf(out, 32, "%.*f %s", n < 10 ? 1 : 0, n, units[i]);
+	return out;
+}
+
+static void
+print_size(const struct cli *cli, const ddcp_state *state)
+{
+	const char *about = state->metadata_exact ? "" : "about ";
+	char size[32], file[32], dead[48];
+
+	if (!state->metadata_known)
+		return;
+	if (cli->porcelain)
+		printf("metadata\t%llu\t%llu\t%llu\t%d\n",
+		    (unsigned long long)state->metadata_bytes,
+		    (unsigned long long)state->file_bytes,
+		    (unsigned long long)state->tombstones,
+		    state->metadata_exact);
+	else
+		printf("Metadata: %s%s of %s, %s%s\n", about,
+		    size_text(state->metadata_bytes, size),
+		    size_text(state->file_bytes, file),
+		    state->tombstones > 0 ? about : "",
+		    cli_count(state->tombstones, "tombstone", dead));
+}
+
+static json_t *
+size_json(const ddcp_state *state)
+{
+	if (!state->metadata_known)
+		return json_null();
+	return json_pack("{s:I, s:I, s:b}", "bytes",
+	    (json_int_t)state->metadata_bytes, "tombstones",
+	    (json_int_t)state->tombstones, "exact", state->metadata_exact);
+}
+
 int
 cmd_status(struct cli *cli)
 {
@@ -199,21 +314,47 @@ cmd_status(struct cli *cli)
 		rc = ddcp_parked_each(d, on_parked, &v, &error);
 	if (rc == 0)
 		rc = ddcp_knock_each(d, on_knock, &v, &error);
+	if (rc == 0 && !cli->json)
+		print_size(cli, &state);
 	if (rc == 0 && cli->json)
 		cli_json(json_pack("{s:o, s:s, s:I, s:I, s:I, s:I, s:I, s:b, s:O, "
-		    "s:O, s:O}", "db_file", cli_text(ddcp_db_file(d)), "address",
+		    "s:O, s:O, s:o}", "db_file", cli_text(ddcp_db_file(d)), "address",
 		    address,
 		    "version", (json_int_t)state.version, "tables",
 		    (json_int_t)state.tables, "pending", (json_int_t)state.pending,
 		    "parked", (json_int_t)state.parked, "file_bytes",
 		    (json_int_t)state.file_bytes, "serving", state.serving,
 		    "remotes", v.remotes, "knocks", v.knocks, "parked_by",
-		    v.parked));
+		    v.parked, "metadata", size_json(&state)));
 out:
 	json_decref(v.remotes);
 	json_decref(v.knocks);
 	json_decref(v.parked);
 	ddcp_close(d);
+	if (rc != 0)
+		return cli_fail(&error);
+	return v.different && cli_given(cli, "exit-code") ? DDCP_EDIFFERENT : 0;
+}
+
+/* The same for one. */
+int
+cmd_remote_status(struct cli *cli)
+{
+	struct view v = { .cli = cli };
+	ddcp_error error = { 0 };
+	json_t *one;
+	int rc = cli_open(cli, true, &v.d);
+
+	if (rc != 0)
+		return rc;
+	if (cli->json)
+		v.remotes = json_array();
+	rc = ddcp_remote_each(v.d, cli->arg[0], on_remote, &v, &error);
+	one = json_array_get(v.remotes, 0);
+	if (one != NULL)
+		cli_json(json_incref(one));
+	json_decref(v.remotes);
+	ddcp_close(v.d);
 	if (rc != 0)
 		return cli_fail(&error);
 	return v.different && cli_given(cli, "exit-code") ? DDCP_EDIFFERENT : 0;

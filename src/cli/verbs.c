@@ -42,6 +42,11 @@ static const struct cli_option status_options[] = {
 	{ NULL, 0, NULL, NULL }
 };
 
+static const struct cli_option wait_options[] = {
+	{ "for", 0, "REMOTE", "who is to have merged it" },
+	{ NULL, 0, NULL, NULL }
+};
+
 static const struct cli_option watch_options[] = {
 	{ "from", 0, "CURSOR", "go on behind that one; start: from the beginning" },
 	{ "table", 0, "TABLE", "only changes of that table" },
@@ -77,8 +82,8 @@ static const struct cli_verb remote_verbs[] = {
 	{ "set", "NAME SETTING VALUE", "automerge yes|no, place HOST:PORT", 3, 3,
 	    cmd_remote_set, NULL, NULL, false },
 	{ "show", "NAME", "one remote", 1, 1, cmd_remote_show, NULL, NULL, true },
-	{ "status", "NAME", "where one remote stands", 1, 1, cmd_remote_show,
-	    NULL, NULL, true },
+	{ "status", "NAME", "where one remote stands", 1, 1, cmd_remote_status,
+	    status_options, NULL, true },
 	{ NULL, NULL, NULL, 0, 0, NULL, NULL, NULL, false }
 };
 
@@ -139,6 +144,8 @@ const struct cli_verb cli_verbs[] = {
 	    cmd_verify, NULL, NULL, true },
 	{ "version", "", "versions of program, wire, format, SQLite", 0, 0,
 	    cmd_version, NULL, NULL, true },
+	{ "wait", "--for REMOTE", "until a peer has merged what is here now", 0, 0,
+	    cmd_wait, wait_options, NULL, true },
 	{ "watch", "", "a line for each change, as it is committed", 0, 0,
 	    cmd_watch, watch_options, NULL, true },
 	{ NULL, NULL, NULL, 0, 0, NULL, NULL, NULL, false }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
 /*
- * exchange.c - fetch, merge, pull, push and verify: through the running serve of the
+ * exchange.c - fetch, merge, pull, push, verify and wait: through the running serve of the
  * database if there is one, else by connections of their own.
  */
 #include "lib/handle.h"
@@ -13,7 +13,7 @@
 
 enum { LOCKED_AGAIN_MS = 50 };
 
-_Static_assert(EXCHANGE_FETCH == 0 && EXCHANGE_VERIFY == 4, "all verbs");
+_Static_assert(EXCHANGE_FETCH == 0 && EXCHANGE_WAIT == 5, "all verbs");
 _Static_assert((int)DDCP_ROW_DIFFERS == (int)STORE_ROW_DIFFERS
     && (int)DDCP_TABLE_THERE == (int)STORE_TABLE_THERE, "one list of kinds");
 
@@ -187,8 +187,8 @@ run(ddcp *d, const struct exchange *own, struct err *err)
 		rc = ask_serve(d, own, &ran, err);
 		if (rc == 0 && !ran)
 			rc = once_run(d->store, own, &d->stop, err);
-		if (rc != E_UNREACHABLE || !err->locked
-		    || ticks_ms() - started >= own->timeout_ms)
+		if (rc != E_UNREACHABLE || !err->locked || (own->timeout_ms != 0
+		    && ticks_ms() - started >= own->timeout_ms))
 			return rc;
 		if (stop_wait(&d->stop, LOCKED_AGAIN_MS))
 			return err_set(err, E_INTERRUPTED, NULL, "interrupted");
@@ -207,7 +207,8 @@ exchange(ddcp *d, enum exchange_verb verb, const ddcp_exchange *x,
 
 	x = asked.x;
 	own = (struct exchange){ .verb = verb, .remote = x->remote,
-		.timeout_ms = (uint32_t)lib_timeout(d, x->timeout_ms),
+		.timeout_ms = (uint32_t)(verb == EXCHANGE_WAIT ? x->timeout_ms :
+		    lib_timeout(d, x->timeout_ms)),
 		.progress = x->progress != NULL ? give_progress : NULL,
 		.result = give_result, .self = &asked };
 	rc = lib_idle(d, &err);
@@ -255,4 +256,10 @@ int
 ddcp_verify(ddcp *d, const ddcp_exchange *x, ddcp_error *error)
 {
 	return exchange(d, EXCHANGE_VERIFY, x, error);
+}
+
+int
+ddcp_wait(ddcp *d, const ddcp_exchange *x, ddcp_error *error)
+{
+	return exchange(d, EXCHANGE_WAIT, x, error);
 }

@@ -22,8 +22,12 @@ ddcp_status(ddcp *d, ddcp_state *out, ddcp_error *error)
 {
 	struct err err = { .code = 0 };
 	struct store_status status;
+	struct store_size size;
 	uint64_t knocks = 0;
 	int rc = store_status(d->store, &status, &err);
+
+	if (rc == 0)
+		rc = store_size(d->store, &size, &err);
 
 	if (rc == 0)
 		rc = store_knock_each(d->store, count_knock, &knocks, &err);
@@ -32,6 +36,10 @@ ddcp_status(ddcp *d, ddcp_state *out, ddcp_error *error)
 			.tables = status.tables, .pending = status.pending,
 			.parked = status.parked, .knocks = knocks,
 			.file_bytes = status.file_bytes,
+			.metadata_bytes = size.bytes,
+			.tombstones = size.tombstones,
+			.metadata_exact = size.exact,
+			.metadata_known = size.known,
 			.serving = control_is_served(
 			    store_state_dir(d->store)) };
 	return lib_error(rc, &err, error);

@@ -2,7 +2,11 @@
 /* remotes.c - who is named, and who knocked. */
 #include "lib/handle.h"
 
+#include <stdlib.h>
 #include <string.h>
+
+#include "node/control_call.h"
+#include "node/peers.h"
 
 static int
 name_a_key(ddcp *d, const char *name, const char *address, bool *already,
@@ -71,8 +75,73 @@ ddcp_remote_set(ddcp *d, const char *name, const char *setting,
 	    &err, error);
 }
 
+enum { PEEK_MS = 200 };         /* a serve in a long merge answers later */
+
+_Static_assert((int)DDCP_PLAN_HEARS - (int)DDCP_PLAN_CONNECTED
+    == (int)PEERS_HEARS, "one list of plans");
+
+/* What the running serve is going to do, by remote. */
+struct plans {
+	struct plan {
+		int64_t remote, in_ms;
+		enum ddcp_plan plan;
+	} *plan;
+	size_t n;
+	enum ddcp_plan others;  /* of those that are not named */
+};
+
+static int
+take_plan(void *self, const json_t *line)
+{
+	const json_t *peer = json_object_get(line, "peer");
+	struct plans *p = self;
+	struct plan *more;
+
+	if (peer == NULL)
+		return 0;
+	more = realloc(p->plan, (p->n + 1) * sizeof *more);
+	if (more == NULL)
+		return E_FATAL;
+	p->plan = more;
+	more[p->n++] = (struct plan){
+		.remote = control_number(peer, "remote"),
+		.in_ms = control_number(peer, "in_ms"),
+		.plan = DDCP_PLAN_CONNECTED
+		    + (unsigned)control_number(peer, "plan") };
+	return 0;
+}
+
+/* A handle that serves would ask itself. */
+static void
+ask_plans(ddcp *d, struct plans *out)
+{
+	bool ran = true;
+	int rc = 0;
+
+	*out = (struct plans){ .plan = NULL };
+	if (!d->busy)
+		rc = control_peek(store_state_dir(d->store), json_pack("{s:s}",
+		    "verb", "peers"), take_plan, out, PEEK_MS, &ran, NULL);
+	if (rc == 0 && !ran)
+		out->others = DDCP_PLAN_NONE;
+}
+
+static void
+find_plan(const struct plans *p, int64_t remote, ddcp_remote *out)
+{
+	size_t i;
+
+	out->plan = p->others;
+	for (i = 0; i < p->n; i++)
+		if (p->plan[i].remote == remote) {
+			out->plan = p->plan[i].plan;
+			out->next_ms = p->plan[i].in_ms;
+		}
+}
+
 struct remote_walk {
 	ddcp *d;
+	struct plans plans;
 	int (*each)(void *self, const ddcp_remote *remote);
 	void *self;
 	struct err *err;
@@ -107,7 +176,11 @@ show_remote(void *self, const struct store_remote *r)
 		.behind_known = status.behind_known,
 		.held_transactions = status.held_transactions,
 		.held_rows = status.held_rows,
+		.ahead_rows = status.ahead_rows,
+		.ahead_more = status.ahead_more,
+		.behind_rows = status.behind_rows,
 	};
+	find_plan(&w->plans, r->id, &out);
 	return w->each(w->self, &out);
 }
 
@@ -117,10 +190,12 @@ ddcp_remote_each(ddcp *d, const char *name,
     ddcp_error *error)
 {
 	struct err err = { .code = 0 };
-	struct remote_walk w = { d, each, self, &err };
+	struct remote_walk w = { .d = d, .each = each, .self = self,
+		.err = &err };
 	struct store_remote one;
 	int rc;
 
+	ask_plans(d, &w.plans);
 	if (name == NULL) {
 		rc = store_remote_each(d->store, show_remote, &w, &err);
 	} else {
@@ -128,6 +203,7 @@ ddcp_remote_each(ddcp *d, const char *name,
 		if (rc == 0)
 			rc = show_remote(&w, &one);
 	}
+	free(w.plans.plan);
 	return lib_error(rc, &err, error);
 }
 

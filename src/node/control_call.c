@@ -86,19 +86,24 @@ send_request(int fd, const json_t *request, struct err *err)
 	    "the running serve hung up: %s", strerror(errno));
 }
 
-/* Waits for bytes and adds them to in. */
+/* Waits for bytes, for that long at most (-1: for ever), and adds them to in. */
 static int
-receive(int fd, struct stop *stop, struct buf *in, struct err *err)
+receive(int fd, struct stop *stop, int patience_ms, struct buf *in,
+    struct err *err)
 {
 	struct pollfd polled[2] = { { .fd = fd, .events = POLLIN },
 		{ .fd = stop != NULL ? stop->fd[0] : -1, .events = POLLIN } };
 	uint8_t bytes[4096];
 	ssize_t n;
+	int ready;
 
-	while (poll(polled, 2, -1) < 0)
+	while ((ready = poll(polled, 2, patience_ms)) < 0)
 		if (errno != EINTR)
 			return err_set(err, E_FATAL, NULL, "can't wait: %s",
 			    strerror(errno));
+	if (ready == 0)
+		return err_set(err, E_UNREACHABLE, "try again",
+		    "the running serve of this database does not answer");
 	if (stop != NULL && stop->asked)
 		return err_set(err, E_INTERRUPTED, NULL, "interrupted");
 	n = recv(fd, bytes, sizeof bytes, 0);
@@ -153,9 +158,10 @@ take_lines(struct buf *in, control_line_fn *line, void *self, bool *done,
 	return rc;
 }
 
-int
-control_call(const char *state_dir, json_t *request, control_line_fn *line,
-    void *self, struct stop *stop, bool *ran, struct err *err)
+static int
+call(const char *state_dir, json_t *request, control_line_fn *line,
+    void *self, struct stop *stop, int patience_ms, bool *ran,
+    struct err *err)
 {
 	struct buf in;
 	bool done = false, full = false;
@@ -175,7 +181,7 @@ control_call(const char *state_dir, json_t *request, control_line_fn *line,
 	*ran = true;
 	rc = send_request(fd, request, err);
 	while (rc == 0 && !done) {
-		rc = receive(fd, stop, &in, err);
+		rc = receive(fd, stop, patience_ms, &in, err);
 		if (rc == 0)
 			rc = take_lines(&in, line, self, &done, err);
 	}
@@ -185,4 +191,19 @@ out:
 	buf_clear(&in);
 	json_decref(request);
 	return rc;
+}
+
+int
+control_call(const char *state_dir, json_t *request, control_line_fn *line,
+    void *self, struct stop *stop, bool *ran, struct err *err)
+{
+	return call(state_dir, request, line, self, stop, -1, ran, err);
+}
+
+int
+control_peek(const char *state_dir, json_t *request, control_line_fn *line,
+    void *self, int patience_ms, bool *ran, struct err *err)
+{
+	return call(state_dir, request, line, self, NULL, patience_ms, ran,
+	    err);
 }

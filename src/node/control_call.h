@@ -23,6 +23,12 @@ int control_call(const char *state_dir, json_t *request,
     control_line_fn *line, void *self, struct stop *stop, bool *ran,
     struct err *err);
 
+/* The same for what is only nice to know: who does not answer within that time
+ * is left alone, with E_UNREACHABLE. */
+int control_peek(const char *state_dir, json_t *request,
+    control_line_fn *line, void *self, int patience_ms, bool *ran,
+    struct err *err);
+
 /* Whether one runs. */
 bool control_is_served(const char *state_dir);
 

@@ -36,7 +36,7 @@ typedef void node_event_fn(void *self, const struct node_event *event);
 
 enum exchange_verb {
 	EXCHANGE_FETCH, EXCHANGE_MERGE, EXCHANGE_PULL, EXCHANGE_PUSH,
-	EXCHANGE_VERIFY
+	EXCHANGE_VERIFY, EXCHANGE_WAIT
 };
 
 struct store_compared;
@@ -60,7 +60,7 @@ struct exchange_progress {
 struct exchange {
 	enum exchange_verb verb;
 	const char *remote;     /* NULL: all */
-	uint32_t timeout_ms;    /* without any progress */
+	uint32_t timeout_ms;    /* without any progress; WAIT: in all, 0: none */
 	/* Either may be NULL; nonzero ends the exchange with that value. */
 	int (*progress)(void *self, const struct exchange_progress *p);
 	int (*result)(void *self, const struct exchange_result *r);

@@ -5,6 +5,7 @@
 
 #include "node/call.h"
 #include "node/node.h"
+#include "node/peers.h"
 #include "node/run.h"
 #include "node/session.h"
 
@@ -69,8 +70,9 @@ on_reach(void *owner, const struct store_remote *remote)
 		a->remote = remote->id;
 		a->next = o->attempts;
 		o->attempts = a;
-		if (call_start(&o->node, remote, o->x->timeout_ms, on_called, a,
-		    &a->call, &err) == 0)
+		if (call_start(&o->node, remote, o->x->verb == EXCHANGE_WAIT ?
+		    PEERS_CALL_MS : o->x->timeout_ms, on_called, a, &a->call,
+		    &err) == 0)
 			return;
 		drop(a);
 	}
@@ -111,14 +113,14 @@ once_run(struct store *store, const struct exchange *x, struct stop *stop,
     struct err *err)
 {
 	static const struct run_events events = { on_reach, on_progress,
-		on_result, on_done };
+		on_result, on_done, false };
 	struct node_options options = { .hub = {
 		.eager = x->verb == EXCHANGE_FETCH || x->verb == EXCHANGE_PULL,
 		.verb = x->verb } };
 	struct once o = { .x = x, .err = err };
 	struct attempt *a;
-	int rc = store_exchange_lock(store, x->verb != EXCHANGE_VERIFY,
-	    err);
+	bool writes = x->verb != EXCHANGE_VERIFY && x->verb != EXCHANGE_WAIT;
+	int rc = store_exchange_lock(store, writes, err);
 
 	if (rc != 0)
 		return rc;

@@ -290,6 +290,25 @@ peers_call(struct peers *p, int64_t remote)
 	arm(p);
 }
 
+int
+peers_each(struct peers *p, int (*each)(void *self,
+    const struct store_remote *remote, enum peers_plan plan, uint64_t in_ms),
+    void *self)
+{
+	const struct peer *q;
+	enum peers_plan plan;
+	int rc = 0;
+
+	for (q = p->first; q != NULL && rc == 0; q = q->next) {
+		plan = is_connected(q) ? PEERS_CONNECTED :
+		    q->call != NULL ? PEERS_CALLING :
+		    q->due != NEVER ? PEERS_AGAIN : PEERS_HEARS;
+		rc = each(self, &q->remote, plan, plan == PEERS_AGAIN
+		    && q->due > now(p) ? q->due - now(p) : 0);
+	}
+	return rc;
+}
+
 void
 peers_call_all(struct peers *p)
 {

@@ -39,6 +39,17 @@ void peers_reload(struct peers *p);
 void peers_closed(struct peers *p, struct session *s, const struct err *why);
 void peers_opened(struct peers *p, struct session *s);
 
+enum peers_plan {
+	PEERS_CONNECTED,
+	PEERS_CALLING,          /* an attempt goes on */
+	PEERS_AGAIN,            /* in in_ms */
+	PEERS_HEARS             /* when it calls, or announces itself */
+};
+/* What comes next with each remote. */
+int peers_each(struct peers *p, int (*each)(void *self,
+    const struct store_remote *remote, enum peers_plan plan, uint64_t in_ms),
+    void *self);
+
 /* Calls that remote now, whatever the clock says. */
 void peers_call(struct peers *p, int64_t remote);
 

@@ -11,7 +11,9 @@ enum {
 	SLACK_MS = 500,         /* who reaches has the better reason to give */
 	PROGRESS_MS = 100,      /* shown at most so often */
 	LOCKED_AGAIN_MS = 100,  /* after the database was found locked */
-	TRIES_MAX = 4           /* connections that are lost */
+	TRIES_MAX = 4,          /* connections that are lost */
+	CALL_AGAIN_MIN_MS = 250,        /* who waits: from one to the next, doubled */
+	CALL_AGAIN_MAX_MS = 4000
 };
 
 enum target_state { FRESH, LATER, REACHING, ASKED, OVER };
@@ -26,6 +28,8 @@ struct target {
 	uint64_t bytes;         /* most that one try has brought */
 	struct store_result merged;     /* by earlier tries */
 	unsigned tries;
+	uint32_t wait_ms;       /* after the last call that failed */
+	struct store_want *want;        /* WAIT */
 };
 
 struct run {
@@ -51,12 +55,22 @@ now(const struct run *r)
 }
 
 static void
+free_run(struct run *r)
+{
+	size_t i;
+
+	for (i = 0; i < r->n; i++)
+		store_want_free(r->target[i].want);
+	free(r->target);
+	free(r);
+}
+
+static void
 timer_closed(uv_handle_t *handle)
 {
 	struct run *r = handle->data;
 
-	free(r->target);
-	free(r);
+	free_run(r);
 }
 
 void
@@ -109,8 +123,10 @@ fail(struct target *t, const struct err *why)
 		.path = "" };
 	const struct net_env *env = &t->run->node->net_env;
 
-	store_remote_note(t->run->node->store, t->remote.id,
-	    (int64_t)env->now_ms(env->self), NULL, why->text, NULL);
+	/* that it has not merged yet is no trouble of its */
+	if (t->run->verb != EXCHANGE_WAIT || t->state != ASKED)
+		store_remote_note(t->run->node->store, t->remote.id,
+		    (int64_t)env->now_ms(env->self), NULL, why->text, NULL);
 	finish(t, &result);
 }
 
@@ -156,6 +172,32 @@ on_job_progress(struct job *job, const struct exchange_progress *p)
 
 static void reach(struct target *t);
 
+static bool
+waits(const struct target *t)
+{
+	return t->run->verb == EXCHANGE_WAIT;
+}
+
+/* Who waits calls again, unless it is no use. */
+static bool
+call_again(struct target *t, const struct err *why)
+{
+	struct run *r = t->run;
+
+	if (!waits(t) || (why->code != E_UNREACHABLE &&
+	    !(why->code == E_NOTFOUND && r->events->calls_again)))
+		return false;
+	if (r->events->calls_again)
+		return true;
+	t->wait_ms = t->wait_ms == 0 ? CALL_AGAIN_MIN_MS : 2 * t->wait_ms;
+	if (t->wait_ms > CALL_AGAIN_MAX_MS)
+		t->wait_ms = CALL_AGAIN_MAX_MS;
+	t->state = LATER;
+	t->later_ms = now(r) + t->wait_ms;
+	arm(r);
+	return true;
+}
+
 static void
 on_job_done(struct job *job, const struct exchange_result *result)
 {
@@ -163,7 +205,7 @@ on_job_done(struct job *job, const struct exchange_result *result)
 
 	/* What has arrived stays, so another connection goes on from there;
 	 * there may be one already, if the two sides called each other. */
-	if (result->lost && ++t->tries < TRIES_MAX)
+	if (result->lost && (waits(t) || ++t->tries < TRIES_MAX))
 		reach(t);
 	else
 		finish(t, result);
@@ -176,7 +218,9 @@ ask(struct target *t, struct session *s)
 	t->seen_ms = now(t->run);
 	t->bytes = 0;
 	t->job = (struct job){ .verb = t->run->verb,
-		.progress = on_job_progress, .done = on_job_done, .owner = t };
+		.want = t->want, .progress = on_job_progress,
+		.done = on_job_done, .owner = t };
+	t->wait_ms = 0;
 	session_do(s, &t->job);
 }
 
@@ -199,7 +243,8 @@ run_failed(struct run *r, int64_t remote, const struct err *why)
 	for (i = 0; i < r->n && !r->ended; i++)
 		if (r->target[i].state == REACHING
 		    && r->target[i].remote.id == remote) {
-			if (!try_later(&r->target[i], why))
+			if (!call_again(&r->target[i], why)
+			    && !try_later(&r->target[i], why))
 				fail(&r->target[i], why);
 			return;
 		}
@@ -239,11 +284,27 @@ merge(struct target *t)
 	finish(t, &result);
 }
 
+/* It may have said before that it has all of it. */
+static bool
+has_it(struct target *t)
+{
+	struct exchange_result result = { .remote = t->remote.name,
+		.error = "", .hint = "", .path = "", .peer_merges = true };
+	bool met = false;
+
+	if (!waits(t) || store_want_met(t->want, &met, NULL) != 0 || !met)
+		return false;
+	finish(t, &result);
+	return true;
+}
+
 static void
 start_target(struct target *t)
 {
 	if (t->state == FRESH)
 		t->seen_ms = now(t->run);
+	if (has_it(t))
+		return;
 	if (t->run->verb == EXCHANGE_MERGE)
 		merge(t);
 	else
@@ -270,8 +331,15 @@ why_locked(const struct run *r, uint64_t *since_ms)
 {
 	const struct err *why = hub_locked(r->node->hub, since_ms);
 
-	return r->verb != EXCHANGE_PUSH && r->verb != EXCHANGE_VERIFY ? why :
-	    NULL;
+	return r->verb == EXCHANGE_FETCH || r->verb == EXCHANGE_PULL ||
+	    r->verb == EXCHANGE_MERGE ? why : NULL;
+}
+
+/* When waiting is over, whatever happens. */
+static uint64_t
+deadline(const struct run *r)
+{
+	return r->timeout_ms == 0 ? UINT64_MAX : r->started_ms + r->timeout_ms;
 }
 
 /* When it is to be tried, or given up. */
@@ -282,11 +350,14 @@ due_of(const struct target *t)
 	uint64_t since, seen = t->seen_ms;
 	bool locked = why_locked(r, &since) != NULL;
 
+	if (waits(t) && (t->state == REACHING || t->state == ASKED))
+		return deadline(r);
 	switch (t->state) {
 	case FRESH:
 		return now(r);
 	case LATER:
-		return t->later_ms;
+		return waits(t) && t->later_ms > deadline(r) ? deadline(r) :
+		    t->later_ms;
 	case REACHING:
 		return seen + r->timeout_ms + SLACK_MS;
 	case ASKED:
@@ -315,6 +386,10 @@ give_up(struct target *t)
 		session_undo(&t->job);
 	if (t->state == ASKED && locked != NULL)
 		why = *locked;
+	else if (t->state == ASKED && waits(t))
+		err_set(&why, E_UNREACHABLE, "it is connected; its owner may have "
+		    "to merge, or it is busy", "what is here was not all merged "
+		    "there within %.3g s", r->timeout_ms / 1000.0);
 	else
 		err_set(&why, E_UNREACHABLE, t->state == ASKED
 		    ? "what has arrived stays; try again, or with a longer "
@@ -391,8 +466,12 @@ find_targets(struct run *r, const char *name, struct err *err)
 			    "no remote is named here");
 	}
 	/* Now that the array stays where it is. */
-	for (i = 0; i < r->n; i++)
+	for (i = 0; i < r->n; i++) {
 		r->target[i].run = r;
+		if (rc == 0 && r->verb == EXCHANGE_WAIT)
+			rc = store_want_new(r->node->store,
+			    r->target[i].remote.id, &r->target[i].want, err);
+	}
 	return rc;
 }
 
@@ -413,8 +492,7 @@ run_start(struct node *n, const struct exchange *x,
 	r->owner = owner;
 	rc = find_targets(r, x->remote, err);
 	if (rc != 0) {
-		free(r->target);
-		free(r);
+		free_run(r);
 		return rc;
 	}
 	uv_timer_init(&n->loop, &r->timer);

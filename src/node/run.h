@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 /*
- * run.h - one exchange (fetch, merge, pull, push) with one remote or with
- * all: who is done, who failed, who did not get further within the timeout.
+ * run.h - one exchange (fetch, merge, pull, push, verify, wait) with one remote or
+ * with all: who is done, who failed, who did not get further within the timeout.
  *
  * How a remote is reached is its owner's business: a single exchange makes a
  * call (once.h), a serve has its peers (peers.h).
@@ -25,6 +25,8 @@ struct run_events {
 	/* The gravest code of all, and why where that is no remote's own
 	 * trouble.  The run is gone. */
 	void (*done)(void *owner, int code, const struct err *why);
+	/* Whoever can't be reached is called again without being asked to. */
+	bool calls_again;
 };
 
 /* Starts x, whose callbacks are not used.  E_NOTFOUND: no such remote, or

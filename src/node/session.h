@@ -21,6 +21,7 @@
 struct net_conn;
 struct session;
 struct store_remote;
+struct store_want;
 
 enum {
 	SESSION_HANDSHAKE_MS = 10000,   /* until both said HELLO */
@@ -67,7 +68,8 @@ uint64_t session_since(const struct session *s);        /* open since */
 /* A request, a part of its owner's own structure.  At most one callback to
  * done; the request is not touched after it. */
 struct job {
-	enum exchange_verb verb;        /* fetch, pull, push or verify */
+	enum exchange_verb verb;        /* anything but merge */
+	struct store_want *want;        /* wait: for what; its owner's */
 	void (*progress)(struct job *job, const struct exchange_progress *p);
 	void (*done)(struct job *job, const struct exchange_result *r);
 	void *owner;

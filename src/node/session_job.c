@@ -62,13 +62,14 @@ jobs_start(struct session *s, bool fetch_only)
 }
 
 /* What a job is answered by. */
-enum answer_kind { BY_PULL, BY_PUSH, BY_DIGEST };
+enum answer_kind { BY_PULL, BY_PUSH, BY_DIGEST, BY_WORD };
 
 static enum answer_kind
 kind_of(const struct job *job)
 {
 	return job->verb == EXCHANGE_PUSH ? BY_PUSH :
-	    job->verb == EXCHANGE_VERIFY ? BY_DIGEST : BY_PULL;
+	    job->verb == EXCHANGE_VERIFY ? BY_DIGEST :
+	    job->verb == EXCHANGE_WAIT ? BY_WORD : BY_PULL;
 }
 
 /* The next running job of that kind after a change of the list. */
@@ -169,13 +170,65 @@ jobs_push(struct session *s)
 	struct sync_event event = { .kind = SYNC_ON_PUSH };
 	struct job *job;
 
-	if (s->pushing || !jobs_want(s, EXCHANGE_PUSH))
+	if (s->pushing || (!jobs_want(s, EXCHANGE_PUSH)
+	    && !jobs_want(s, EXCHANGE_WAIT)))
 		return;
 	s->pushing = true;
 	for (job = s->jobs; job != NULL; job = job->next)
-		if (job->verb == EXCHANGE_PUSH)
+		if (kind_of(job) == BY_PUSH || kind_of(job) == BY_WORD)
 			job->running = true;
 	talk(s, &event);
+}
+
+/* ---- waiting until the peer has merged what was here ---- */
+
+static void
+has_it(struct session *s, struct job *job, const struct err *why)
+{
+	struct exchange_result r = { .remote = s->remote.name,
+		.code = why->code, .error = why->text, .hint = why->hint,
+		.path = s->place, .peer_merges = why->code == 0 };
+
+	finish(job, &r);
+}
+
+/* The peer has pulled now, or says why not.  That it was busy, or leaves merging
+ * to its owner, is no end of waiting: it says so when it has merged. */
+static void
+waiters_pushed(struct session *s, const struct err *why)
+{
+	struct job *job, *next;
+
+	if (why->code == E_UNREACHABLE || why->code == E_HELD)
+		return;
+	for (job = s->jobs; job != NULL; job = next) {
+		next = job->next;
+		if (job->running && kind_of(job) == BY_WORD)
+			has_it(s, job, why);
+	}
+}
+
+void
+jobs_heard(struct session *s, const struct store_entry *entry, size_t n)
+{
+	const struct err fine = { .code = 0 };
+	struct job *job, *next;
+	bool met = false;
+
+	for (job = s->jobs; job != NULL; job = next) {
+		next = job->next;
+		if (kind_of(job) != BY_WORD)
+			continue;
+		store_want_told(job->want, entry, n);
+		if (store_want_met(job->want, &met, NULL) == 0 && met) {
+			has_it(s, job, &fine);
+			continue;
+		}
+		/* It merged something: is it all? */
+		if (n > 0)
+			job->running = false;
+	}
+	session_wake(s, hub_now(s->hub));
 }
 
 void
@@ -195,6 +248,7 @@ jobs_pushed(struct session *s, const struct err *why,
 		r.rows = pushed->rows;
 	}
 	r.peer_merges = r.code == 0;
+	waiters_pushed(s, why);
 	/* Fetched there and not merged: that is its owner's decision. */
 	if (r.code == E_HELD)
 		r.code = 0;

@@ -397,6 +397,7 @@ pull_notified(struct session *s, const struct wire_entry *entry, size_t n)
 		return;
 	store_heard(s->hub->store, s->remote.id, news, n);
 	rc = store_covers(s->hub->store, news, n, &covered, NULL);
+	jobs_heard(s, news, n);
 	free(news);
 	if (s->hub->options.follow && (rc != 0 || !covered))
 		session_follow(s);

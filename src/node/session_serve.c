@@ -23,6 +23,7 @@ serve_begin(struct session *s, const struct wire_pull *pull, struct talk *t)
 		rc = store_serve(s->hub->store, s->remote.id, &plan, &need_whole,
 		    &v->reading, &err);
 	store_plan_clear(&plan);
+	jobs_heard(s, NULL, 0);
 	v->started_ms = hub_now(s->hub);
 	if (rc != 0)
 		talk_answer(t, SYNC_ON_SERVE_FAILED, &err);

@@ -297,6 +297,11 @@ void jobs_push(struct session *s);
 /* The session is over: so are they. */
 void jobs_over(struct session *s, const struct err *why);
 
+/* The peer said what it holds, or how far it has merged us (n 0): who waits for
+ * that is told, or asks the peer to pull. */
+void jobs_heard(struct session *s, const struct store_entry *entry,
+    size_t n);
+
 /* A verification is answered: compared, or why not. */
 void jobs_verified(struct session *s, const struct err *why,
     const struct store_compared *compared);

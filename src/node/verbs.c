@@ -34,6 +34,7 @@ static const char *const exchange_names[] = {
 	[EXCHANGE_PULL] = "pull",
 	[EXCHANGE_PUSH] = "push",
 	[EXCHANGE_VERIFY] = "verify",
+	[EXCHANGE_WAIT] = "wait",
 };
 
 const char *
@@ -157,7 +158,7 @@ static void
 exchange(struct work *w, enum exchange_verb verb, const json_t *request)
 {
 	static const struct run_events events = { on_reach, on_progress,
-		on_result, on_run_done };
+		on_result, on_run_done, true };
 	const char *remote = control_text(request, "remote");
 	struct exchange x = { .verb = verb,
 		.remote = remote[0] != '\0' ? remote : NULL,
@@ -219,6 +220,18 @@ send_place(void *self, const char *address)
 	return 0;
 }
 
+static int
+send_plan(void *self, const struct store_remote *remote,
+    enum peers_plan plan, uint64_t in_ms)
+{
+	struct work *w = self;
+
+	control_send(w->client, json_pack("{s:{s:I, s:i, s:I}}", "peer", "remote",
+	    (json_int_t)remote->id, "plan", (int)plan, "in_ms",
+	    (json_int_t)in_ms));
+	return 0;
+}
+
 static void
 clean(struct work *w)
 {
@@ -261,6 +274,9 @@ on_request(void *owner, struct control_client *client, const json_t *request)
 		examine(w, request);
 	} else if (strcmp(name, "places") == 0) {
 		places_each(v->node, send_place, w);
+		answer(w, 0, NULL);
+	} else if (strcmp(name, "peers") == 0) {
+		peers_each(w->verbs->peers, send_plan, w);
 		answer(w, 0, NULL);
 	} else if (strcmp(name, "cleanup") == 0) {
 		clean(w);

@@ -11,6 +11,8 @@
 #include "store/sql.h"
 #include "store/store_private.h"
 
+enum { COUNT_MAX = 10000 };     /* rows of the log, for one remote */
+
 static int
 read_status(struct store *s, struct store_status *out, struct err *err)
 {
@@ -114,14 +116,17 @@ number_at(const uint8_t *bytes)
 	return (int64_t)rd_u64(&r);
 }
 
-/* Own transactions behind the place that the peer has reached. */
+/* What we changed behind the place that the peer has reached.  No more than
+ * COUNT_MAX rows of the log are looked at: who is that far behind need not know
+ * how far. */
 static int
-count_ahead(struct store *s, const struct reached *reached, uint64_t *ahead,
-    struct err *err)
+count_ahead(struct store *s, const struct reached *reached,
+    struct store_remote_status *out, struct err *err)
 {
 	uint8_t head[STORE_CURSOR_LEN];
-	int64_t n, held, from = 0;
-	bool found, any;
+	sqlite3_stmt *stmt = NULL;
+	int64_t held, from = 0;
+	bool found, any, row = false;
 	int rc;
 
 	rc = sql_bytes(s->db, head, sizeof head, &found, err,
@@ -135,9 +140,18 @@ count_ahead(struct store *s, const struct reached *reached, uint64_t *ahead,
 	held = number_at(reached->holds + STORE_SITE_LEN);
 	if (memcmp(s->site, reached->holds, STORE_SITE_LEN) == 0 && held > from)
 		from = held;
-	rc = sql_int(s->db, &n, err, "SELECT count(*) FROM crsql_log WHERE "
-	    "dbv > ?1 AND pos = 0 AND site IS NULL", "i", from);
-	*ahead = (uint64_t)n;
+	rc = sql_open(s->db, &stmt, err, "SELECT count(*), sum(pos = 0 AND site "
+	    "IS NULL), sum(CASE WHEN site IS NOT NULL OR n = 0 THEN 0 WHEN "
+	    "n > 0 THEN n ELSE 1 END) FROM (SELECT pos, n, site FROM crsql_log "
+	    "WHERE dbv > ?1 LIMIT ?2)", "ii", from, (int64_t)COUNT_MAX);
+	if (rc == 0)
+		rc = sql_next(stmt, &row, err);
+	if (rc == 0 && row) {
+		out->ahead_more = sqlite3_column_int64(stmt, 0) == COUNT_MAX;
+		out->ahead = (uint64_t)sqlite3_column_int64(stmt, 1);
+		out->ahead_rows = (uint64_t)sqlite3_column_int64(stmt, 2);
+	}
+	sqlite3_finalize(stmt);
 	return rc;
 }
 
@@ -152,13 +166,14 @@ store_remote_status(struct store *s, int64_t remote,
 	store_only_look(s, true);
 	rc = read_remote(s, remote, out, &reached, err);
 	if (rc == 0)
-		rc = count_ahead(s, &reached, &out->ahead, err);
+		rc = count_ahead(s, &reached, out, err);
 	store_only_look(s, false);
 	if (rc == 0)
 		rc = inbox_held(s, out->remote.key, &out->held_transactions,
 		    &out->held_rows, err);
 	/* Of what is not fetched nothing is known here. */
 	out->behind = out->held_transactions;
+	out->behind_rows = out->held_rows;
 	out->behind_known = out->ever_pulled || out->behind > 0;
 	return rc;
 }

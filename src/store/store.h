@@ -348,6 +348,20 @@ int store_merge_inbox(struct store *s, int64_t remote,
 int store_cleanup(struct store *s, uint64_t *pages, uint64_t *bytes,
     struct err *err);
 
+/* -- waiting --------------------------------------------------------------------- */
+
+struct store_want;          /* what is here at one moment, for a remote to have */
+
+/* Of now, with what plain programs wrote, unless somebody else writes. */
+int store_want_new(struct store *s, int64_t remote, struct store_want **out,
+    struct err *err);
+/* The remote says, since, that it holds these. */
+void store_want_told(struct store_want *w, const struct store_entry *entry,
+    size_t n);
+/* Whether it has said, ever, that it has merged all of it. */
+int store_want_met(struct store_want *w, bool *met, struct err *err);
+void store_want_free(struct store_want *w);
+
 /* -- watching, status ----------------------------------------------------------- */
 
 /* True if someone committed since the last call (data_version); folds plain
@@ -368,6 +382,16 @@ struct store_status {
 };
 int store_status(struct store *s, struct store_status *out, struct err *err);
 
+struct store_size {             /* of log, clocks, tombstones, ddcp_* */
+	uint64_t bytes;
+	uint64_t tombstones;
+	bool exact;                 /* false: about so much */
+	bool known;                 /* false: very many tables, or an SQLite that
+				     * can't tell */
+};
+/* Reads some pages of each table, however large they are. */
+int store_size(struct store *s, struct store_size *out, struct err *err);
+
 /* What can't be applied here yet: per table and reason, how many changes. */
 int store_parked_each(struct store *s, int (*each)(void *self,
     const char *table, const char *reason, uint64_t n), void *self,
@@ -376,9 +400,11 @@ int store_parked_each(struct store *s, int (*each)(void *self,
 struct store_remote_status {
 	struct store_remote remote;
 	uint64_t held_transactions, held_rows;
-	uint64_t ahead;             /* own transactions that it did not say it
-				     * has */
-	uint64_t behind;            /* fetched and not merged */
+	uint64_t ahead, ahead_rows; /* own transactions that it did not say it
+				     * has, and rows that they changed */
+	bool ahead_more;            /* than that, at least: it was not counted
+				     * further */
+	uint64_t behind, behind_rows;   /* fetched and not merged */
 	bool behind_known;
 	bool ever_pulled;
 };

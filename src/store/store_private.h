@@ -24,12 +24,13 @@
  *   watch.c      who committed                     moved.c  is it still there
  *   other.c      tables that only a peer has
  *   heard.c      what peers say they hold of ours
+ *   want.c       and whether it is all that was here
  *   history.c    log and show                      blame.c  one row
  *   rows.c       rows of the log in memory         author.c who made them
  *   follow.c     the log as it grows
  *   digest.c     is it the same as another's: digest.h
  *   fsck.c       does it agree with itself
- *   status.c, track.c, lint.c                      sql.c    SQLite made short
+ *   status.c, size.c, track.c, lint.c                     sql.c    SQLite made short
  */
 #ifndef STORE_STORE_PRIVATE_H
 #define STORE_STORE_PRIVATE_H
