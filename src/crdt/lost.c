@@ -117,6 +117,7 @@ static int
 is_as_noted(struct engine *e, struct table *t, bool *same)
 {
 	const char *differs = NULL;
+	bool gone;
 	int i, rc;
 
 	*same = t->mended;
@@ -127,7 +128,7 @@ is_as_noted(struct engine *e, struct table *t, bool *same)
 		*same = *same && !t->col[i].unsaved && !t->col[i].renamed;
 	if (!*same)
 		return SQLITE_OK;
-	rc = triggers_differ(e, t, &differs);
+	rc = triggers_differ(e, t, &differs, &gone);
 	*same = differs == NULL;
 	return rc;
 }

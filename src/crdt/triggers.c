@@ -87,7 +87,8 @@ check_trigger(struct engine *e, const struct table *t, int i, bool plain,
 }
 
 int
-triggers_differ(struct engine *e, struct table *t, const char **suffix)
+triggers_differ(struct engine *e, struct table *t, const char **suffix,
+    bool *gone)
 {
 	const struct schema_table *in;
 	const char *now;
@@ -97,6 +98,7 @@ triggers_differ(struct engine *e, struct table *t, const char **suffix)
 	int i, rc = journal_wanted(e, &wanted);
 
 	*suffix = NULL;
+	*gone = false;
 	if (rc != SQLITE_OK)
 		return rc;
 	rc = schema_read(e, t->name, SCHEMA_TEXTS, &s);
@@ -105,8 +107,10 @@ triggers_differ(struct engine *e, struct table *t, const char **suffix)
 	    *suffix == NULL; i++) {
 		sql = NULL;
 		rc = look_at_trigger(e, t, i, wanted, in, &sql, &now);
-		if (rc == SQLITE_OK && strcmp(now ? now : "", sql) != 0)
+		if (rc == SQLITE_OK && strcmp(now ? now : "", sql) != 0) {
 			*suffix = journal_trigger_suffix(i);
+			*gone = now == NULL;
+		}
 		sqlite3_free(sql);
 	}
 	schema_clear(&s);
