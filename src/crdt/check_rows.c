@@ -399,7 +399,7 @@ begin_triggers(struct check *c, struct table *t)
 	for (i = 0; i < t->ncol; i++)
 		waiting |= t->col[i].unsaved;
 	if (!waiting)
-		rc = triggers_differ(c->e, t, &suffix, &gone);
+		rc = triggers_differ(c->e, t, NULL, &suffix, &gone);
 	c->mended = suffix != NULL && !gone;
 	if (rc == SQLITE_OK && suffix != NULL)
 		rc = check_say(c, t->name, NULL, 0, gone ? "the trigger "

@@ -445,7 +445,7 @@ fold_function(sqlite3_context *ctx, int argc, sqlite3_value **argv)
 	if (rc == SQLITE_OK)
 		rc = lost_pending(e, &tables);
 	/* triggers that another build has made are made anew, too */
-	if (rc == SQLITE_OK && e->has_storage)
+	if (rc == SQLITE_OK && n + tables == 0 && e->has_storage)
 		rc = lost_nothing(e, &as_is);
 	if (rc == SQLITE_OK && (n + tables > 0 || !as_is))
 		rc = apply_end(e, &scope, apply_begin(e, false, &scope));
