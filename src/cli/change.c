@@ -130,13 +130,3 @@ cli_change_line(const struct cli *cli, const ddcp_change *c)
 	free(key);
 	return cli_memory(out);
 }
-
-char *
-cli_json_text(json_t *document)
-{
-	char *out = cli_memory(json_dumps(document, JSON_COMPACT |
-	    JSON_PRESERVE_ORDER | JSON_ENCODE_ANY));
-
-	json_decref(document);
-	return out;
-}

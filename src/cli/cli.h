@@ -86,7 +86,11 @@ char *cli_safe(const char *text);
 /* Text as a JSON string; what is no UTF-8 shows question marks. */
 json_t *cli_text(const char *text);
 
-/* Prints a JSON document and a newline on stdout, and frees it. */
+/* A JSON document as text, ASCII only and without control characters, so that it
+ * may go to a terminal; frees it.  To be freed; never NULL. */
+char *cli_json_text(json_t *document);
+
+/* Prints that and a newline on stdout. */
 void cli_json(json_t *document);
 
 /* The text as it is, or in that colour where --color wants it; to be freed;

@@ -3,7 +3,7 @@
  * out.c - how answers, notes and errors look.  stdout is the answer, stderr is
  * everything else.
  */
-#include "cli/cli.h"
+#include "cli/print.h"
 
 #include <stdarg.h>
 #include <stdlib.h>
@@ -130,13 +130,50 @@ cli_text(const char *text)
 	return string;
 }
 
+/* Escapes the one control character that JSON's ASCII leaves as it is; frees it. */
+static char *
+escape_del(char *text)
+{
+	static const char escaped[] = "\\u007f";
+	size_t n = 0, len = strlen(escaped);
+	const char *p;
+	char *out, *q;
+
+	for (p = text; *p != '\0'; p++)
+		n += *p == 0x7F;
+	if (n == 0)
+		return text;
+	out = q = cli_memory(malloc((size_t)(p - text) + n * len + 1));
+	for (p = text; *p != '\0'; p++) {
+		if (*p == 0x7F) {
+			memcpy(q, escaped, len);
+			q += len;
+		} else
+			*q++ = *p;
+	}
+	*q = '\0';
+	free(text);
+	return out;
+}
+
+char *
+cli_json_text(json_t *document)
+{
+	char *out = cli_memory(json_dumps(document, JSON_COMPACT |
+	    JSON_PRESERVE_ORDER | JSON_ENCODE_ANY | JSON_ENSURE_ASCII));
+
+	json_decref(document);
+	return escape_del(out);
+}
+
 void
 cli_json(json_t *document)
 {
-	json_dumpf(document, stdout, JSON_COMPACT | JSON_PRESERVE_ORDER);
-	putchar('\n');
+	char *text = cli_json_text(document);
+
+	puts(text);
 	fflush(stdout);
-	json_decref(document);
+	free(text);
 }
 
 const char *

@@ -64,9 +64,6 @@ const char *cli_kind(enum ddcp_change_kind kind);       /* "insert" ... */
 /* The same in a line: "~ 't1'  title: 'buy oat milk', done: 0". */
 char *cli_change_line(const struct cli *cli, const ddcp_change *c);
 
-/* A JSON document as text, for a field of --porcelain; frees the document. */
-char *cli_json_text(json_t *document);
-
 /* A transaction as `log` shows it, in whichever form is asked for (log.c); the
  * count that an option gives, 0 for none, or DDCP_EUSAGE after saying why. */
 void cli_print_transaction(const struct cli *cli, const ddcp_transaction *t);

@@ -13,15 +13,20 @@
 
 extern char **environ;
 
+enum { PATIENCE = 10 };         /* seconds that a program may take to end */
+
 static ddcp *watched;
-static volatile sig_atomic_t told_to_stop;
+static volatile sig_atomic_t told_to_stop;      /* the signal, or 0 */
+static volatile sig_atomic_t seconds;           /* since then */
 
 /* Again after a second, for a write that was just about to begin. */
 static void
 on_stop(int signal_number)
 {
-	(void)signal_number;
-	told_to_stop = 1;
+	if (signal_number == SIGALRM)
+		seconds++;
+	else
+		told_to_stop = signal_number;
 	if (watched != NULL)
 		ddcp_interrupt(watched);
 	alarm(1);
@@ -89,7 +94,8 @@ put_changes(const struct cli *cli, FILE *to, const ddcp_change *change,
 
 /* -- a program ------------------------------------------------------------------- */
 
-/* Starts it with a pipe as its standard input, of which *out is our end. */
+/* Starts it with a pipe as its standard input, of which *out is our end, and in a
+ * group of its own: the terminal's signals are for us, who hand them on. */
 static int
 start_program(const char *command, pid_t *pid, FILE **out)
 {
@@ -111,7 +117,9 @@ start_program(const char *command, pid_t *pid, FILE **out)
 	sigaddset(&usual, SIGPIPE);     /* main ignores it */
 	posix_spawnattr_init(&attributes);
 	posix_spawnattr_setsigdefault(&attributes, &usual);
-	posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF);
+	posix_spawnattr_setpgroup(&attributes, 0);
+	posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF |
+	    POSIX_SPAWN_SETPGROUP);
 	rc = posix_spawn(pid, "/bin/sh", &actions, &attributes, argv, environ);
 	posix_spawn_file_actions_destroy(&actions);
 	posix_spawnattr_destroy(&attributes);
@@ -127,13 +135,21 @@ out:
 	return rc;
 }
 
+/* The program, and what it started, are to end with us. */
+static void
+hand_on(pid_t pid)
+{
+	if (told_to_stop)
+		kill(-pid, seconds < PATIENCE ? told_to_stop : SIGKILL);
+}
+
 static int
 wait_for(pid_t pid)
 {
 	int status = 0;
 
 	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-		continue;
+		hand_on(pid);
 	return status;
 }
 
@@ -149,22 +165,39 @@ failed(const struct watch *w, const char *how, int number)
 	return cli_fail(&error);
 }
 
+/* We were told to end while it ran: that is no failure. */
+static int
+stopped(const struct watch *w)
+{
+	cli_note(w->cli, "the changes that the program had count as not told; to "
+	    "go on with them: --from %s", w->cursor);
+	return CLI_ENOUGH;
+}
+
 /* Gives the changes to a run of the program of their own.  That it did not read
- * them all is its business, how it ended is ours. */
+ * them all is its business, how it ended is ours.  CLI_ENOUGH: they were not told,
+ * because we are to end. */
 static int
 run_program(struct watch *w, const ddcp_change *change, size_t n)
 {
 	FILE *to;
 	pid_t pid;
+	bool cut;
 	int status, rc = start_program(w->command, &pid, &to);
 
 	if (rc != 0)
 		return failed(w, "it can't be started, error", rc);
 	put_changes(w->cli, to, change, n);
+	cut = ferror(to) && told_to_stop;
 	if (ferror(to))
 		__fpurge(to);
+	/* before it sees the end of what it did not get */
+	if (cut)
+		hand_on(pid);
 	fclose(to);
 	status = wait_for(pid);
+	if (cut || (told_to_stop && status != 0))
+		return stopped(w);
 	if (WIFSIGNALED(status))
 		return failed(w, "it was ended by signal", WTERMSIG(status));
 	return WEXITSTATUS(status) == 0 ? 0 :
@@ -239,6 +272,6 @@ cmd_watch(struct cli *cli)
 	ddcp_close(watched);
 	free(w.cursor);
 	if (rc == CLI_ENOUGH)
-		return w.rc;
+		return w.rc == CLI_ENOUGH ? 0 : w.rc;
 	return rc == 0 || rc == DDCP_EINTERRUPTED ? 0 : cli_fail(&error);
 }

@@ -40,6 +40,7 @@ forget(struct check *c)
 	sqlite3_value_free(c->key);
 	c->table = c->what = NULL;
 	c->key = NULL;
+	c->mended = false;
 }
 
 int
@@ -170,7 +171,7 @@ static const struct check_part check_journal = { .sql = journal };
 static const struct check_part *const parts[] = {
 	&check_sites, &check_settings, &check_own, &check_seen, &check_tables,
 	&check_journal, &check_forgotten, &check_log, &check_births, &check_clocks, &check_rows,
-	&check_numbers, &check_dead, &check_triggers,
+	&check_missing, &check_numbers, &check_dead, &check_triggers,
 };
 enum { NPARTS = sizeof parts / sizeof *parts };
 
@@ -186,14 +187,14 @@ struct check_cursor {
 	int64_t row;
 };
 
-enum { COL_TABLE, COL_KEY, COL_WHAT };
+enum { COL_TABLE, COL_KEY, COL_WHAT, COL_MENDED };
 
 static int
 check_connect(sqlite3 *db, void *aux, int argc, const char *const *argv,
     sqlite3_vtab **out, char **error)
 {
 	return vtab_connect(db, aux, "CREATE TABLE x(\"table\" TEXT, key, "
-	    "what TEXT NOT NULL)", sizeof(struct vtab), out);
+	    "what TEXT NOT NULL, mended HIDDEN)", sizeof(struct vtab), out);
 }
 
 static int
@@ -404,6 +405,8 @@ check_column(sqlite3_vtab_cursor *cursor, sqlite3_context *ctx, int i)
 		sqlite3_result_value(ctx, c->key);
 	else if (i == COL_WHAT)
 		sqlite3_result_text(ctx, c->what, -1, SQLITE_TRANSIENT);
+	else if (i == COL_MENDED)
+		sqlite3_result_int(ctx, c->mended);
 	return SQLITE_OK;
 }
 

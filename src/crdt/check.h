@@ -33,6 +33,7 @@ struct check {
 	char *table;            /* NULL: of the database */
 	sqlite3_value *key;     /* rowid or packed key, or another number; or NULL */
 	char *what;             /* NULL: nothing */
+	bool mended;            /* the next fold makes it right, nothing is lost */
 	/* check_log.c: the log up to here */
 	int64_t dbv;
 	bool chained;           /* chain is that of dbv */
@@ -61,6 +62,7 @@ bool check_is_damage(int rc);
 extern const struct check_part check_log;
 extern const struct check_part check_rows;      /* and their clocks */
 extern const struct check_part check_clocks;    /* whose rows are gone */
+extern const struct check_part check_missing;   /* rows that are gone */
 extern const struct check_part check_numbers;   /* rows without a key */
 extern const struct check_part check_dead;
 extern const struct check_part check_births;

@@ -6,6 +6,7 @@
 #include "crdt/check.h"
 
 #include "base/rd.h"
+#include "crdt/horizon.h"
 #include "crdt/lookaside.h"
 #include "crdt/mask.h"
 #include "crdt/triggers.h"
@@ -219,6 +220,75 @@ look_clock(struct check *c, struct table *t)
 const struct check_part check_clocks = { .by_table = true,
 	.begin = begin_clocks, .look = look_clock };
 
+/* -- rows that are gone ---------------------------------------------------- */
+
+#define RUNS "FROM crsql_log r %s WHERE r.tbl = %d AND r.n > 0 AND r.mask IS NULL " \
+	"AND typeof(r.key) = 'integer' AND r.n - 1 <= 9223372036854775807 - max(r.key, 0)"
+
+/* How many of a table's rows, t.key, lie in a run of inserts. */
+static char *
+count_inside(const struct table *t, const char *from, const char *key)
+{
+	char *join = sqlite3_mprintf("CROSS JOIN %s t ON t.%s BETWEEN r.key AND "
+	    "r.key + (r.n - 1)", from, key);
+	char *sql = join != NULL ? sqlite3_mprintf("SELECT count(*) " RUNS, join,
+	    t->id) : NULL;
+
+	sqlite3_free(join);
+	return sql;
+}
+
+/* Rows that have no number, of a table whose rows have: another part's finding. */
+static char *
+count_unnumbered(const struct table *t)
+{
+	return t->aside ? sqlite3_mprintf("(SELECT count(*) FROM main.\"%w\" NOT "
+	    "INDEXED) - (SELECT count(*) FROM %s t)", t->name, t->from) :
+	    sqlite3_mprintf("0");
+}
+
+/* A row of a run of inserts is there, or was deleted and has a tombstone, or, where
+ * rowids are no keys, lives elsewhere by a clock of its own.  Of more nobody knows how
+ * they went.  Behind a horizon tombstones may be gone, too. */
+static int
+begin_missing(struct check *c, struct table *t)
+{
+	char *meta, *rows = NULL, *clocks = NULL, *others = NULL;
+	const struct horizon_entry *entry;
+	const struct horizon *h;
+	int rc = horizon_get(c->e, &h);
+
+	if (rc != SQLITE_OK || c->journal || c->schema ||
+	    horizon_of(h, t->id, &entry) > 0)
+		return rc;
+	meta = sqlite3_mprintf("main.\"%w__crsql_meta\"", t->noted);
+	if (meta != NULL) {
+		rows = count_inside(t, t->from, t->rowid);
+		clocks = count_inside(t, meta, "key");
+		others = count_unnumbered(t);
+	}
+	rc = rows == NULL || clocks == NULL || others == NULL ? SQLITE_NOMEM : engine_prepare(c->e,
+	    &c->stmt, "SELECT n FROM (SELECT (SELECT coalesce(sum(r.n), 0) " RUNS
+	    ") - (%s) - (SELECT count(*) FROM main.\"%w__crsql_dead\") - ((SELECT "
+	    "count(*) FROM %s) - (%s)) - (%s) AS n) WHERE n > 0", "", t->id, rows,
+	    t->noted, meta, clocks, others);
+	sqlite3_free(meta);
+	sqlite3_free(rows);
+	sqlite3_free(clocks);
+	sqlite3_free(others);
+	return rc;
+}
+
+static int
+look_missing(struct check *c, struct table *t)
+{
+	return check_say(c, t->name, NULL, 0, "at least %lld rows that the log has are gone",
+	    sqlite3_column_int64(c->stmt, 0));
+}
+
+const struct check_part check_missing = { .by_table = true,
+	.begin = begin_missing, .look = look_missing };
+
 /* -- rows without a number ------------------------------------------------- */
 
 static int
@@ -332,21 +402,24 @@ const struct check_part check_births = { .by_table = true,
 
 /* -- triggers -------------------------------------------------------------- */
 
-/* Those of a table that got a column are made with the next fold. */
+/* Those of a table that got a column are made with the next fold, and so are those
+ * that another build has made, which do what they should meanwhile. */
 static int
 begin_triggers(struct check *c, struct table *t)
 {
 	const char *suffix = NULL;
-	bool waiting = c->schema;
+	bool waiting = c->schema, gone = false;
 	int i, rc = SQLITE_OK;
 
 	for (i = 0; i < t->ncol; i++)
 		waiting |= t->col[i].unsaved;
 	if (!waiting)
-		rc = triggers_differ(c->e, t, &suffix);
+		rc = triggers_differ(c->e, t, NULL, &suffix, &gone);
+	c->mended = suffix != NULL && !gone;
 	if (rc == SQLITE_OK && suffix != NULL)
-		rc = check_say(c, t->name, NULL, 0, "the trigger %s__crsql_%s is "
-		    "not what it must be", t->name, suffix);
+		rc = check_say(c, t->name, NULL, 0, gone ? "the trigger "
+		    "%s__crsql_%s is not there" : "the trigger %s__crsql_%s has "
+		    "another build's text", t->name, suffix);
 	return rc;
 }
 

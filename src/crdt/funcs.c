@@ -440,11 +440,15 @@ fold_function(sqlite3_context *ctx, int argc, sqlite3_value **argv)
 	struct engine *e = engine_of(ctx);
 	struct apply_scope scope;
 	int64_t n = 0, tables = 0;
+	bool as_is = true;
 	int rc = count_pending(e, &n);
 
 	if (rc == SQLITE_OK)
 		rc = lost_pending(e, &tables);
-	if (rc == SQLITE_OK && (n + tables > 0 || columns_unsaved(e)))
+	/* triggers that another build has made are made anew, too */
+	if (rc == SQLITE_OK && n + tables == 0 && e->has_storage)
+		rc = lost_nothing(e, &as_is);
+	if (rc == SQLITE_OK && (n + tables > 0 || !as_is || columns_unsaved(e)))
 		rc = apply_end(e, &scope, apply_begin(e, false, &scope));
 	give_int(ctx, rc, n);
 }

@@ -114,9 +114,11 @@ lost_pending(struct engine *e, int64_t *n)
 
 /* Whether the fold of a table may go on before table_mend. */
 static int
-is_as_noted(struct engine *e, struct table *t, bool *same)
+is_as_noted(struct engine *e, struct table *t, const struct schema *s,
+    bool *same)
 {
 	const char *differs = NULL;
+	bool gone;
 	int i, rc;
 
 	*same = t->mended;
@@ -127,8 +129,22 @@ is_as_noted(struct engine *e, struct table *t, bool *same)
 		*same = *same && !t->col[i].unsaved && !t->col[i].renamed;
 	if (!*same)
 		return SQLITE_OK;
-	rc = triggers_differ(e, t, &differs);
+	rc = triggers_differ(e, t, s, &differs, &gone);
 	*same = differs == NULL;
+	return rc;
+}
+
+static int
+are_as_noted(struct engine *e, bool *same)
+{
+	struct table_list *l = &e->tables;
+	struct schema s;
+	int i, rc = schema_read(e, NULL, SCHEMA_TEXTS, &s);
+
+	*same = true;
+	for (i = 0; i < l->n && *same && rc == SQLITE_OK; i++)
+		rc = is_as_noted(e, &l->table[i], &s, same);
+	schema_clear(&s);
 	return rc;
 }
 
@@ -138,11 +154,10 @@ lost_nothing(struct engine *e, bool *nothing)
 	struct table_list *l = &e->tables;
 	int64_t pending = 0;
 	bool same = true;
-	int i, rc = SQLITE_OK;
+	int rc = SQLITE_OK;
 
-	for (i = 0; l->looked != l->schema_version && i < l->n && same &&
-	    rc == SQLITE_OK; i++)
-		rc = is_as_noted(e, &l->table[i], &same);
+	if (l->looked != l->schema_version)
+		rc = are_as_noted(e, &same);
 	if (rc == SQLITE_OK && l->looked != l->schema_version)
 		rc = lost_pending(e, &pending);
 	if (rc == SQLITE_OK && l->looked != l->schema_version) {

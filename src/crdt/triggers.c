@@ -88,29 +88,32 @@ check_trigger(struct engine *e, const struct table *t, int i, bool plain,
 }
 
 int
-triggers_differ(struct engine *e, struct table *t, const char **suffix)
+triggers_differ(struct engine *e, struct table *t, const struct schema *s,
+    const char **suffix, bool *gone)
 {
+	struct schema own = { NULL };
 	const struct schema_table *in;
 	const char *now;
-	struct schema s;
 	bool wanted;
 	char *sql;
 	int i, rc = journal_wanted(e, &wanted);
 
 	*suffix = NULL;
-	if (rc != SQLITE_OK)
-		return rc;
-	rc = schema_read(e, t->name, SCHEMA_TEXTS, &s);
-	in = schema_find(&s, t->name);
+	*gone = false;
+	if (rc == SQLITE_OK && s == NULL)
+		rc = schema_read(e, t->name, SCHEMA_TEXTS, &own);
+	in = rc == SQLITE_OK ? schema_find(s != NULL ? s : &own, t->name) : NULL;
 	for (i = 0; i < JOURNAL_NTRIGGERS && rc == SQLITE_OK &&
 	    *suffix == NULL; i++) {
 		sql = NULL;
 		rc = look_at_trigger(e, t, i, wanted, in, &sql, &now);
-		if (rc == SQLITE_OK && strcmp(now ? now : "", sql) != 0)
+		if (rc == SQLITE_OK && strcmp(now ? now : "", sql) != 0) {
 			*suffix = journal_trigger_suffix(i);
+			*gone = now == NULL;
+		}
 		sqlite3_free(sql);
 	}
-	schema_clear(&s);
+	schema_clear(&own);
 	return rc;
 }
 

@@ -49,6 +49,7 @@ struct listener {
 	char place[PLACE_MAX];
 	struct sockaddr_storage addr;
 	bool dual;                      /* IPv4 on an IPv6 socket too */
+	uint64_t again;                 /* when to accept what could not be: 0 */
 };
 
 struct direct {

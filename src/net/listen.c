@@ -16,6 +16,8 @@
 
 #include "net/place.h"
 
+enum { AGAIN_MS = 1000 };
+
 /* What counts as one address: an IPv4 address, or the first half of IPv6. */
 static void
 count_as(const struct sockaddr_storage *addr, uint8_t ip[static 8])
@@ -92,6 +94,17 @@ make_room(struct direct *d, const uint8_t ip[static 8])
 	return true;
 }
 
+/* libuv says nothing more of a connection, or of any behind it, until it is
+ * accepted. */
+static void
+accept_again(struct listener *l)
+{
+	struct direct *d = l->direct;
+
+	l->again = uv_now(d->env.loop) + AGAIN_MS;
+	direct_arm_reaper(d);
+}
+
 static void
 have_connection(uv_stream_t *server, int status)
 {
@@ -101,8 +114,13 @@ have_connection(uv_stream_t *server, int status)
 	int len = sizeof addr;
 	struct tcp *t;
 
-	if (status < 0 || d->closing || (t = tcp_new(d, NULL)) == NULL)
+	if (status < 0 || d->closing)
 		return;
+	t = tcp_new(d, NULL);
+	if (t == NULL) {
+		accept_again(l);
+		return;
+	}
 	t->accepted = true;
 	if (uv_accept(server, (uv_stream_t *)&t->handle) < 0
 	    || uv_tcp_getpeername(&t->handle, (struct sockaddr *)&addr,
@@ -126,22 +144,45 @@ refuse:
 	tcp_destroy(t);
 }
 
+static uint64_t
+earlier(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
 void
 direct_arm_reaper(struct direct *d)
 {
-	uint64_t now = uv_now(d->env.loop), due = UINT64_MAX, at;
+	uint64_t now = uv_now(d->env.loop), due = UINT64_MAX;
+	size_t i;
 
+	for (i = 0; i < d->nlisteners; i++)
+		if (d->listeners[i]->again != 0)
+			due = earlier(due, d->listeners[i]->again);
 	if (d->unknown.first != NULL)
-		due = d->unknown.first->since + NET_UNKNOWN_MS;
-	if (d->lingering.first != NULL) {
-		at = d->lingering.first->since + NET_LINGER_MS;
-		due = at < due ? at : due;
-	}
+		due = earlier(due, d->unknown.first->since + NET_UNKNOWN_MS);
+	if (d->lingering.first != NULL)
+		due = earlier(due, d->lingering.first->since + NET_LINGER_MS);
 	if (due == UINT64_MAX)
 		uv_timer_stop(&d->reaper);
 	else
 		uv_timer_start(&d->reaper, direct_reap,
 		    due > now ? due - now : 0, 0);
+}
+
+static void
+accept_what_waits(struct direct *d, uint64_t now)
+{
+	struct listener *l;
+	size_t i;
+
+	for (i = 0; i < d->nlisteners && !d->closing; i++) {
+		l = d->listeners[i];
+		if (l->again == 0 || l->again > now)
+			continue;
+		l->again = 0;
+		have_connection((uv_stream_t *)&l->handle, 0);
+	}
 }
 
 void
@@ -150,6 +191,7 @@ direct_reap(uv_timer_t *timer)
 	struct direct *d = timer->data;
 	uint64_t now = uv_now(d->env.loop);
 
+	accept_what_waits(d, now);
 	while (d->lingering.first != NULL
 	    && now - d->lingering.first->since >= NET_LINGER_MS)
 		tcp_destroy(d->lingering.first);

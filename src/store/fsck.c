@@ -2,8 +2,8 @@
 /*
  * fsck.c - ddcp fsck: whether this database, alone, agrees with itself: the
  * file, what the engine keeps, what ddcp keeps beside it, the state directory
- * and the inbox.  It only looks: nothing is folded, made or mended.  Whether
- * others have the same rows is digest.c's question.
+ * and the inbox (fsck_inbox.c).  It only looks: nothing is folded, made or
+ * mended.  Whether others have the same rows is digest.c's question.
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -11,12 +11,11 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "store/fsck.h"
 #include "store/held.h"
 #include "store/note.h"
-#include "store/spool.h"
 #include "store/sql.h"
 #include "store/statedir.h"
-#include "store/store_private.h"
 
 enum {
 	DAMAGES_MAX = 100,      /* of one file, that are named */
@@ -24,13 +23,7 @@ enum {
 };
 
 #define FROM_BACKUP "restore a backup, or clone again"
-
-struct fsck {
-	struct store *s;
-	int (*each)(void *self, const struct store_fault *f);
-	void *self;
-	struct store_health *out;
-};
+#define BY_FOLD "ddcp shell \"select crsql_fold()\" does that"
 
 static int
 tell(struct fsck *f, const struct store_fault *fault)
@@ -40,12 +33,22 @@ tell(struct fsck *f, const struct store_fault *fault)
 	return f->each(f->self, fault);
 }
 
-static int
-wrong(struct fsck *f, const char *part, const char *rule, const char *text,
-    const char *hint)
+int
+fsck_wrong(struct fsck *f, const char *part, const char *rule,
+    const char *text, const char *hint)
 {
 	const struct store_fault fault = { .wrong = true, .part = part,
 		.rule = rule, .text = text, .hint = hint };
+
+	return tell(f, &fault);
+}
+
+int
+fsck_note(struct fsck *f, const char *part, const char *rule,
+    const char *text, const char *hint)
+{
+	const struct store_fault fault = { .part = part, .rule = rule,
+		.text = text, .hint = hint };
 
 	return tell(f, &fault);
 }
@@ -55,37 +58,86 @@ static int
 take_damage(struct fsck *f, sqlite3 *db, int rc, const char *part,
     struct err *err)
 {
-	int code = sqlite3_errcode(db) & 0xFF;
 	struct err why;
 
-	if (rc != E_FATAL || (code != SQLITE_CORRUPT && code != SQLITE_NOTADB))
+	if (!fsck_is_damage(db, rc))
 		return rc;
 	why = *err;
 	err_clear(err);
-	return wrong(f, part, "damaged", why.text, FROM_BACKUP);
+	return fsck_wrong(f, part, "damaged", why.text, FROM_BACKUP);
 }
 
 /* -- the file ------------------------------------------------------------------ */
 
-static int
-read_integrity(struct fsck *f, sqlite3 *db, const char *part, const char *hint,
-    struct err *err)
+bool
+fsck_is_damage(sqlite3 *db, int rc)
 {
+	int code = sqlite3_errcode(db) & 0xFF;
+
+	return rc == E_FATAL && (code == SQLITE_CORRUPT || code == SQLITE_NOTADB);
+}
+
+int
+fsck_integrity(struct fsck *f, sqlite3 *db, const char *table,
+    const char *part, const char *hint, struct err *err)
+{
+	static const char sql[] = "SELECT integrity_check FROM "
+	    "pragma_integrity_check(?1) WHERE integrity_check <> 'ok'";
 	sqlite3_stmt *stmt = NULL;
 	const char *text;
 	bool row = true;
 	int rc;
 
-	rc = sql_open(db, &stmt, err, "SELECT integrity_check FROM "
-	    "pragma_integrity_check(?1) WHERE integrity_check <> 'ok'", "i",
-	    (int64_t)DAMAGES_MAX);
+	rc = table != NULL ? sql_open(db, &stmt, err, sql, "t", table) :
+	    sql_open(db, &stmt, err, sql, "i", (int64_t)DAMAGES_MAX);
 	while (rc == 0 && row) {
 		rc = sql_next(stmt, &row, err);
 		if (rc != 0 || !row)
 			break;
 		text = (const char *)sqlite3_column_text(stmt, 0);
 		rc = text == NULL ? err_nomem(err) :
-		    wrong(f, part, "integrity", text, hint);
+		    fsck_wrong(f, part, "integrity", text, hint);
+	}
+	sqlite3_finalize(stmt);
+	return rc;
+}
+
+/* An index may need a function or a collation that only its application's
+ * connections have: SQLite looks at nothing then. */
+static bool
+is_unknown(sqlite3 *db, int rc)
+{
+	return rc == E_FATAL && (sqlite3_errcode(db) & 0xFF) == SQLITE_ERROR;
+}
+
+static int
+check_table(struct fsck *f, const char *table, struct err *err)
+{
+	int rc = fsck_integrity(f, f->s->db, table, "database", FROM_BACKUP, err);
+	struct err why;
+
+	if (!is_unknown(f->s->db, rc))
+		return rc;
+	why = *err;
+	err_clear(err);
+	return fsck_note(f, table, "application", why.text, "only its application "
+	    "can look at its pages: PRAGMA integrity_check there");
+}
+
+static int
+check_each_table(struct fsck *f, struct err *err)
+{
+	sqlite3_stmt *stmt;
+	bool row = true;
+	int rc;
+
+	rc = sql_open(f->s->db, &stmt, err, "SELECT name FROM main.sqlite_schema "
+	    "WHERE type = 'table' AND rootpage > 0", "");
+	while (rc == 0 && row) {
+		rc = sql_next(stmt, &row, err);
+		if (rc == 0 && row)
+			rc = check_table(f, (const char *)sqlite3_column_text(
+			    stmt, 0), err);
 	}
 	sqlite3_finalize(stmt);
 	return rc;
@@ -94,8 +146,12 @@ read_integrity(struct fsck *f, sqlite3 *db, const char *part, const char *hint,
 static int
 check_file(struct fsck *f, struct err *err)
 {
-	int rc = read_integrity(f, f->s->db, "database", FROM_BACKUP, err);
+	int rc = fsck_integrity(f, f->s->db, NULL, "database", FROM_BACKUP, err);
 
+	if (is_unknown(f->s->db, rc)) {
+		err_clear(err);
+		rc = check_each_table(f, err);
+	}
 	return take_damage(f, f->s->db, rc, "database", err);
 }
 
@@ -131,9 +187,14 @@ tell_engine(struct fsck *f, sqlite3_stmt *stmt, struct err *err)
 	if (key != NULL)
 		text = sqlite3_mprintf("%s%s", sqlite3_column_text(stmt, 2),
 		    key);
-	rc = text == NULL ? err_nomem(err) :
-	    wrong(f, table != NULL ? table : "engine", "engine", text,
-	    FROM_BACKUP);
+	if (table == NULL)
+		table = "engine";
+	if (text == NULL)
+		rc = err_nomem(err);
+	else if (sqlite3_column_int(stmt, 3))
+		rc = fsck_note(f, table, "engine", text, BY_FOLD);
+	else
+		rc = fsck_wrong(f, table, "engine", text, FROM_BACKUP);
 	sqlite3_free(key);
 	sqlite3_free(text);
 	return rc;
@@ -147,7 +208,7 @@ check_engine(struct fsck *f, struct err *err)
 	int rc;
 
 	rc = sql_open(f->s->db, &stmt, err,
-	    "SELECT \"table\", key, what FROM crsql_check", "");
+	    "SELECT \"table\", key, what, mended FROM crsql_check", "");
 	while (rc == 0 && row) {
 		rc = sql_next(stmt, &row, err);
 		if (rc == 0 && row)
@@ -161,8 +222,6 @@ check_engine(struct fsck *f, struct err *err)
 static int
 check_waiting(struct fsck *f, struct err *err)
 {
-	struct store_fault fault = { .part = "journal", .rule = "waiting",
-		.hint = "ddcp shell \"select crsql_fold()\" does that" };
 	int64_t n = 0, tables = 0;
 	char text[160];
 	int rc;
@@ -177,8 +236,7 @@ check_waiting(struct fsck *f, struct err *err)
 	snprintf(text, sizeof text, "%lld %s not taken into the log yet: rows "
 	    "were not compared with it", (long long)(n > 0 ? n : tables),
 	    n > 0 ? "writes of plain programs are" : "changed tables are");
-	fault.text = text;
-	return tell(f, &fault);
+	return fsck_note(f, "journal", "waiting", text, BY_FOLD);
 }
 
 /* -- what ddcp keeps ---------------------------------------------------------------- */
@@ -227,7 +285,7 @@ check_rule(struct fsck *f, const struct rule *r, struct err *err)
 			break;
 		text = sqlite3_mprintf(r->text, sqlite3_column_text(stmt, 0));
 		rc = text == NULL ? err_nomem(err) :
-		    wrong(f, r->part, "bookkeeping", text, FROM_BACKUP);
+		    fsck_wrong(f, r->part, "bookkeeping", text, FROM_BACKUP);
 		sqlite3_free(text);
 	}
 	sqlite3_finalize(stmt);
@@ -261,11 +319,11 @@ check_note(struct fsck *f, struct err *err)
 		return 0;
 	}
 	if (rc == 0 && !found && fstatat(f->s->dir, "note", &st, 0) == 0)
-		return wrong(f, "note", "note", "the note of what was sent is "
+		return fsck_wrong(f, "note", "note", "the note of what was sent is "
 		    "damaged: until something is sent again an old copy of the "
 		    "database would not be noticed", "");
 	if (rc == 0 && f->s->unsafe)
-		return wrong(f, "note", "copy", "the database lacks what it has "
+		return fsck_wrong(f, "note", "copy", "the database lacks what it has "
 		    "sent: it is a copy, or an old state of itself",
 		    "whatever writes next goes on under a new site id");
 	return rc;
@@ -282,123 +340,8 @@ check_modes(struct fsck *f, struct err *err)
 
 	for (i = 0; i < sizeof names / sizeof *names && rc == 0; i++)
 		if (statedir_look(f->s->dir, names[i], &why) != 0)
-			rc = wrong(f, "state directory", "mode", why.text,
+			rc = fsck_wrong(f, "state directory", "mode", why.text,
 			    why.hint);
-	return rc;
-}
-
-/* -- the inbox ---------------------------------------------------------------------------- */
-
-#define FETCH_AGAIN "\"ddcp cleanup\" empties the inbox; then fetch again"
-
-/* The page after that place; *upto 0 if there is none. */
-struct waiting {
-	int64_t run, seq, upto, bytes;
-	uint8_t hash[SPOOL_HASH_LEN];
-};
-
-static int
-next_waiting(sqlite3 *db, struct waiting *w, bool same, bool *row,
-    struct err *err)
-{
-	sqlite3_stmt *stmt;
-	int rc;
-
-	rc = sql_open(db, &stmt, err, same ? "SELECT run, seq, upto, bytes, hash "
-	    "FROM page WHERE run = ?1 AND seq = ?2" : "SELECT run, seq, upto, "
-	    "bytes, hash FROM page WHERE (run, seq) > (?1, ?2) "
-	    "ORDER BY run, seq LIMIT 1", "ii", w->run, w->seq);
-	if (rc == 0)
-		rc = sql_next(stmt, row, err);
-	if (rc == 0 && *row) {
-		w->run = sqlite3_column_int64(stmt, 0);
-		w->seq = sqlite3_column_int64(stmt, 1);
-		w->upto = sqlite3_column_int64(stmt, 2);
-		w->bytes = sqlite3_column_int64(stmt, 3);
-		sql_column(stmt, 4, w->hash, sizeof w->hash);
-	}
-	sqlite3_finalize(stmt);
-	return rc;
-}
-
-/* Bytes beyond the file are not there, whatever is said of their number. */
-static int
-read_waiting(struct spool *sp, const struct waiting *w, struct err *err)
-{
-	const uint8_t *data;
-	int64_t size;
-	int rc = spool_size(sp, &size, err);
-
-	if (rc != 0)
-		return rc;
-	if (w->bytes < 0 || w->upto < w->bytes || w->upto > size)
-		return err_set(err, E_INTEGRITY, NULL, "the inbox is damaged");
-	return spool_read(sp, w->upto - w->bytes, (size_t)w->bytes, w->hash,
-	    &data, err);
-}
-
-/* Another process may take pages out meanwhile: only what is still said to be
- * there and can't be read is wrong. */
-static int
-check_waiting_pages(struct fsck *f, sqlite3 *db, struct err *err)
-{
-	struct waiting w = { .run = INT64_MIN };
-	uint64_t damaged = 0;
-	struct spool sp;
-	char text[96];
-	bool row = true;
-	int rc = 0;
-
-	spool_init(&sp, f->s->dir);
-	while (rc == 0) {
-		rc = next_waiting(db, &w, false, &row, err);
-		if (rc != 0 || !row)
-			break;
-		f->out->waiting++;
-		rc = read_waiting(&sp, &w, err);
-		if (rc != E_INTEGRITY)
-			continue;
-		rc = next_waiting(db, &w, true, &row, err);
-		if (rc == 0 && row && read_waiting(&sp, &w, err) != 0)
-			damaged++;
-		err_clear(err);
-	}
-	spool_clear(&sp);
-	if (rc != 0 || damaged == 0)
-		return rc;
-	snprintf(text, sizeof text, "%llu pages that were fetched are damaged",
-	    (unsigned long long)damaged);
-	return wrong(f, "inbox", "damaged", text, FETCH_AGAIN);
-}
-
-/* By a connection that can't mend it, as inbox_open() would. */
-static int
-check_inbox(struct fsck *f, struct err *err)
-{
-	sqlite3 *db = NULL;
-	struct stat st;
-	char *path;
-	int rc;
-
-	if (fstatat(f->s->dir, "inbox.db", &st, AT_SYMLINK_NOFOLLOW) != 0)
-		return 0;
-	if (asprintf(&path, "%s/inbox.db", f->s->state_dir) < 0)
-		return err_nomem(err);
-	rc = store_connect(path, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOFOLLOW,
-	    f->s->busy_ms, &db, err);
-	free(path);
-	if (rc == 0)
-		rc = read_integrity(f, db, "inbox", FETCH_AGAIN, err);
-	if (rc == 0)
-		rc = check_waiting_pages(f, db, err);
-	sqlite3_close(db);
-	/* Whatever is wrong with it, it can be fetched again. */
-	if (rc == E_FATAL || rc == E_INTEGRITY) {
-		struct err why = *err;
-
-		err_clear(err);
-		rc = wrong(f, "inbox", "damaged", why.text, FETCH_AGAIN);
-	}
 	return rc;
 }
 
@@ -413,7 +356,8 @@ count_rows(struct fsck *f, const struct held *h, struct err *err)
 	int rc = 0;
 
 	for (i = 0; i < h->ntables && rc == 0; i++) {
-		sql = sqlite3_mprintf("SELECT count(*) FROM main.\"%w\"",
+		/* an index may need what only its application has */
+		sql = sqlite3_mprintf("SELECT count(*) FROM main.\"%w\" NOT INDEXED",
 		    h->table[i].name);
 		if (sql == NULL)
 			return err_nomem(err);
@@ -486,6 +430,6 @@ store_fsck(struct store *s, int (*each)(void *self,
 	if (rc == 0)
 		rc = check_note(&f, err);
 	if (rc == 0)
-		rc = check_inbox(&f, err);
+		rc = fsck_inbox(&f, err);
 	return rc;
 }

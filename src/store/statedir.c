@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -36,12 +37,46 @@ check_file(const char *db_file, const char *real, struct err *err)
 	    "%s is no plain file, hence no database", db_file);
 }
 
+/* The directory of a path; NULL without memory. */
+static char *
+directory_of(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash == NULL ? strdup(".") : slash == path ? strdup("/") :
+	    strndup(path, (size_t)(slash - path));
+}
+
+/* *to is what a symbolic link names, NULL if that is no link. */
+static int
+follow_link(const char *link, char **to, struct err *err)
+{
+	char target[PATH_MAX], *dir = NULL;
+	ssize_t n = readlink(link, target, sizeof target - 1);
+	int rc = 0;
+
+	*to = NULL;
+	if (n < 0)
+		return 0;
+	target[n] = '\0';
+	if (target[0] == '/') {
+		*to = strdup(target);
+	} else if ((dir = directory_of(link)) != NULL &&
+	    asprintf(to, "%s/%s", dir, target) < 0) {
+		*to = NULL;
+	}
+	if (*to == NULL)
+		rc = err_nomem(err);
+	free(dir);
+	return rc;
+}
+
 int
 statedir_real_path(const char *db_file, char **out, struct err *err)
 {
 	const char *slash = strrchr(db_file, '/');
 	const char *name = slash != NULL ? slash + 1 : db_file;
-	char *dir = NULL, *real_dir = NULL;
+	char *dir = NULL, *real_dir = NULL, *to = NULL;
 	int rc = 0;
 
 	*out = realpath(db_file, NULL);
@@ -51,8 +86,16 @@ statedir_real_path(const char *db_file, char **out, struct err *err)
 	    strcmp(name, "..") == 0)
 		return err_set(err, E_NOTFOUND, "name an existing directory",
 		    "can't find %s: %s", db_file, strerror(errno));
-	dir = slash == NULL ? strdup(".") : slash == db_file ? strdup("/") :
-	    strndup(db_file, (size_t)(slash - db_file));
+	/* a link to a file that is still to be made: realpath has seen that links
+	 * end somewhere */
+	rc = follow_link(db_file, &to, err);
+	if (rc == 0 && to != NULL)
+		rc = statedir_real_path(to, out, err);
+	if (rc != 0 || to != NULL) {
+		free(to);
+		return rc;
+	}
+	dir = directory_of(db_file);
 	if (dir == NULL)
 		return err_nomem(err);
 	real_dir = realpath(dir, NULL);

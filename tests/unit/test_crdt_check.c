@@ -202,6 +202,68 @@ static const struct damage damages[] = {
 	{ "DROP TABLE i__crsql_meta", "i", "can't be read: no such table" },
 };
 
+/* Two of four rows of each table. */
+static void
+rows_that_are_gone_are_counted(void **state)
+{
+	char path[NODE_FILE];
+	struct node m;
+
+	node_file(path);
+	node_open(&m, 0, path);
+	node_exec(&m, "CREATE TABLE k(id INTEGER PRIMARY KEY NOT NULL, x); CREATE "
+	    "TABLE w(a, b, PRIMARY KEY(a, b)) WITHOUT ROWID; CREATE TABLE v(id TEXT "
+	    "PRIMARY KEY, x); SELECT crsql_as_crr(name) FROM sqlite_schema WHERE "
+	    "name IN ('k', 'v', 'w')");
+	node_exec(&m, "INSERT INTO k VALUES(1, 1), (2, 1), (3, 1), (4, 1), (5, 1); "
+	    "INSERT INTO v SELECT * FROM k; INSERT INTO w SELECT * FROM k; DELETE "
+	    "FROM k WHERE id = 3; DELETE FROM v WHERE id = 4; UPDATE v SET x = 2 "
+	    "WHERE id = 5; DELETE FROM w WHERE a = 5; UPDATE k SET id = 9 WHERE id "
+	    "= 4; INSERT INTO k VALUES(3, 3)");
+	node_well(&m);
+	node_plainly(path, "DROP TRIGGER k__crsql_dtrig; DROP TRIGGER "
+	    "v__crsql_dtrig; DROP TRIGGER w__crsql_dtrig; DELETE FROM k WHERE id < "
+	    "3; DELETE FROM v WHERE id < 4; DELETE FROM w WHERE a < 3");
+	node_exec(&m, "PRAGMA query_only = 1");
+	node_expect(&m, "'k'|'at least 1 rows that the log has are gone'\n"
+	    "'v'|'at least 3 rows that the log has are gone'\n"
+	    "'w'|'at least 2 rows that the log has are gone'\n", "SELECT \"table\", what "
+	    "FROM crsql_check WHERE what NOT LIKE '%%trigger%%' ORDER BY 1");
+	node_close(&m);
+	unlink(path);
+}
+
+/* They do what they should: only a fold is due. */
+static void
+triggers_of_another_build_are_no_damage(void **state)
+{
+	static const char other[] = "SELECT what, mended FROM crsql_check";
+	char path[NODE_FILE], *sql;
+	struct node m;
+
+	node_file(path);
+	node_open(&m, 0, path);
+	node_exec(&m, "CREATE TABLE r(id TEXT PRIMARY KEY, x); SELECT "
+	    "crsql_as_crr('r')");
+	sql = node_rows(&m, "SELECT replace(sql, ' BEGIN ', ' BEGIN  ') FROM "
+	    "sqlite_schema WHERE name = 'r__crsql_utrig'");
+	node_close(&m);
+	/* unquote */
+	sql[strlen(sql) - 2] = '\0';
+	node_plainly(path, "DROP TRIGGER r__crsql_utrig");
+	node_plainly(path, sql + 1);
+	sqlite3_free(sql);
+	node_open(&m, 0, path);
+	node_expect(&m, "'the trigger r__crsql_utrig has another build''s text'|1\n",
+	    other);
+	node_expect(&m, "0\n", "SELECT crsql_fold()");
+	node_expect(&m, "", other);
+	node_plainly(path, "DROP TRIGGER r__crsql_utrig");
+	node_expect(&m, "'the trigger r__crsql_utrig is not there'|0\n", other);
+	node_close(&m);
+	unlink(path);
+}
+
 /* The file as a program finds it that has only the extension. */
 static void
 damage_is_named(void **state)
@@ -269,6 +331,8 @@ main(void)
 		TEST(nothing_is_wrong),
 		TEST(a_database_without_tables_is_well),
 		TEST(plain_programs_do_no_wrong),
+		TEST(rows_that_are_gone_are_counted),
+		TEST(triggers_of_another_build_are_no_damage),
 		TEST(damage_is_named),
 		TEST(the_journal_is_read),
 	};

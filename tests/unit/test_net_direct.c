@@ -512,6 +512,41 @@ raw_client(uint16_t port)
 	return fd;
 }
 
+/* -- without memory ---- */
+
+void *__real_calloc(size_t n, size_t size);
+void *__wrap_calloc(size_t n, size_t size);
+
+static int callocs_that_fail, callocs_failed;
+
+void *
+__wrap_calloc(size_t n, size_t size)
+{
+	if (callocs_that_fail == 0)
+		return __real_calloc(n, size);
+	callocs_that_fail--;
+	callocs_failed++;
+	return NULL;
+}
+
+/* Who comes when there is none is accepted when there is some again. */
+static void
+a_listener_goes_on_without_memory(void **state)
+{
+	int first, second;
+
+	assert_int_equal(listen_at(at("127.0.0.1", 8)), 0);
+	callocs_that_fail = 2;
+	first = raw_client(port_of(8));
+	run_until(callocs_failed == 1);
+	second = raw_client(port_of(8));
+	run_until(w.accepted == 2);
+	assert_int_equal(callocs_failed, 2);
+	close(first);
+	close(second);
+	run_until(w.done == 2 || w.failed > 0);
+}
+
 static void
 r29_idle_connections_keep_nobody_out(void **state)
 {
@@ -709,6 +744,7 @@ main(void)
 		world_test(abort_in_each_state),
 		world_test(a_dial_goes_through_its_places),
 		world_test(backends_have_names),
+		world_test(a_listener_goes_on_without_memory),
 	};
 
 	return cmocka_run_group_tests(tests, warm_up, NULL);
