@@ -389,6 +389,8 @@ class Site:
         self.settle_dropped(found)
         self.settle_maybe(found)
         self.settle_rows(found)
+        if not self.open_handle:
+            self.model.told = set()
         self.compare_changes(found)
         self.compare_data(db)
         if not (self.model.told and self.open_handle):
@@ -431,7 +433,7 @@ class Site:
             if dbv == m.current:
                 m.current = to
                 m.head += more                  # they were committed before
-            if dbv == m.head:
+            elif dbv == m.head:
                 m.head = to
         m.news -= moved
 
@@ -483,6 +485,7 @@ class Site:
         for dbv in self.model.loose:
             mine = {k: e for k, (_, _, e) in self.model.changes().items()
                     if e.site == self.id and e.sver == dbv and k in found
+                    and k[0] not in self.model.told
                     and not (k[2] == SENTINEL and k[:2] in self.model.unsure)}
             order = sorted(mine, key=lambda k: mine[k].seq)
             seqs = [found[k][2].seq for k in order]
@@ -546,8 +549,6 @@ class Site:
                     self.model.head = max(self.model.head, f.dbv)
                 elif self.model.current == f.dbv + 1:
                     self.model.current = f.dbv
-        if not self.open_handle:
-            self.model.told = set()
 
     def settle_rows(self, found):
         """Rows of which the model can't know whether they were replaced or

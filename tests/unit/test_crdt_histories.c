@@ -261,7 +261,7 @@ written_again_after_gc(void **state)
 	    "SELECT crsql_as_crr('t'); INSERT INTO t VALUES('x', 1), ('y', 1), "
 	    "('z', 1); DELETE FROM t WHERE id < 'z'; "
 	    "SELECT crsql_gc(CAST(x'01' || crsql_site_id() || x'02' AS BLOB)); "
-	    "INSERT INTO t(rowid, id, a) VALUES(2, 'x', 2)");
+	    "INSERT INTO t(rowid, id, a) VALUES(-5, 'x', 2)");
 	node_exec(&n[A], "VACUUM");
 	node_exec(&n[A], "UPDATE t SET a = 3 WHERE id = 'x'");
 	expect_told("'a'|3|2|1\n'a'|1|1|1\n");
