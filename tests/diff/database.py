@@ -285,8 +285,6 @@ class Site:
         if table is None or self.busy_with_other(which):
             return
         change = step["change"]
-        if change[0] == "remake" and self.model.horizon:
-            return      # rows were forgotten by which the log knows others
         if change[0] == "remake" and not step["within"]:
             if self.open_handle and (self.altered or which == "p"
                                      or self.model.by_journal):
