@@ -224,7 +224,7 @@ class Site:
         else:
             self.model.own(ops)
         if self.open_handle and not self.shadow.in_transaction:
-            self.model.restore(self.marks[0][1])    # OR ROLLBACK
+            self.restore(self.marks[0][1])          # OR ROLLBACK
             self.finish()
         elif not self.open_handle:
             self.end_of_transaction()
@@ -248,13 +248,17 @@ class Site:
         elif len(words) > 1 and verb == "ROLLBACK":     # ROLLBACK TO name
             while self.marks[-1][0] != words[2]:
                 self.marks.pop()
-            self.model.restore(self.marks[-1][1])
+            self.restore(self.marks[-1][1])
         elif verb == "ROLLBACK":
-            self.model.restore(self.marks[0][1])
+            self.restore(self.marks[0][1])
         if not self.shadow.in_transaction:
             if verb != "ROLLBACK":
                 self.end_of_transaction()
             self.finish()
+
+    def restore(self, snapshot):
+        self.model.restore(snapshot)
+        self.checked = min(self.checked, self.model.head)
 
     def finish(self):
         self.wrote = False
