@@ -30,7 +30,7 @@ struct gc {
 	sqlite3_stmt *next;     /* the next log row that may go */
 	struct source *sources;
 	bool has_parked;
-	bool has_keys;          /* gc_runs.c has noted some */
+	sqlite3_stmt *keys;     /* gc_runs.c notes them; NULL: none yet */
 	/* the log row at hand */
 	int64_t dbv, pos, key, n;
 	struct table *table;    /* NULL: not there any more */
@@ -103,11 +103,10 @@ note_key(struct gc *g)
 
 	if (!lookaside_names_pk(g->table))
 		return rc;
-	if (!g->has_keys)
-		rc = gc_runs_begin(g->e);
-	g->has_keys = true;
+	if (g->keys == NULL)
+		rc = gc_runs_begin(g->e, &g->keys);
 	return rc == SQLITE_OK ? gc_runs_note(g->e, g->table, g->pk.data,
-	    (int)g->pk.len) : rc;
+	    (int)g->pk.len, g->keys) : rc;
 }
 
 static int
@@ -336,6 +335,7 @@ end(struct gc *g)
 		source_free(s);
 	}
 	sqlite3_finalize(g->next);
+	sqlite3_finalize(g->keys);
 	buf_clear(&g->pk);
 	/* there may be no tombstones any more */
 	for (i = 0; i < g->e->tables.n; i++)
@@ -350,7 +350,7 @@ gc_sweep(struct engine *e, struct gc_sweep *out)
 
 	if (rc == SQLITE_OK)
 		rc = sweep_log(&g);
-	if (rc == SQLITE_OK && g.has_keys)
+	if (rc == SQLITE_OK && g.keys != NULL)
 		rc = gc_runs_part(e);
 	if (rc == SQLITE_OK)
 		rc = sweep_headers(&g);
