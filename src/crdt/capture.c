@@ -218,6 +218,16 @@ capture_choose(struct engine *e, bool by_journal)
 	return SQLITE_OK;
 }
 
+int
+capture_check(struct engine *e, int64_t plain_writers, int64_t journal)
+{
+	if (e->preupdate != NULL || plain_writers != 0 || journal != 0 || e->readonly)
+		return SQLITE_OK;
+	return engine_fail(e, SQLITE_ERROR, "this SQLite has no preupdate hook, by which "
+	    "writes are noted where plain-writers is 0: let another one say SELECT "
+	    "crsql_config_set('capture', 'journal')");
+}
+
 void
 capture_set_fold_at(struct engine *e, int64_t records)
 {
@@ -268,7 +278,7 @@ char_function(sqlite3_context *ctx, int argc, sqlite3_value **argv)
 int
 capture_register(struct engine *e)
 {
-	int64_t journal = 0, bulk = 1, fold_at = CAPTURE_FOLD_AT;
+	int64_t plain = 1, journal = 0, bulk = 1, fold_at = CAPTURE_FOLD_AT;
 	bool has = false;
 	int rc;
 
@@ -280,7 +290,11 @@ capture_register(struct engine *e)
 	e->preupdate = preupdate_find();
 	rc = storage_has_table(e, "crsql_master", &has);
 	if (rc == SQLITE_OK && has)
+		rc = storage_setting(e, "plain-writers", &plain);
+	if (rc == SQLITE_OK && has)
 		rc = storage_setting(e, "capture", &journal);
+	if (rc == SQLITE_OK)
+		rc = capture_check(e, plain, journal);
 	if (rc == SQLITE_OK && has)
 		rc = storage_setting(e, "bulk", &bulk);
 	if (rc == SQLITE_OK && has)

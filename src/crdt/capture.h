@@ -94,6 +94,10 @@ int capture_counts_stored(struct engine *e, bool *stored);
 /* Writes of this connection go through the journal, or the hook again. */
 int capture_choose(struct engine *e, bool by_journal);
 
+/* Whether writes of this connection are noted by anything, with these values of the
+ * settings plain-writers and capture: without a hook, by triggers only. */
+int capture_check(struct engine *e, int64_t plain_writers, int64_t journal);
+
 /* So many records may wait for a fold; at least 1. */
 void capture_set_fold_at(struct engine *e, int64_t records);
 

@@ -157,21 +157,6 @@ check_clock(struct check *c, struct table *t)
 	return rc;
 }
 
-/* True if a clock row says nothing at all, by which nobody would get the row. */
-static bool
-tells_nothing(const struct table *t, const struct meta *m, int64_t key)
-{
-	int i;
-
-	if (m->base == BASE_RUN || m->has_sentinel)
-		return false;
-	for (i = 0; i < m->ncol; i++)
-		if (m->col[i].dbv != 0 ||
-		    (m->base == BASE_AT && key > t->col[i].born))
-			return false;
-	return true;
-}
-
 static int
 look_row(struct check *c, struct table *t)
 {
@@ -189,8 +174,8 @@ look_row(struct check *c, struct table *t)
 		rc = check_clock(c, t);
 	while (rc == SQLITE_OK && c->run && c->last < key)
 		rc = next_run(c, t);
-	if (rc == SQLITE_OK && (tells_nothing(t, &c->meta, key) ||
-	    (meta_needs_run(t, &c->meta, key) && !(c->run && c->first <= key))))
+	if (rc == SQLITE_OK && meta_needs_run(t, &c->meta, key) &&
+	    !(c->run && c->first <= key))
 		rc = check_say(c, t->name, c->stmt, ROW_KEY,
 		    "the log does not know the row");
 	return rc;

@@ -213,6 +213,24 @@ find_setting(sqlite3_value *name)
 	return NULL;
 }
 
+/* Something must note what this connection writes. */
+static int
+check_setting(struct engine *e, const struct setting *s, int64_t value)
+{
+	int64_t plain = 1, journal = 0;
+	int rc = storage_setting(e, "plain-writers", &plain);
+
+	if (rc == SQLITE_OK)
+		rc = storage_setting(e, "capture", &journal);
+	if (s->apply == set_plain_writers)
+		plain = value;
+	else if (s->apply == set_capture)
+		journal = value;
+	else
+		return rc;
+	return rc == SQLITE_OK ? capture_check(e, plain, journal) : rc;
+}
+
 static bool
 read_setting_value(const struct setting *s, sqlite3_value *v, int64_t *out)
 {
@@ -242,8 +260,10 @@ config_set_function(sqlite3_context *ctx, int argc, sqlite3_value **argv)
 		sqlite3_result_error(ctx, "the value is not an integer", -1);
 		return;
 	}
-	rc = engine_exec(e, "INSERT OR REPLACE INTO crsql_master "
-	    "VALUES('config.%q', %lld)", s->name, (long long)value);
+	rc = check_setting(e, s, value);
+	if (rc == SQLITE_OK)
+		rc = engine_exec(e, "INSERT OR REPLACE INTO crsql_master "
+		    "VALUES('config.%q', %lld)", s->name, (long long)value);
 	if (rc == SQLITE_OK)
 		rc = s->apply(e, value);
 	give_int(ctx, rc, value);

@@ -47,5 +47,14 @@ struct gc_sweep {
 /* Drops what lies below the horizons. */
 int gc_sweep(struct engine *e, struct gc_sweep *out);
 
+/* -- gc_runs.c ---------------------------------------------------------------- */
+
+/* Notes a row of t that is forgotten, whose keys are names of rows, by the statement
+ * that begin has made and the caller finalizes; takes all that were noted out of the
+ * runs over them. */
+int gc_runs_begin(struct engine *e, struct sqlite3_stmt **note);
+int gc_runs_note(struct engine *e, struct table *t, const uint8_t *pk, int npk,
+    struct sqlite3_stmt *note);
+int gc_runs_part(struct engine *e);
 
 #endif

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "crdt/log.h"
+#include "crdt/lookaside.h"
 #include "crdt/lost.h"
 #include "crdt/meta.h"
 #include "crdt/page.h"
@@ -29,6 +30,7 @@ struct gc {
 	sqlite3_stmt *next;     /* the next log row that may go */
 	struct source *sources;
 	bool has_parked;
+	sqlite3_stmt *keys;     /* gc_runs.c notes them; NULL: none yet */
 	/* the log row at hand */
 	int64_t dbv, pos, key, n;
 	struct table *table;    /* NULL: not there any more */
@@ -93,6 +95,20 @@ note_left(struct gc *g)
 	    "'left.%d', 1)", g->table->id);
 }
 
+/* The same where the key names the row. */
+static int
+note_key(struct gc *g)
+{
+	int rc = SQLITE_OK;
+
+	if (!lookaside_names_pk(g->table))
+		return rc;
+	if (g->keys == NULL)
+		rc = gc_runs_begin(g->e, &g->keys);
+	return rc == SQLITE_OK ? gc_runs_note(g->e, g->table, g->pk.data,
+	    (int)g->pk.len, g->keys) : rc;
+}
+
 static int
 drop_tombstone(struct gc *g)
 {
@@ -108,6 +124,8 @@ drop_tombstone(struct gc *g)
 		rc = drop_parked(g, tomb.cl, &parked);
 	if (rc == SQLITE_OK && tomb.has_left)
 		rc = note_left(g);
+	if (rc == SQLITE_OK)
+		rc = note_key(g);
 	if (rc == SQLITE_OK)
 		rc = dead_del(g->e, g->table, g->pk.data, (int)g->pk.len);
 	if (g->dbv > g->out->dead_dbv || (g->dbv == g->out->dead_dbv &&
@@ -195,11 +213,7 @@ drop_run(struct gc *g)
 	if (rc != SQLITE_OK || current)
 		return rc;
 	g->out->dropped++;
-	return engine_exec(g->e, g->pos > 0 ?
-	    "DELETE FROM crsql_log WHERE dbv = %lld AND pos = %lld" :
-	    "UPDATE crsql_log SET tbl = NULL, key = NULL, n = 0, seq_stride = "
-	    "NULL, mask = NULL WHERE dbv = %lld AND pos = %lld",
-	    (long long)g->dbv, (long long)g->pos);
+	return log_drop_run(g->e, g->dbv, g->pos);
 }
 
 /* -- the walk -------------------------------------------------------------- */
@@ -321,6 +335,7 @@ end(struct gc *g)
 		source_free(s);
 	}
 	sqlite3_finalize(g->next);
+	sqlite3_finalize(g->keys);
 	buf_clear(&g->pk);
 	/* there may be no tombstones any more */
 	for (i = 0; i < g->e->tables.n; i++)
@@ -335,6 +350,8 @@ gc_sweep(struct engine *e, struct gc_sweep *out)
 
 	if (rc == SQLITE_OK)
 		rc = sweep_log(&g);
+	if (rc == SQLITE_OK && g.keys != NULL)
+		rc = gc_runs_part(e);
 	if (rc == SQLITE_OK)
 		rc = sweep_headers(&g);
 	if (rc == SQLITE_OK)

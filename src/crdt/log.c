@@ -251,6 +251,27 @@ log_sweep(struct engine *e, int64_t dbv, int64_t pos)
 }
 
 int
+log_last_pos(struct engine *e, int64_t dbv, int64_t *pos)
+{
+	if (dbv == e->tx.current) {
+		*pos = e->tx.next_pos++;
+		return SQLITE_OK;
+	}
+	return engine_int(e, pos, "SELECT max(pos) + 1 FROM crsql_log WHERE "
+	    "dbv = %lld", (long long)dbv);
+}
+
+int
+log_drop_run(struct engine *e, int64_t dbv, int64_t pos)
+{
+	return engine_exec(e, pos > 0 ?
+	    "DELETE FROM crsql_log WHERE dbv = %lld AND pos = %lld" :
+	    "UPDATE crsql_log SET tbl = NULL, key = NULL, n = 0, seq_stride = "
+	    "NULL, mask = NULL WHERE dbv = %lld AND pos = %lld",
+	    (long long)dbv, (long long)pos);
+}
+
+int
 log_origin(struct engine *e, int64_t dbv, int64_t pos, int64_t *site,
     int64_t *sver)
 {

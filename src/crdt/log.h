@@ -58,6 +58,12 @@ int log_append(struct engine *e, struct log_row *row);
 /* The place of a row that is written later (batch.h). */
 int64_t log_take_pos(struct engine *e);
 
+/* A place behind all of a transaction that is in the log. */
+int log_last_pos(struct engine *e, int64_t dbv, int64_t *pos);
+
+/* Removes the run at (dbv, pos); the one at pos 0 stays as LOG_HEADER. */
+int log_drop_run(struct engine *e, int64_t dbv, int64_t pos);
+
 /* Removes the row at (dbv, pos); the one at pos 0 stays as LOG_HEADER.
  * Runs are left alone.  Silent if it is not there. */
 int log_sweep(struct engine *e, int64_t dbv, int64_t pos);

@@ -10,23 +10,12 @@
 
 SQLITE_EXTENSION_INIT3
 
-static int
-next_pos(struct engine *e, int64_t dbv, int64_t *pos)
-{
-	if (dbv == e->tx.current) {
-		*pos = e->tx.next_pos++;
-		return SQLITE_OK;
-	}
-	return engine_int(e, pos, "SELECT max(pos) + 1 FROM crsql_log WHERE "
-	    "dbv = %lld", dbv);
-}
-
 /* A log row for the key beside the run at (dbv, *pos); *pos becomes its. */
 static int
 leave_run(struct engine *e, int64_t dbv, int64_t *pos, int64_t key)
 {
 	int64_t to = 0;
-	int rc = next_pos(e, dbv, &to);
+	int rc = log_last_pos(e, dbv, &to);
 
 	if (rc == SQLITE_OK)
 		rc = engine_exec(e, "INSERT INTO crsql_log(dbv, pos, tbl, key, site, "

@@ -86,34 +86,48 @@ read_pk(struct engine *e, const struct table *t, enum which which,
 	return rc;
 }
 
-/* True if the row that was just deleted by the same statement had this key:
- * that was a REPLACE (the statement's changes are counted at its end). */
-static bool
-replaces(struct engine *e, struct capture *c, const struct table *t,
-    const struct val *pk, struct record **deleted)
+/* A REPLACE deletes the row with the key, and one more for each unique index. */
+enum { REPLACES_MAX = 64 };
+
+/* The record of the row with this key, if the same statement has just deleted it, as
+ * the last one or before others that it deleted: that was a REPLACE (the statement's
+ * changes are counted at its end).  It becomes the last one; else NULL. */
+static struct record *
+replaced(struct engine *e, struct capture *c, const struct table *t,
+    const struct val *pk)
 {
-	struct record *r = capture_last(c);
-	int changes = sqlite3_total_changes(e->db);
-	size_t keep = c->list.bytes.len;
+	struct record *last = capture_last(c), *r = last, found;
+	int changes = sqlite3_total_changes(e->db), i, n = c->list.n - c->folded;
+	size_t keep = c->list.bytes.len, len;
 	bool same = false;
 
-	if (r == NULL || r->op != RECORD_DELETE || r->table != t->id ||
-	    r->changes != changes)
-		return false;
-	if (pack_key(pk, t->npk, &c->list.bytes) == SQLITE_OK)
-		same = c->list.bytes.len - keep == r->npk &&
-		    memcmp(record_pk(&c->list, r), c->list.bytes.data + keep,
-		    r->npk) == 0;
+	if (last->changes != changes ||
+	    pack_key(pk, t->npk, &c->list.bytes) != SQLITE_OK)
+		n = 0;
+	len = c->list.bytes.len - keep;
+	for (i = 0; i < n && i < REPLACES_MAX && !same; i++) {
+		r = last - i;
+		if (r->op != RECORD_DELETE || r->table != t->id ||
+		    r->changes != changes)
+			break;
+		same = len == r->npk && memcmp(record_pk(&c->list, r),
+		    c->list.bytes.data + keep, len) == 0;
+	}
 	c->list.bytes.len = keep;
-	*deleted = r;
-	return same;
+	if (!same)
+		return NULL;
+	found = *r;
+	for (; r < last; r++)
+		r[0] = r[1];
+	*last = found;
+	return last;
 }
 
 static int
 note_insert(struct engine *e, struct capture *c, struct table *t,
     int64_t key)
 {
-	struct record *r = capture_last(c), *deleted;
+	struct record *r = capture_last(c), *deleted = NULL;
 	struct val pk[PACK_MAX_COLUMNS];
 	int rc = SQLITE_OK;
 
@@ -124,7 +138,9 @@ note_insert(struct engine *e, struct capture *c, struct table *t,
 			pk[0] = (struct val){ .type = SQLITE_INTEGER, .i = key };
 		if (rc != SQLITE_OK)
 			return rc;
-		if (r != NULL && replaces(e, c, t, pk, &deleted)) {
+		if (r != NULL && r->op == RECORD_DELETE)
+			deleted = replaced(e, c, t, pk);
+		if (deleted != NULL) {
 			deleted->op = RECORD_REPLACE;
 			deleted->n = deleted->key;
 			deleted->key = key;

@@ -224,7 +224,7 @@ class Site:
         else:
             self.model.own(ops)
         if self.open_handle and not self.shadow.in_transaction:
-            self.model.restore(self.marks[0][1])    # OR ROLLBACK
+            self.restore(self.marks[0][1])          # OR ROLLBACK
             self.finish()
         elif not self.open_handle:
             self.end_of_transaction()
@@ -248,13 +248,17 @@ class Site:
         elif len(words) > 1 and verb == "ROLLBACK":     # ROLLBACK TO name
             while self.marks[-1][0] != words[2]:
                 self.marks.pop()
-            self.model.restore(self.marks[-1][1])
+            self.restore(self.marks[-1][1])
         elif verb == "ROLLBACK":
-            self.model.restore(self.marks[0][1])
+            self.restore(self.marks[0][1])
         if not self.shadow.in_transaction:
             if verb != "ROLLBACK":
                 self.end_of_transaction()
             self.finish()
+
+    def restore(self, snapshot):
+        self.model.restore(snapshot)
+        self.checked = min(self.checked, self.model.head)
 
     def finish(self):
         self.wrote = False
@@ -285,8 +289,6 @@ class Site:
         if table is None or self.busy_with_other(which):
             return
         change = step["change"]
-        if change[0] == "remake" and self.model.horizon:
-            return      # rows were forgotten by which the log knows others
         if change[0] == "remake" and not step["within"]:
             if self.open_handle and (self.altered or which == "p"
                                      or self.model.by_journal):
@@ -389,6 +391,8 @@ class Site:
         self.settle_dropped(found)
         self.settle_maybe(found)
         self.settle_rows(found)
+        if not self.open_handle:
+            self.model.told = set()
         self.compare_changes(found)
         self.compare_data(db)
         if not (self.model.told and self.open_handle):
@@ -431,7 +435,7 @@ class Site:
             if dbv == m.current:
                 m.current = to
                 m.head += more                  # they were committed before
-            if dbv == m.head:
+            elif dbv == m.head:
                 m.head = to
         m.news -= moved
 
@@ -483,6 +487,7 @@ class Site:
         for dbv in self.model.loose:
             mine = {k: e for k, (_, _, e) in self.model.changes().items()
                     if e.site == self.id and e.sver == dbv and k in found
+                    and k[0] not in self.model.told
                     and not (k[2] == SENTINEL and k[:2] in self.model.unsure)}
             order = sorted(mine, key=lambda k: mine[k].seq)
             seqs = [found[k][2].seq for k in order]
@@ -546,8 +551,6 @@ class Site:
                     self.model.head = max(self.model.head, f.dbv)
                 elif self.model.current == f.dbv + 1:
                     self.model.current = f.dbv
-        if not self.open_handle:
-            self.model.told = set()
 
     def settle_rows(self, found):
         """Rows of which the model can't know whether they were replaced or

@@ -8,6 +8,9 @@ import re
 import struct
 
 
+ROWIDS = ["rowid", "_rowid_", "oid"]
+
+
 class Column:
     def __init__(self, name, default=None):
         self.name = name
@@ -64,6 +67,9 @@ class Table:
             t.cols[i] = Column(args[1], t.cols[i].default)
         elif kind == "table":
             t.name = args[0]
+        elif kind == "again" and not t.rowid and "WITHOUT ROWID" not in t.ddl:
+            free = [n for n in ROWIDS if not t.has(n) and n not in t.pk]
+            t.rowid = free[0] if free else None
         t.settle()
         return t
 

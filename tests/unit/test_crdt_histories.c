@@ -261,10 +261,44 @@ written_again_after_gc(void **state)
 	    "SELECT crsql_as_crr('t'); INSERT INTO t VALUES('x', 1), ('y', 1), "
 	    "('z', 1); DELETE FROM t WHERE id < 'z'; "
 	    "SELECT crsql_gc(CAST(x'01' || crsql_site_id() || x'02' AS BLOB)); "
-	    "INSERT INTO t(rowid, id, a) VALUES(2, 'x', 2)");
+	    "INSERT INTO t(rowid, id, a) VALUES(-5, 'x', 2)");
 	node_exec(&n[A], "VACUUM");
 	node_exec(&n[A], "UPDATE t SET a = 3 WHERE id = 'x'");
 	expect_told("'a'|3|2|1\n'a'|1|1|1\n");
+}
+
+/* A table made anew is the same one though rows in the midst of a run are forgotten,
+ * where the key names the row. */
+static void
+made_anew_after_gc(void **state)
+{
+	static const char *const options[] = { "", " WITHOUT ROWID" };
+	char *before, *after;
+	size_t i;
+
+	for (i = 0; i < 2; i++) {
+		node_exec(&n[A], "CREATE TABLE t(id INTEGER PRIMARY KEY, a, b)%s; "
+		    "SELECT crsql_as_crr('t'); INSERT INTO t VALUES(1, 1, 2), "
+		    "(2, 1, 2), (3, 1, 2), (4, 1, 2), (5, 1, 2), (6, 1, 2), "
+		    "(7, 1, 2), (8, 1, 2)", options[i]);
+		node_exec(&n[A], "DELETE FROM t WHERE id IN (1, 3, 4, 6, 8); "
+		    "UPDATE t SET a = 2 WHERE id = 5");
+		before = node_rows(&n[A], "SELECT pk, cid, val, col_version, "
+		    "db_version, seq FROM crsql_changes WHERE cl = 1");
+		node_exec(&n[A], "SELECT crsql_gc(CAST(x'01' || crsql_site_id() || "
+		    "char(crsql_db_version()) AS BLOB))");
+		node_exec(&n[A], "BEGIN; CREATE TABLE u(id INTEGER PRIMARY KEY, a, b)%s; "
+		    "INSERT INTO u SELECT * FROM t; DROP TABLE t; "
+		    "ALTER TABLE u RENAME TO t; COMMIT; SELECT crsql_fold()",
+		    options[i]);
+		after = node_rows(&n[A], "SELECT pk, cid, val, col_version, "
+		    "db_version, seq FROM crsql_changes");
+		assert_string_equal(before, after);
+		sqlite3_free(before);
+		sqlite3_free(after);
+		node_well(&n[A]);
+		node_exec(&n[A], "DROP TABLE t; SELECT crsql_fold()");
+	}
 }
 
 /* A row that has none of the columns it was born with keeps its sentinel where it
@@ -361,6 +395,7 @@ main(void)
 		TEST(move_after_add_column),
 		TEST(remembered_within_a_transaction),
 		TEST(written_again_after_gc),
+		TEST(made_anew_after_gc),
 		TEST(row_without_columns_and_a_rebuild),
 		TEST(version_zero_and_a_rebuild),
 		TEST(journal_folded_within),

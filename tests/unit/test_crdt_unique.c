@@ -70,6 +70,28 @@ r06_replaced_by_a_later_unique_index(void **state)
 	node_expect(&n[A], "0\n", MARKS);
 }
 
+/* A REPLACE of a row that pushes out another one as well is an update of it, by the
+ * hook as by the triggers. */
+static void
+r06_replaced_beside_another(void **state)
+{
+	static const char *const key[] = { "TEXT PRIMARY KEY)",
+		"INTEGER PRIMARY KEY)", "INTEGER PRIMARY KEY) WITHOUT ROWID" };
+	size_t i;
+
+	for (i = 0; i < sizeof key / sizeof *key; i++) {
+		node_exec(&n[A], "CREATE TABLE t(x, y, z, id %s; "
+		    "SELECT crsql_as_crr('t'); CREATE UNIQUE INDEX ux ON t(x); "
+		    "CREATE UNIQUE INDEX uy ON t(y); INSERT INTO t(x, y, z, id) "
+		    "VALUES(1, 1, 1, 1), (2, 2, 2, 2), (3, 3, 3, 3)", key[i]);
+		node_exec(&n[A], "REPLACE INTO t(x, y, z, id) VALUES(1, 2, 9, 3)");
+		node_expect(&n[A], "'-1'|NULL|2|2\n'-1'|NULL|2|2\n'x'|1|2|1\n"
+		    "'y'|2|2|1\n'z'|9|2|1\n", "SELECT cid, val, col_version, cl FROM "
+		    "crsql_changes ORDER BY pk, cid");
+		node_exec(&n[A], "DROP TABLE t; SELECT crsql_fold()");
+	}
+}
+
 /* REPLACE gives a column that may not be NULL its default, of which no trigger
  * before it knows. */
 static void
@@ -258,6 +280,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(r06_replaced_by_a_later_unique_index),
 		TEST(r06_replaced_by_a_default),
+		TEST(r06_replaced_beside_another),
 		TEST(r06_what_lives_on_is_not_deleted),
 		TEST(r06_every_kind_of_unique_index),
 		TEST(r06_replaced_before_the_index_was_noticed),
