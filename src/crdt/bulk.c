@@ -172,6 +172,18 @@ bulk_end(struct engine *e)
 		bulk_stop(e);
 }
 
+/* No trigger asks for the hook meanwhile. */
+static bool
+has_hook(struct engine *e)
+{
+	if (hook_is_ours(e))
+		return true;
+	engine_fail(e, SQLITE_ERROR, "another hook took the place of the one that notes "
+	    "writes, in the midst of a transaction of many statements: begin that anew, "
+	    "or set bulk to 0 (crsql_config_set)");
+	return false;
+}
+
 void
 bulk_statement_ended(struct engine *e)
 {
@@ -179,8 +191,11 @@ bulk_statement_ended(struct engine *e)
 	bool same;
 
 	if (b->on) {
-		if (same_schemas(e, &same) != SQLITE_OK || !same)
-			bulk_end(e);
+		if (same_schemas(e, &same) == SQLITE_OK && same)
+			return;
+		if (!has_hook(e))
+			e->capture->rc = SQLITE_ERROR;
+		bulk_end(e);
 	} else if (b->wanted && e->tx.open && !e->capture->by_journal &&
 	    ++b->statements % BULK_AFTER == 0) {
 		bulk_begin(e);
@@ -261,6 +276,10 @@ bulk_check(struct engine *e)
 
 	if (!b->on)
 		return SQLITE_OK;
+	if (!has_hook(e)) {
+		bulk_stop(e);
+		return SQLITE_ERROR;
+	}
 	rc = same_triggers(e, &same);
 	if (rc == SQLITE_OK && !same) {
 		b->main = -1;   /* looked at for what was written only */
