@@ -223,6 +223,27 @@ others_triggers_are_no_sign(void **state)
 	write_all();
 }
 
+/* An earlier build's triggers know char() alone; what they noted is read as it was
+ * meant, and they are made anew. */
+static void
+triggers_of_earlier_builds_are_made_anew(void **state)
+{
+	write_all();
+	plainly("PRAGMA writable_schema = 1; UPDATE sqlite_schema SET sql = replace(sql, "
+	    "'printf() IS NULL AND ', '') WHERE type = 'trigger'; CREATE TABLE x(y); DROP "
+	    "TABLE x");
+	plainly("INSERT INTO t VALUES('old', 1, 1); UPDATE t SET a = 'A' WHERE id = 'p'");
+	node_exec(&n[B], "UPDATE t SET b = 'B' WHERE id = 'p'");
+	node_exec(&n[A], "UPDATE i SET a = 'fold'");
+	node_expect(&n[A], "4\n", "SELECT count(*) FROM sqlite_schema WHERE tbl_name = 't' AND "
+	    "type = 'trigger' AND instr(sql, 'WHEN printf() IS NULL AND char()=')");
+	meet(ALL);
+	node_expect(&n[A], "'A'|'B'\n", "SELECT a, b FROM t WHERE id = 'p'");
+	sqlite3_preupdate_hook(n[A].db, other_hook, NULL);
+	node_exec(&n[A], "DELETE FROM t");
+	meet(ALL);
+}
+
 /* -- in bulk ------------------------------------------------------------------- */
 
 static void
@@ -427,6 +448,7 @@ main(void)
 		GROUP_TEST(nothing_stale_is_a_sign, group),
 		GROUP_TEST(a_blob_handle_is_no_sign, group),
 		GROUP_TEST(others_triggers_are_no_sign, group),
+		GROUP_TEST(triggers_of_earlier_builds_are_made_anew, group),
 		GROUP_TEST(one_that_is_taken_in_bulk_fails_the_commit, group),
 		GROUP_TEST(so_where_the_schema_ends_it, group),
 		GROUP_TEST(one_that_was_taken_before_is_no_matter, group),
