@@ -119,7 +119,7 @@ hook_ask(struct engine *e, sqlite3_context *ctx)
 	int rc;
 
 	if ((c->hook.called && c->hook.changes == sqlite3_total_changes(e->db)) ||
-	    e->merging > 0 || e->sync_bit != 0 || e->finalized)
+	    c->rc != SQLITE_OK || e->merging > 0 || e->sync_bit != 0 || e->finalized)
 		return SQLITE_OK;
 	if (c->by_journal)
 		return e->tx.open ? fold_before_journal(e) : SQLITE_OK;
