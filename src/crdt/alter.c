@@ -152,7 +152,7 @@ begin(struct engine *e, const void *name)
 	if (rc == SQLITE_OK)
 		rc = tx_fold(e);
 	if (rc == SQLITE_OK)
-		hook_check(e);          /* its triggers will not ask for it */
+		rc = hook_check(e);     /* its triggers will not ask for it */
 	/* it may have turned out to be another one by now */
 	t = rc == SQLITE_OK ? table_find(e, name) : NULL;
 	if (t == NULL || alter_is_open(e, t->id))

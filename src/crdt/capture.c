@@ -224,12 +224,16 @@ int
 capture_choose(struct engine *e, bool by_journal)
 {
 	struct capture *c = e->capture;
+	bool ours = true;
 	int rc = e->tx.open ? tx_fold(e) : SQLITE_OK;
 
 	if (rc != SQLITE_OK || e->readonly)
 		return rc;
-	if (c->installed && !hook_is_ours(e))
-		c->installed = false;
+	if (c->installed)
+		rc = hook_is_ours(e, &ours);
+	if (rc != SQLITE_OK)
+		return rc;
+	c->installed = c->installed && ours;
 	capture_pause(e);
 	bulk_stop(e);
 	c->by_journal = by_journal || e->preupdate == NULL ||

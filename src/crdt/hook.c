@@ -24,13 +24,16 @@ hook_is_taken(struct engine *e)
 }
 
 /* A row is given the value that it has: SQLite tells of that, and changes no page. */
-bool
-hook_is_ours(struct engine *e)
+int
+hook_is_ours(struct engine *e, bool *ours)
 {
 	unsigned calls = e->capture->hook.calls;
 	sqlite3_stmt *stmt;
 	int rc;
 
+	*ours = true;
+	if (!e->has_storage)
+		return SQLITE_OK;
 	e->merging++;           /* it is not captured */
 	rc = engine_cached(e, SLOT_PROBE, "UPDATE main.crsql_tbl SET hw = hw WHERE "
 	    "id = (SELECT min(id) FROM main.crsql_tbl)", &stmt);
@@ -38,8 +41,8 @@ hook_is_ours(struct engine *e)
 		rc = engine_run(e, stmt);
 	e->merging--;
 	/* without a table there is nothing to be told of */
-	return rc != SQLITE_OK || sqlite3_changes(e->db) == 0 ||
-	    e->capture->hook.calls != calls;
+	*ours = sqlite3_changes(e->db) == 0 || e->capture->hook.calls != calls;
+	return rc;
 }
 
 /* Rows that a REPLACE pushes out are told of by a trigger before the row, which did
@@ -90,11 +93,16 @@ turn_to_journal(struct engine *e)
 	sqlite3_log(SQLITE_WARNING, TAKEN ": triggers note them now");
 }
 
-void
+int
 hook_check(struct engine *e)
 {
-	if (e->capture->installed && e->capture->paused == 0 && !hook_is_ours(e))
+	bool ours = true;
+	int rc = e->capture->installed && e->capture->paused == 0 ?
+	    hook_is_ours(e, &ours) : SQLITE_OK;
+
+	if (rc == SQLITE_OK && !ours)
 		turn_to_journal(e);
+	return rc;
 }
 
 static int
@@ -116,6 +124,7 @@ int
 hook_ask(struct engine *e, sqlite3_context *ctx)
 {
 	struct capture *c = e->capture;
+	bool ours = true;
 	int rc;
 
 	if ((c->hook.called && c->hook.changes == sqlite3_total_changes(e->db)) ||
@@ -126,9 +135,11 @@ hook_ask(struct engine *e, sqlite3_context *ctx)
 	if (!c->installed || sqlite3_get_auxdata(ctx, 0) != NULL)
 		return SQLITE_OK;
 	rc = e->has_storage ? SQLITE_OK : tx_look(e);
-	if (rc == SQLITE_OK && !hook_is_ours(e))
+	if (rc == SQLITE_OK)
+		rc = hook_is_ours(e, &ours);
+	if (rc == SQLITE_OK && !ours)
 		return was_taken(e);
-	/* for the rest of this statement */
-	sqlite3_set_auxdata(ctx, 0, c, NULL);
+	if (rc == SQLITE_OK)    /* for the rest of this statement */
+		sqlite3_set_auxdata(ctx, 0, c, NULL);
 	return rc;
 }

@@ -28,11 +28,11 @@ struct hook {
 /* True if a hook is there; ours is not. */
 bool hook_is_taken(struct engine *e);
 
-/* True if ours is still in its place.  It is written to the database. */
-bool hook_is_ours(struct engine *e);
+/* *ours if ours is still in its place.  It is written to the database. */
+int hook_is_ours(struct engine *e, bool *ours);
 
 /* If it is another's by now, triggers note what follows; nothing waits. */
-void hook_check(struct engine *e);
+int hook_check(struct engine *e);
 
 /* Asked behind a row that was written: if the hook is another's by now, triggers note
  * this row and what follows.  SQLITE_ERROR, with a sentence, if a row of the statement

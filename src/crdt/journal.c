@@ -515,12 +515,14 @@ int
 journal_clear(struct engine *e)
 {
 	sqlite3_stmt *stmt;
-	bool ours;
+	bool ours = true;
 	int rc;
 
 	/* Prepared without the hook, it is a truncate instead of row by row; another's
 	 * can't be put back. */
-	ours = !e->capture->installed || hook_is_ours(e);
+	rc = e->capture->installed ? hook_is_ours(e, &ours) : SQLITE_OK;
+	if (rc != SQLITE_OK)
+		return rc;
 	if (ours)
 		capture_pause(e);
 	rc = engine_prepare(e, &stmt, "DELETE FROM main.crsql_j");
