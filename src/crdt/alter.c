@@ -4,6 +4,7 @@
 
 #include "crdt/crr.h"
 #include "crdt/fract.h"
+#include "crdt/hook.h"
 #include "crdt/lookaside.h"
 #include "crdt/remap.h"
 #include "crdt/triggers.h"
@@ -150,6 +151,8 @@ begin(struct engine *e, const void *name)
 	rc = tx_begin_merge(e);
 	if (rc == SQLITE_OK)
 		rc = tx_fold(e);
+	if (rc == SQLITE_OK)
+		rc = hook_check(e);     /* its triggers will not ask for it */
 	/* it may have turned out to be another one by now */
 	t = rc == SQLITE_OK ? table_find(e, name) : NULL;
 	if (t == NULL || alter_is_open(e, t->id))

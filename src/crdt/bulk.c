@@ -172,15 +172,32 @@ bulk_end(struct engine *e)
 		bulk_stop(e);
 }
 
+/* No trigger asks for the hook meanwhile. */
+static int
+ask_for_hook(struct engine *e)
+{
+	bool ours;
+	int rc = hook_is_ours(e, &ours);
+
+	return rc == SQLITE_OK && !ours ? engine_fail(e, SQLITE_ERROR, "another hook took "
+	    "the place of the one that notes writes, in the midst of a transaction of "
+	    "many statements: begin that anew, or set bulk to 0 (crsql_config_set)") : rc;
+}
+
 void
 bulk_statement_ended(struct engine *e)
 {
 	struct bulk *b = bulk_of(e);
 	bool same;
+	int rc;
 
 	if (b->on) {
-		if (same_schemas(e, &same) != SQLITE_OK || !same)
-			bulk_end(e);
+		if (same_schemas(e, &same) == SQLITE_OK && same)
+			return;
+		rc = ask_for_hook(e);
+		if (rc != SQLITE_OK)
+			e->capture->rc = rc;
+		bulk_end(e);
 	} else if (b->wanted && e->tx.open && !e->capture->by_journal &&
 	    ++b->statements % BULK_AFTER == 0) {
 		bulk_begin(e);
@@ -261,7 +278,9 @@ bulk_check(struct engine *e)
 
 	if (!b->on)
 		return SQLITE_OK;
-	rc = same_triggers(e, &same);
+	rc = ask_for_hook(e);
+	if (rc == SQLITE_OK)
+		rc = same_triggers(e, &same);
 	if (rc == SQLITE_OK && !same) {
 		b->main = -1;   /* looked at for what was written only */
 		rc = each_foreign_everywhere(e, may_be_missed, &missed);

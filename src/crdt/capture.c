@@ -27,6 +27,13 @@ find_table(struct engine *e, const char *name)
 	return t;
 }
 
+static bool
+writes_blob(struct engine *e, int op)
+{
+	return op == SQLITE_DELETE && e->preupdate->blobwrite != NULL &&
+	    e->preupdate->blobwrite(e->db) >= 0;
+}
+
 /* Folds what waits while a statement still runs: what SQLite undoes when that is
  * aborted is all that was written meanwhile, by us too, and the list is cut as
  * the savepoint says.  Not where a reader of the log would see it grow, nor for a
@@ -37,8 +44,7 @@ fold_within(struct engine *e, int op)
 {
 	int rc;
 
-	if (e->walks > 0 || (op == SQLITE_DELETE && e->preupdate->blobwrite &&
-	    e->preupdate->blobwrite(e->db) >= 0))
+	if (e->walks > 0 || writes_blob(e, op))
 		return SQLITE_OK;
 	capture_pause(e);
 	rc = tx_fold_within(e);
@@ -143,10 +149,9 @@ capture_refuse_commit(struct engine *e)
 }
 
 static void
-on_preupdate(void *self, sqlite3 *db, int op, char const *schema,
+note_any(struct engine *e, sqlite3 *db, int op, char const *schema,
     char const *name, sqlite3_int64 old_key, sqlite3_int64 key)
 {
-	struct engine *e = self;
 	struct capture *c = e->capture;
 	int rc;
 
@@ -186,6 +191,19 @@ on_preupdate(void *self, sqlite3 *db, int op, char const *schema,
 		watch_end(e, true);
 }
 
+static void
+on_preupdate(void *self, sqlite3 *db, int op, char const *schema,
+    char const *name, sqlite3_int64 old_key, sqlite3_int64 key)
+{
+	struct hook *h = self;
+
+	h->calls++;
+	note_any(h->e, db, op, schema, name, old_key, key);
+	/* at the end of a transaction it is forgotten, and no statement writes a blob */
+	h->called = h->e->tx.open && !writes_blob(h->e, op);
+	h->changes = sqlite3_total_changes(db);
+}
+
 /* -- on and off -------------------------------------------------------------------- */
 
 void
@@ -199,20 +217,27 @@ void
 capture_resume(struct engine *e)
 {
 	if (--e->capture->paused == 0 && e->capture->installed)
-		e->preupdate->hook(e->db, on_preupdate, e);
+		e->preupdate->hook(e->db, on_preupdate, &e->capture->hook);
 }
 
 int
 capture_choose(struct engine *e, bool by_journal)
 {
 	struct capture *c = e->capture;
+	bool ours = true;
 	int rc = e->tx.open ? tx_fold(e) : SQLITE_OK;
 
 	if (rc != SQLITE_OK || e->readonly)
 		return rc;
+	if (c->installed)
+		rc = hook_is_ours(e, &ours);
+	if (rc != SQLITE_OK)
+		return rc;
+	c->installed = c->installed && ours;
 	capture_pause(e);
 	bulk_stop(e);
-	c->by_journal = by_journal || e->preupdate == NULL;
+	c->by_journal = by_journal || e->preupdate == NULL ||
+	    (c->leave_hook && hook_is_taken(e));
 	c->installed = !c->by_journal;
 	capture_resume(e);
 	return SQLITE_OK;
@@ -234,45 +259,84 @@ capture_set_fold_at(struct engine *e, int64_t records)
 	e->capture->fold_at = records > 0 ? records : 1;
 }
 
-/* char() without arguments is '' in plain SQLite, where the journal's triggers
- * work by it; here it is not, as long as the hook does their work, and 'merge' while
+/* Two functions that are called without arguments by nobody else tell the journal's
+ * triggers whether to work.  In plain SQLite char() is '' and printf() NULL, by which
+ * they do; here they are not, as long as the hook does their work, and 'merge' while
  * none is to do anything, those of ordered tables neither (fract_sql.c).  Where they
  * work here, the transaction is noticed by them.  After crsql_finalize() this
  * connection is like a plain one. */
+
+/* What they are, '' where triggers work; NULL after an error, which was told. */
+static const char *
+word_for_triggers(struct engine *e, sqlite3_context *ctx)
+{
+	struct capture *c = e->capture;
+	int rc;
+
+	/* no transaction of ours is open, so that its COMMIT would not fail */
+	if (c->rc != SQLITE_OK && !e->tx.open) {
+		engine_result_error(e, ctx, c->rc);
+		c->rc = SQLITE_OK;
+		return NULL;
+	}
+	if (e->merging > 0 || e->sync_bit != 0)
+		return "merge";
+	if (!c->by_journal && !(e->finalized && !e->tx.open))
+		return "x";
+	rc = e->finalized ? SQLITE_OK : tx_begin(e);
+	if (rc != SQLITE_OK)
+		engine_result_error(e, ctx, rc);
+	return rc == SQLITE_OK ? "" : NULL;
+}
+
+static bool
+refuse_attached(struct capture *c, sqlite3_context *ctx)
+{
+	bool refuse = c->refuse;
+
+	c->refuse = false;
+	if (refuse)
+		sqlite3_result_error(ctx, "a replicated table of an attached "
+		    "database can't be written by a connection with the "
+		    "extension: open that database itself", -1);
+	return refuse;
+}
+
 static void
 char_function(sqlite3_context *ctx, int argc, sqlite3_value **argv)
 {
 	struct engine *e = sqlite3_user_data(ctx);
+	const char *word;
+
+	(void)argc;
+	(void)argv;
+	if (refuse_attached(e->capture, ctx))
+		return;
+	word = word_for_triggers(e, ctx);
+	if (word != NULL)
+		sqlite3_result_text(ctx, word, -1, SQLITE_STATIC);
+}
+
+/* Of triggers behind a row. */
+static void
+printf_function(sqlite3_context *ctx, int argc, sqlite3_value **argv)
+{
+	struct engine *e = sqlite3_user_data(ctx);
+	const char *word;
 	int rc;
 
 	(void)argc;
 	(void)argv;
-	if (e->capture->refuse) {
-		e->capture->refuse = false;
-		sqlite3_result_error(ctx, "a replicated table of an attached "
-		    "database can't be written by a connection with the "
-		    "extension: open that database itself", -1);
+	if (refuse_attached(e->capture, ctx))
 		return;
-	}
-	/* no transaction of ours is open, so that its COMMIT would not fail */
-	if (e->capture->rc != SQLITE_OK && !e->tx.open) {
-		engine_result_error(e, ctx, e->capture->rc);
-		e->capture->rc = SQLITE_OK;
-		return;
-	}
-	if (e->merging > 0 || e->sync_bit != 0) {
-		sqlite3_result_text(ctx, "merge", 5, SQLITE_STATIC);
-		return;
-	}
-	if (!e->capture->by_journal && !(e->finalized && !e->tx.open)) {
-		sqlite3_result_text(ctx, "x", 1, SQLITE_STATIC);
-		return;
-	}
-	rc = e->finalized ? SQLITE_OK : tx_begin(e);
-	if (rc == SQLITE_OK)
-		sqlite3_result_text(ctx, "", 0, SQLITE_STATIC);
-	else
+	rc = hook_ask(e, ctx);
+	if (rc != SQLITE_OK) {
 		engine_result_error(e, ctx, rc);
+		return;
+	}
+	word = word_for_triggers(e, ctx);
+	if (word != NULL && *word != '\0')
+		sqlite3_result_text(ctx, word, -1, SQLITE_STATIC);
 }
 
 int
@@ -286,6 +350,7 @@ capture_register(struct engine *e)
 	if (e->capture == NULL)
 		return SQLITE_NOMEM;
 	memset(e->capture, 0, sizeof *e->capture);
+	e->capture->hook.e = e;
 	buf_init(&e->capture->list.bytes, LIST_BYTES_MAX);
 	e->preupdate = preupdate_find();
 	rc = storage_has_table(e, "crsql_master", &has);
@@ -299,6 +364,8 @@ capture_register(struct engine *e)
 		rc = storage_setting(e, "bulk", &bulk);
 	if (rc == SQLITE_OK && has)
 		rc = storage_setting(e, "fold-at", &fold_at);
+	/* without triggers nobody else would note anything */
+	e->capture->leave_hook = has && plain != 0;
 	bulk_init(e, bulk != 0);
 	capture_set_fold_at(e, fold_at);
 	if (rc == SQLITE_OK)
@@ -306,6 +373,9 @@ capture_register(struct engine *e)
 	if (rc == SQLITE_OK)
 		rc = sqlite3_create_function(e->db, "char", 0, SQLITE_UTF8 |
 		    SQLITE_INNOCUOUS, e, char_function, NULL, NULL);
+	if (rc == SQLITE_OK)
+		rc = sqlite3_create_function(e->db, "printf", 0, SQLITE_UTF8 |
+		    SQLITE_INNOCUOUS, e, printf_function, NULL, NULL);
 	return rc;
 }
 

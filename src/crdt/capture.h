@@ -8,6 +8,7 @@
 #define CRDT_CAPTURE_H
 
 #include "crdt/engine.h"
+#include "crdt/hook.h"
 #include "crdt/quiet.h"
 
 enum record_op {
@@ -67,7 +68,9 @@ struct capture {
 	                       fold: the transaction can't be committed */
 	bool installed;     /* the hook is ours now ... */
 	int paused;         /* ... unless it was taken away, so many times */
-	bool by_journal;    /* config capture=journal, or no hook here */
+	bool by_journal;    /* config capture=journal, no hook here, or another's */
+	bool leave_hook;    /* one that is there is not replaced: triggers do its work */
+	struct hook hook;
 	int ndeletes;       /* deletes among the records not folded */
 	bool look_at_schema;    /* a statement may have changed it */
 	bool refuse;        /* a row of an attached database is being written */
@@ -91,7 +94,8 @@ int64_t capture_top_key(const struct capture *c, int table);
  * trying, in a database of its own in memory. */
 int capture_counts_stored(struct engine *e, bool *stored);
 
-/* Writes of this connection go through the journal, or the hook again. */
+/* Writes of this connection go through the journal, or the hook again unless it is
+ * another's. */
 int capture_choose(struct engine *e, bool by_journal);
 
 /* Whether writes of this connection are noted by anything, with these values of the

@@ -22,6 +22,7 @@
  *   tx.c        one transaction: db_versions, enlisting, savepoints, commit
  *   enlist.c    how SQLite tells of commits and savepoints
  *   capture.c   the preupdate hook: writes become records; preupdate.c  finds it
+ *   hook.c      whether it is ours
  *   note.c      what is noted of a row
  *   quiet.c     triggers off for a while          bulk.c  in long transactions
  *   record.c    the records that wait for a fold; savepoints
@@ -124,7 +125,7 @@ enum engine_slot {
 	SLOT_PARK_ROW, SLOT_LOG_HEADER, SLOT_LOG_BEFORE, SLOT_SCHEMA,
 	SLOT_TEMP_TRIGGERS, SLOT_TEMP_SCHEMA, SLOT_SHAPE, SLOT_KEY_INDEX,
 	SLOT_KEY_FORM, SLOT_COLUMNS, SLOT_OLD_NAMES, SLOT_SETTING, SLOT_KEY_NOTE,
-	SLOT_LOG_ROW, SLOT_LOG_DEAD, SLOT_LOG_FIRST, SLOT_LOG_FEED,
+	SLOT_LOG_ROW, SLOT_LOG_DEAD, SLOT_LOG_FIRST, SLOT_LOG_FEED, SLOT_PROBE,
 	SLOT_COUNT
 };
 

@@ -159,6 +159,7 @@ set_merge_equal(struct engine *e, int64_t value)
 static int
 set_plain_writers(struct engine *e, int64_t value)
 {
+	e->capture->leave_hook = value != 0;
 	return crr_renew_triggers(e);
 }
 

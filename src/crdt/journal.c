@@ -74,11 +74,15 @@ pk_values(sqlite3_str *s, const struct table *t, const char *prefix)
 		sqlite3_str_appendf(s, ", %s\"%w\"", prefix, t->pk[i].name);
 }
 
+/* Whether they work is told by functions that are others with the extension: see
+ * capture.c.  Those behind a row ask printf(), too, which looks for the hook; earlier
+ * builds know char() alone. */
 static void
 begin(sqlite3_str *s, const struct table *t, int i, const char *event)
 {
 	sqlite3_str_appendf(s, "CREATE TRIGGER \"%w__crsql_%s\" %s ON \"%w\" "
-	    "WHEN char()=''", t->name, suffixes[i], event, t->name);
+	    "WHEN %schar()=''", t->name, suffixes[i], event, t->name,
+	    i == 0 || i == 4 ? "" : "printf() IS NULL AND ");
 }
 
 /* A hint for each row that the new key or rowid would replace, or that is in
@@ -511,14 +515,21 @@ int
 journal_clear(struct engine *e)
 {
 	sqlite3_stmt *stmt;
+	bool ours = true;
 	int rc;
 
-	/* Prepared without the hook, it is a truncate instead of row by row. */
-	capture_pause(e);
+	/* Prepared without the hook, it is a truncate instead of row by row; another's
+	 * can't be put back. */
+	rc = e->capture->installed ? hook_is_ours(e, &ours) : SQLITE_OK;
+	if (rc != SQLITE_OK)
+		return rc;
+	if (ours)
+		capture_pause(e);
 	rc = engine_prepare(e, &stmt, "DELETE FROM main.crsql_j");
 	if (rc == SQLITE_OK)
 		rc = engine_run(e, stmt);
 	sqlite3_finalize(stmt);
-	capture_resume(e);
+	if (ours)
+		capture_resume(e);
 	return rc;
 }

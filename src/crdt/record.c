@@ -192,6 +192,7 @@ capture_rollback_to(struct engine *e, int id)
 	if (m.n > 0)
 		c->list.record[m.n - 1].n = m.last_n;
 	c->rc = m.rc;
+	c->hook.called = false;
 	tx_restore(e, &m.tx);
 	table_forget_state(e);
 	if (found)
@@ -205,4 +206,5 @@ capture_clear(struct engine *e)
 	capture_folded(e->capture);
 	e->capture->rc = SQLITE_OK;
 	e->capture->deleted = false;
+	e->capture->hook.called = false;
 }

@@ -418,6 +418,19 @@ const struct script scripts[] = {
 	{ .name = "a_table_made_anew", .tables = ROWS, .plainly = MADE_ANEW("*"),
 	    .sql = "SELECT crsql_schema_pending(), crsql_fold(); UPDATE t SET y = 0 "
 		"WHERE id < 'k09'", .look = "SELECT * FROM t" },
+	{ .name = "making_anew_what_was_written", .tables = ROWS, .sql = "BEGIN; DELETE "
+		"FROM t WHERE id = 'k03'; INSERT INTO t(id, x) VALUES('k03', 1), ('new', 2); "
+		MADE_ANEW("*") "UPDATE t SET x = 3 WHERE id = 'new'; COMMIT", .look = "SELECT * FROM t",
+	    .altering = true },
+	{ .name = "making_anew_what_was_journalled", .tables = FILLED "SELECT "
+		"crsql_config_set('capture', 1);", .sql = "BEGIN; DELETE FROM i WHERE id = 2; "
+		"CREATE TABLE n(id INTEGER PRIMARY KEY, x, y); INSERT INTO n SELECT * FROM i; "
+		"DROP TABLE i; ALTER TABLE n RENAME TO i; INSERT INTO i(id) VALUES(2); "
+		"COMMIT", .look = LOOK, .altering = true },
+	{ .name = "beside_others_triggers", .tables = FILLED "CREATE TABLE audit(a); CREATE "
+		"TRIGGER younger AFTER INSERT ON t BEGIN INSERT INTO audit VALUES(new.id); END;",
+	    .sql = "BEGIN; INSERT INTO t(id) VALUES('n1'), ('n2'); INSERT INTO t(id) "
+		"VALUES('n3'); DELETE FROM t WHERE id = 'n1'; COMMIT", .look = LOOK },
 	{ .name = "a_table_made_anew_with_other_values", .tables = ROWS,
 	    .plainly = MADE_ANEW("id, x + 1, y") "INSERT INTO t VALUES('new', 1, 1)",
 	    .sql = "UPDATE t SET y = 0 WHERE id < 'k09'", .look = "SELECT * FROM t" },
