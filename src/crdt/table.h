@@ -178,6 +178,14 @@ int64_t table_stride(const struct table *t, int64_t key);
 int table_stmt(struct engine *e, struct table *t, enum table_stmt which,
     struct sqlite3_stmt **out);
 
+/* The same for readers, of which several may be at work at once: it is the
+ * caller's until table_give_back, which keeps one for the next.  Where the list of
+ * tables was forgotten meanwhile (generation), it is to be finalised instead. */
+int table_borrow(struct engine *e, struct table *t, enum table_stmt which,
+    struct sqlite3_stmt **out);
+void table_give_back(struct table *t, enum table_stmt which,
+    struct sqlite3_stmt *stmt);
+
 /* INSERT of the pk columns and those in cols[0..n), or UPDATE of those by
  * key (?1 = key, then values in order).  For INSERT: ?1.. = pk, then values. */
 int table_stmt_for(struct engine *e, struct table *t, bool insert,

@@ -215,6 +215,22 @@ table_stmt(struct engine *e, struct table *t, enum table_stmt which,
 	return rc;
 }
 
+int
+table_borrow(struct engine *e, struct table *t, enum table_stmt which,
+    sqlite3_stmt **out)
+{
+	int rc = table_stmt(e, t, which, out);
+
+	t->stmt[which] = NULL;
+	return rc;
+}
+
+void
+table_give_back(struct table *t, enum table_stmt which, sqlite3_stmt *stmt)
+{
+	engine_keep(&t->stmt[which], stmt);
+}
+
 /* Room for a statement more: one for each column, as a merge cell by cell needs,
  * and some for columns that come together.  Else the last goes. */
 static int
