@@ -157,7 +157,7 @@ void table_doubt(struct engine *e);
  * table_added() brings the list up to date. */
 int table_add(struct engine *e, int id, const char *name, struct schema *s,
     struct table **out);
-int table_added(struct engine *e, struct table *t);
+int table_added(struct engine *e, struct table *t, struct schema *s);
 
 /* Follows tables that were renamed or dropped, if there are any. */
 int table_follow(struct engine *e);
