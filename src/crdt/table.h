@@ -51,6 +51,7 @@ enum table_stmt {       /* statements kept per table, made by table_stmt() */
 	TS_DEAD_DEL,
 	TS_FIND,            /* pk columns -> key */
 	TS_ROW,             /* key -> pk columns, then columns */
+	TS_VALUE,           /* key, index of a column -> its value */
 	TS_ROW_RANGE,       /* keys lo..hi -> key, pk columns, columns */
 	TS_MAX_KEY, TS_INSERT_ALL, TS_DELETE_ROW,
 	TS_ROW_OF_PK,       /* pk columns -> as TS_ROW */

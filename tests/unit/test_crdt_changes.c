@@ -246,6 +246,42 @@ a_statement_that_fails_leaves_what_was_merged_before(void **state)
 	    "FROM crsql_changes WHERE pk = crsql_pack_columns('b') AND cid = 'y')");
 }
 
+/* A value that is known is compared as its column has it, whatever that is. */
+static void
+what_is_known_wins_nothing(void **state)
+{
+	static const char *const form[] = { "id TEXT PRIMARY KEY NOT NULL, %s)",
+		"%s, id INTEGER PRIMARY KEY)", "id BLOB NOT NULL PRIMARY KEY, %s) "
+		"WITHOUT ROWID" };
+	static const char columns[] = "r REAL, i INTEGER, t TEXT COLLATE NOCASE, "
+	    "n NUMERIC, b BLOB, \"odd \"\"name\", \"WHEN\" DEFAULT 7, "
+	    "g AS (i + 1) STORED, \"CASE\" ANY";
+	char *make, *was;
+	size_t i;
+
+	for (i = 0; i < sizeof form / sizeof *form; i++) {
+		make = sqlite3_mprintf(form[i], columns);
+		was = sqlite3_mprintf("CREATE TABLE v(%s; SELECT crsql_as_crr('v')",
+		    make);
+		nodes_exec(n, 3, was);
+		sqlite3_free(make);
+		sqlite3_free(was);
+		node_exec(&n[A], "INSERT INTO v(id, r, i, t, n, b, \"odd \"\"name\", "
+		    "\"CASE\") VALUES(1, 5, '6', 7, '8.0', 9, 10.0, x'0b'), (2, 1e300, "
+		    "NULL, 'Aa', 'x', x'00', '', 0.5), (3, 4, 9e18, x'61', 3.0, NULL, "
+		    "-0.0, 9223372036854775807)");
+		node_pull_changes(&n[B], &n[A], false);
+		nodes_agree(&n[A], &n[B], "SELECT * FROM v");
+		was = node_rows(&n[A], "SELECT *, crsql_db_version() FROM crsql_changes");
+		node_pull_changes(&n[A], &n[B], true);
+		node_expect(&n[A], was, "SELECT *, crsql_db_version() FROM "
+		    "crsql_changes");
+		sqlite3_free(was);
+		node_well(&n[A]);
+		nodes_exec(n, 3, "DROP TABLE v; SELECT crsql_fold()");
+	}
+}
+
 /* -- readers --------------------------------------------------------------------- */
 
 static int looks;       /* at the log, by statements that are prepared */
@@ -340,6 +376,7 @@ main(void)
 		T(errors_have_cr_sqlites_words),
 		T(short_site_ids_are_filled_up),
 		T(a_statement_that_fails_leaves_what_was_merged_before),
+		T(what_is_known_wins_nothing),
 		T(a_reader_prepares_nothing_anew),
 		T(readers_at_once_do_not_meet),
 		T(a_reader_outlives_its_table),
