@@ -114,7 +114,8 @@ lost_pending(struct engine *e, int64_t *n)
 
 /* Whether the fold of a table may go on before table_mend. */
 static int
-is_as_noted(struct engine *e, struct table *t, bool *same)
+is_as_noted(struct engine *e, struct table *t, const struct schema *s,
+    bool *same)
 {
 	const char *differs = NULL;
 	int i, rc;
@@ -127,8 +128,22 @@ is_as_noted(struct engine *e, struct table *t, bool *same)
 		*same = *same && !t->col[i].unsaved && !t->col[i].renamed;
 	if (!*same)
 		return SQLITE_OK;
-	rc = triggers_differ(e, t, &differs);
+	rc = triggers_differ(e, t, s, &differs);
 	*same = differs == NULL;
+	return rc;
+}
+
+static int
+are_as_noted(struct engine *e, bool *same)
+{
+	struct table_list *l = &e->tables;
+	struct schema s;
+	int i, rc = schema_read(e, NULL, SCHEMA_TEXTS, &s);
+
+	*same = true;
+	for (i = 0; i < l->n && *same && rc == SQLITE_OK; i++)
+		rc = is_as_noted(e, &l->table[i], &s, same);
+	schema_clear(&s);
 	return rc;
 }
 
@@ -137,15 +152,12 @@ lost_nothing(struct engine *e, bool *nothing)
 {
 	struct table_list *l = &e->tables;
 	int64_t pending = 0;
-	bool same = true;
-	int i, rc = SQLITE_OK;
+	bool same = true, looked = l->looked == l->schema_version;
+	int rc = looked ? SQLITE_OK : are_as_noted(e, &same);
 
-	for (i = 0; l->looked != l->schema_version && i < l->n && same &&
-	    rc == SQLITE_OK; i++)
-		rc = is_as_noted(e, &l->table[i], &same);
-	if (rc == SQLITE_OK && l->looked != l->schema_version)
+	if (rc == SQLITE_OK && !looked)
 		rc = lost_pending(e, &pending);
-	if (rc == SQLITE_OK && l->looked != l->schema_version) {
+	if (rc == SQLITE_OK && !looked) {
 		l->looked = l->schema_version;
 		l->nothing = same && pending == 0;
 	}

@@ -87,20 +87,16 @@ check_trigger(struct engine *e, const struct table *t, int i, bool plain,
 }
 
 int
-triggers_differ(struct engine *e, struct table *t, const char **suffix)
+triggers_differ(struct engine *e, struct table *t, const struct schema *s,
+    const char **suffix)
 {
-	const struct schema_table *in;
+	const struct schema_table *in = schema_find(s, t->name);
 	const char *now;
-	struct schema s;
 	bool wanted;
 	char *sql;
 	int i, rc = journal_wanted(e, &wanted);
 
 	*suffix = NULL;
-	if (rc != SQLITE_OK)
-		return rc;
-	rc = schema_read(e, t->name, SCHEMA_TEXTS, &s);
-	in = schema_find(&s, t->name);
 	for (i = 0; i < JOURNAL_NTRIGGERS && rc == SQLITE_OK &&
 	    *suffix == NULL; i++) {
 		sql = NULL;
@@ -109,7 +105,6 @@ triggers_differ(struct engine *e, struct table *t, const char **suffix)
 			*suffix = journal_trigger_suffix(i);
 		sqlite3_free(sql);
 	}
-	schema_clear(&s);
 	return rc;
 }
 

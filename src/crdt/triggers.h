@@ -16,8 +16,9 @@ struct schema_table;
 int triggers_make(struct engine *e, struct table *t, struct schema *s);
 
 /* *suffix is that of the first trigger of t that is not what it must be, NULL if
- * there is none; only reads. */
-int triggers_differ(struct engine *e, struct table *t, const char **suffix);
+ * there is none; s is what the schema says of all, with texts.  Only reads. */
+int triggers_differ(struct engine *e, struct table *t, const struct schema *s,
+    const char **suffix);
 
 /* Drops those of the table of that name. */
 int triggers_drop(struct engine *e, const char *name);

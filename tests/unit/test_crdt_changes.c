@@ -251,8 +251,8 @@ static void
 what_is_known_wins_nothing(void **state)
 {
 	static const char *const form[] = { "id TEXT PRIMARY KEY NOT NULL, %s)",
-		"%s, id INTEGER PRIMARY KEY)", "id BLOB NOT NULL PRIMARY KEY, %s) "
-		"WITHOUT ROWID" };
+		"%s, id INTEGER PRIMARY KEY)",
+		("id BLOB NOT NULL PRIMARY KEY, %s) WITHOUT ROWID") };
 	static const char columns[] = "r REAL, i INTEGER, t TEXT COLLATE NOCASE, "
 	    "n NUMERIC, b BLOB, \"odd \"\"name\", \"WHEN\" DEFAULT 7, "
 	    "g AS (i + 1) STORED, \"CASE\" ANY";
