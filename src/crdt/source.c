@@ -33,10 +33,20 @@ prepare_rows(struct engine *e, struct source *s)
 	return rc;
 }
 
+/* What is kept of a table is some kilobytes: not where there are very many. */
+static struct table *
+keeps(const struct source *s)
+{
+	enum { FEW = 256 };
+	const struct table_list *l = &s->e->tables;
+
+	return s->generation == l->generation && l->n <= FEW ? s->table : NULL;
+}
+
 void
 source_free(struct source *s)
 {
-	struct table *t = s->generation == s->e->tables.generation ? s->table : NULL;
+	struct table *t = keeps(s);
 
 	if (t != NULL && s->first)
 		table_give_back(t, TS_ROW_RANGE, s->rows);
