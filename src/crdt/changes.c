@@ -161,7 +161,7 @@ changes_close(sqlite3_vtab_cursor *cursor)
 
 	forget_kept(c);
 	sqlite3_free(c->kept);
-	sqlite3_finalize(c->last_pos);
+	engine_give_back(c->e, SLOT_LAST_POS, c->last_pos);
 	walk_close(c->walk);
 	sqlite3_free(c);
 	return SQLITE_OK;
@@ -256,8 +256,9 @@ read_last_pos(struct changes_cursor *c, int64_t dbv, int64_t *pos)
 	int rc = SQLITE_OK;
 
 	if (c->last_pos == NULL)
-		rc = engine_prepare(c->e, &c->last_pos, "SELECT pos FROM "
-		    "crsql_log WHERE dbv = ?1 ORDER BY pos DESC LIMIT 1");
+		rc = engine_borrow(c->e, SLOT_LAST_POS, "SELECT pos FROM "
+		    "crsql_log WHERE dbv = ?1 ORDER BY pos DESC LIMIT 1",
+		    &c->last_pos);
 	if (rc != SQLITE_OK)
 		return rc;
 	sqlite3_bind_int64(c->last_pos, 1, dbv);

@@ -231,6 +231,7 @@ check_close(sqlite3_vtab_cursor *cursor)
 
 	end_part(c);
 	forget(&c->check);
+	schema_clear(&c->check.now);
 	sqlite3_free(c);
 	return SQLITE_OK;
 }
@@ -368,6 +369,8 @@ check_filter(sqlite3_vtab_cursor *cursor, int num, const char *str, int argc,
 	if (c->part < NPARTS)
 		end_part(c);
 	forget(&c->check);
+	schema_clear(&c->check.now);
+	c->check.read = false;
 	c->part = c->table = 0;
 	c->row = 0;
 	c->check.id = -1;

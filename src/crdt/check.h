@@ -9,6 +9,7 @@
 
 #include "crdt/log.h"
 #include "crdt/meta.h"
+#include "crdt/schema.h"
 
 struct check;
 
@@ -47,6 +48,8 @@ struct check {
 	sqlite3_stmt *places;   /* a log row by its place */
 	bool run;               /* runs has one: */
 	int64_t first, last;    /* its keys */
+	struct schema now;      /* for the triggers of all tables ... */
+	bool read;              /* ... once it was */
 };
 
 /* Says that something is wrong with a row whose key is column `key` of stmt

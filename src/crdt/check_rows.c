@@ -387,6 +387,18 @@ const struct check_part check_births = { .by_table = true,
 
 /* -- triggers -------------------------------------------------------------- */
 
+/* Once for all tables. */
+static int
+read_schema(struct check *c)
+{
+	int rc = c->read ? SQLITE_OK : schema_read(c->e, NULL, SCHEMA_TEXTS, &c->now);
+
+	c->read = c->read || rc == SQLITE_OK;
+	if (!c->read)
+		schema_clear(&c->now);
+	return rc;
+}
+
 /* Those of a table that got a column are made with the next fold, and so are those
  * that another build has made, which do what they should meanwhile. */
 static int
@@ -399,7 +411,9 @@ begin_triggers(struct check *c, struct table *t)
 	for (i = 0; i < t->ncol; i++)
 		waiting |= t->col[i].unsaved;
 	if (!waiting)
-		rc = triggers_differ(c->e, t, NULL, &suffix, &gone);
+		rc = read_schema(c);
+	if (!waiting && rc == SQLITE_OK)
+		rc = triggers_differ(c->e, t, &c->now, &suffix, &gone);
 	c->mended = suffix != NULL && !gone;
 	if (rc == SQLITE_OK && suffix != NULL)
 		rc = check_say(c, t->name, NULL, 0, gone ? "the trigger "

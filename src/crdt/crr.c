@@ -135,9 +135,9 @@ enter_alone(struct engine *e, const char *name)
 		rc = table_add(e, (int)id, name, &s, &t);
 	if (rc == SQLITE_OK)
 		rc = make_writable(e, name, t, &s);
-	schema_clear(&s);
 	if (rc == SQLITE_OK)
-		rc = table_added(e, t);
+		rc = table_added(e, t, &s);
+	schema_clear(&s);
 	return rc == SQLITE_OK ? fill(e, t) : rc;
 }
 
@@ -172,15 +172,26 @@ name_taken(struct engine *e, const char *name, const char *suffix,
 	return rc;
 }
 
+/* Whether a table or a view has that name, without reading the schema. */
+static int
+is_there(struct engine *e, const char *name, const char *suffix, bool *there)
+{
+	int64_t any = 0;
+	int rc = engine_int(e, &any, "SELECT count(*) FROM pragma_table_xinfo("
+	    "'%q__crsql_%q', 'main')", name, suffix);
+
+	*there = *there || any;
+	return rc;
+}
+
 static int
 check_names(struct engine *e, const char *name)
 {
-	bool meta = false, dead = false;
-	int64_t any = 0;
-	int rc = engine_int(e, &any, "SELECT 1 FROM main.sqlite_schema WHERE name "
-	    "COLLATE NOCASE IN ('%q__crsql_meta', '%q__crsql_dead') LIMIT 1", name,
-	    name);
+	bool meta = false, dead = false, any = false;
+	int rc = is_there(e, name, "meta", &any);
 
+	if (rc == SQLITE_OK)
+		rc = is_there(e, name, "dead", &any);
 	if (rc != SQLITE_OK || !any)
 		return rc;
 	rc = name_taken(e, name, "meta", "key,m", &meta);

@@ -442,6 +442,34 @@ engine_cached(struct engine *e, enum engine_slot slot, const char *sql,
 }
 
 int
+engine_borrow(struct engine *e, enum engine_slot slot, const char *sql,
+    sqlite3_stmt **out)
+{
+	int rc = engine_cached(e, slot, sql, out);
+
+	e->cache.stmt[slot] = NULL;
+	return rc;
+}
+
+void
+engine_keep(sqlite3_stmt **place, sqlite3_stmt *stmt)
+{
+	if (*place != NULL || stmt == NULL) {
+		sqlite3_finalize(stmt);
+		return;
+	}
+	sqlite3_reset(stmt);
+	sqlite3_clear_bindings(stmt);
+	*place = stmt;
+}
+
+void
+engine_give_back(struct engine *e, enum engine_slot slot, sqlite3_stmt *stmt)
+{
+	engine_keep(&e->cache.stmt[slot], stmt);
+}
+
+int
 engine_cached_int(struct engine *e, enum engine_slot slot, const char *sql,
     int64_t *out)
 {

@@ -126,6 +126,7 @@ enum engine_slot {
 	SLOT_TEMP_TRIGGERS, SLOT_TEMP_SCHEMA, SLOT_SHAPE, SLOT_KEY_INDEX,
 	SLOT_KEY_FORM, SLOT_COLUMNS, SLOT_OLD_NAMES, SLOT_SETTING, SLOT_KEY_NOTE,
 	SLOT_LOG_ROW, SLOT_LOG_DEAD, SLOT_LOG_FIRST, SLOT_LOG_FEED, SLOT_PROBE,
+	SLOT_WALK, SLOT_LAST_POS,
 	SLOT_COUNT
 };
 
@@ -261,6 +262,17 @@ int engine_reset(sqlite3_stmt *stmt, int rc);
  * NULL on failure. */
 int engine_cached(struct engine *e, enum engine_slot slot, const char *sql,
     sqlite3_stmt **out);
+
+/* The same for readers, of which several may be at work at once: it is the
+ * caller's until engine_give_back, which keeps one for the next. */
+int engine_borrow(struct engine *e, enum engine_slot slot, const char *sql,
+    sqlite3_stmt **out);
+void engine_give_back(struct engine *e, enum engine_slot slot,
+    sqlite3_stmt *stmt);
+
+/* Puts a statement, or NULL, where it is kept: if there is one already it is
+ * finalised. */
+void engine_keep(sqlite3_stmt **place, sqlite3_stmt *stmt);
 
 /* One integer from a cached statement; *out stays as it is if there is no
  * row. */

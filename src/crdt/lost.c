@@ -153,14 +153,12 @@ lost_nothing(struct engine *e, bool *nothing)
 {
 	struct table_list *l = &e->tables;
 	int64_t pending = 0;
-	bool same = true;
-	int rc = SQLITE_OK;
+	bool same = true, looked = l->looked == l->schema_version;
+	int rc = looked ? SQLITE_OK : are_as_noted(e, &same);
 
-	if (l->looked != l->schema_version)
-		rc = are_as_noted(e, &same);
-	if (rc == SQLITE_OK && l->looked != l->schema_version)
+	if (rc == SQLITE_OK && !looked)
 		rc = lost_pending(e, &pending);
-	if (rc == SQLITE_OK && l->looked != l->schema_version) {
+	if (rc == SQLITE_OK && !looked) {
 		l->looked = l->schema_version;
 		l->nothing = same && pending == 0;
 	}

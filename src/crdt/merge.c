@@ -280,9 +280,11 @@ value_wins(struct engine *e, struct merge_row *row,
 
 	rc = val_settle(e->db, &given, t->col[cell->col].affinity, scratch);
 	if (rc == SQLITE_OK)
-		rc = table_stmt(e, t, TS_ROW, &stmt);
+		rc = table_stmt(e, t, TS_VALUE, &stmt);
 	if (rc == SQLITE_OK)
 		rc = sqlite3_bind_int64(stmt, 1, row->key);
+	if (rc == SQLITE_OK)
+		rc = sqlite3_bind_int(stmt, 2, cell->col);
 	if (rc != SQLITE_OK)
 		return rc;
 	rc = sqlite3_step(stmt);
@@ -291,7 +293,7 @@ value_wins(struct engine *e, struct merge_row *row,
 		return rc != SQLITE_DONE ? rc : engine_fail(e, SQLITE_ERROR,
 		    "could not find row to merge with for tbl %s", t->name);
 	}
-	here = val_of_column(stmt, t->npk + cell->col);
+	here = val_of_column(stmt, 0);
 	c = val_compare(&given, &here);
 	rc = sqlite3_reset(stmt);
 	*wins = c > 0;

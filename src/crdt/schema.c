@@ -243,6 +243,7 @@ look_at_trigger(struct schema *s, struct schema_table *t, const char *name,
 	s->may_fail = s->may_fail || says_fail(sql);
 	if (len < 0)
 		return SQLITE_OK;
+	s->ours = true;
 	if ((int)strlen(table) != len || strncmp(name, table, (size_t)len) != 0 ||
 	    strcmp(t->name, table) != 0)
 		return add_stray(s, name, table);
@@ -281,23 +282,47 @@ take_row(struct schema *s, sqlite3_stmt *stmt, enum schema_depth depth)
 	    add_text(t, kind, name, sql) : rc;
 }
 
+#define ALL "SELECT type, name, tbl_name, sql, rootpage, rowid FROM " \
+	"main.sqlite_schema "
+
+/* Rows of one table behind a place. */
+static int
+read_one(struct engine *e, const char *of, enum schema_depth depth,
+    int64_t after, struct schema *s)
+{
+	sqlite3_stmt *stmt;
+	int rc = engine_int(e, &s->last, "SELECT max(rowid) FROM "
+	    "main.sqlite_schema");
+
+	if (rc != SQLITE_OK)
+		return rc;
+	rc = engine_prepare(e, &stmt, ALL "WHERE rowid > %lld AND (tbl_name = %Q "
+	    "COLLATE NOCASE OR (type = 'trigger' AND name >= '%q__crsql_' AND "
+	    "name < '%q__crsql`'))", after, of, of, of);
+	while (rc == SQLITE_OK && sqlite3_step(stmt) == SQLITE_ROW)
+		rc = take_row(s, stmt, depth);
+	return engine_finalize(stmt, rc);
+}
+
 int
 schema_read(struct engine *e, const char *of, enum schema_depth depth,
     struct schema *out)
 {
-	static const char all[] = "SELECT type, name, tbl_name, sql, rootpage, "
-	    "rowid FROM main.sqlite_schema";
 	sqlite3_stmt *stmt;
 	int rc;
 
 	memset(out, 0, sizeof *out);
-	if (of == NULL)
-		rc = engine_prepare(e, &stmt, "%s", all);
-	else
-		rc = engine_prepare(e, &stmt, "%s WHERE tbl_name = %Q COLLATE NOCASE "
-		    "OR (type = 'trigger' AND name >= '%q__crsql_' AND "
-		    "name < '%q__crsql`')", all, of, of, of);
+	if (of != NULL)
+		return read_one(e, of, depth, INT64_MIN, out);
+	rc = engine_prepare(e, &stmt, ALL);
 	while (rc == SQLITE_OK && sqlite3_step(stmt) == SQLITE_ROW)
 		rc = take_row(out, stmt, depth);
 	return engine_finalize(stmt, rc);
+}
+
+int
+schema_read_on(struct engine *e, const char *of, enum schema_depth depth,
+    struct schema *s)
+{
+	return read_one(e, of, depth, s->last, s);
 }

@@ -45,6 +45,8 @@ struct schema {
 	int nstray;
 	bool may_fail;          /* a trigger may say RAISE(FAIL) */
 	bool ordered;           /* something of fract.h stands there */
+	bool ours;              /* a trigger has a name of ours */
+	int64_t last;           /* of one table: the last rowid there was */
 	struct namemap names;
 };
 
@@ -55,6 +57,11 @@ enum schema_depth { SCHEMA_PRINTS, SCHEMA_TEXTS };
 int schema_read(struct engine *e, const char *of, enum schema_depth depth,
     struct schema *out);
 void schema_clear(struct schema *s);
+
+/* Adds to that of one table what has come since: all that was read is there still.
+ * Rows of others before are not read. */
+int schema_read_on(struct engine *e, const char *of, enum schema_depth depth,
+    struct schema *s);
 
 /* What there is by a table's name, in any case of letters, or NULL. */
 const struct schema_table *schema_find(const struct schema *s,

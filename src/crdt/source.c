@@ -9,15 +9,17 @@
 static int
 prepare_rows(struct engine *e, struct source *s)
 {
-	const struct table *t = s->table;
-	sqlite3_str *text = sqlite3_str_new(e->db);
-	bool wide = 1 + t->npk + t->ncol >
-	    sqlite3_limit(e->db, SQLITE_LIMIT_COLUMN, -1);
-	const char *comma = wide ? "" : ", ";
+	struct table *t = s->table;
+	const char *comma = "";
+	sqlite3_str *text;
 	int i, rc;
 
-	s->first = !wide;
-	sqlite3_str_appendf(text, "SELECT %s", wide ? "" : t->rowid);
+	s->first = 1 + t->npk + t->ncol <=
+	    sqlite3_limit(e->db, SQLITE_LIMIT_COLUMN, -1);
+	if (s->first)
+		return table_borrow(e, t, TS_ROW_RANGE, &s->rows);
+	text = sqlite3_str_new(e->db);
+	sqlite3_str_appendall(text, "SELECT ");
 	for (i = 0; i < t->npk; i++, comma = ", ")
 		sqlite3_str_appendf(text, "%s\"%w\"", comma, t->pk[i].name);
 	for (i = 0; i < t->ncol; i++)
@@ -25,18 +27,36 @@ prepare_rows(struct engine *e, struct source *s)
 	sqlite3_str_appendf(text, " FROM %s WHERE %s BETWEEN ?1 AND ?2 "
 	    "ORDER BY %s", t->from, t->rowid, t->rowid);
 	rc = engine_prepare_built(e, text, &s->rows);
-	if (rc == SQLITE_OK && wide)
+	if (rc == SQLITE_OK)
 		rc = engine_prepare(e, &s->keys, "SELECT %s FROM %s WHERE "
 		    "%s BETWEEN ?1 AND ?2 ORDER BY 1", t->rowid, t->from, t->rowid);
 	return rc;
 }
 
+/* What is kept of a table is some kilobytes: not where there are very many. */
+static struct table *
+keeps(const struct source *s)
+{
+	enum { FEW = 256 };
+	const struct table_list *l = &s->e->tables;
+
+	return s->generation == l->generation && l->n <= FEW ? s->table : NULL;
+}
+
 void
 source_free(struct source *s)
 {
-	sqlite3_finalize(s->rows);
+	struct table *t = keeps(s);
+
+	if (t != NULL && s->first)
+		table_give_back(t, TS_ROW_RANGE, s->rows);
+	else
+		sqlite3_finalize(s->rows);
 	sqlite3_finalize(s->keys);
-	sqlite3_finalize(s->clocks);
+	if (t != NULL)
+		table_give_back(t, TS_META_RANGE, s->clocks);
+	else
+		sqlite3_finalize(s->clocks);
 	meta_free(&s->meta);
 	sqlite3_free(s->cell);
 	sqlite3_free(s);
@@ -52,7 +72,9 @@ source_new(struct engine *e, struct table *t, struct source **out)
 	if (s == NULL)
 		return SQLITE_NOMEM;
 	memset(s, 0, sizeof *s);
+	s->e = e;
 	s->table = t;
+	s->generation = e->tables.generation;
 	rc = meta_init(&s->meta, t);
 	s->cell = sqlite3_malloc64(((size_t)t->ncol + 1) * sizeof *s->cell);
 	if (rc == SQLITE_OK && s->cell == NULL)
@@ -62,9 +84,7 @@ source_new(struct engine *e, struct table *t, struct source **out)
 	if (rc == SQLITE_OK)
 		rc = prepare_rows(e, s);
 	if (rc == SQLITE_OK && t->has_meta)
-		rc = engine_prepare(e, &s->clocks, "SELECT key, m FROM "
-		    "main.\"%w__crsql_meta\" WHERE key BETWEEN ?1 AND ?2 "
-		    "ORDER BY key", t->noted);
+		rc = table_borrow(e, t, TS_META_RANGE, &s->clocks);
 	if (rc != SQLITE_OK) {
 		source_free(s);
 		*out = NULL;

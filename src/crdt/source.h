@@ -10,10 +10,12 @@
 #include "crdt/meta.h"
 #include "crdt/walk.h"
 
-/* Statements of its own: others may write to the table while a reader is at
- * work. */
+/* Statements of its own, or borrowed: others may write to the table while a
+ * reader is at work. */
 struct source {
+	struct engine *e;
 	struct table *table;
+	uint32_t generation;    /* of the tables, when that was one */
 	sqlite3_stmt *rows;     /* (rowid,) pk columns, columns */
 	int first;              /* of rows: where pk columns begin */
 	sqlite3_stmt *keys;     /* rowid, where rows have no room for it */

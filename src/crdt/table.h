@@ -52,6 +52,7 @@ enum table_stmt {       /* statements kept per table, made by table_stmt() */
 	TS_DEAD_DEL,
 	TS_FIND,            /* pk columns -> key */
 	TS_ROW,             /* key -> pk columns, then columns */
+	TS_VALUE,           /* key, index of a column -> its value */
 	TS_ROW_RANGE,       /* keys lo..hi -> key, pk columns, columns */
 	TS_MAX_KEY, TS_INSERT_ALL, TS_DELETE_ROW,
 	TS_ROW_OF_PK,       /* pk columns -> as TS_ROW */
@@ -159,7 +160,7 @@ void table_doubt(struct engine *e);
  * table_added() brings the list up to date. */
 int table_add(struct engine *e, int id, const char *name, struct schema *s,
     struct table **out);
-int table_added(struct engine *e, struct table *t);
+int table_added(struct engine *e, struct table *t, struct schema *s);
 
 /* Follows tables that were renamed or dropped, if there are any. */
 int table_follow(struct engine *e);
@@ -179,6 +180,14 @@ int64_t table_stride(const struct table *t, int64_t key);
 /* A statement of the table, reset; *out NULL on failure. */
 int table_stmt(struct engine *e, struct table *t, enum table_stmt which,
     struct sqlite3_stmt **out);
+
+/* The same for readers, of which several may be at work at once: it is the
+ * caller's until table_give_back, which keeps one for the next.  Where the list of
+ * tables was forgotten meanwhile (generation), it is to be finalised instead. */
+int table_borrow(struct engine *e, struct table *t, enum table_stmt which,
+    struct sqlite3_stmt **out);
+void table_give_back(struct table *t, enum table_stmt which,
+    struct sqlite3_stmt *stmt);
 
 /* INSERT of the pk columns and those in cols[0..n), or UPDATE of those by
  * key (?1 = key, then values in order).  For INSERT: ?1.. = pk, then values. */

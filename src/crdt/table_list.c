@@ -438,14 +438,19 @@ table_add(struct engine *e, int id, const char *name, struct schema *s,
 }
 
 int
-table_added(struct engine *e, struct table *t)
+table_added(struct engine *e, struct table *t, struct schema *s)
 {
 	bool mended = e->tables.mended == e->tables.schema_version;
 	const struct schema_table *in;
-	struct schema s;
-	int rc = schema_read(e, t->name, SCHEMA_TEXTS, &s);
+	int rc;
 
-	in = schema_find(&s, t->name);
+	/* triggers left from before may have gone */
+	if (s->ours) {
+		schema_clear(s);
+		rc = schema_read(e, t->name, SCHEMA_TEXTS, s);
+	} else
+		rc = schema_read_on(e, t->name, SCHEMA_TEXTS, s);
+	in = schema_find(s, t->name);
 	if (rc == SQLITE_OK)
 		rc = print_of(e, t->id, in, &t->print);
 	if (rc == SQLITE_OK) {
@@ -453,7 +458,6 @@ table_added(struct engine *e, struct table *t)
 		look_at_rows(t, in);
 		rc = triggers_look(e, t, in);
 	}
-	schema_clear(&s);
 	if (rc == SQLITE_OK)
 		rc = schema_version(e, &e->tables.schema_version);
 	if (rc != SQLITE_OK || !mended)

@@ -90,6 +90,18 @@ add_row(sqlite3_str *s, const struct table *t, bool with_key)
 	sqlite3_str_appendf(s, " FROM %s", t->from);
 }
 
+/* One of the columns, none of the others being copied. */
+static void
+add_value(sqlite3_str *s, const struct table *t)
+{
+	int i;
+
+	sqlite3_str_appendall(s, "SELECT CASE ?2");
+	for (i = 0; i < t->ncol; i++)
+		sqlite3_str_appendf(s, " WHEN %d THEN \"%w\"", i, t->col[i].name);
+	sqlite3_str_appendf(s, " END FROM %s WHERE %s = ?1", t->from, t->rowid);
+}
+
 static void
 add_text(sqlite3_str *s, const struct table *t, enum table_stmt which)
 {
@@ -144,6 +156,9 @@ add_text(sqlite3_str *s, const struct table *t, enum table_stmt which)
 	case TS_ROW:
 		add_row(s, t, false);
 		sqlite3_str_appendf(s, " WHERE %s = ?1", t->rowid);
+		break;
+	case TS_VALUE:
+		add_value(s, t);
 		break;
 	case TS_ROW_RANGE:
 		add_row(s, t, true);
@@ -213,6 +228,22 @@ table_stmt(struct engine *e, struct table *t, enum table_stmt which,
 	rc = prepare(e, s, out);
 	t->stmt[which] = *out;
 	return rc;
+}
+
+int
+table_borrow(struct engine *e, struct table *t, enum table_stmt which,
+    sqlite3_stmt **out)
+{
+	int rc = table_stmt(e, t, which, out);
+
+	t->stmt[which] = NULL;
+	return rc;
+}
+
+void
+table_give_back(struct table *t, enum table_stmt which, sqlite3_stmt *stmt)
+{
+	engine_keep(&t->stmt[which], stmt);
 }
 
 /* Room for a statement more: one for each column, as a merge cell by cell needs,

@@ -91,8 +91,7 @@ int
 triggers_differ(struct engine *e, struct table *t, const struct schema *s,
     const char **suffix, bool *gone)
 {
-	struct schema own = { NULL };
-	const struct schema_table *in;
+	const struct schema_table *in = schema_find(s, t->name);
 	const char *now;
 	bool wanted;
 	char *sql;
@@ -100,9 +99,6 @@ triggers_differ(struct engine *e, struct table *t, const struct schema *s,
 
 	*suffix = NULL;
 	*gone = false;
-	if (rc == SQLITE_OK && s == NULL)
-		rc = schema_read(e, t->name, SCHEMA_TEXTS, &own);
-	in = rc == SQLITE_OK ? schema_find(s != NULL ? s : &own, t->name) : NULL;
 	for (i = 0; i < JOURNAL_NTRIGGERS && rc == SQLITE_OK &&
 	    *suffix == NULL; i++) {
 		sql = NULL;
@@ -113,7 +109,6 @@ triggers_differ(struct engine *e, struct table *t, const struct schema *s,
 		}
 		sqlite3_free(sql);
 	}
-	schema_clear(&own);
 	return rc;
 }
 

@@ -16,7 +16,8 @@ struct schema_table;
 int triggers_make(struct engine *e, struct table *t, struct schema *s);
 
 /* *suffix is that of the first trigger of t that is not what it must be, NULL if
- * there is none; *gone if it is not there at all.  Only reads; s as above. */
+ * there is none; *gone if it is not there at all; s is what the schema says of all,
+ * with texts.  Only reads. */
 int triggers_differ(struct engine *e, struct table *t, const struct schema *s,
     const char **suffix, bool *gone);
 

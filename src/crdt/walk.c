@@ -28,7 +28,8 @@ struct walk {
 	void *arg;
 	bool resume;            /* a log row goes on behind a key, if it is still */
 	int64_t resume_dbv, resume_pos, resume_key;     /* there: the first */
-	int64_t lo, hi;         /* keys that are wanted */
+	bool narrow;            /* of one table only, ... */
+	int64_t lo, hi;         /* ... and these keys */
 	/* the log row at hand */
 	int64_t dbv, pos, site, sver;
 	struct source *range;   /* NULL: none */
@@ -361,16 +362,19 @@ walk_next(struct walk *w, struct walk_row *row)
 	}
 }
 
+#define LOG_COLUMNS "SELECT dbv, pos, tbl, key, n, seq_stride, site, sver, mask " \
+	"FROM crsql_log WHERE (dbv, pos) > (?1, ?2) AND dbv <= ?3 "
+
 /* The log has no index by key: what is not wanted is left out by SQLite, before
  * any data is read for it. */
 static int
 prepare_log(struct engine *e, const struct walk_from *from, sqlite3_stmt **out)
 {
-	return engine_prepare(e, out, "SELECT dbv, pos, tbl, key, n, "
-	    "seq_stride, site, sver, mask FROM crsql_log WHERE "
-	    "(dbv, pos) > (?1, ?2) AND dbv <= ?3 %s ORDER BY dbv, pos",
-	    from->table == 0 ? "" : "AND tbl = ?4 AND (n = -2 OR "
-	    "(key <= ?6 AND ?5 - key < coalesce(n, 1)))");
+	if (from->table == 0)
+		return engine_borrow(e, SLOT_WALK, LOG_COLUMNS "ORDER BY dbv, pos",
+		    out);
+	return engine_prepare(e, out, LOG_COLUMNS "AND tbl = ?4 AND (n = -2 OR "
+	    "(key <= ?6 AND ?5 - key < coalesce(n, 1))) ORDER BY dbv, pos");
 }
 
 int
@@ -394,6 +398,7 @@ walk_open(struct engine *e, const struct walk_from *from, bool want_headers,
 	w->resume_dbv = from->dbv;
 	w->resume_pos = from->pos;
 	w->resume_key = from->key;
+	w->narrow = from->table != 0;
 	w->lo = from->table != 0 ? from->lo : INT64_MIN;
 	w->hi = from->table != 0 ? from->hi : INT64_MAX;
 	buf_init(&w->pk, INT32_MAX);
@@ -426,7 +431,10 @@ walk_close(struct walk *w)
 		w->sources = s->next;
 		source_free(s);
 	}
-	sqlite3_finalize(w->log);
+	if (w->narrow)
+		sqlite3_finalize(w->log);
+	else
+		engine_give_back(w->e, SLOT_WALK, w->log);
 	w->e->walks--;
 	buf_clear(&w->pk);
 	buf_clear(&w->stored_pk);

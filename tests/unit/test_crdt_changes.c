@@ -246,6 +246,120 @@ a_statement_that_fails_leaves_what_was_merged_before(void **state)
 	    "FROM crsql_changes WHERE pk = crsql_pack_columns('b') AND cid = 'y')");
 }
 
+/* A value that is known is compared as its column has it, whatever that is. */
+static void
+what_is_known_wins_nothing(void **state)
+{
+	static const char *const form[] = { "id TEXT PRIMARY KEY NOT NULL, %s)",
+		"%s, id INTEGER PRIMARY KEY)",
+		("id BLOB NOT NULL PRIMARY KEY, %s) WITHOUT ROWID") };
+	static const char columns[] = "r REAL, i INTEGER, t TEXT COLLATE NOCASE, "
+	    "n NUMERIC, b BLOB, \"odd \"\"name\", \"WHEN\" DEFAULT 7, "
+	    "g AS (i + 1) STORED, \"CASE\" ANY";
+	char *make, *was;
+	size_t i;
+
+	for (i = 0; i < sizeof form / sizeof *form; i++) {
+		make = sqlite3_mprintf(form[i], columns);
+		was = sqlite3_mprintf("CREATE TABLE v(%s; SELECT crsql_as_crr('v')",
+		    make);
+		nodes_exec(n, 3, was);
+		sqlite3_free(make);
+		sqlite3_free(was);
+		node_exec(&n[A], "INSERT INTO v(id, r, i, t, n, b, \"odd \"\"name\", "
+		    "\"CASE\") VALUES(1, 5, '6', 7, '8.0', 9, 10.0, x'0b'), (2, 1e300, "
+		    "NULL, 'Aa', 'x', x'00', '', 0.5), (3, 4, 9e18, x'61', 3.0, NULL, "
+		    "-0.0, 9223372036854775807)");
+		node_pull_changes(&n[B], &n[A], false);
+		nodes_agree(&n[A], &n[B], "SELECT * FROM v");
+		was = node_rows(&n[A], "SELECT *, crsql_db_version() FROM crsql_changes");
+		node_pull_changes(&n[A], &n[B], true);
+		node_expect(&n[A], was, "SELECT *, crsql_db_version() FROM "
+		    "crsql_changes");
+		sqlite3_free(was);
+		node_well(&n[A]);
+		nodes_exec(n, 3, "DROP TABLE v; SELECT crsql_fold()");
+	}
+}
+
+/* -- readers --------------------------------------------------------------------- */
+
+static int looks;       /* at the log, by statements that are prepared */
+
+static int
+authorize(void *unused, int action, const char *table, const char *column,
+    const char *schema, const char *by)
+{
+	looks += action == SQLITE_READ && strcmp(table, "crsql_log") == 0;
+	looks += action == SQLITE_READ && strcmp(table, "r") == 0;
+	return SQLITE_OK;
+}
+
+/* What it reads the log and a table by is there from the one before. */
+static void
+a_reader_prepares_nothing_anew(void **state)
+{
+	static const char all[] = "SELECT \"table\", pk, cid, val FROM crsql_changes";
+	char *first, *second;
+
+	node_exec(&n[A], "INSERT INTO r(id, x) VALUES('a', 1), ('b', 2); UPDATE r "
+	    "SET y = 3 WHERE id = 'a'; INSERT INTO r(id, x) VALUES('c', 1)");
+	assert_int_equal(sqlite3_set_authorizer(n[A].db, authorize, NULL), SQLITE_OK);
+	first = node_rows(&n[A], all);
+	assert_true(looks > 0);
+	looks = 0;
+	second = node_rows(&n[A], all);
+	assert_int_equal(looks, 0);
+	assert_string_equal(first, second);
+	sqlite3_set_authorizer(n[A].db, NULL, NULL);
+	sqlite3_free(first);
+	sqlite3_free(second);
+}
+
+/* Each has its own meanwhile. */
+static void
+readers_at_once_do_not_meet(void **state)
+{
+	sqlite3_stmt *slow;
+	int rows = 0, rc;
+
+	node_exec(&n[A], "INSERT INTO r(id, x) VALUES('a', 1), ('b', 2); UPDATE r "
+	    "SET y = 3 WHERE id = 'a'; DELETE FROM r WHERE id = 'b'");
+	assert_int_equal(sqlite3_prepare_v2(n[A].db, "SELECT cid FROM crsql_changes",
+	    -1, &slow, NULL), SQLITE_OK);
+	while ((rc = sqlite3_step(slow)) == SQLITE_ROW) {
+		rows++;
+		node_expect(&n[A], "16\n", "SELECT count(*) FROM crsql_changes a, "
+		    "crsql_changes b");
+	}
+	assert_int_equal(rc, SQLITE_DONE);
+	assert_int_equal(rows, 4);
+	assert_int_equal(sqlite3_finalize(slow), SQLITE_OK);
+	node_well(&n[A]);
+}
+
+/* A table is another one while it is read: what was lent for it goes with it. */
+static void
+a_reader_outlives_its_table(void **state)
+{
+	sqlite3_stmt *slow;
+	int i;
+
+	node_exec(&n[A], "INSERT INTO r(id, x) VALUES('a', 1), ('b', 2)");
+	for (i = 0; i < 3; i++) {
+		assert_int_equal(sqlite3_prepare_v2(n[A].db, "SELECT cid FROM "
+		    "crsql_changes", -1, &slow, NULL), SQLITE_OK);
+		assert_int_equal(sqlite3_step(slow), SQLITE_ROW);
+		node_exec(&n[A], "ALTER TABLE r ADD COLUMN c%d; INSERT INTO r(id, c%d) "
+		    "VALUES('c%d', 1)", i, i, i);
+		assert_int_equal(sqlite3_step(slow), SQLITE_ABORT);
+		assert_int_equal(sqlite3_finalize(slow), SQLITE_ABORT);
+		node_well(&n[A]);
+	}
+	node_expect(&n[A], "3\n", "SELECT count(*) FROM crsql_changes WHERE cid "
+	    "GLOB 'c*' AND val = 1");
+}
+
 #define T(name) GROUP_TEST(name, group)
 
 int
@@ -262,6 +376,10 @@ main(void)
 		T(errors_have_cr_sqlites_words),
 		T(short_site_ids_are_filled_up),
 		T(a_statement_that_fails_leaves_what_was_merged_before),
+		T(what_is_known_wins_nothing),
+		T(a_reader_prepares_nothing_anew),
+		T(readers_at_once_do_not_meet),
+		T(a_reader_outlives_its_table),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
