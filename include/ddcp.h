@@ -274,6 +274,32 @@ DDCP_API int ddcp_push(ddcp *d, const ddcp_exchange *x, ddcp_error *error);
  * however long.  DDCP_EUNREACHABLE when that time is up. */
 DDCP_API int ddcp_wait(ddcp *d, const ddcp_exchange *x, ddcp_error *error);
 
+typedef struct ddcp_clone_options {
+	int timeout_ms;           /* to be let in, and without any progress; 0: the
+	                             handle's */
+	int (*progress)(void *self, const ddcp_progress *progress);
+	/* Something of a table that is declared there in a way that does not
+	 * travel, and why; name: of a column, an index ... or "" */
+	int (*left)(void *self, const char *table, const char *name,
+	    const char *reason);
+	int (*result)(void *self, const ddcp_result *result);
+	void *self;
+} ddcp_clone_options;
+
+/* Makes a database, with a key of its own, that is to become a clone of the one
+ * with that address (KEY[@HOST:PORT]), which it names "origin"; or goes on with
+ * one.  ddcp_open, and each verb, refuses it until ddcp_clone is done.
+ * DDCP_EEXISTS: the file is something else. */
+DDCP_API int ddcp_clone_begin(const ddcp_init_options *options,
+    const char *address, ddcp **out, ddcp_error *error);
+
+/* Makes the tables as they are declared there, gets all rows, then makes the
+ * indexes.  Cut at any point, the next one goes on from there.  DDCP_EREFUSED, with
+ * what is to be done there: it does not know this database yet.  DDCP_EHELD: done,
+ * but some changes can't be applied here yet. */
+DDCP_API int ddcp_clone(ddcp *d, const ddcp_clone_options *options,
+    ddcp_error *error);
+
 /* Ends a running exchange of d, or ddcp_watch, with DDCP_EINTERRUPTED; may be
  * called in a signal handler. */
 DDCP_API void ddcp_interrupt(ddcp *d);

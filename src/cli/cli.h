@@ -131,6 +131,14 @@ typedef int cli_exchange_function(ddcp *, const ddcp_exchange *,
 int cli_exchange(struct cli *cli, cli_exchange_function *function,
     ddcp_exchange *how, ddcp **d, const int *nfailed);
 
+/* Signals interrupt what d does; NULL: they end the program again, and a line of
+ * progress is ended. */
+void cli_heed_interrupt(ddcp *d);
+
+/* What shows progress, or NULL where nobody looks. */
+typedef int cli_progress_function(void *self, const ddcp_progress *progress);
+cli_progress_function *cli_progress(const struct cli *cli);
+
 /* Says what went wrong with that remote. */
 void cli_fail_remote(const ddcp_result *r);
 
@@ -147,6 +155,7 @@ int cmd_addr(struct cli *cli);
 int cmd_blame(struct cli *cli);
 int cmd_check(struct cli *cli);
 int cmd_cleanup(struct cli *cli);
+int cmd_clone(struct cli *cli);
 int cmd_config(struct cli *cli);
 int cmd_deinit(struct cli *cli);
 int cmd_doctor(struct cli *cli);

@@ -36,6 +36,20 @@ end_progress_line(void)
 	line_open = false;
 }
 
+void
+cli_heed_interrupt(ddcp *d)
+{
+	struct sigaction action = { .sa_handler = d != NULL ? on_interrupt :
+		SIG_DFL };
+
+	if (d == NULL)
+		end_progress_line();
+	else
+		interruptible = d;
+	sigaction(SIGINT, &action, NULL);
+	sigaction(SIGTERM, &action, NULL);
+}
+
 static int
 on_progress(void *self, const ddcp_progress *p)
 {
@@ -53,6 +67,12 @@ on_progress(void *self, const ddcp_progress *p)
 	    s > 0 ? mib / s : 0.0);
 	line_open = true;
 	return 0;
+}
+
+cli_progress_function *
+cli_progress(const struct cli *cli)
+{
+	return cli->progress && !cli->quiet ? on_progress : NULL;
 }
 
 static void
@@ -138,7 +158,6 @@ int
 cli_exchange(struct cli *cli, cli_exchange_function *function,
     ddcp_exchange *how, ddcp **d, const int *nfailed)
 {
-	struct sigaction action = { .sa_handler = on_interrupt };
 	ddcp_error error = { 0 };
 	bool forked;
 	int rc;
@@ -146,14 +165,12 @@ cli_exchange(struct cli *cli, cli_exchange_function *function,
 	if (how->remote == NULL && cli->nargs > 0)
 		how->remote = cli->arg[0];
 	how->timeout_ms = cli->timeout_ms;
-	how->progress = cli->progress && !cli->quiet ? on_progress : NULL;
+	how->progress = cli_progress(cli);
 	rc = cli_open(cli, false, d);
 	if (rc != 0)
 		return rc;
-	interruptible = *d;
 	forked = ddcp_was_forked(*d);
-	sigaction(SIGINT, &action, NULL);
-	sigaction(SIGTERM, &action, NULL);
+	cli_heed_interrupt(*d);
 	rc = function(*d, how, &error);
 	end_progress_line();
 	if (!forked && ddcp_was_forked(*d))
@@ -161,8 +178,7 @@ cli_exchange(struct cli *cli, cli_exchange_function *function,
 	/* What failed for one remote was said with its result. */
 	if (!is_explained(rc) && *nfailed == 0)
 		cli_fail(&error);
-	signal(SIGINT, SIG_DFL);
-	signal(SIGTERM, SIG_DFL);
+	cli_heed_interrupt(NULL);
 	ddcp_close(*d);
 	return rc;
 }

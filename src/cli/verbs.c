@@ -104,6 +104,8 @@ const struct cli_verb cli_verbs[] = {
 	    NULL, NULL, true },
 	{ "cleanup", "", "remove inbox leftovers", 0, 0, cmd_cleanup, NULL, NULL,
 	    true },
+	{ "clone", "KEY[@HOST:PORT] [FILE]", "make a database from somebody else's",
+	    1, 2, cmd_clone, NULL, NULL, true },
 	{ "config", "[KEY [VALUE]]", "show or change settings", 0, 2, cmd_config,
 	    config_options, NULL, true },
 	{ "deinit", "", "leave an ordinary SQLite file", 0, 0, cmd_deinit,

@@ -88,8 +88,8 @@ open_how(const ddcp_options *o)
 		.busy_ms = or_default(o->timeout_ms) };
 }
 
-static struct store_init
-init_how(const ddcp_init_options *o)
+struct store_init
+lib_init_how(const ddcp_init_options *o)
 {
 	return (struct store_init){ .db_file = o->open.db_file,
 		.state_dir = o->open.state_dir,
@@ -101,7 +101,7 @@ init_how(const ddcp_init_options *o)
 int
 ddcp_init(const ddcp_init_options *options, bool *already, ddcp_error *error)
 {
-	struct store_init how = init_how(options);
+	struct store_init how = lib_init_how(options);
 	struct err err = { .code = 0 };
 	bool was = false;
 	int rc = store_init(&how, &was, &err);
@@ -121,27 +121,36 @@ ddcp_deinit(const ddcp_options *options, bool purge, ddcp_error *error)
 }
 
 int
-ddcp_open(const ddcp_options *options, ddcp **out, ddcp_error *error)
+lib_open(const ddcp_options *options, bool half_clone, ddcp **out,
+    struct err *err)
 {
 	struct store_open how = open_how(options);
-	struct err err = { .code = 0 };
 	ddcp *d = calloc(1, sizeof *d);
 	int rc;
 
 	*out = NULL;
 	if (d == NULL)
-		return lib_error(err_nomem(&err), &err, error);
+		return err_nomem(err);
+	how.half_clone = half_clone;
 	d->timeout_ms = or_default(options->timeout_ms);
-	rc = stop_init(&d->stop, &err);
+	rc = stop_init(&d->stop, err);
 	if (rc == 0)
-		rc = store_open(&how, &d->store, &err);
+		rc = store_open(&how, &d->store, err);
 	if (rc != 0) {
 		stop_clear(&d->stop);
 		free(d);
-		return lib_error(rc, &err, error);
+		return rc;
 	}
 	*out = d;
-	return lib_error(0, &err, error);
+	return 0;
+}
+
+int
+ddcp_open(const ddcp_options *options, ddcp **out, ddcp_error *error)
+{
+	struct err err = { .code = 0 };
+
+	return lib_error(lib_open(options, false, out, &err), &err, error);
 }
 
 void
@@ -209,7 +218,7 @@ int
 ddcp_key_import(const ddcp_init_options *options, const char *file,
     const char *passphrase, ddcp_error *error)
 {
-	struct store_init how = init_how(options);
+	struct store_init how = lib_init_how(options);
 	struct err err = { .code = 0 };
 
 	return lib_error(store_key_import(&how, file, passphrase, &err), &err,

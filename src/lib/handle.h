@@ -24,6 +24,13 @@ struct ddcp {
 /* Tells the caller of the library, who may not want to know; returns rc. */
 int lib_error(int rc, const struct err *err, ddcp_error *out);
 
+/* ddcp_open, also of a half-made clone. */
+int lib_open(const ddcp_options *options, bool half_clone, ddcp **out,
+    struct err *err);
+
+/* How ddcp_init's options are said to the store. */
+struct store_init lib_init_how(const ddcp_init_options *o);
+
 /* "VLD0:..." of a key. */
 void lib_address(const uint8_t key[static KEY_LEN],
     char out[DDCP_ADDRESS_MAX]);

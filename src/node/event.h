@@ -7,6 +7,7 @@
 #define NODE_EVENT_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 /* In the order of enum ddcp_event_kind. */
@@ -36,7 +37,8 @@ typedef void node_event_fn(void *self, const struct node_event *event);
 
 enum exchange_verb {
 	EXCHANGE_FETCH, EXCHANGE_MERGE, EXCHANGE_PULL, EXCHANGE_PUSH,
-	EXCHANGE_VERIFY, EXCHANGE_WAIT
+	EXCHANGE_VERIFY, EXCHANGE_WAIT,
+	EXCHANGE_SCHEMA         /* how its tables are declared */
 };
 
 struct store_compared;
@@ -49,6 +51,8 @@ struct exchange_result {        /* of one remote */
 	bool peer_merges;
 	bool lost;              /* the connection ended before its end */
 	const struct store_compared *compared;  /* verify; else NULL */
+	const uint8_t *schema;  /* SCHEMA; else NULL */
+	size_t schema_len;
 };
 
 struct exchange_progress {

@@ -254,6 +254,7 @@ throw_away(struct session *s)
 	sync_actions_clear(&s->actions);
 	free(s->tokens);
 	free(s->hello);
+	free(s->described);
 	free(s);
 }
 

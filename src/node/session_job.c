@@ -62,14 +62,23 @@ jobs_start(struct session *s, bool fetch_only)
 }
 
 /* What a job is answered by. */
-enum answer_kind { BY_PULL, BY_PUSH, BY_DIGEST, BY_WORD };
+enum answer_kind { BY_PULL, BY_PUSH, BY_DIGEST, BY_WORD, BY_SCHEMA };
 
 static enum answer_kind
 kind_of(const struct job *job)
 {
-	return job->verb == EXCHANGE_PUSH ? BY_PUSH :
-	    job->verb == EXCHANGE_VERIFY ? BY_DIGEST :
-	    job->verb == EXCHANGE_WAIT ? BY_WORD : BY_PULL;
+	switch (job->verb) {
+	case EXCHANGE_PUSH:
+		return BY_PUSH;
+	case EXCHANGE_VERIFY:
+		return BY_DIGEST;
+	case EXCHANGE_WAIT:
+		return BY_WORD;
+	case EXCHANGE_SCHEMA:
+		return BY_SCHEMA;
+	default:
+		return BY_PULL;
+	}
 }
 
 /* The next running job of that kind after a change of the list. */
@@ -291,6 +300,32 @@ jobs_verified(struct session *s, const struct err *why,
 	    compared->there + compared->others > 0)
 		r.code = E_DIFFERENT;
 	while ((job = find_running(s, BY_DIGEST)) != NULL)
+		finish(job, &r);
+}
+
+bool
+jobs_schema(struct session *s)
+{
+	struct job *job;
+
+	for (job = s->jobs; job != NULL; job = job->next)
+		if (job->verb == EXCHANGE_SCHEMA)
+			job->running = true;
+	return find_running(s, BY_SCHEMA) != NULL;
+}
+
+void
+jobs_described(struct session *s, const struct err *why, const uint8_t *data,
+    size_t len)
+{
+	struct exchange_result r = { .remote = s->remote.name,
+		.code = why->code, .error = why->text, .hint = why->hint,
+		.path = s->place, .schema = data, .schema_len = len };
+	struct job *job;
+
+	if (is_ending(s))
+		return;
+	while ((job = find_running(s, BY_SCHEMA)) != NULL)
 		finish(job, &r);
 }
 

@@ -104,6 +104,8 @@ struct session {
 	struct pulling pulling;
 	struct serving serving;
 	struct digesting asking, answering;
+	bool schema_asked;              /* by us, and not answered */
+	uint8_t *described;             /* of an answer to the peer's */
 	bool push_asked;                /* the peer wants us to pull now */
 	bool push_ready;                /* and can be told of it */
 	struct wire_pushed push_said;
@@ -309,6 +311,18 @@ void jobs_verified(struct session *s, const struct err *why,
 bool jobs_verify(struct session *s);
 bool jobs_verifying(const struct session *s);
 void jobs_compared(struct session *s, const struct exchange_progress *p);
+
+/* Jobs that want to know how the peer's tables are declared are running from now
+ * on; whether any is.  And the answer. */
+bool jobs_schema(struct session *s);
+void jobs_described(struct session *s, const struct err *why,
+    const uint8_t *data, size_t len);
+
+/* ---- session_schema.c ---- */
+
+void schema_time(struct session *s);
+void schema_came(struct session *s, const struct sync_action *a);
+void schema_asked(struct session *s, struct talk *t);
 
 /* ---- session_digest.c ---- */
 

@@ -259,6 +259,12 @@ act(struct session *s, const struct sync_action *a, struct talk *t)
 	case SYNC_DO_DIGEST_END:
 		digest_end(s);
 		break;
+	case SYNC_DO_SCHEMA:
+		schema_came(s, a);
+		break;
+	case SYNC_DO_SCHEMA_ASKED:
+		schema_asked(s, t);
+		break;
 	case SYNC_DO_CHECK_CLAIMS:
 		check_claims(s, a, t);
 		break;
@@ -432,6 +438,7 @@ talk_time(struct session *s, uint64_t now_ms)
 	pull_time(s, now_ms);
 	if (!s->dead && s->open)
 		jobs_push(s);
+	schema_time(s);
 	digest_time(s, now_ms);
 }
 

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/rd.h"
+#include "store/clone.h"
 #include "store/schema.h"
 #include "store/sql.h"
 #include "store/statedir.h"
@@ -192,7 +193,10 @@ take_identity(struct init *i, const struct identity_facts *f,
 		rc = sql_do(i->db, err, "SELECT crsql_identity(?1, ?2, ?3)",
 		    "bbb", f->site, (size_t)STORE_SITE_LEN, i->id.key,
 		    (size_t)KEY_LEN, f->incarnation, (size_t)INCARNATION_LEN);
-	return rc == 0 ? write_facts(i, f, err) : rc;
+	if (rc == 0)
+		rc = write_facts(i, f, err);
+	return rc == 0 && i->how->clone_of != NULL ? clone_mark(i->db,
+	    i->how->clone_of, err) : rc;
 }
 
 /* The version up to which this file surely was the other's, whose key it had:
@@ -318,6 +322,11 @@ store_init(const struct store_init *how, bool *already, struct err *err)
 
 	*already = false;
 	rc = look(&i, how, err);
+	if (rc == 0 && how->clone_of != NULL)
+		rc = clone_may_begin(i.db, i.db_file, i.initialised,
+		    how->clone_of, err);
+	else if (rc == 0 && i.initialised)
+		rc = clone_refuse_half(i.db, i.db_file, err);
 	if (rc == 0 && i.initialised)
 		rc = key_fits(&i, &fits, err);
 	if (rc == 0 && i.initialised && !how->new_identity) {

@@ -10,6 +10,7 @@
 
 #include "base/rd.h"
 #include "crdt/crdt.h"
+#include "store/clone.h"
 #include "store/config.h"
 #include "store/inbox.h"
 #include "store/schema.h"
@@ -170,6 +171,8 @@ open_database(struct store *s, const struct store_open *how, struct err *err)
 	if (rc == 0 && number == 0)
 		rc = err_set(err, E_NOTFOUND, "initialise it with \"ddcp init\"",
 		    "%s is not initialised for ddcp", s->db_file);
+	if (rc == 0 && !how->half_clone)
+		rc = clone_refuse_half(s->db, s->db_file, err);
 	if (rc == 0)
 		s->readonly = sqlite3_db_readonly(s->db, "main") != 0;
 	return rc;

@@ -40,6 +40,7 @@ struct store_open {
 	const char *state_dir;  /* NULL: .ddcp/<file name>/ beside the file */
 	const char *config_file;        /* the user's settings, or NULL */
 	bool readonly;
+	bool half_clone;        /* also one that is being cloned: else E_FATAL */
 	int busy_ms;            /* how long to wait for locks */
 };
 
@@ -56,12 +57,15 @@ struct store_init {
 	const char *state_dir;
 	bool keep_journal_mode;
 	bool new_identity;      /* although the database had one */
+	const uint8_t *clone_of;        /* KEY_LEN bytes: begin a clone of that
+				 * address, or go on with one (*already); or
+				 * NULL */
 	int busy_ms;
 };
 
 /* ddcp init: makes key, state directory and tables; *already is true if all
  * was there.  E_NOTFOUND with a hint if the database was initialised and its
- * key is gone. */
+ * key is gone; E_EXISTS if it is to be a clone and is something else. */
 int store_init(const struct store_init *how, bool *already, struct err *err);
 
 /* ddcp deinit: folds, removes triggers and bookkeeping of ddcp and engine;
@@ -346,6 +350,27 @@ int store_merge_inbox(struct store *s, int64_t remote,
 
 /* ddcp cleanup: removes inbox leftovers; tells what. */
 int store_cleanup(struct store *s, uint64_t *pages, uint64_t *bytes,
+    struct err *err);
+
+/* -- cloning ---------------------------------------------------------------------- */
+
+/* How the replicated tables are declared here, for who clones: free *out. */
+int store_describe(struct store *s, uint8_t **out, size_t *len,
+    struct err *err);
+
+struct store_clone_calls {
+	/* Something of a table (name: of what, or "") that is not made. */
+	int (*left)(void *self, const char *table, const char *name,
+	    const char *reason);
+	void *self;
+};
+/* Makes the tables that were described elsewhere and are not here yet, and
+ * replicates them: all or none.  E_INTEGRITY: bytes that make no sense; E_USAGE: a
+ * table that can't be made; E_NOTFOUND: there are none. */
+int store_clone_make(struct store *s, const uint8_t *data, size_t len,
+    const struct store_clone_calls *calls, struct err *err);
+/* All rows are here: makes the indexes; from now on it is no half-made clone. */
+int store_clone_finish(struct store *s, const uint8_t *data, size_t len,
     struct err *err);
 
 /* -- waiting --------------------------------------------------------------------- */

@@ -4,7 +4,8 @@
  *
  * Each file has one part of the conversation: sync.c the connection and its
  * time, hello.c who is who, reader.c the pull from the peer, server.c the
- * peer's pull from us, news.c NOTIFY and PUSH, digest.c DIGEST.  Functions return 0, or an
+ * peer's pull from us, news.c NOTIFY and PUSH, digest.c DIGEST,
+ * schema.c SCHEMA.  Functions return 0, or an
  * error of sync_step(); a peer that misbehaves is ended by sync_bad(), which
  * is no error.
  */
@@ -100,6 +101,14 @@ struct digests {
 	uint32_t asked_id;
 };
 
+struct schemas {
+	bool asking;                    /* ours is not answered */
+	uint32_t ask_id;
+	bool answering;                 /* the peer's is not */
+	uint32_t asked_id;
+	unsigned asked;                 /* how often it asked */
+};
+
 struct sync {
 	enum phase phase;
 	size_t frame_max;               /* of the network */
@@ -122,8 +131,9 @@ struct sync {
 	struct server server;
 	struct news news;
 	struct digests digests;
+	struct schemas schemas;
 	struct err why;                 /* that actions point to */
-	struct err pull_why, push_why, digest_why;
+	struct err pull_why, push_why, digest_why, schema_why;
 	struct sync_actions *out;       /* of this step */
 	struct err *err;
 };
@@ -222,5 +232,12 @@ int sync_on_digest_answer(struct sync *s, const struct sync_event *ev);
 int sync_on_digest_failed(struct sync *s, const struct sync_event *ev);
 int sync_got_digest(struct sync *s);
 void sync_digest_over(struct sync *s, const struct err *why);
+
+/* ---- schema.c ---- */
+
+int sync_on_schema_ask(struct sync *s, const struct sync_event *ev);
+int sync_on_schema(struct sync *s, const struct sync_event *ev);
+int sync_got_schema(struct sync *s);
+void sync_schema_over(struct sync *s, const struct err *why);
 
 #endif

@@ -166,6 +166,7 @@ close_all(struct sync *s, const struct err *why, bool by_peer)
 	sync_server_over(s, false);
 	sync_news_over(s);
 	sync_digest_over(s, why);
+	sync_schema_over(s, why);
 	s->phase = PHASE_OVER;
 	a = sync_do(s, SYNC_DO_CLOSE);
 	a->why = &s->why;
@@ -277,6 +278,7 @@ static int (*const handlers[])(struct sync *s) = {
 	[WIRE_COMMON] = sync_got_common,
 	[WIRE_DIGEST] = sync_got_digest,
 	[WIRE_STOP] = sync_got_stop,
+	[WIRE_SCHEMA] = sync_got_schema,
 };
 
 static int
@@ -479,6 +481,8 @@ static const struct {
 	[SYNC_ON_DIGEST_STOP] = { "DIGEST_STOP", sync_on_digest_stop },
 	[SYNC_ON_DIGEST_ANSWER] = { "DIGEST_ANSWER", sync_on_digest_answer },
 	[SYNC_ON_DIGEST_FAILED] = { "DIGEST_FAILED", sync_on_digest_failed },
+	[SYNC_ON_SCHEMA_ASK] = { "SCHEMA_ASK", sync_on_schema_ask },
+	[SYNC_ON_SCHEMA] = { "SCHEMA", sync_on_schema },
 	[SYNC_ON_CLAIMS] = { "CLAIMS", sync_on_claims },
 	[SYNC_ON_TOKENS] = { "TOKENS", sync_on_tokens },
 	[SYNC_ON_COMMON] = { "COMMON", sync_on_common },
@@ -506,6 +510,8 @@ static const char *const action_names[] = {
 	[SYNC_DO_DIGEST_OVER] = "DIGEST_OVER",
 	[SYNC_DO_DIGEST_ASKED] = "DIGEST_ASKED",
 	[SYNC_DO_DIGEST_END] = "DIGEST_END",
+	[SYNC_DO_SCHEMA] = "SCHEMA",
+	[SYNC_DO_SCHEMA_ASKED] = "SCHEMA_ASKED",
 	[SYNC_DO_CHECK_CLAIMS] = "CHECK_CLAIMS",
 	[SYNC_DO_NEED_TOKENS] = "NEED_TOKENS",
 	[SYNC_DO_FIND_COMMON] = "FIND_COMMON",

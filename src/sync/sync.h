@@ -21,6 +21,8 @@
  *   Verifying: DIGEST_SAY -> DIGEST_HEARD -> DIGEST_SAY ... -> DIGEST_STOP; the
  *   other side: DIGEST_ASKED -> DIGEST_ANSWER ... -> DIGEST_END.
  *
+ *   Describing: SCHEMA_ASK -> SCHEMA; the other side: SCHEMA_ASKED -> SCHEMA.
+ *
  * How to drive it: call sync_step(); send out->send; do out->action[] in
  * order; then, for each action that asks something, step with the answer
  * (later is fine, but each question has one answer, unless SERVE_END or
@@ -134,6 +136,14 @@ enum sync_event_kind {
 	/* The peer's failed, or is given up: why. */
 	SYNC_ON_DIGEST_FAILED,
 
+	/* -- how tables are declared: the store's business, too ------------ */
+
+	/* Ask the peer; SCHEMA follows. E_USAGE before OPENED, and while
+	 * another goes on. */
+	SYNC_ON_SCHEMA_ASK,
+	/* Answers SCHEMA_ASKED: data, len; or why not. */
+	SYNC_ON_SCHEMA,
+
 	/* -- identity (R16) ----------------------------------------------- */
 
 	/* Answers CHECK_CLAIMS: fork. */
@@ -218,6 +228,11 @@ enum sync_action_kind {
 	SYNC_DO_DIGEST_ASKED,
 	/* The peer's is over; DIGEST_ANSWER can't be any more. */
 	SYNC_DO_DIGEST_END,
+
+	/* The answer to SCHEMA_ASK: why (code 0, or why not); data, len. */
+	SYNC_DO_SCHEMA,
+	/* The peer asks. -> SCHEMA */
+	SYNC_DO_SCHEMA_ASKED,
 
 	/* Does what the peer holds of us exist here? entry, nentries.
 	 * -> CLAIMS, or STOP */

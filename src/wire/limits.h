@@ -27,6 +27,7 @@ enum {
 	WIRE_SITES_MAX = 64,            /* own sites in a HELLO */
 	WIRE_TEXT_MAX = 512,            /* in ERROR, PUSHED */
 	WIRE_TOKENS_MAX = 256,
+	WIRE_SCHEMA_FORMAT = 1,         /* asked for in SCHEMA */
 
 	WIRE_PAGE_WANTED = 262144,      /* asked of the engine */
 	WIRE_PAGE_MAX = (1 << 30) + (1 << 20),  /* a page of one large row */

@@ -393,6 +393,7 @@ static const struct kind {
 	[WIRE_COMMON] = { "COMMON", write_common, read_common },
 	[WIRE_DIGEST] = { "DIGEST", write_digest, read_digest },
 	[WIRE_STOP] = { "STOP", write_number, read_number },
+	[WIRE_SCHEMA] = { "SCHEMA", write_digest, read_digest },
 };
 
 static const struct kind *

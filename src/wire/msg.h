@@ -43,6 +43,7 @@ enum wire_type {
 	WIRE_DIGEST = 14,
 	/* 15 is reserved; 16 is PART, see frame.h */
 	WIRE_STOP = 17,
+	WIRE_SCHEMA = 18,
 	WIRE_MUST_KNOW = 128,   /* from here on an unknown type is an error */
 };
 
@@ -199,7 +200,7 @@ struct wire_msg {
 		struct wire_ping ping, pong;
 		struct wire_tokens tokens;
 		struct wire_common common;
-		struct wire_digest digest;
+		struct wire_digest digest;      /* SCHEMA, too */
 	};
 	void **owned;                   /* private: the lists */
 	size_t nowned, owned_cap;

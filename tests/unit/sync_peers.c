@@ -516,6 +516,13 @@ act(struct peer *p, const struct sync_action *a)
 	case SYNC_DO_DIGEST_END:
 		note(p, "do DIGEST_END");
 		return;
+	case SYNC_DO_SCHEMA:
+		note(p, "do SCHEMA %d %.*s", a->why->code, (int)a->len,
+		    a->len > 0 ? (const char *)a->data : "");
+		return;
+	case SYNC_DO_SCHEMA_ASKED:
+		note(p, "do SCHEMA_ASKED");
+		return;
 	case SYNC_DO_CHECK_CLAIMS:
 		note(p, "do CHECK_CLAIMS");
 		answer(p, FOR_REST, SYNC_ON_CLAIMS)->fork = p->is_copy;

@@ -570,6 +570,76 @@ digests_out_of_turn_end_the_connection(void **state)
 	}
 }
 
+/* ---- how tables are declared ---- */
+
+static void
+schemas_are_asked_for_and_told(void **state)
+{
+	const struct err why = { E_FATAL, "no", "" };
+	struct sync_event failed = { .kind = SYNC_ON_SCHEMA, .why = &why };
+	struct pair p;
+
+	pair_meet(&p, 0);
+	assert_int_equal(say(&p.b, SYNC_ON_SCHEMA, "unasked"), E_USAGE);
+	peer_event(&p.a, SYNC_ON_SCHEMA_ASK);
+	assert_int_equal(say(&p.a, SYNC_ON_SCHEMA_ASK, ""), E_USAGE);
+	pair_run(&p);
+	assert_int_equal(say(&p.b, SYNC_ON_SCHEMA, "tables"), 0);
+	assert_int_equal(say(&p.b, SYNC_ON_SCHEMA, "twice"), E_USAGE);
+	pair_run(&p);
+	expect_trace(&p, "A event SCHEMA_ASK\nA send SCHEMA\n"
+	    "B do SCHEMA_ASKED\nB send SCHEMA\nA do SCHEMA 0 tables\n");
+	peer_event(&p.a, SYNC_ON_SCHEMA_ASK);
+	pair_run(&p);
+	assert_int_equal(peer_step(&p.b, &failed), 0);
+	pair_run(&p);
+	peer_event(&p.a, SYNC_ON_SCHEMA_ASK);
+	pair_run(&p);
+	expect_trace(&p, "A event SCHEMA_ASK\nA send SCHEMA\n"
+	    "B do SCHEMA_ASKED\nB send SCHEMA\nA do SCHEMA -4 \n"
+	    "A event SCHEMA_ASK\nA send SCHEMA\nB do SCHEMA_ASKED\n");
+	pair_cut(&p);
+	expect_trace(&p, "A do SCHEMA -4 \nA do CLOSE -4\nB do CLOSE -4\n");
+	pair_close(&p);
+}
+
+static void
+hear_schema(struct peer *p, uint32_t id, bool asks)
+{
+	struct wire_msg m = { .type = WIRE_SCHEMA, .digest = { .id = id,
+		.asks = asks, .bytes = { (const uint8_t *)"x", 1 } } };
+
+	peer_hear(p, &m);
+	pair_run(p->pair);
+}
+
+/* An answer to nothing, a question before the answer, and too many questions. */
+static void
+schemas_out_of_turn_end_the_connection(void **state)
+{
+	struct pair p;
+	int i, n;
+
+	for (i = 0; i < 3; i++) {
+		pair_meet(&p, 0);
+		p.quiet = true;
+		if (i == 0)
+			hear_schema(&p.a, 1, false);
+		for (n = 0; i == 1 && n < 2; n++)
+			hear_schema(&p.a, 1, true);
+		for (n = 0; i == 2 && n < 5; n++) {
+			assert_false(p.a.closed);
+			peer_event(&p.b, SYNC_ON_SCHEMA_ASK);
+			pair_run(&p);
+			say(&p.a, SYNC_ON_SCHEMA, "tables");
+			pair_run(&p);
+		}
+		assert_true(p.a.closed);
+		assert_int_equal(p.a.closed_why.code, E_INTEGRITY);
+		pair_close(&p);
+	}
+}
+
 /* ---- trouble ---- */
 
 static void
@@ -752,6 +822,8 @@ main(void)
 		cmocka_unit_test(stores_talk_in_turn),
 		cmocka_unit_test(digests_end),
 		cmocka_unit_test(digests_out_of_turn_end_the_connection),
+		cmocka_unit_test(schemas_are_asked_for_and_told),
+		cmocka_unit_test(schemas_out_of_turn_end_the_connection),
 		cmocka_unit_test(full_disk_stops_the_pull_only),
 		cmocka_unit_test(failed_server_says_why),
 		cmocka_unit_test(slow_reader_bounds_what_waits),

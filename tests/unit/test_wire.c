@@ -65,6 +65,10 @@ static const struct wire_msg samples[] = {
 	{ .type = WIRE_TOKENS, .tokens = { 1, entries, 1 } },
 	{ .type = WIRE_COMMON, .common = { 1, 300 } },
 	{ .type = WIRE_STOP, .stop = { 9 } },
+	{ .type = WIRE_SCHEMA, .digest = { .id = 2, .asks = true,
+	    .bytes = { bytes, 1 } } },
+	{ .type = WIRE_SCHEMA, .digest = { .id = 2, .code = 5,
+	    .text = { bytes, 6 } } },
 	{ .type = WIRE_DIGEST, .digest = { .id = 3, .asks = true,
 	    .bytes = { (const uint8_t *)"words", 5 } } },
 	{ .type = WIRE_DIGEST, .digest = { .id = 3, .code = 7,
@@ -159,7 +163,8 @@ cut_or_longer_messages_are_malformed(void **state)
 	for (i = 0; i < NSAMPLES; i++) {
 		encode(&samples[i], &b);
 		/* Words of a DIGEST end where it does. */
-		closed = samples[i].type != WIRE_DIGEST
+		closed = (samples[i].type != WIRE_DIGEST
+		    && samples[i].type != WIRE_SCHEMA)
 		    || samples[i].digest.code != 0;
 		len = closed ? b.len - 5 : 8;
 		for (n = 0; n < len; n++)
