@@ -46,6 +46,7 @@ class Site:
         self.wrote = False          # the transaction that is open changed rows
         self.altered = False        # ... since the engine took note
         self.must_note = False      # a table lost its triggers
+        self.bare = set()           # ... these, and the engine has not looked
         self.checked = 0            # db_version at the last check
         self.sound = None           # crsql_changes at the last self-check
         self.seen = {}              # peer -> its db_version merged so far
@@ -294,6 +295,9 @@ class Site:
                                      or self.model.by_journal):
                 return              # else it may be taken for another table
             self.take_note()
+        if change[0] == "table" and table.name in self.bare \
+                and not step["within"]:
+            return      # nothing would say which it was
         self.altered = True
         sql = table.statements(change, self.ddl(table.name))
         if not self.alter_shadow(table, change, sql):
@@ -325,6 +329,9 @@ class Site:
         self.must_note |= change[0] == "remake"
         if step["within"]:
             self.model.fresh = {}
+            self.bare.clear()
+        elif change[0] == "remake":
+            self.bare.add(table.name)
         if step["note"] or self.must_note:
             self.take_note()
 
@@ -368,6 +375,7 @@ class Site:
             return False
         db = self.handle(which)
         rows = db.execute(CHANGES).fetchall()
+        self.bare.clear()
         self.model.fold()
         if self.open_handle:
             self.model.folded = True
