@@ -10,10 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "store/held.h"
 #include "store/shape.h"
 #include "store/sql.h"
-#include "store/store_private.h"
 
 /* One more at the end of an array; NULL, with err noted, without memory. */
 static void *
@@ -483,8 +481,8 @@ shape_describe(sqlite3 *db, const char *table, struct shape *out,
 	t->name = strdup(table);
 	if (t->name == NULL)
 		return err_nomem(err);
-	rc = sql_open(db, &stmt, err, "SELECT wr, strict FROM pragma_table_list "
-	    "WHERE schema = 'main' AND name = ?1 COLLATE NOCASE", "t", table);
+	rc = sql_open(db, &stmt, err, "SELECT wr, strict FROM pragma_table_list(?1) "
+	    "WHERE schema = 'main'", "t", table);
 	if (rc == 0)
 		rc = sql_next(stmt, &row, err);
 	if (rc == 0 && row) {
@@ -497,34 +495,4 @@ shape_describe(sqlite3 *db, const char *table, struct shape *out,
 	if (rc == 0)
 		rc = add_indexes(db, out, t, err);
 	return rc == 0 ? leave_rest(db, out, table, err) : rc;
-}
-
-/* One snapshot: a schema that changes in between gives no mixture. */
-int
-store_describe(struct store *s, uint8_t **out, size_t *len, struct err *err)
-{
-	struct shape shape = { .table = NULL };
-	struct buf b;
-	struct held h;
-	size_t i;
-	int rc;
-
-	buf_init(&b, 0);
-	store_only_look(s, true);
-	rc = sql_do(s->db, err, "SAVEPOINT ddcp_describe", "");
-	if (rc == 0) {
-		rc = held_load(s->db, &h, err);
-		for (i = 0; rc == 0 && i < h.ntables; i++)
-			rc = shape_describe(s->db, h.table[i].name, &shape, err);
-		held_clear(&h);
-		sqlite3_exec(s->db, "RELEASE ddcp_describe", NULL, NULL, NULL);
-	}
-	store_only_look(s, false);
-	if (rc == 0)
-		rc = shape_encode(&shape, &b, err);
-	if (rc == 0)
-		*out = buf_take(&b, len);
-	buf_clear(&b);
-	shape_clear(&shape);
-	return rc;
 }
