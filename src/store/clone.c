@@ -91,6 +91,8 @@ store_describe(struct store *s, uint8_t **out, size_t *len, struct err *err)
 		rc = held_load(s->db, &h, err);
 		for (i = 0; rc == 0 && i < h.ntables; i++)
 			rc = shape_describe(s->db, h.table[i].name, &shape, err);
+		if (rc == 0)
+			rc = shape_describe_rest(s->db, &shape, err);
 		held_clear(&h);
 		sqlite3_exec(s->db, "RELEASE ddcp_describe", NULL, NULL, NULL);
 	}
