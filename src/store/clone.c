@@ -72,6 +72,40 @@ clone_may_begin(sqlite3 *db, const char *db_file, bool initialised,
 	    "%s is there already", db_file);
 }
 
+/* -- how tables are declared here -------------------------------------------------- */
+
+/* One snapshot: a schema that changes in between gives no mixture. */
+int
+store_describe(struct store *s, uint8_t **out, size_t *len, struct err *err)
+{
+	struct shape shape = { .table = NULL };
+	struct buf b;
+	struct held h;
+	size_t i;
+	int rc;
+
+	buf_init(&b, 0);
+	store_only_look(s, true);
+	rc = sql_do(s->db, err, "SAVEPOINT ddcp_describe", "");
+	if (rc == 0) {
+		rc = held_load(s->db, &h, err);
+		for (i = 0; rc == 0 && i < h.ntables; i++)
+			rc = shape_describe(s->db, h.table[i].name, &shape, err);
+		if (rc == 0)
+			rc = shape_describe_rest(s->db, &shape, err);
+		held_clear(&h);
+		sqlite3_exec(s->db, "RELEASE ddcp_describe", NULL, NULL, NULL);
+	}
+	store_only_look(s, false);
+	if (rc == 0)
+		rc = shape_encode(&shape, &b, err);
+	if (rc == 0)
+		*out = buf_take(&b, len);
+	buf_clear(&b);
+	shape_clear(&shape);
+	return rc;
+}
+
 /* -- its tables ------------------------------------------------------------------- */
 
 static const char *const reasons[SHAPE_LEFT_KINDS] = {

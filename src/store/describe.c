@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 /*
- * describe.c - the shape of tables that are here.  Everything comes from SQLite's
- * own pragmas, but for what they don't tell: whether a CHECK or AUTOINCREMENT
- * stands in the text of a CREATE TABLE.
+ * describe.c - the shape of tables that are here, from SQLite's own pragmas.  What
+ * has no place in a shape is only named: leave.c.
  */
 #include <ctype.h>
 #include <errno.h>
@@ -10,10 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "store/held.h"
 #include "store/shape.h"
 #include "store/sql.h"
-#include "store/store_private.h"
 
 /* One more at the end of an array; NULL, with err noted, without memory. */
 static void *
@@ -34,27 +31,6 @@ text_of(sqlite3_stmt *stmt, int i)
 	const char *text = (const char *)sqlite3_column_text(stmt, i);
 
 	return strdup(text != NULL ? text : "");
-}
-
-static int
-leave(struct shape *s, enum shape_left_kind kind, const char *table,
-    const char *name, struct err *err)
-{
-	struct shape_left *l;
-
-	if (s->nleft == SHAPE_LEFT_MAX) {
-		s->more_left = true;
-		return 0;
-	}
-	l = grow(s->left, s->nleft, sizeof *l, err);
-	if (l == NULL)
-		return E_FATAL;
-	s->left = l;
-	l = &s->left[s->nleft++];
-	l->kind = kind;
-	l->table = strdup(table);
-	l->name = strdup(name != NULL ? name : "");
-	return l->table == NULL || l->name == NULL ? err_nomem(err) : 0;
 }
 
 /* ---- defaults ---- */
@@ -193,7 +169,7 @@ add_collation(sqlite3 *db, struct shape *s, struct shape_table *t,
 	if (c->collation != SHAPE_COLLATIONS)
 		return 0;
 	c->collation = SHAPE_BINARY;
-	return leave(s, SHAPE_LEFT_COLLATION, t->name, c->name, err);
+	return shape_leave(s, SHAPE_LEFT_COLLATION, t->name, c->name, err);
 }
 
 /* A row of table_xinfo: name, type, notnull, dflt_value, pk, hidden. */
@@ -210,7 +186,7 @@ add_column(sqlite3 *db, struct shape *s, struct shape_table *t,
 	if (name == NULL)
 		return err_nomem(err);
 	if (sqlite3_column_int(stmt, 5) != 0)
-		return leave(s, SHAPE_LEFT_GENERATED, t->name, name, err);
+		return shape_leave(s, SHAPE_LEFT_GENERATED, t->name, name, err);
 	c = grow(t->column, t->ncolumns, sizeof *c, err);
 	if (c == NULL)
 		return E_FATAL;
@@ -224,7 +200,7 @@ add_column(sqlite3 *db, struct shape *s, struct shape_table *t,
 	if (value != NULL && !read_default(value, &c->value)) {
 		/* it could not be replicated there with NOT NULL alone */
 		c->not_null = c->not_null && place > 0;
-		rc = leave(s, SHAPE_LEFT_DEFAULT, t->name, name, err);
+		rc = shape_leave(s, SHAPE_LEFT_DEFAULT, t->name, name, err);
 	}
 	if (place > 0 && place <= SHAPE_COLUMNS_MAX) {
 		key[place - 1].column = t->ncolumns - 1;
@@ -349,7 +325,7 @@ add_index(sqlite3 *db, struct shape *s, struct shape_table *t,
 		return 0;
 	}
 	if (rc == 0)
-		rc = leave(s, SHAPE_LEFT_INDEX, t->name, x->name, err);
+		rc = shape_leave(s, SHAPE_LEFT_INDEX, t->name, x->name, err);
 	free(x->name);
 	free(x->part);
 	return rc;
@@ -374,97 +350,6 @@ add_indexes(sqlite3 *db, struct shape *s, struct shape_table *t,
 	return rc;
 }
 
-/* ---- what is only named ---- */
-
-/* Past a string, a quoted name or a comment that begins at p; p if none does. */
-static const char *
-skip_quoted(const char *p)
-{
-	const char *end;
-	char close = *p == '[' ? ']' : *p;
-
-	if (strncmp(p, "--", 2) == 0)
-		return p + strcspn(p, "\n");
-	if (strncmp(p, "/*", 2) == 0) {
-		end = strstr(p + 2, "*/");
-		return end != NULL ? end + 2 : p + strlen(p);
-	}
-	if (*p == '\0' || strchr("'\"`[", *p) == NULL)
-		return p;
-	end = strchr(p + 1, close);
-	return end != NULL ? end + 1 : p + strlen(p);
-}
-
-/* Whether that keyword stands in an SQL text. */
-static bool
-has_word(const char *sql, const char *word)
-{
-	const char *next;
-	size_t n;
-
-	while (*sql != '\0') {
-		next = skip_quoted(sql);
-		if (next != sql) {
-			sql = next;
-			continue;
-		}
-		for (n = 0; isalnum((unsigned char)sql[n]) || sql[n] == '_' ||
-		    (unsigned char)sql[n] >= 0x80; n++)
-			continue;
-		if (n == strlen(word) && sqlite3_strnicmp(sql, word,
-		    (int)n) == 0)
-			return true;
-		sql += n > 0 ? n : 1;
-	}
-	return false;
-}
-
-static int
-leave_words(struct shape *s, const char *table, const char *sql,
-    struct err *err)
-{
-	int rc = 0;
-
-	if (has_word(sql, "CHECK"))
-		rc = leave(s, SHAPE_LEFT_CHECK, table, NULL, err);
-	if (rc == 0 && has_word(sql, "AUTOINCREMENT"))
-		rc = leave(s, SHAPE_LEFT_AUTOINCREMENT, table, NULL, err);
-	return rc;
-}
-
-static int
-leave_rest(sqlite3 *db, struct shape *s, const char *table, struct err *err)
-{
-	sqlite3_stmt *stmt;
-	const char *sql;
-	bool row = true;
-	int rc;
-
-	rc = sql_open(db, &stmt, err, "SELECT CASE type WHEN 'trigger' THEN ?2 "
-	    "WHEN 'view' THEN ?4 ELSE -1 END, name, sql FROM sqlite_schema "
-	    "WHERE (type = 'trigger' AND tbl_name = ?1 COLLATE NOCASE AND name "
-	    "NOT LIKE '%\\_\\_crsql\\_%' ESCAPE '\\') OR (type = 'table' AND "
-	    "name = ?1 COLLATE NOCASE) OR (type = 'view' AND name = ?1 || "
-	    "'_fractindex' COLLATE NOCASE) UNION ALL SELECT DISTINCT ?3, "
-	    "\"table\", '' FROM pragma_foreign_key_list(?1, 'main')", "tiii",
-	    table, (int64_t)SHAPE_LEFT_TRIGGER, (int64_t)SHAPE_LEFT_FOREIGN,
-	    (int64_t)SHAPE_LEFT_ORDER);
-	while (rc == 0 && row) {
-		rc = sql_next(stmt, &row, err);
-		if (rc != 0 || !row)
-			break;
-		sql = (const char *)sqlite3_column_text(stmt, 2);
-		if (sqlite3_column_int(stmt, 0) < 0)
-			rc = leave_words(s, table, sql != NULL ? sql : "", err);
-		else
-			rc = leave(s, (enum shape_left_kind)sqlite3_column_int(
-			    stmt, 0), table, (const char *)sqlite3_column_text(
-			    stmt, 1), err);
-	}
-	sqlite3_finalize(stmt);
-	return rc;
-}
-
 /* ---- tables ---- */
 
 int
@@ -483,8 +368,8 @@ shape_describe(sqlite3 *db, const char *table, struct shape *out,
 	t->name = strdup(table);
 	if (t->name == NULL)
 		return err_nomem(err);
-	rc = sql_open(db, &stmt, err, "SELECT wr, strict FROM pragma_table_list "
-	    "WHERE schema = 'main' AND name = ?1 COLLATE NOCASE", "t", table);
+	rc = sql_open(db, &stmt, err, "SELECT wr, strict FROM pragma_table_list(?1) "
+	    "WHERE schema = 'main'", "t", table);
 	if (rc == 0)
 		rc = sql_next(stmt, &row, err);
 	if (rc == 0 && row) {
@@ -494,37 +379,5 @@ shape_describe(sqlite3 *db, const char *table, struct shape *out,
 	sqlite3_finalize(stmt);
 	if (rc == 0)
 		rc = add_columns(db, out, t, err);
-	if (rc == 0)
-		rc = add_indexes(db, out, t, err);
-	return rc == 0 ? leave_rest(db, out, table, err) : rc;
-}
-
-/* One snapshot: a schema that changes in between gives no mixture. */
-int
-store_describe(struct store *s, uint8_t **out, size_t *len, struct err *err)
-{
-	struct shape shape = { .table = NULL };
-	struct buf b;
-	struct held h;
-	size_t i;
-	int rc;
-
-	buf_init(&b, 0);
-	store_only_look(s, true);
-	rc = sql_do(s->db, err, "SAVEPOINT ddcp_describe", "");
-	if (rc == 0) {
-		rc = held_load(s->db, &h, err);
-		for (i = 0; rc == 0 && i < h.ntables; i++)
-			rc = shape_describe(s->db, h.table[i].name, &shape, err);
-		held_clear(&h);
-		sqlite3_exec(s->db, "RELEASE ddcp_describe", NULL, NULL, NULL);
-	}
-	store_only_look(s, false);
-	if (rc == 0)
-		rc = shape_encode(&shape, &b, err);
-	if (rc == 0)
-		*out = buf_take(&b, len);
-	buf_clear(&b);
-	shape_clear(&shape);
-	return rc;
+	return rc == 0 ? add_indexes(db, out, t, err) : rc;
 }

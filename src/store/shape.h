@@ -134,6 +134,15 @@ struct sqlite3;
 int shape_describe(struct sqlite3 *db, const char *table, struct shape *out,
     struct err *err);
 
+/* ---- leave.c ---- */
+
+/* Names something that does not travel; name may be NULL. */
+int shape_leave(struct shape *s, enum shape_left_kind kind, const char *table,
+    const char *name, struct err *err);
+
+/* All of that of the tables in s, but for what shape_describe named. */
+int shape_describe_rest(struct sqlite3 *db, struct shape *s, struct err *err);
+
 /* ---- make.c ---- */
 
 /* The statement that makes it; sqlite3_free by the caller.  NULL without

@@ -30,7 +30,7 @@
  *   follow.c     the log as it grows
  *   digest.c     is it the same as another's: digest.h
  *   fsck.c       does it agree with itself
- *   describe.c   what tables look like: shape.h    make.c   tables made of that
+ *   describe.c, leave.c   what tables look like: shape.h   make.c  and are made
  *   clone.c      a database that is being made from another's
  *   status.c, size.c, track.c, lint.c                     sql.c    SQLite made short
  */
