@@ -217,6 +217,7 @@ tx_begin(struct engine *e)
 	e->tx.seq = 0;
 	e->tx.wrote = false;
 	e->tx.wrote_changes = false;
+	e->tx.before_bytes = 0;
 	e->tx.mended = e->tables.mended;
 	e->tx.schema = e->tables.schema_version;
 	e->tx.alters = 0;
@@ -399,7 +400,7 @@ tx_begin_read(struct engine *e)
 void
 tx_committed(struct engine *e)
 {
-	e->tx.open = false;
+	e->tx.open = e->tx.keep_before = false;
 	e->tx.alters = 0;
 	if (e->tx.wrote && e->tx.current > e->tx.head)
 		e->tx.head = e->tx.current;
@@ -418,7 +419,7 @@ tx_committed(struct engine *e)
 void
 tx_rolled_back(struct engine *e)
 {
-	e->tx.open = false;
+	e->tx.open = e->tx.keep_before = false;
 	e->tx.alters = 0;
 	e->tx.wanted = 0;
 	e->tx.seq = 0;
