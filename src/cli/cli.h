@@ -48,6 +48,7 @@ struct cli {
 	const struct cli_verb *verb;
 	char **arg;             /* what stands after verb and subverb */
 	int nargs;
+	int nbehind;            /* the last of them stand behind "--" */
 	const char *given[CLI_OPTIONS_MAX];  /* by index in verb->options: value,
 	                                        "" for a flag, NULL */
 };
@@ -130,6 +131,9 @@ int cli_exchange(struct cli *cli, cli_exchange_function *function,
 /* Says what went wrong with that remote. */
 void cli_fail_remote(const ddcp_result *r);
 
+/* merge --dry-run (diff.c). */
+int cli_merge_dry(struct cli *cli);
+
 /* One remote as JSON (status.c). */
 json_t *cli_remote_json(ddcp *d, const ddcp_remote *remote);
 
@@ -145,6 +149,7 @@ int cmd_check(struct cli *cli);
 int cmd_cleanup(struct cli *cli);
 int cmd_config(struct cli *cli);
 int cmd_deinit(struct cli *cli);
+int cmd_diff(struct cli *cli);
 int cmd_doctor(struct cli *cli);
 int cmd_fetch(struct cli *cli);
 int cmd_fsck(struct cli *cli);

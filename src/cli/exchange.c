@@ -191,7 +191,8 @@ cmd_fetch(struct cli *cli)
 int
 cmd_merge(struct cli *cli)
 {
-	return run(cli, ddcp_merge, "merged");
+	return cli_given(cli, "dry-run") != NULL ? cli_merge_dry(cli) :
+	    run(cli, ddcp_merge, "merged");
 }
 
 int

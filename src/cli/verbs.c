@@ -37,6 +37,17 @@ static const struct cli_option log_options[] = {
 	{ NULL, 0, NULL, NULL }
 };
 
+static const struct cli_option diff_options[] = {
+	{ "stat", 0, NULL, "only how many rows of each table" },
+	{ "exit-code", 0, NULL, "exit 1 if anything would change" },
+	{ NULL, 0, NULL, NULL }
+};
+
+static const struct cli_option merge_options[] = {
+	{ "dry-run", 0, NULL, "only say what would change: see diff" },
+	{ NULL, 0, NULL, NULL }
+};
+
 static const struct cli_option status_options[] = {
 	{ "exit-code", 0, NULL, "exit 1 if something is ahead, behind, held or parked" },
 	{ NULL, 0, NULL, NULL }
@@ -103,6 +114,8 @@ const struct cli_verb cli_verbs[] = {
 	    config_options, NULL, true },
 	{ "deinit", "", "leave an ordinary SQLite file", 0, 0, cmd_deinit,
 	    deinit_options, NULL, false },
+	{ "diff", "[REMOTE] [-- TABLE...]", "what merging would change", 0, -1,
+	    cmd_diff, diff_options, NULL, true },
 	{ "doctor", "[REMOTE]", "who can be reached, and why not", 0, 1,
 	    cmd_doctor, NULL, NULL, true },
 	{ "fetch", "[REMOTE]", "get changes, leave the tables alone", 0, 1,
@@ -116,8 +129,8 @@ const struct cli_verb cli_verbs[] = {
 	    false },
 	{ "log", "", "transactions, the newest first", 0, 0, cmd_log, log_options,
 	    NULL, true },
-	{ "merge", "[REMOTE]", "apply what was fetched", 0, 1, cmd_merge, NULL,
-	    NULL, true },
+	{ "merge", "[REMOTE]", "apply what was fetched", 0, 1, cmd_merge,
+	    merge_options, NULL, true },
 	{ "pull", "[REMOTE]", "fetch and merge", 0, 1, cmd_pull, NULL, NULL, true },
 	{ "push", "[REMOTE]", "make the peer fetch now", 0, 1, cmd_push, NULL,
 	    NULL, true },

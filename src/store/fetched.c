@@ -69,8 +69,8 @@ group_fits(const struct asked_group *g, const struct asked *here,
 	return true;
 }
 
-static int
-run_fits(struct store *s, int64_t remote, const struct run *r,
+int
+fetched_fits(struct store *s, int64_t remote, const struct run *r,
     const struct asked *before, bool *fits, struct err *err)
 {
 	static const struct asked none;
@@ -120,8 +120,8 @@ fetched_check(struct store *s, int64_t remote,
 		rc = inbox_run(s, key, last->id, &r, err);
 		if (rc != 0 || r.id == 0)
 			break;
-		rc = run_fits(s, remote, &r, last->id != 0 ? &last->asked :
-		    NULL, &fits, err);
+		rc = fetched_fits(s, remote, &r, last->id != 0 ?
+		    &last->asked : NULL, &fits, err);
 		/* Nothing goes on from a run that has no END. */
 		if (rc == 0 && last->id != 0 && !last->ended)
 			fits = false;

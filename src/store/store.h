@@ -506,6 +506,46 @@ void store_follow_place(const struct store_follow *f,
     uint8_t place[static STORE_CURSOR_LEN]);
 void store_follow_end(struct store_follow *f);
 
+/* -- looking before merging ----------------------------------------------------- */
+
+struct store_diff_cell {
+	const char *column;
+	bool was_known;             /* before is what it has here now */
+	struct store_value before, after;
+};
+
+struct store_diff_row {         /* what a merge would change */
+	enum store_change_kind kind;
+	const char *table;
+	struct store_cell *key;
+	size_t nkey;
+	struct store_diff_cell *cell;   /* inserted: after counts; deleted: before */
+	size_t ncell;
+	struct store_author author; /* of the last that changed it, ... */
+	uint64_t version;           /* and his number; 0: not known */
+	int64_t time_ms;            /* 0: not known */
+};
+
+struct store_diff {
+	const char *remote;         /* NULL: all, in the order of their names */
+	const char *const *table;   /* these only; none: all */
+	size_t ntables;
+	bool (*stop)(void *arg);    /* true: enough; or NULL */
+	void *arg;
+};
+
+struct store_diff_sum {
+	uint64_t transactions, rows;    /* that were fetched and not merged */
+	uint64_t parked;            /* of them: they can't be applied here */
+};
+
+/* What merging what was fetched would change, row by row, as the database is now,
+ * which is the same afterwards (R9).  Nobody waits while `each` runs.  E_NOTFOUND:
+ * no such remote or table; E_INTERRUPTED. */
+int store_diff(struct store *s, const struct store_diff *what,
+    int (*each)(void *self, const struct store_diff_row *row), void *self,
+    struct store_diff_sum *out, struct err *err);
+
 /* -- tables --------------------------------------------------------------------- */
 
 int store_track(struct store *s, const char *table, bool *already,

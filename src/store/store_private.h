@@ -27,6 +27,7 @@
  *   history.c    log and show                      blame.c  one row
  *   rows.c       rows of the log in memory         author.c who made them
  *   follow.c     the log as it grows
+ *   look.c       what merging would do             look_row.c  row by row
  *   digest.c     is it the same as another's: digest.h
  *   fsck.c       does it agree with itself
  *   status.c, track.c, lint.c                      sql.c    SQLite made short
