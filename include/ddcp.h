@@ -241,6 +241,7 @@ typedef struct ddcp_exchange {
 	void *self;
 	/* verify: what differs, before the result of its remote */
 	int (*difference)(void *self, const ddcp_difference *difference);
+	bool allow_delete;        /* merge: also what merge.max-delete holds */
 } ddcp_exchange;
 
 /* fetch fills the inbox; merge applies it; pull is both; push makes the peer
@@ -518,6 +519,32 @@ typedef struct ddcp_diff_sum {
 DDCP_API int ddcp_diff(ddcp *d, const ddcp_diff_options *options,
     int (*each)(void *self, const ddcp_diff_row *row), void *self,
     ddcp_diff_sum *sum, ddcp_error *error);
+
+typedef struct ddcp_undo_options {
+	const char *name;         /* AUTHOR@VERSION, @N; NULL: the last merge */
+	bool dry_run;             /* only find out what it would do */
+} ddcp_undo_options;
+
+typedef struct ddcp_undone {      /* what was done to a row */
+	ddcp_diff_row row;        /* inserted: it is back; deleted: it had come
+	                             with the merge; who and when: of the change
+	                             that is taken back */
+	size_t nleft;             /* columns that somebody set since: left */
+	const char *why;          /* nothing was done: why; else NULL */
+} ddcp_undone;
+
+typedef struct ddcp_undo_sum {    /* rows */
+	uint64_t done, partly, left;
+} ddcp_undo_sum;
+
+/* Takes back what a transaction of somebody else's, or all of the last merge, wrote:
+ * what there was before is written as changes of this database's own, and travels
+ * as such.  What was changed since is left as it is.  All of it or nothing; `each`
+ * runs afterwards, `sum` may be NULL.  DDCP_ENOTFOUND: there is no such one, or what
+ * it wrote over is not kept (settings undo.keep, undo.max-bytes). */
+DDCP_API int ddcp_undo(ddcp *d, const ddcp_undo_options *options,
+    int (*each)(void *self, const ddcp_undone *row), void *self,
+    ddcp_undo_sum *sum, ddcp_error *error);
 
 typedef struct ddcp_watch_options {
 	const char *from;         /* a cursor; "start"; NULL: what is committed from

@@ -173,6 +173,7 @@ int cmd_shell(struct cli *cli);
 int cmd_show(struct cli *cli);
 int cmd_status(struct cli *cli);
 int cmd_track(struct cli *cli);
+int cmd_undo(struct cli *cli);
 int cmd_untrack(struct cli *cli);
 int cmd_verify(struct cli *cli);
 int cmd_version(struct cli *cli);

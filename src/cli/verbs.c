@@ -44,7 +44,14 @@ static const struct cli_option diff_options[] = {
 };
 
 static const struct cli_option merge_options[] = {
+	{ "allow-delete", 0, NULL, "also what merge.max-delete holds" },
 	{ "dry-run", 0, NULL, "only say what would change: see diff" },
+	{ NULL, 0, NULL, NULL }
+};
+
+static const struct cli_option undo_options[] = {
+	{ "merge", 0, NULL, "all of the last merge" },
+	{ "dry-run", 0, NULL, "only say what it would do" },
 	{ NULL, 0, NULL, NULL }
 };
 
@@ -146,6 +153,8 @@ const struct cli_verb cli_verbs[] = {
 	    cmd_status, status_options, NULL, true },
 	{ "track", "[TABLE ...]", "replicate tables; without one: list them", 0, -1,
 	    cmd_track, NULL, NULL, true },
+	{ "undo", "AUTHOR@VERSION", "take back what it did here", 0, 1, cmd_undo,
+	    undo_options, NULL, true },
 	{ "untrack", "TABLE ...", "replicate them no longer", 1, -1, cmd_untrack,
 	    NULL, NULL, false },
 	{ "verify", "[REMOTE]", "whether others have the same rows", 0, 1,

@@ -13,6 +13,7 @@
 #include "base/ticks.h"
 #include "store/fetched.h"
 #include "store/history.h"
+#include "store/keep.h"
 #include "store/sql.h"
 #include "store/store_private.h"
 
@@ -183,7 +184,7 @@ try_and_look(struct trial *t, struct look *l, struct err *err)
 	int rc = sql_do(t->db, err, "SELECT crsql_keep_before(1)", "");
 
 	if (rc == 0)
-		rc = sql_int(t->db, &head, err, "SELECT crsql_db_version()", "");
+		rc = keep_newest(t->db, &head, err);
 	if (rc == 0)
 		rc = parked_of(t, &before, err);
 	if (rc == 0)

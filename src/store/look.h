@@ -47,6 +47,7 @@ struct look_row {
 	bool dead;              /* ... was deleted there, or lives */
 	struct look_cell *cell; /* in the table's order */
 	size_t ncell;
+	size_t nfacts;          /* that stand: cells, and the row itself */
 	uint8_t site[STORE_SITE_LEN];   /* of what stands, the newest: by whom, */
 	int64_t version, time_ms;       /* and when */
 };
@@ -56,6 +57,15 @@ struct look_row {
 int look_open(struct look *l, struct store *s, sqlite3 *db, int64_t low,
     int64_t high, int64_t until_ms, struct err *err);
 void look_clear(struct look *l);
+
+/* The same in parts: notes of all of the range, and what stands of some of it. */
+int look_begin(struct look *l, struct store *s, sqlite3 *db, int64_t until_ms,
+    struct err *err);
+int look_notes(struct look *l, int64_t low, int64_t high, struct err *err);
+int look_facts(struct look *l, int64_t low, int64_t high, struct err *err);
+
+/* The first row is the next again. */
+void look_rewind(struct look *l);
 
 /* The next row, by table and key, valid until the next call; *found false: there
  * is none. */

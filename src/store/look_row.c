@@ -72,18 +72,22 @@ pour_range(struct look *l, const char *query, const char *sql, int64_t low,
 #define FACT "INSERT INTO fact VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, " \
 	"?11, ?12)"
 
-/* Notes before what stands: src tells them apart. */
-static int
-pour_facts(struct look *l, int64_t low, int64_t high, struct err *err)
+/* Notes come before what stands: src tells them apart. */
+int
+look_notes(struct look *l, int64_t low, int64_t high, struct err *err)
 {
-	int rc = pour_range(l, "SELECT \"table\", pk, 0, db_version, place, kind, "
+	return pour_range(l, "SELECT \"table\", pk, 0, db_version, place, kind, "
 	    "existed, cid, val, NULL, NULL, NULL FROM crsql_before WHERE "
 	    "db_version BETWEEN ?1 AND ?2", FACT, low, high, err);
+}
 
-	return rc == 0 ? pour_range(l, "SELECT \"table\", canonical, 1, db_version, "
+int
+look_facts(struct look *l, int64_t low, int64_t high, struct err *err)
+{
+	return pour_range(l, "SELECT \"table\", canonical, 1, db_version, "
 	    "seq, kind, NULL, cid, val, site_id, site_version, time FROM "
 	    "crsql_history WHERE db_version BETWEEN ?1 AND ?2", FACT, low, high,
-	    err) : rc;
+	    err);
 }
 
 /* A column that a new life did not set has its default (R19): it is worked out
@@ -133,8 +137,8 @@ pour_columns(struct look *l, struct err *err)
 }
 
 int
-look_open(struct look *l, struct store *s, sqlite3 *db, int64_t low,
-    int64_t high, int64_t until_ms, struct err *err)
+look_begin(struct look *l, struct store *s, sqlite3 *db, int64_t until_ms,
+    struct err *err)
 {
 	int rc;
 
@@ -143,11 +147,26 @@ look_open(struct look *l, struct store *s, sqlite3 *db, int64_t low,
 	l->db = db;
 	l->until_ms = until_ms;
 	rc = open_spool(l, err);
+	return rc == 0 ? pour_columns(l, err) : rc;
+}
+
+int
+look_open(struct look *l, struct store *s, sqlite3 *db, int64_t low,
+    int64_t high, int64_t until_ms, struct err *err)
+{
+	int rc = look_begin(l, s, db, until_ms, err);
+
 	if (rc == 0)
-		rc = pour_columns(l, err);
-	if (rc == 0)
-		rc = pour_facts(l, low, high, err);
-	return rc;
+		rc = look_notes(l, low, high, err);
+	return rc == 0 ? look_facts(l, low, high, err) : rc;
+}
+
+void
+look_rewind(struct look *l)
+{
+	sqlite3_finalize(l->row);
+	l->row = NULL;
+	l->at_row = false;
 }
 
 void
@@ -239,6 +258,7 @@ take_fact(struct look *l, struct look_row *row, const char *kind,
     struct look_cell *cell)
 {
 	row->stands = true;
+	row->nfacts++;
 	row->dead = kind[0] == 'd';
 	sql_column(l->row, COL_SITE, row->site, STORE_SITE_LEN);
 	row->version = sqlite3_column_int64(l->row, COL_SVER);
