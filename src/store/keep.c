@@ -13,6 +13,8 @@
 
 enum { FORGET_AT_ONCE = 20000 };        /* notes: a merge is not to wait for them */
 
+#define NEWEST "(SELECT dbv FROM crsql_log ORDER BY dbv DESC LIMIT 1)"
+
 static int64_t
 now_ms(void)
 {
@@ -31,8 +33,7 @@ keep_next(struct store *s)
 int
 keep_newest(sqlite3 *db, int64_t *out, struct err *err)
 {
-	return sql_int(db, out, err, "SELECT dbv FROM crsql_log ORDER BY dbv DESC "
-	    "LIMIT 1", "");
+	return sql_int(db, out, err, "SELECT " NEWEST, "");
 }
 
 int
@@ -123,26 +124,73 @@ check_deletes(struct merge *m, int64_t first, struct err *err)
 
 /* -- what is kept ----------------------------------------------------------------- */
 
-/* Merges that are older than undo.keep go, and, the oldest first, those that are more
- * than undo.max-bytes; their notes a part at a time. */
+/* The time before which merges are too old, and how much may be kept. */
 static int
-forget(struct merge *m, struct err *err)
+read_bounds(struct store *s, int64_t *time_ms, int64_t *bytes, struct err *err)
 {
-	sqlite3 *db = m->s->db;
-	uint64_t days = 0, bytes = 0;
-	int rc = config_number(m->s, "undo.keep", &days, err);
+	uint64_t days = 0, most = 0;
+	int rc = config_number(s, "undo.keep", &days, err);
 
 	if (rc == 0)
-		rc = config_number(m->s, "undo.max-bytes", &bytes, err);
+		rc = config_number(s, "undo.max-bytes", &most, err);
+	*time_ms = now_ms() - (int64_t)days * 86400000;
+	*bytes = (int64_t)most;
+	return rc;
+}
+
+/* Merges that are too old go, and, the oldest first, those that are too much; their
+ * notes a part at a time. */
+static int
+forget(struct store *s, struct err *err)
+{
+	int64_t time, bytes;
+	int rc = read_bounds(s, &time, &bytes, err);
+
 	if (rc == 0)
-		rc = sql_do(db, err, "DELETE FROM ddcp_merge WHERE first <= (SELECT "
+		rc = sql_do(s->db, err, "DELETE FROM ddcp_merge WHERE first <= (SELECT "
 		    "max(first) FROM (SELECT first, time_ms, sum(bytes) OVER (ORDER "
 		    "BY first DESC) AS total FROM ddcp_merge) WHERE time_ms < ?1 OR "
-		    "total > ?2)", "ii", now_ms() - (int64_t)days * 86400000,
-		    (int64_t)bytes);
-	return rc == 0 ? sql_do(db, err, "SELECT crsql_forget_before((SELECT "
-	    "coalesce(min(first) - 1, crsql_db_version()) FROM ddcp_merge), ?1)",
-	    "i", (int64_t)FORGET_AT_ONCE) : rc;
+		    "total > ?2)", "ii", time, bytes);
+	return rc == 0 ? sql_do(s->db, err, "SELECT crsql_forget_before((SELECT "
+	    "coalesce(min(first) - 1, " NEWEST ") FROM ddcp_merge), ?1)", "i",
+	    (int64_t)FORGET_AT_ONCE) : rc;
+}
+
+/* Whether there is anything to forget. */
+static int
+is_due(struct store *s, bool *due, struct err *err)
+{
+	int64_t time, bytes, n = 0;
+	bool has = false;
+	int rc = sql_has_table(s->db, "ddcp_merge", &has, err);
+
+	if (rc == 0 && has)
+		rc = read_bounds(s, &time, &bytes, err);
+	if (rc == 0 && has)
+		rc = sql_int(s->db, &n, err, "SELECT EXISTS(SELECT 1 FROM ddcp_merge "
+		    "WHERE time_ms < ?1) OR (SELECT total(bytes) FROM ddcp_merge) > "
+		    "?2 OR EXISTS(SELECT 1 FROM crsql_old WHERE dbv < (SELECT "
+		    "coalesce(min(first), 9e18) FROM ddcp_merge))", "ii", time, bytes);
+	*due = n != 0;
+	return rc;
+}
+
+int
+store_forget(struct store *s, bool *more, struct err *err)
+{
+	bool due = false;
+	int rc;
+
+	*more = false;
+	if (s->readonly)
+		return 0;
+	rc = is_due(s, &due, err);
+	if (rc != 0 || !due)
+		return rc;
+	rc = sql_begin(s->db, err);
+	if (rc == 0)
+		rc = sql_end(s->db, forget(s, err), err);
+	return rc == 0 ? is_due(s, more, err) : rc;
 }
 
 static int
@@ -175,5 +223,5 @@ keep_end(struct merge *m, struct err *err)
 		rc = check_deletes(m, first, err);
 	if (rc == 0)
 		rc = write_merge(m, last, err);
-	return rc == 0 ? forget(m, err) : rc;
+	return rc == 0 ? forget(m->s, err) : rc;
 }

@@ -549,6 +549,10 @@ int store_diff(struct store *s, const struct store_diff *what,
     int (*each)(void *self, const struct store_diff_row *row), void *self,
     struct store_diff_sum *out, struct err *err);
 
+/* Forgets a part of what is kept to take merges back, where it is too old or too
+ * much; *more: there is more of it. */
+int store_forget(struct store *s, bool *more, struct err *err);
+
 struct store_undo {
 	const char *name;           /* AUTHOR@VERSION, @N; NULL: the last merge */
 	bool dry_run;               /* only find out */
