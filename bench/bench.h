@@ -118,6 +118,10 @@ void tape_add_blob(struct tape *t, const void *data, int len);
 /* Runs stmt for each row, in one transaction. */
 void tape_play(const struct tape *t, sqlite3 *db, sqlite3_stmt *stmt);
 
+/* The same, after other SQL in that transaction. */
+void tape_play_after(const struct tape *t, sqlite3 *db, const char *first,
+    sqlite3_stmt *stmt);
+
 /* -- works ---------------------------------------------------------------------- */
 
 enum unit {

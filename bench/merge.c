@@ -11,9 +11,9 @@
 #define MERGE "INSERT INTO crsql_changes(" COLUMNS ") VALUES(?, ?, ?, ?, ?, ?, " \
 	"?, ?, ?)"
 
-/* All of table t, for one who has nothing. */
-#define PLAN "x'010101" "74" "0000000000000000000000000000000000000000" \
-	"0000000000000000000000000000000000000000" "00'"
+/* The cursor of one who has nothing. */
+#define NOTHING "0000000000000000000000000000000000000000" \
+	"0000000000000000000000000000000000000000"
 
 enum { PAGE_BYTES = 1 << 18 };
 
@@ -71,17 +71,15 @@ merge_known(struct job *job)
 	sqlite3_free(set);
 }
 
-/* A column of each row was updated, in no order. */
+/* A column of each row is updated, in no order; for plain rows the tape has it. */
 static void
-take_updates(struct job *job)
+update_each(struct job *job)
 {
 	char *set = sqlite3_mprintf("UPDATE t SET %s = ? WHERE id = ?",
 	    job->shape->updated), *news;
 	sqlite3_stmt *stmt;
-	int64_t k, before;
+	int64_t k;
 
-	take_known(job);
-	before = is_plain(job) ? 0 : ask(job->db, "SELECT crsql_db_version()");
 	shuffle(job);
 	stmt = prepare(job->db, set);
 	run_sql(job->db, "BEGIN");
@@ -92,12 +90,29 @@ take_updates(struct job *job)
 	}
 	sqlite3_finalize(stmt);
 	run_sql(job->db, "COMMIT");
-	news = is_plain(job) ? sqlite3_mprintf("SELECT %s, id FROM t ORDER BY %s",
-	    job->shape->updated, job->shape->updated) :
-	    sqlite3_mprintf(CHANGES " WHERE db_version > %lld", (long long)before);
-	job->tape = tape_read(job->db, news);
+	news = sqlite3_mprintf("SELECT %s, id FROM t ORDER BY %s",
+	    job->shape->updated, job->shape->updated);
+	if (is_plain(job))
+		job->tape = tape_read(job->db, news);
 	sqlite3_free(news);
 	sqlite3_free(set);
+}
+
+static void
+take_updates(struct job *job)
+{
+	char *news;
+	int64_t before;
+
+	take_known(job);
+	before = is_plain(job) ? 0 : ask(job->db, "SELECT crsql_db_version()");
+	update_each(job);
+	if (is_plain(job))
+		return;
+	news = sqlite3_mprintf(CHANGES " WHERE db_version > %lld",
+	    (long long)before);
+	job->tape = tape_read(job->db, news);
+	sqlite3_free(news);
 }
 
 static void
@@ -119,11 +134,13 @@ on_filled(struct job *job)
 	job->tape = tape_read(job->db, "SELECT 1 WHERE 0");
 }
 
-/* Into job->tape. */
+/* What is behind a cursor, 40 bytes in hex, into job->tape. */
 static void
-export(struct job *job)
+export_behind(struct job *job, const char *cursor)
 {
-	sqlite3_stmt *page = prepare(job->db, "SELECT crsql_export(" PLAN ", ?, ?)");
+	char *sql = sqlite3_mprintf("SELECT crsql_export(x'01010174%s00', ?, ?)",
+	    cursor);
+	sqlite3_stmt *page = prepare(job->db, sql);
 	sqlite3_stmt *end = prepare(job->db, "SELECT crsql_page_end(?1), "
 	    "crsql_page_flags(?1) & 1");
 	bool last = false;
@@ -145,6 +162,13 @@ export(struct job *job)
 	sqlite3_finalize(page);
 	sqlite3_finalize(end);
 	run_sql(job->db, "COMMIT");
+	sqlite3_free(sql);
+}
+
+static void
+export(struct job *job)
+{
+	export_behind(job, NOTHING);
 }
 
 static void
@@ -163,6 +187,50 @@ import(struct job *job)
 {
 	tape_play(job->tape, job->to, is_plain(job) ? prepare_insert(job, job->to,
 	    "INSERT", "") : prepare(job->to, "SELECT crsql_import(?, 1)"));
+}
+
+/* A column of each row is updated once all is there. */
+static void
+take_page_updates(struct job *job)
+{
+	sqlite3_stmt *head;
+	char *cursor;
+
+	take_pages(job);
+	import(job);
+	if (is_plain(job)) {
+		update_each(job);
+		return;
+	}
+	head = prepare(job->db, "SELECT hex(crsql_head())");
+	check(job->db, sqlite3_step(head), "head");
+	cursor = sqlite3_mprintf("%s", sqlite3_column_text(head, 0));
+	sqlite3_finalize(head);
+	update_each(job);
+	job->tape = tape_read(job->db, "SELECT 1 WHERE 0");
+	export_behind(job, cursor);
+	sqlite3_free(cursor);
+}
+
+static void
+import_updates(struct job *job)
+{
+	if (is_plain(job))
+		merge_updates(job);
+	else
+		import(job);
+}
+
+/* A program that merges asks for notes inside its transaction; here there is one
+ * with a statement of ours before. */
+static void
+import_noted(struct job *job)
+{
+	if (is_plain(job))
+		merge_updates(job);
+	else
+		tape_play_after(job->tape, job->to, "SELECT crsql_keep_before(1)",
+		    prepare(job->to, "SELECT crsql_import(?, 1)"));
 }
 
 /* Nothing that was to come may be missing. */
@@ -195,5 +263,11 @@ const struct work merge_works[] = {
 	{ 12, "merge of 1-column updates, N/4 rows", "merge-updates", MERGES,
 	    .less = 4, .ways = READ_WAYS, .off = EACH(2.0), .preset = EACH(2.0),
 	    .prepare = take_updates, .run = merge_updates },
+	{ 16, "import of pages of 1-column updates, N/4 rows", "import-updates",
+	    MERGES, .less = 4, .ways = OUR_WAYS,
+	    .prepare = take_page_updates, .run = import_updates },
+	{ 16, "the same, and what was there is noted", "import-noted", MERGES,
+	    .less = 4, .ways = OUR_WAYS,
+	    .prepare = take_page_updates, .run = import_noted },
 	{ .name = NULL }
 };

@@ -118,11 +118,19 @@ bind(sqlite3_stmt *stmt, int at, const uint8_t *p)
 void
 tape_play(const struct tape *t, sqlite3 *db, sqlite3_stmt *stmt)
 {
+	tape_play_after(t, db, "", stmt);
+}
+
+void
+tape_play_after(const struct tape *t, sqlite3 *db, const char *first,
+    sqlite3_stmt *stmt)
+{
 	const uint8_t *p = t->data;
 	int64_t row;
 	int i;
 
 	run_sql(db, "BEGIN");
+	run_sql(db, first);
 	for (row = 0; row < t->rows; row++) {
 		for (i = 0; i < t->ncol; i++)
 			p = bind(stmt, i + 1, p);

@@ -255,6 +255,7 @@ typedef struct ddcp_exchange {
 	void *self;
 	/* verify: what differs, before the result of its remote */
 	int (*difference)(void *self, const ddcp_difference *difference);
+	bool allow_delete;        /* merge: also what merge.max-delete holds */
 } ddcp_exchange;
 
 /* fetch fills the inbox; merge applies it; pull is both; push makes the peer
@@ -530,6 +531,71 @@ typedef struct ddcp_blamed {
 DDCP_API int ddcp_blame(ddcp *d, const char *table, const ddcp_value *key,
     size_t nkey, int (*each)(void *self, const ddcp_blamed *blamed),
     void *self, ddcp_error *error);
+
+/* -- looking before merging -- */
+
+typedef struct ddcp_diff_cell {
+	const char *column;
+	bool was_known;           /* before is what it has here now */
+	ddcp_value before, after;
+} ddcp_diff_cell;
+
+typedef struct ddcp_diff_row {    /* what a merge would change */
+	enum ddcp_change_kind kind;
+	const char *table;
+	const ddcp_cell *key;
+	size_t nkey;
+	const ddcp_diff_cell *cell;     /* inserted: after counts; deleted:
+	                                   before */
+	size_t ncell;
+	ddcp_author author;       /* of the last who changed it, ... */
+	uint64_t version;         /* and his number; 0: not known */
+	int64_t time_ms;          /* 0: not known */
+} ddcp_diff_row;
+
+typedef struct ddcp_diff_options {
+	const char *remote;       /* NULL: all */
+	const char *const *table; /* these only; ntables 0: all */
+	size_t ntables;
+} ddcp_diff_options;
+
+typedef struct ddcp_diff_sum {
+	uint64_t transactions, rows;    /* fetched and not merged */
+	uint64_t parked;          /* of it: what can't be applied here */
+} ddcp_diff_sum;
+
+/* What merging what was fetched would change, row by row, by table and key, with
+ * what is there now.  Database and log are the same afterwards; nobody waits while
+ * `each` runs.  `sum` may be NULL.  DDCP_ENOTFOUND: no such remote or table. */
+DDCP_API int ddcp_diff(ddcp *d, const ddcp_diff_options *options,
+    int (*each)(void *self, const ddcp_diff_row *row), void *self,
+    ddcp_diff_sum *sum, ddcp_error *error);
+
+typedef struct ddcp_undo_options {
+	const char *name;         /* AUTHOR@VERSION, @N; NULL: the last merge */
+	bool dry_run;             /* only find out what it would do */
+} ddcp_undo_options;
+
+typedef struct ddcp_undone {      /* what was done to a row */
+	ddcp_diff_row row;        /* inserted: it is back; deleted: it had come
+	                             with the merge; who and when: of the change
+	                             that is taken back */
+	size_t nleft;             /* columns that somebody set since: left */
+	const char *why;          /* nothing was done: why; else NULL */
+} ddcp_undone;
+
+typedef struct ddcp_undo_sum {    /* rows */
+	uint64_t done, partly, left;
+} ddcp_undo_sum;
+
+/* Takes back what a transaction of somebody else's, or all of the last merge, wrote:
+ * what there was before is written as changes of this database's own, and travels
+ * as such.  What was changed since is left as it is.  All of it or nothing; `each`
+ * runs afterwards, `sum` may be NULL.  DDCP_ENOTFOUND: there is no such one, or what
+ * it wrote over is not kept (settings undo.keep, undo.max-bytes). */
+DDCP_API int ddcp_undo(ddcp *d, const ddcp_undo_options *options,
+    int (*each)(void *self, const ddcp_undone *row), void *self,
+    ddcp_undo_sum *sum, ddcp_error *error);
 
 typedef struct ddcp_watch_options {
 	const char *from;         /* a cursor; "start"; NULL: what is committed from

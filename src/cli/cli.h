@@ -48,6 +48,7 @@ struct cli {
 	const struct cli_verb *verb;
 	char **arg;             /* what stands after verb and subverb */
 	int nargs;
+	int nbehind;            /* the last of them stand behind "--" */
 	const char *given[CLI_OPTIONS_MAX];  /* by index in verb->options: value,
 	                                        "" for a flag, NULL */
 };
@@ -142,6 +143,9 @@ cli_progress_function *cli_progress(const struct cli *cli);
 /* Says what went wrong with that remote. */
 void cli_fail_remote(const ddcp_result *r);
 
+/* merge --dry-run (diff.c). */
+int cli_merge_dry(struct cli *cli);
+
 /* One remote as JSON (status.c). */
 json_t *cli_remote_json(ddcp *d, const ddcp_remote *remote);
 
@@ -158,6 +162,7 @@ int cmd_cleanup(struct cli *cli);
 int cmd_clone(struct cli *cli);
 int cmd_config(struct cli *cli);
 int cmd_deinit(struct cli *cli);
+int cmd_diff(struct cli *cli);
 int cmd_doctor(struct cli *cli);
 int cmd_fetch(struct cli *cli);
 int cmd_fsck(struct cli *cli);
@@ -182,6 +187,7 @@ int cmd_shell(struct cli *cli);
 int cmd_show(struct cli *cli);
 int cmd_status(struct cli *cli);
 int cmd_track(struct cli *cli);
+int cmd_undo(struct cli *cli);
 int cmd_untrack(struct cli *cli);
 int cmd_verify(struct cli *cli);
 int cmd_version(struct cli *cli);

@@ -94,14 +94,20 @@ say_done(struct exchange *x, const ddcp_result *r)
 	char transactions[48], rows[48];
 	char *others = x->brings ? cli_others(x->d, r->remote) : cli_safe("");
 
-	if (r->transactions == 0 && r->rows == 0) {
+	if (r->transactions == 0 && r->rows == 0 && r->held > 0) {
+		cli_say(x->cli, "%s: nothing %s", r->remote, x->done);
+	} else if (r->transactions == 0 && r->rows == 0) {
 		cli_say(x->cli, "%s: already up to date", r->remote);
 	} else {
 		cli_say(x->cli, "%s: %s %s, %s", r->remote, x->done,
 		    cli_count(r->transactions, "transaction", transactions),
 		    cli_count(r->rows, "row", rows));
 	}
-	if (r->held > 0)
+	if (r->held > 0 && r->error[0] != '\0')
+		cli_note(x->cli, "note: %s: %s\nhint: use \"ddcp diff %s\" to look, "
+		    "\"ddcp merge --allow-delete %s\" to apply it", r->remote,
+		    r->error, r->remote, r->remote);
+	else if (r->held > 0)
 		cli_note(x->cli, "hint: use \"ddcp merge %s\" to apply what was "
 		    "fetched", r->remote);
 	if (r->parked > 0)
@@ -189,7 +195,9 @@ run(struct cli *cli, cli_exchange_function *function, const char *done)
 	struct exchange x = { .cli = cli, .done = done,
 		.brings = function == ddcp_pull || function == ddcp_fetch,
 		.results = cli->json ? json_array() : NULL };
-	ddcp_exchange how = { .result = on_result, .self = &x };
+	ddcp_exchange how = { .result = on_result, .self = &x,
+		.allow_delete = function == ddcp_merge &&
+		    cli_given(cli, "allow-delete") != NULL };
 	int rc = cli_exchange(cli, function, &how, &x.d, &x.nfailed);
 
 	/* One that could not be opened has no answer. */
@@ -208,7 +216,8 @@ cmd_fetch(struct cli *cli)
 int
 cmd_merge(struct cli *cli)
 {
-	return run(cli, ddcp_merge, "merged");
+	return cli_given(cli, "dry-run") != NULL ? cli_merge_dry(cli) :
+	    run(cli, ddcp_merge, "merged");
 }
 
 int

@@ -293,6 +293,18 @@ option_index(const struct cli *cli, const struct option_set *set, int got)
 	return -1;
 }
 
+/* Words behind the first "--"; called before anything is put in another order. */
+static int
+count_behind(int argc, char **argv)
+{
+	int i;
+
+	for (i = 0; i < argc; i++)
+		if (strcmp(argv[i], "--") == 0)
+			return argc - i - 1;
+	return 0;
+}
+
 static int
 parse_options(struct cli *cli, int argc, char **argv, bool *help)
 {
@@ -301,6 +313,7 @@ parse_options(struct cli *cli, int argc, char **argv, bool *help)
 
 	make_options(cli, &set);
 	opterr = 0;
+	cli->nbehind = count_behind(argc, argv);
 	optind = 0;
 	while (rc == 0 &&
 	    (got = getopt_long(argc, argv, set.shorts, set.longs, NULL)) != -1) {

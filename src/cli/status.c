@@ -110,7 +110,7 @@ remote_line(const struct cli *cli, ddcp *d, const ddcp_remote *r)
 	    cli_ago(r->last_contact_ms, ago));
 	free(painted);
 	if (r->held_transactions > 0)
-		printf("             %s, %s fetched, not merged: use \"ddcp merge "
+		printf("             held: %s, %s fetched, not merged: use \"ddcp merge "
 		    "%s\"\n", cli_count(r->held_transactions, "transaction", a),
 		    cli_count(r->held_rows, "row", b), r->name);
 	if (others[0] != '\0')

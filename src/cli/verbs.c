@@ -37,6 +37,24 @@ static const struct cli_option log_options[] = {
 	{ NULL, 0, NULL, NULL }
 };
 
+static const struct cli_option diff_options[] = {
+	{ "stat", 0, NULL, "only how many rows of each table" },
+	{ "exit-code", 0, NULL, "exit 1 if anything would change" },
+	{ NULL, 0, NULL, NULL }
+};
+
+static const struct cli_option merge_options[] = {
+	{ "allow-delete", 0, NULL, "also what merge.max-delete holds" },
+	{ "dry-run", 0, NULL, "only say what would change: see diff" },
+	{ NULL, 0, NULL, NULL }
+};
+
+static const struct cli_option undo_options[] = {
+	{ "merge", 0, NULL, "all of the last merge" },
+	{ "dry-run", 0, NULL, "only say what it would do" },
+	{ NULL, 0, NULL, NULL }
+};
+
 static const struct cli_option status_options[] = {
 	{ "exit-code", 0, NULL, "exit 1 if something is ahead, behind, held or parked" },
 	{ NULL, 0, NULL, NULL }
@@ -110,6 +128,8 @@ const struct cli_verb cli_verbs[] = {
 	    config_options, NULL, true },
 	{ "deinit", "", "leave an ordinary SQLite file", 0, 0, cmd_deinit,
 	    deinit_options, NULL, false },
+	{ "diff", "[REMOTE] [-- TABLE...]", "what merging would change", 0, -1,
+	    cmd_diff, diff_options, NULL, true },
 	{ "doctor", "[REMOTE]", "who can be reached, and why not", 0, 1,
 	    cmd_doctor, NULL, NULL, true },
 	{ "fetch", "[REMOTE]", "get changes, leave the tables alone", 0, 1,
@@ -123,8 +143,8 @@ const struct cli_verb cli_verbs[] = {
 	    false },
 	{ "log", "", "transactions, the newest first", 0, 0, cmd_log, log_options,
 	    NULL, true },
-	{ "merge", "[REMOTE]", "apply what was fetched", 0, 1, cmd_merge, NULL,
-	    NULL, true },
+	{ "merge", "[REMOTE]", "apply what was fetched", 0, 1, cmd_merge,
+	    merge_options, NULL, true },
 	{ "pull", "[REMOTE]", "fetch and merge", 0, 1, cmd_pull, NULL, NULL, true },
 	{ "push", "[REMOTE]", "make the peer fetch now", 0, 1, cmd_push, NULL,
 	    NULL, true },
@@ -140,6 +160,8 @@ const struct cli_verb cli_verbs[] = {
 	    cmd_status, status_options, NULL, true },
 	{ "track", "[TABLE ...]", "replicate tables; without one: list them", 0, -1,
 	    cmd_track, NULL, NULL, true },
+	{ "undo", "AUTHOR@VERSION", "take back what it did here", 0, 1, cmd_undo,
+	    undo_options, NULL, true },
 	{ "untrack", "TABLE ...", "replicate them no longer", 1, -1, cmd_untrack,
 	    NULL, NULL, false },
 	{ "verify", "[REMOTE]", "whether others have the same rows", 0, 1,

@@ -43,6 +43,7 @@
  *   history.c   crsql_history: who set what when; history_row.c  of one row
  *   merge.c     the merge rule, one row at a time
  *   incoming.c  crsql_changes, writing: collects cells into rows
+ *   before.c    notes of what a merge writes over; before_table.c  reads them
  *   match.c     columns of a page and of this database
  *   page.c      the bytes of a page               export.c, import.c
  *   park.c      changes that can't be applied here yet
@@ -126,7 +127,7 @@ enum engine_slot {
 	SLOT_TEMP_TRIGGERS, SLOT_TEMP_SCHEMA, SLOT_SHAPE, SLOT_KEY_INDEX,
 	SLOT_KEY_FORM, SLOT_COLUMNS, SLOT_OLD_NAMES, SLOT_SETTING, SLOT_KEY_NOTE,
 	SLOT_LOG_ROW, SLOT_LOG_DEAD, SLOT_LOG_FIRST, SLOT_LOG_FEED, SLOT_PROBE,
-	SLOT_WALK, SLOT_LAST_POS,
+	SLOT_WALK, SLOT_LAST_POS, SLOT_OLD_INSERT,
 	SLOT_COUNT
 };
 
@@ -350,6 +351,8 @@ int changes_register(struct engine *e);
 int transactions_register(struct engine *e);
 int tally_register(struct engine *e);
 int history_register(struct engine *e);
+int before_register(struct engine *e);
+int before_table_register(struct engine *e);
 int pack_register(struct engine *e);
 int export_register(struct engine *e);
 int import_register(struct engine *e);

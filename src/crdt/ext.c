@@ -110,7 +110,7 @@ register_all(struct engine *e)
 		enlist_register, feed_register, capture_register, storage_register, crr_register,
 		alter_register, clset_register, automigrate_register,
 		changes_register, transactions_register, tally_register,
-		history_register, pack_register, export_register, import_register,
+		history_register, before_register, pack_register, export_register, import_register,
 		park_register, seen_register, adopt_register, check_register,
 		repair_register, fract_register, gc_register, views_load,
 		funcs_register,

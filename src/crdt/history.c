@@ -24,7 +24,8 @@
 #include "crdt/walk.h"
 
 enum { COL_TABLE, COL_PK, COL_KIND, COL_CID, COL_VAL, COL_VERSION, COL_CL,
-	COL_DBV, COL_SITE, COL_SVER, COL_TIME, COL_SEQ, COL_CURSOR, COL_AFTER };
+	COL_DBV, COL_SITE, COL_SVER, COL_TIME, COL_SEQ, COL_CURSOR, COL_AFTER,
+	COL_CANONICAL };
 
 enum {                          /* idxNum: in order of arguments, then db_version */
 	BY_TABLE = 1, BY_PK = 2, BY_AFTER = 4, DBV_SHIFT = 8
@@ -56,7 +57,7 @@ history_connect(sqlite3 *db, void *aux, int argc, const char *const *argv,
 	    "col_version INTEGER NOT NULL, cl INTEGER NOT NULL, "
 	    "db_version INTEGER NOT NULL, site_id BLOB NOT NULL, "
 	    "site_version INTEGER NOT NULL, time INTEGER NOT NULL, "
-	    "seq INTEGER NOT NULL, cursor BLOB, after BLOB HIDDEN)",
+	    "seq INTEGER NOT NULL, cursor BLOB, after BLOB HIDDEN, canonical BLOB HIDDEN)",
 	    sizeof(struct vtab), out);
 }
 
@@ -394,6 +395,9 @@ history_column(sqlite3_vtab_cursor *cursor, sqlite3_context *ctx, int i)
 		break;
 	case COL_SEQ:
 		sqlite3_result_int64(ctx, cell->seq);
+		break;
+	case COL_CANONICAL:
+		sqlite3_result_blob(ctx, row->pk, row->npk, SQLITE_TRANSIENT);
 		break;
 	case COL_CURSOR:
 		rc = give_cursor(c, ctx);

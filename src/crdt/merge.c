@@ -177,6 +177,7 @@ merge_row_init(struct merge_row *row)
 {
 	memset(row, 0, sizeof *row);
 	row->room = -1;
+	before_init(&row->before);
 }
 
 void
@@ -187,6 +188,7 @@ merge_row_free(struct merge_row *row)
 	sqlite3_free(row->win);
 	sqlite3_free(row->pick);
 	sqlite3_free(row->cols);
+	before_clear(&row->before);
 	merge_row_init(row);
 }
 
@@ -236,6 +238,7 @@ merge_open(struct engine *e, struct merge_origin *origin, struct table *t,
 	if (rc != SQLITE_OK)
 		return rc;
 	forget_wins(row);
+	before_begin(&row->before);
 	row->origin = origin;
 	row->table = t;
 	row->pk = pk;
@@ -436,6 +439,32 @@ note_write(struct engine *e, struct merge_row *row, int64_t cl,
 	return rc;
 }
 
+/* Writes what won to the table, and notes what was there. */
+static int
+write_cells(struct engine *e, struct merge_row *row, bool higher,
+    const struct merge_cell *cell, int n)
+{
+	struct before_mark mark = before_here(&row->before);
+	bool reset = higher && row->origin->via == MERGE_IMPORT;
+	int rc = SQLITE_OK;
+
+	if (!row->live)
+		before_life(e, row);
+	else
+		rc = before_change(e, row, higher ? -1 : n);
+	if (rc != SQLITE_OK)
+		return rc;
+	if (!row->live)
+		rc = rows_insert(e, row, cell, n);
+	else if (reset)
+		rc = rows_reset(e, row, cell, n);
+	else
+		rc = rows_update(e, row, cell, n);
+	if (rc != SQLITE_OK)
+		before_back(&row->before, mark);
+	return rc;
+}
+
 int
 merge_cells(struct engine *e, struct merge_row *row, int64_t cl,
     const struct merge_cell *cell, int ncell)
@@ -452,12 +481,7 @@ merge_cells(struct engine *e, struct merge_row *row, int64_t cl,
 	rc = merge_check_behind(e, row->origin, row->table, higher);
 	if (rc != SQLITE_OK)
 		return rc;
-	if (!row->live)
-		rc = rows_insert(e, row, cell, n);
-	else if (higher && row->origin->via == MERGE_IMPORT)
-		rc = rows_reset(e, row, cell, n);
-	else
-		rc = rows_update(e, row, cell, n);
+	rc = write_cells(e, row, higher, cell, n);
 	if (rc == SQLITE_OK)
 		rc = note_write(e, row, cl, cell, n, sentinel);
 	return rc;
@@ -466,9 +490,14 @@ merge_cells(struct engine *e, struct merge_row *row, int64_t cl,
 static int
 delete_row(struct engine *e, struct merge_row *row)
 {
-	int rc;
+	struct before_mark mark = before_here(&row->before);
+	int rc = before_delete(e, row);
 
+	if (rc != SQLITE_OK)
+		return rc;
 	rc = rows_delete(e, row);
+	if (rc != SQLITE_OK)
+		before_back(&row->before, mark);
 	if (rc == SQLITE_OK)
 		rc = meta_sweep(e, &row->meta);
 	if (rc == SQLITE_OK && row->meta.stored)

@@ -15,6 +15,7 @@
 #ifndef CRDT_MERGE_H
 #define CRDT_MERGE_H
 
+#include "crdt/before.h"
 #include "crdt/engine.h"
 #include "crdt/log.h"
 #include "crdt/meta.h"
@@ -79,6 +80,7 @@ struct merge_row {
 	int *pick;              /* winners among the cells given, and their */
 	int *cols;              /* columns */
 	int64_t changes;        /* facts that changed: wins, sentinels, deletes */
+	struct before before;   /* what was here, if that is to be noted */
 };
 
 /* Rows of the log's next run. */
@@ -96,6 +98,8 @@ struct merge_run {
 struct incoming {
 	struct merge_run run;
 	uint8_t run_header[HEADER_LEN];
+	int64_t before_dbv;     /* of the last note, and the place behind it: */
+	int64_t before_pos;     /* before.c */
 	bool broken;            /* a batch failed: the transaction is not to be
 	                           committed */
 	bool has_row;

@@ -391,26 +391,6 @@ pks_eof(sqlite3_vtab_cursor *cursor)
 	return !((struct pks_cursor *)cursor)->at_row;
 }
 
-static void
-give_value(sqlite3_context *ctx, const struct val *v)
-{
-	switch (v->type) {
-	case SQLITE_INTEGER:
-		sqlite3_result_int64(ctx, v->i);
-		break;
-	case SQLITE_FLOAT:
-		sqlite3_result_double(ctx, v->r);
-		break;
-	case SQLITE_TEXT:
-		sqlite3_result_text(ctx, (const char *)v->data, v->len,
-		    SQLITE_TRANSIENT);
-		break;
-	case SQLITE_BLOB:
-		sqlite3_result_blob(ctx, v->data, v->len, SQLITE_TRANSIENT);
-		break;
-	}
-}
-
 static int
 pks_column(sqlite3_vtab_cursor *cursor, sqlite3_context *ctx, int i)
 {
@@ -421,7 +401,7 @@ pks_column(sqlite3_vtab_cursor *cursor, sqlite3_context *ctx, int i)
 	else if (c->phase == LIVE)
 		sqlite3_result_value(ctx, sqlite3_column_value(c->rows, i));
 	else
-		give_value(ctx, &c->pk[i - COL_PK]);
+		val_give(ctx, &c->pk[i - COL_PK]);
 	return SQLITE_OK;
 }
 

@@ -223,6 +223,8 @@ close_stored(struct engine *e, struct merge_row *row)
 
 	rc = place_origin(e, row->origin, &dbv);
 	if (rc == SQLITE_OK)
+		rc = before_write(e, row, dbv);
+	if (rc == SQLITE_OK)
 		rc = known_place(e, row, dbv, &pos);
 	if (rc == SQLITE_OK && pos < 0) {
 		rc = place_append(e, row->origin, &log);
@@ -278,6 +280,8 @@ place_dead(struct engine *e, struct merge_row *row, int64_t cl, int64_t seq)
 	int rc;
 
 	rc = place_append(e, row->origin, &log);
+	if (rc == SQLITE_OK)
+		rc = before_write(e, row, log.dbv);
 	if (rc == SQLITE_OK && row->table->alone != 0)
 		rc = horizon_end_alone(e, row->table);
 	tomb = (struct dead){ .cl = cl, .dbv = log.dbv, .pos = log.pos,

@@ -219,6 +219,7 @@ tx_begin(struct engine *e)
 	e->tx.seq = 0;
 	e->tx.wrote = false;
 	e->tx.wrote_changes = false;
+	e->tx.before_bytes = 0;
 	e->tx.mended = e->tables.mended;
 	e->tx.schema = known >= 0 ? known : e->tables.schema_version;
 	e->tx.alters = 0;
@@ -420,7 +421,7 @@ tx_begin_snapshot(struct engine *e, sqlite3_stmt **hold)
 void
 tx_committed(struct engine *e)
 {
-	e->tx.open = false;
+	e->tx.open = e->tx.keep_before = false;
 	e->tx.alters = 0;
 	if (e->tx.wrote && e->tx.current > e->tx.head)
 		e->tx.head = e->tx.current;
@@ -439,7 +440,7 @@ tx_committed(struct engine *e)
 void
 tx_rolled_back(struct engine *e)
 {
-	e->tx.open = false;
+	e->tx.open = e->tx.keep_before = false;
 	e->tx.alters = 0;
 	e->tx.wanted = 0;
 	e->tx.seq = 0;

@@ -43,6 +43,8 @@ struct tx {
 	bool names_changed;     /* e->tables.names_changed then */
 	int64_t schema;         /* e->tables.schema_version then */
 	int alters;             /* begun in it: alter.c */
+	bool keep_before;       /* its merges note what they write over: before.h */
+	int64_t before_bytes;   /* ... how much, so far */
 	uint32_t data_version;  /* FCNTL_DATA_VERSION at head */
 };
 

@@ -120,6 +120,27 @@ compare_bytes(const struct val *a, const struct val *b)
 	return c != 0 ? c : (a->len > b->len) - (a->len < b->len);
 }
 
+void
+val_give(sqlite3_context *ctx, const struct val *v)
+{
+	switch (v->type) {
+	case SQLITE_INTEGER:
+		sqlite3_result_int64(ctx, v->i);
+		break;
+	case SQLITE_FLOAT:
+		sqlite3_result_double(ctx, v->r);
+		break;
+	case SQLITE_TEXT:
+		sqlite3_result_text(ctx, (const char *)v->data, v->len,
+		    SQLITE_TRANSIENT);
+		break;
+	case SQLITE_BLOB:
+		sqlite3_result_blob(ctx, v->len > 0 ? (const void *)v->data : "",
+		    v->len, SQLITE_TRANSIENT);
+		break;
+	}
+}
+
 int
 val_compare(const struct val *a, const struct val *b)
 {

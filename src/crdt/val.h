@@ -44,6 +44,9 @@ struct val val_of_stored(sqlite3_value *v);
 /* Binds without copying: data must live until the statement is reset. */
 int val_bind(sqlite3_stmt *stmt, int i, const struct val *v);
 
+/* The same as the result of a function or of a column, which begins as NULL. */
+void val_give(sqlite3_context *ctx, const struct val *v);
+
 /* negative, zero, positive; types differ: NULL < BLOB < TEXT <
  * REAL < INTEGER. */
 int val_compare(const struct val *a, const struct val *b);

@@ -166,9 +166,10 @@ static int
 ask_serve(ddcp *d, const struct exchange *own, bool *ran, struct err *err)
 {
 	return control_call(store_state_dir(d->store), json_pack(
-	    "{s:s, s:s, s:I, s:b}", "verb", verbs_name(own->verb), "remote",
+	    "{s:s, s:s, s:I, s:b, s:b}", "verb", verbs_name(own->verb), "remote",
 	    own->remote != NULL ? own->remote : "", "timeout_ms",
-	    (json_int_t)own->timeout_ms, "progress", own->progress != NULL),
+	    (json_int_t)own->timeout_ms, "progress", own->progress != NULL,
+	    "allow_delete", own->allow_delete),
 	    take_line, own->self, &d->stop, ran, err);
 }
 
@@ -209,6 +210,7 @@ exchange(ddcp *d, enum exchange_verb verb, const ddcp_exchange *x,
 	own = (struct exchange){ .verb = verb, .remote = x->remote,
 		.timeout_ms = (uint32_t)(verb == EXCHANGE_WAIT ? x->timeout_ms :
 		    lib_timeout(d, x->timeout_ms)),
+		.allow_delete = x->allow_delete,
 		.progress = x->progress != NULL ? give_progress : NULL,
 		.result = give_result, .self = &asked };
 	rc = lib_idle(d, &err);

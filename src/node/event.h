@@ -65,6 +65,7 @@ struct exchange {
 	enum exchange_verb verb;
 	const char *remote;     /* NULL: all */
 	uint32_t timeout_ms;    /* without any progress; WAIT: in all, 0: none */
+	bool allow_delete;      /* merge: whatever merge.max-delete says */
 	/* Either may be NULL; nonzero ends the exchange with that value. */
 	int (*progress)(void *self, const struct exchange_progress *p);
 	int (*result)(void *self, const struct exchange_result *r);

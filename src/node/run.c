@@ -44,6 +44,7 @@ struct run {
 	size_t n, over;
 	int code;               /* gravest so far */
 	bool ended;
+	bool allow_delete;
 };
 
 static void on_timer(uv_timer_t *timer);
@@ -259,8 +260,10 @@ merge(struct target *t)
 	struct err err = { .code = 0 };
 	bool again;
 
+	store_allow_delete(t->run->node->store, t->run->allow_delete);
 	result.code = store_merge_inbox(t->run->node->store, t->remote.id, &got,
 	    &err);
+	store_allow_delete(t->run->node->store, false);
 	if (got.rows > 0)
 		t->seen_ms = now(t->run);
 	got.transactions += t->merged.transactions;
@@ -272,8 +275,9 @@ merge(struct target *t)
 	if (result.code != 0) {
 		result.error = err.text;
 		result.hint = err.hint;
-	} else if (got.parked > 0) {
+	} else if (got.parked > 0 || got.why[0] != '\0') {
 		result.code = E_HELD;
+		result.error = got.why;
 	}
 	result.transactions = got.transactions;
 	result.rows = got.rows;
@@ -488,6 +492,7 @@ run_start(struct node *n, const struct exchange *x,
 	r->node = n;
 	r->verb = x->verb;
 	r->timeout_ms = x->timeout_ms;
+	r->allow_delete = x->allow_delete;
 	r->events = events;
 	r->owner = owner;
 	rc = find_targets(r, x->remote, err);

@@ -14,7 +14,9 @@
 #include "store/store.h"
 
 enum {
-	LOCKED_AGAIN_MS = 50    /* after the database was found locked */
+	LOCKED_AGAIN_MS = 50,   /* after the database was found locked */
+	FORGET_MORE_MS = 1000,  /* what is kept to take merges back */
+	FORGET_MS = 3600000
 };
 
 struct serve {
@@ -26,6 +28,7 @@ struct serve {
 	struct watch *watch;
 	struct machine *machine;
 	uv_async_t wake;        /* by serve_stop() */
+	uv_timer_t forget;
 	volatile sig_atomic_t stopping;
 	bool locked, node_open, wake_open;
 };
@@ -164,6 +167,17 @@ on_wake(uv_async_t *wake)
 	uv_stop(wake->loop);
 }
 
+/* A part at a time; where somebody writes it waits for the next hour. */
+static void
+on_forget(uv_timer_t *timer)
+{
+	struct serve *s = timer->data;
+	bool more = false;
+
+	store_forget(s->store, &more, NULL);
+	uv_timer_start(timer, on_forget, more ? FORGET_MORE_MS : FORGET_MS, 0);
+}
+
 static int
 open_parts(struct serve *s, struct err *err)
 {
@@ -184,6 +198,9 @@ open_parts(struct serve *s, struct err *err)
 		return err_set(err, E_FATAL, NULL, "can't make a loop: %s",
 		    uv_strerror(rc));
 	s->wake_open = true;
+	uv_timer_init(&s->node.loop, &s->forget);
+	s->forget.data = s;
+	uv_timer_start(&s->forget, on_forget, 0, 0);
 	rc = peers_open(&s->node, &peers_events, s, &s->peers, err);
 	if (rc == 0)
 		rc = verbs_open(&s->node, s->peers, &s->verbs, err);
@@ -282,8 +299,10 @@ serve_close(struct serve *s)
 	peers_close(peers);
 	watch_close(s->watch);
 	machine_close(s->machine);
-	if (s->wake_open)
+	if (s->wake_open) {
+		uv_close((uv_handle_t *)&s->forget, NULL);
 		uv_close((uv_handle_t *)&s->wake, NULL);
+	}
 	if (s->node_open)
 		node_close(&s->node);
 	if (s->locked)

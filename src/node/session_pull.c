@@ -179,6 +179,8 @@ pull_take_end(struct session *s, const struct sync_action *a, struct talk *t)
 		rc = store_pull_end(p->pull, &last, &p->got, &err);
 		store_end_clear(&last);
 	}
+	/* merge.max-delete: it lies in the inbox */
+	p->fetch_only = p->fetch_only || p->got.why[0] != '\0';
 	p->ended = rc == 0;
 	taken(s, rc, &err, t);
 }
@@ -215,9 +217,14 @@ tell(struct session *s, const struct err *why)
 	struct node_event trouble = { .kind = NODE_TROUBLE,
 		.remote = s->remote.name, .text = why->text,
 		.hint = why->hint };
+	struct node_event held = { .kind = NODE_TROUBLE,
+		.remote = s->remote.name, .text = p->got.why,
+		.hint = "see \"ddcp diff\"" };
 
 	if (p->got.transactions > 0 || p->got.rows > 0)
 		hub_emit(s->hub, &event);
+	if (p->got.why[0] != '\0')
+		hub_emit(s->hub, &held);
 	/* What keeps a session from opening is told by who called. */
 	if (why->code != 0 && (why->code != E_UNREACHABLE || p->silent)
 	    && s->open && !s->dead)

@@ -162,7 +162,9 @@ exchange(struct work *w, enum exchange_verb verb, const json_t *request)
 	const char *remote = control_text(request, "remote");
 	struct exchange x = { .verb = verb,
 		.remote = remote[0] != '\0' ? remote : NULL,
-		.timeout_ms = (uint32_t)control_number(request, "timeout_ms") };
+		.timeout_ms = (uint32_t)control_number(request, "timeout_ms"),
+		.allow_delete = json_is_true(json_object_get(request,
+		    "allow_delete")) };
 	struct err err = { .code = 0 };
 	int rc;
 

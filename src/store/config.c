@@ -44,6 +44,28 @@ is_count(const char *value)
 	    value[0] != '0';
 }
 
+static bool
+is_days(const char *value)
+{
+	return is_count(value) && strlen(value) <= 5 && atoi(value) <= 36500;
+}
+
+/* "1000,20%" */
+static bool
+is_share(const char *value)
+{
+	size_t rows = strspn(value, "0123456789"), percent;
+
+	if (strcmp(value, "no") == 0)
+		return true;
+	if (rows == 0 || rows > 12 || value[rows] != ',')
+		return false;
+	value += rows + 1;
+	percent = strspn(value, "0123456789");
+	return percent > 0 && percent <= 3 && strcmp(value + percent, "%") == 0 &&
+	    atoi(value) <= 100;
+}
+
 static const struct setting {
 	const char *key;
 	const char *fallback;
@@ -53,6 +75,8 @@ static const struct setting {
 } settings[] = {
 	{ "merge.max-bytes", "8388608", is_count, "a number of bytes",
 	    "merge in steps of about so many bytes, and hold so much in memory" },
+	{ "merge.max-delete", "1000,20%", is_share, "ROWS,PERCENT%, or no",
+	    "hold a merge that deletes more rows of a table, and more of it, than this" },
 	{ "merge.max-ms", "500", is_count, "a number of milliseconds",
 	    "merge in steps that keep writers waiting about so long" },
 	{ "merge.max-rows", "500000", is_count, "a number",
@@ -61,6 +85,10 @@ static const struct setting {
 	    "announce this database on the local network and answer there" },
 	{ "network.listen", "", is_place, "HOST:PORT or empty",
 	    "where to listen; empty: everywhere, port 4433 or the next free" },
+	{ "undo.keep", "30", is_days, "a number of days, up to 36500",
+	    "what merges wrote over can be brought back so long" },
+	{ "undo.max-bytes", "268435456", is_count, "a number of bytes",
+	    "keep about so much for that, the newest" },
 };
 
 enum { SETTINGS = sizeof settings / sizeof *settings };

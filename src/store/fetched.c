@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MPL-2.0
 #include "store/fetched.h"
 
+#include <stdio.h>
 #include <string.h>
 
+#include "store/keep.h"
 #include "store/sql.h"
 #include "store/store_private.h"
 #include "store/vector.h"
@@ -69,8 +71,8 @@ group_fits(const struct asked_group *g, const struct asked *here,
 	return true;
 }
 
-static int
-run_fits(struct store *s, int64_t remote, const struct run *r,
+int
+fetched_fits(struct store *s, int64_t remote, const struct run *r,
     const struct asked *before, bool *fits, struct err *err)
 {
 	static const struct asked none;
@@ -120,8 +122,8 @@ fetched_check(struct store *s, int64_t remote,
 		rc = inbox_run(s, key, last->id, &r, err);
 		if (rc != 0 || r.id == 0)
 			break;
-		rc = run_fits(s, remote, &r, last->id != 0 ? &last->asked :
-		    NULL, &fits, err);
+		rc = fetched_fits(s, remote, &r, last->id != 0 ?
+		    &last->asked : NULL, &fits, err);
 		/* Nothing goes on from a run that has no END. */
 		if (rc == 0 && last->id != 0 && !last->ended)
 			fits = false;
@@ -329,6 +331,21 @@ fetched_merge(struct store *s, int64_t remote,
 }
 
 int
+fetched_held(struct store_result *result, struct err *err)
+{
+	snprintf(result->why, sizeof result->why, "%s", err != NULL ? err->text :
+	    "");
+	err_clear(err);
+	return 0;
+}
+
+void
+store_allow_delete(struct store *s, bool allow)
+{
+	s->allow_delete = allow;
+}
+
+int
 store_merge_inbox(struct store *s, int64_t remote, struct store_result *out,
     struct err *err)
 {
@@ -341,6 +358,7 @@ store_merge_inbox(struct store *s, int64_t remote, struct store_result *out,
 
 	memset(out, 0, sizeof *out);
 	memset(&left, 0, sizeof left);
+	keep_next(s);
 	rc = store_writable(s, err);
 	if (rc == 0)
 		rc = sql_bytes(s->db, key, sizeof key, &found, err,
@@ -353,6 +371,8 @@ store_merge_inbox(struct store *s, int64_t remote, struct store_result *out,
 		rc = merge_parked(s->db, &before, err);
 	if (rc == 0)
 		rc = fetched_merge(s, remote, key, &limits, &left, out, err);
+	if (rc == E_HELD)
+		rc = fetched_held(out, err);
 	if (rc == 0)
 		rc = merge_parked(s->db, &after, err);
 	if (rc == 0 && after > before)

@@ -15,6 +15,11 @@
 int fetched_check(struct store *s, int64_t remote,
     const uint8_t key[static KEY_LEN], struct run *last, struct err *err);
 
+/* True if that run goes on from what is merged here, or will be when `before` is;
+ * NULL: nothing lies before it. */
+int fetched_fits(struct store *s, int64_t remote, const struct run *r,
+    const struct asked *before, bool *fits, struct err *err);
+
 /* Merges all whole transactions that lie there.  *left is a run without END
  * of which some pages remain, inside a transaction (id 0: none); its dropped
  * tells that something did not fit and was removed, or that nothing was there.  Adds to result what was
@@ -22,5 +27,8 @@ int fetched_check(struct store *s, int64_t remote,
 int fetched_merge(struct store *s, int64_t remote,
     const uint8_t key[static KEY_LEN], const struct merge_limits *limits,
     struct run *left, struct store_result *result, struct err *err);
+
+/* It stays in the inbox, as merge_end said: that is no failure, but in the result.  0. */
+int fetched_held(struct store_result *result, struct err *err);
 
 #endif

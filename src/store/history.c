@@ -411,3 +411,41 @@ store_show(struct store *s, const char *name, const struct store_show *calls,
 	free(c.t);
 	return rc;
 }
+
+int
+history_find(struct store *s, const char *name, int64_t **out, size_t *n,
+    struct err *err)
+{
+	struct history h = { .s = s, .err = err };
+	struct chunk c = { .t = calloc(LOG_CHUNK, sizeof *c.t) };
+	char *author = NULL;
+	int64_t version = 0;
+	size_t i;
+	int rc = c.t != NULL ? parse_name(name, &author, &version, err) :
+	    err_nomem(err);
+
+	*n = 0;
+	*out = calloc(LOG_CHUNK, sizeof **out);
+	if (rc == 0 && *out == NULL)
+		rc = err_nomem(err);
+	if (rc == 0)
+		rc = authors_load(s, &h.authors, err);
+	h.by_author = author != NULL;
+	if (rc == 0 && h.by_author)
+		rc = authors_choose(s, &h.authors, author, err);
+	if (rc == 0)
+		rc = find_transactions(&h, version, &c);
+	sqlite3_finalize(h.tally);
+	for (i = 0; i < c.n; i++) {
+		if (rc == 0)
+			(*out)[(*n)++] = (int64_t)c.t[i].db_version;
+		clear_transaction(&c.t[i]);
+	}
+	if (rc == 0 && *n == 0)
+		rc = err_set(err, E_NOTFOUND, "\"ddcp log\" lists those that are",
+		    "there is no transaction %s here", name);
+	authors_clear(&h.authors);
+	free(author);
+	free(c.t);
+	return rc;
+}

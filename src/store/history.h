@@ -15,4 +15,9 @@ struct store_value history_value(sqlite3_stmt *stmt, int i);
 int history_table(struct store *s, const char *name, char **out,
     struct err *err);
 
+/* The db_versions here of the transactions that are called so, as store_show takes a
+ * name, to be freed; E_NOTFOUND, E_USAGE. */
+int history_find(struct store *s, const char *name, int64_t **out, size_t *n,
+    struct err *err);
+
 #endif

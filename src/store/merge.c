@@ -7,6 +7,7 @@
 #include "base/be64.h"
 #include "base/ticks.h"
 #include "store/config.h"
+#include "store/keep.h"
 #include "store/schema.h"
 #include "store/split.h"
 #include "store/sql.h"
@@ -125,6 +126,8 @@ merge_begin(struct merge *m, struct store *s, int64_t remote,
 	if (rc == 0)
 		rc = held_settle(&m->held, s->db, err);
 	m->anew = rc == 0 && named_more(m);
+	if (rc == 0)
+		rc = keep_begin(m, err);
 	if (rc == 0)
 		rc = sql_open(s->db, &m->import, err,
 		    "SELECT crsql_import(?1, 1)", "");
@@ -492,6 +495,8 @@ int
 merge_end(struct merge *m, int rc, struct err *err)
 {
 	sqlite3_finalize(m->import);
+	if (rc == 0)
+		rc = keep_end(m, err);
 	if (rc == 0)
 		rc = write_facts(m, err);
 	rc = sql_end(m->s->db, rc, err);

@@ -31,6 +31,7 @@ struct merge {
 	sqlite3_stmt *import;
 	uint64_t rows, bytes;
 	int64_t started_ms;
+	int64_t head;           /* db_version before it: keep.h */
 	bool done;              /* the pull is complete with this */
 };
 

@@ -16,6 +16,7 @@
 #include "store/durable.h"
 #include "store/fetched.h"
 #include "store/inbox.h"
+#include "store/keep.h"
 #include "store/sql.h"
 #include "store/store_private.h"
 #include "store/vector.h"
@@ -217,6 +218,26 @@ drop_begun(struct store_pull *p, struct err *err)
 
 /* -- pages in ------------------------------------------------------------------- */
 
+/* Merging would delete too much: from here on the pull is one that only fetches,
+ * what waits and what is still to come lies in the inbox. */
+static int
+hold(struct store_pull *p, struct err *err)
+{
+	p->fetch_only = true;
+	p->failed = false;
+	fetched_held(&p->result, err);
+	return stage(p, err);
+}
+
+static int
+merge_or_hold(struct store_pull *p, const struct store_end *end,
+    struct err *err)
+{
+	int rc = merge_waiting(p, end, err);
+
+	return rc == E_HELD ? hold(p, err) : rc;
+}
+
 static int
 keep_in_memory(struct store_pull *p, uint8_t *owned, const uint8_t *page,
     size_t len, struct arrival *a, struct err *err)
@@ -231,13 +252,13 @@ keep_in_memory(struct store_pull *p, uint8_t *owned, const uint8_t *page,
 	}
 	if (!inside && (p->wait_bytes >= p->limits.bytes ||
 	    p->wait_rows >= p->limits.rows || owned == NULL))
-		return merge_waiting(p, NULL, err);
+		return merge_or_hold(p, NULL, err);
 	if (p->wait_bytes < p->limits.bytes && owned != NULL)
 		return 0;
 	/* The begin of a transaction is what is too much: what lies before
 	 * it may make room. */
-	rc = merge_waiting(p, NULL, err);
-	if (rc == 0 && (p->wait_bytes >= p->limits.bytes || owned == NULL))
+	rc = merge_or_hold(p, NULL, err);
+	if (rc == 0 && !p->fetch_only && (p->wait_bytes >= p->limits.bytes || owned == NULL))
 		rc = stage(p, err);
 	return rc;
 }
@@ -267,6 +288,11 @@ take(struct store_pull *p, uint8_t *owned, const uint8_t *page, size_t len,
 		rc = to_inbox(p, page, len, &a, err);
 		if (rc == 0 && !a.ends_inside)
 			rc = merge_staged(p, err);
+		if (rc == E_HELD) {
+			p->fetch_only = true;
+			p->failed = false;
+			rc = fetched_held(&p->result, err);
+		}
 	} else {
 		if (owned == NULL && len < LARGE_PAGE) {
 			owned = malloc(len);
@@ -305,7 +331,7 @@ pull_secure(struct store_pull *p, struct err *err)
 	int rc = 0;
 
 	if (!p->fetch_only && p->run == 0)
-		rc = merge_waiting(p, NULL, err);
+		rc = merge_or_hold(p, NULL, err);
 	if (rc == 0 && p->nwait > 0)
 		rc = stage(p, err);
 	return rc;
@@ -338,6 +364,13 @@ look_into_inbox(struct store_pull *p, struct err *err)
 	else
 		rc = fetched_merge(p->s, p->remote, p->key, &p->limits, &last,
 		    &p->result, err);
+	if (rc == E_HELD) {
+		/* what comes is put to what lies there */
+		run_clear(&last);
+		p->fetch_only = true;
+		fetched_held(&p->result, err);
+		rc = fetched_check(p->s, p->remote, p->key, &last, err);
+	}
 	if (rc == 0 && last.id != 0 && !last.ended) {
 		/* Cut before END: it goes on. */
 		p->run = last.id;
@@ -405,6 +438,7 @@ store_pull_begin(struct store *s, int64_t remote, bool fetch_only,
 	memset(plan, 0, sizeof *plan);
 	if (p == NULL)
 		return err_nomem(err);
+	keep_next(s);
 	p->s = s;
 	p->remote = remote;
 	p->fetch_only = fetch_only;
@@ -444,7 +478,9 @@ end_pull(struct store_pull *p, const struct store_end *end, struct err *err)
 		rc = merge_has_news(p->s, p->remote, &p->asked, end, &news,
 		    err);
 	if (rc == 0 && news)
-		rc = merge_waiting(p, end, err);
+		rc = merge_or_hold(p, end, err);
+	if (rc == 0 && p->fetch_only)
+		rc = end_fetch(p, end, err);
 	if (rc == 0)
 		rc = durable_sync(p->s, p->s->db, err);
 	return rc;

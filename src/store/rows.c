@@ -19,8 +19,8 @@ struct rows_block {
 	_Alignas(16) uint8_t data[];
 };
 
-static void *
-take(struct rows *r, size_t n)
+void *
+rows_take(struct rows *r, size_t n)
 {
 	struct rows_block *b = r->blocks;
 	size_t size = n > BLOCK_BYTES ? n : BLOCK_BYTES;
@@ -37,11 +37,11 @@ take(struct rows *r, size_t n)
 	return b->data + b->used - n;
 }
 
-static char *
-take_text(struct rows *r, const char *text)
+char *
+rows_text(struct rows *r, const char *text)
 {
 	size_t len = text != NULL ? strlen(text) : 0;
-	char *out = text != NULL ? take(r, len + 1) : NULL;
+	char *out = text != NULL ? rows_take(r, len + 1) : NULL;
 
 	return out != NULL ? memcpy(out, text, len + 1) : NULL;
 }
@@ -59,18 +59,32 @@ rows_clear(struct rows *r)
 	memset(r, 0, sizeof *r);
 }
 
+void
+rows_again(struct rows *r)
+{
+	struct rows_block *b = r->blocks, *next;
+
+	if (b == NULL)
+		return;
+	for (next = b->next; next != NULL; next = b->next) {
+		b->next = next->next;
+		free(next);
+	}
+	b->used = 0;
+	r->n = 0;
+}
+
 /* -- values -------------------------------------------------------------------------- */
 
-/* Copies column i of a statement; false without memory. */
-static bool
-take_value(struct rows *r, sqlite3_stmt *stmt, int i, struct store_value *v)
+bool
+rows_value(struct rows *r, sqlite3_stmt *stmt, int i, struct store_value *v)
 {
 	void *copy;
 
 	*v = history_value(stmt, i);
 	if (v->type != STORE_TEXT && v->type != STORE_BLOB)
 		return true;
-	copy = take(r, v->size + 1);
+	copy = rows_take(r, v->size + 1);
 	if (copy == NULL)
 		return false;
 	v->data = memcpy(copy, v->data, v->size);
@@ -88,7 +102,7 @@ add_cell(struct rows *r, struct store_cell **list, size_t *n, const char *name)
 		return NULL;
 	/* room for 1, 2, 4, 8 ... */
 	if ((*n & (*n - 1)) == 0) {
-		grown = take(r, (*n > 0 ? 2 * *n : 1) * sizeof *grown);
+		grown = rows_take(r, (*n > 0 ? 2 * *n : 1) * sizeof *grown);
 		if (grown == NULL)
 			return NULL;
 		if (*n > 0)
@@ -144,7 +158,7 @@ name_key(struct reader *x, const char *table)
 		if (rc != 0 || !row)
 			break;
 		cell = add_cell(x->out, &x->name, &x->nname,
-		    take_text(x->out, (const char *)sqlite3_column_text(stmt, 0)));
+		    rows_text(x->out, (const char *)sqlite3_column_text(stmt, 0)));
 		if (cell == NULL)
 			rc = err_nomem(x->err);
 	}
@@ -171,7 +185,7 @@ read_key(struct reader *x, struct store_change *c)
 			break;
 		cell = add_cell(x->out, &c->key, &c->nkey,
 		    x->name[c->nkey].column);
-		if (cell == NULL || !take_value(x->out, x->keys, 0, &cell->value))
+		if (cell == NULL || !rows_value(x->out, x->keys, 0, &cell->value))
 			rc = err_nomem(x->err);
 	}
 	sqlite3_reset(x->keys);
@@ -204,7 +218,7 @@ begin_row(struct reader *x)
 	c = &r->change[r->n++];
 	memset(c, 0, sizeof *c);
 	c->kind = kind_of((const char *)sqlite3_column_text(x->stmt, COL_KIND));
-	c->table = take_text(r, table);
+	c->table = rows_text(r, table);
 	if (c->table == NULL)
 		return err_nomem(x->err);
 	c->db_version = (uint64_t)sqlite3_column_int64(x->stmt, COL_DBV);
@@ -245,8 +259,8 @@ take_row(struct reader *x, bool *full)
 	name = (const char *)sqlite3_column_text(x->stmt, COL_CID);
 	if (name == NULL)
 		return 0;       /* the row itself */
-	cell = add_cell(r, &c->cell, &c->ncell, take_text(r, name));
-	if (cell == NULL || !take_value(r, x->stmt, COL_VAL, &cell->value))
+	cell = add_cell(r, &c->cell, &c->ncell, rows_text(r, name));
+	if (cell == NULL || !rows_value(r, x->stmt, COL_VAL, &cell->value))
 		return err_nomem(x->err);
 	x->bytes += sizeof *cell + cell->value.size;
 	return 0;

@@ -7,6 +7,8 @@
 #ifndef STORE_ROWS_H
 #define STORE_ROWS_H
 
+#include <sqlite3.h>
+
 #include "store/author.h"
 
 enum { ROWS_MAX = 256, ROWS_BYTES_MAX = 1 << 20 };
@@ -33,5 +35,14 @@ struct rows {
 int rows_read(struct store *s, struct authors *a, struct rows_wanted *wanted,
     struct rows *out, struct err *err);
 void rows_clear(struct rows *r);
+
+/* Memory that lasts until rows_clear or rows_again, which keeps some of it for
+ * what comes next; a text, NULL for NULL; column i of a statement, false without
+ * memory. */
+void *rows_take(struct rows *r, size_t n);
+char *rows_text(struct rows *r, const char *text);
+bool rows_value(struct rows *r, sqlite3_stmt *stmt, int i,
+    struct store_value *v);
+void rows_again(struct rows *r);
 
 #endif

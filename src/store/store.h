@@ -306,6 +306,7 @@ struct store_result {
 	uint64_t transactions, rows, bytes;
 	uint64_t parked;            /* changes that can't be applied here yet */
 	uint64_t held;              /* fetched and not merged */
+	char why[ERR_TEXT_MAX];     /* ... because merge.max-delete says so; "" */
 };
 
 /* What to ask of that remote: groups of tables with equal cursor and vector.
@@ -347,6 +348,8 @@ void store_pull_close(struct store_pull *p, struct store_result *out);
 /* ddcp merge: applies what the inbox holds of a remote (R23). */
 int store_merge_inbox(struct store *s, int64_t remote,
     struct store_result *out, struct err *err);
+/* From now on merges may delete however much, or not. */
+void store_allow_delete(struct store *s, bool allow);
 
 /* ddcp cleanup: removes inbox leftovers; tells what. */
 int store_cleanup(struct store *s, uint64_t *pages, uint64_t *bytes,
@@ -556,6 +559,75 @@ int store_follow_next(struct store_follow *f, const struct store_change **out,
 void store_follow_place(const struct store_follow *f,
     uint8_t place[static STORE_CURSOR_LEN]);
 void store_follow_end(struct store_follow *f);
+
+/* -- looking before merging ----------------------------------------------------- */
+
+struct store_diff_cell {
+	const char *column;
+	bool was_known;             /* before is what it has here now */
+	struct store_value before, after;
+};
+
+struct store_diff_row {         /* what a merge would change */
+	enum store_change_kind kind;
+	const char *table;
+	struct store_cell *key;
+	size_t nkey;
+	struct store_diff_cell *cell;   /* inserted: after counts; deleted: before */
+	size_t ncell;
+	struct store_author author; /* of the last that changed it, ... */
+	uint64_t version;           /* and his number; 0: not known */
+	int64_t time_ms;            /* 0: not known */
+};
+
+struct store_diff {
+	const char *remote;         /* NULL: all, in the order of their names */
+	const char *const *table;   /* these only; none: all */
+	size_t ntables;
+	bool (*stop)(void *arg);    /* true: enough; or NULL */
+	void *arg;
+};
+
+struct store_diff_sum {
+	uint64_t transactions, rows;    /* that were fetched and not merged */
+	uint64_t parked;            /* of them: they can't be applied here */
+};
+
+/* What merging what was fetched would change, row by row, as the database is now,
+ * which is the same afterwards (R9).  Nobody waits while `each` runs.  E_NOTFOUND:
+ * no such remote or table; E_INTERRUPTED. */
+int store_diff(struct store *s, const struct store_diff *what,
+    int (*each)(void *self, const struct store_diff_row *row), void *self,
+    struct store_diff_sum *out, struct err *err);
+
+/* Forgets a part of what is kept to take merges back, where it is too old or too
+ * much; *more: there is more of it. */
+int store_forget(struct store *s, bool *more, struct err *err);
+
+struct store_undo {
+	const char *name;           /* AUTHOR@VERSION, @N; NULL: the last merge */
+	bool dry_run;               /* only find out */
+};
+
+struct store_undone {           /* what was done to a row */
+	struct store_diff_row row;  /* inserted: it is back; deleted: it had come
+				     * with the merge.  Who and when: of the change
+				     * that is taken back */
+	size_t nleft;               /* columns that somebody set since, left */
+	const char *why;            /* nothing was done: why; else NULL */
+};
+
+struct store_undo_sum {
+	uint64_t done, partly, left;    /* rows; partly: with nleft */
+};
+
+/* Takes back what a transaction of somebody else's, or all of the last merge, wrote:
+ * what there was before is written as changes of our own.  What was changed since is
+ * left as it is.  All of it or nothing; `each` runs afterwards.  E_NOTFOUND: there
+ * is no such one, or what it wrote over is not kept. */
+int store_undo(struct store *s, const struct store_undo *what,
+    int (*each)(void *self, const struct store_undone *row), void *self,
+    struct store_undo_sum *out, struct err *err);
 
 /* -- tables --------------------------------------------------------------------- */
 

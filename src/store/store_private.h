@@ -18,6 +18,7 @@
  *   asked.c      what a pull asked for             arrival.c  a page's claims
  *   pull.c       pages in, as they come            pieces.c   large pages
  *   merge.c      pages into the database           inbox.c    pages that wait
+ *   keep.c       what is kept of a merge, and is it too much
  *   fetched.c    what of them may still be merged  inbox_end.c  END as bytes
  *   spool.c      their bytes
  *   retry.c      parked changes, when the schema changed
@@ -28,6 +29,8 @@
  *   history.c    log and show                      blame.c  one row
  *   rows.c       rows of the log in memory         author.c who made them
  *   follow.c     the log as it grows
+ *   undo.c       merges, taken back
+ *   look.c       what merging would do             look_row.c  row by row
  *   digest.c     is it the same as another's: digest.h
  *   fsck.c       does it agree with itself
  *   describe.c, leave.c   what tables look like: shape.h   make.c  and are made
@@ -88,6 +91,8 @@ struct store {
 		struct log_end log;
 	} told;
 	uint64_t merges;        /* committed by this handle */
+	int64_t pull;           /* number of the merge that goes on: keep.h */
+	bool allow_delete;      /* whatever merge.max-delete says */
 	int64_t tried_schema;   /* for which parked changes were tried */
 	struct {                /* acknowledgement not yet written */
 		int64_t remote;

@@ -409,7 +409,8 @@ take_page(struct node *to, struct node *from, const uint8_t *page, int len,
 	int64_t changes;
 
 	if (sqlite3_get_autocommit(to->db))
-		node_exec(to, "BEGIN IMMEDIATE");
+		node_exec(to, m->noted ? "BEGIN IMMEDIATE; SELECT "
+		    "crsql_keep_before(1)" : "BEGIN IMMEDIATE");
 	if (node_import(to, page, len, &changes) != SQLITE_OK) {
 		if (!m->may_refuse)
 			fail_msg("import: %s", sqlite3_errmsg(to->db));

@@ -94,6 +94,7 @@ struct mishap {
 	bool twice;             /* each page is imported twice */
 	bool may_lose;          /* the cursor may be unknown there */
 	bool may_refuse;        /* what comes may not be taken */
+	bool noted;             /* what is overwritten is noted: before.h */
 };
 
 /* Pulls all that `from` has: pages of one transaction in one SQLite

@@ -334,6 +334,16 @@ const struct script scripts[] = {
 		"crsql_pack_columns(2), '-1', NULL, 2, 2, " S2 ", 2, 0), ('c', "
 		"crsql_pack_columns('k', 1), 'v', 8, 9, 1, " S2 ", 1, 0); SELECT "
 		"crsql_rows_impacted(); COMMIT", .look = LOOK },
+	{ .name = "noting_what_was_there", .tables = FILLED, .sql = "BEGIN; UPDATE t SET "
+		"x = 6; SELECT crsql_keep_before(1); " INTO "('t', "
+		"crsql_pack_columns('a'), 'x', 'new', 5, 1, " S1 ", 1, 0), ('t', "
+		"crsql_pack_columns('q'), 'y', 3, 1, 1, " S1 ", 1, 1), ('i', "
+		"crsql_pack_columns(2), '-1', NULL, 2, 2, " S2 ", 2, 0), ('t', "
+		"crsql_pack_columns('b'), 'x', 8, 1, 1, " S2 ", 3, 0); SELECT \"table\", pk, "
+		"kind, existed, cid, val FROM crsql_before; COMMIT; SELECT kind, val "
+		"FROM crsql_before; SELECT "
+		"crsql_forget_before(99, 2)",
+	    .look = LOOK },
 	{ .name = "merging_changes_without_rowids", .tables = NAMELESS, .sql = "BEGIN; "
 		INTO "('w', crsql_pack_columns('a', 1), 'x', 'new', 5, 1, " S1 ", 1, "
 		"0), ('w', crsql_pack_columns('q', 1), 'y', 3, 1, 1, " S1 ", 1, 1), "

@@ -1,0 +1,297 @@
+// SPDX-License-Identifier: MPL-2.0
+/*
+ * before.c - notes of what a merge writes over, and the functions that ask for them
+ * and forget them; see before.h.  Reading them is before_table.c's.
+ */
+#include "crdt/before.h"
+
+#include "crdt/merge.h"
+#include "crdt/storage.h"
+
+void
+before_init(struct before *b)
+{
+	b->kind = BEFORE_NONE;
+	buf_init(&b->cells, INT32_MAX);
+}
+
+void
+before_clear(struct before *b)
+{
+	buf_clear(&b->cells);
+	b->kind = BEFORE_NONE;
+}
+
+void
+before_begin(struct before *b)
+{
+	b->kind = BEFORE_NONE;
+	b->cells.len = 0;
+	b->cells.failed = false;
+}
+
+struct before_mark
+before_here(const struct before *b)
+{
+	return (struct before_mark){ b->kind, b->cells.len };
+}
+
+void
+before_back(struct before *b, struct before_mark at)
+{
+	b->kind = at.kind;
+	b->cells.len = at.len;
+}
+
+/* -- what there is ------------------------------------------------------------- */
+
+void
+before_life(struct engine *e, struct merge_row *row)
+{
+	if (e->tx.keep_before && row->was_dead && row->before.kind == BEFORE_NONE)
+		row->before.kind = BEFORE_ABSENT;
+}
+
+/* The lowest db_version of what is known of a row. */
+static int64_t
+oldest_of(const struct meta *m)
+{
+	int64_t low = m->has_sentinel ? m->sentinel.dbv : INT64_MAX;
+	int i;
+
+	if (m->base == BASE_RUN)
+		return 0;
+	if (m->base == BASE_AT && m->base_at.dbv < low)
+		low = m->base_at.dbv;
+	for (i = 0; i < m->ncol; i++)
+		if (m->col[i].dbv != 0 && m->col[i].dbv < low)
+			low = m->col[i].dbv;
+	return low == INT64_MAX ? 0 : low;
+}
+
+static void
+begin_note(struct merge_row *row, enum before_kind kind)
+{
+	struct before *b = &row->before;
+
+	if (b->kind == BEFORE_NONE) {
+		b->oldest = oldest_of(&row->meta);
+		b->key = row->key;
+	}
+	b->kind = kind;
+}
+
+/* Adds columns cols[0..n), or all, of the row as it stands in its table. */
+static int
+add_cells(struct merge_row *row, sqlite3_stmt *stmt, const int *cols, int n)
+{
+	const struct table *t = row->table;
+	struct before *b = &row->before;
+	struct val v;
+	int i, c;
+
+	for (i = 0; i < (cols != NULL ? n : t->ncol); i++) {
+		c = cols != NULL ? cols[i] : i;
+		if (row->win[c].won)
+			continue;       /* the old one was noted */
+		v = val_of_column(stmt, t->npk + c);
+		if (b->cells.len + (size_t)v.len > BEFORE_MAX_BYTES) {
+			b->kind = BEFORE_LARGE;
+			return SQLITE_OK;
+		}
+		buf_add_varint(&b->cells, (uint64_t)t->col[c].cid);
+		val_encode(&b->cells, &v);
+	}
+	return b->cells.failed ? SQLITE_NOMEM : SQLITE_OK;
+}
+
+static int
+note(struct engine *e, struct merge_row *row, enum before_kind kind,
+    const int *cols, int n)
+{
+	sqlite3_stmt *stmt;
+	int rc;
+
+	if (row->inserted || row->before.kind == BEFORE_ABSENT ||
+	    row->before.kind == BEFORE_LARGE)
+		return SQLITE_OK;
+	rc = table_stmt(e, row->table, TS_ROW, &stmt);
+	if (rc == SQLITE_OK)
+		rc = sqlite3_bind_int64(stmt, 1, row->key);
+	if (rc != SQLITE_OK)
+		return rc;
+	begin_note(row, kind);
+	rc = sqlite3_step(stmt);
+	if (rc == SQLITE_ROW)
+		rc = add_cells(row, stmt, cols, n);
+	return engine_reset(stmt, rc == SQLITE_DONE ? SQLITE_OK : rc);
+}
+
+int
+before_change(struct engine *e, struct merge_row *row, int n)
+{
+	if (!e->tx.keep_before || n == 0)
+		return SQLITE_OK;
+	return note(e, row, BEFORE_CHANGED, n < 0 ? NULL : row->cols, n);
+}
+
+int
+before_delete(struct engine *e, struct merge_row *row)
+{
+	return e->tx.keep_before ? note(e, row, BEFORE_DELETED, NULL, 0) : SQLITE_OK;
+}
+
+/* -- writing -------------------------------------------------------------------- */
+
+/* The place for the next note of dbv.  Those of one that a savepoint took back are
+ * gone, of another one that goes on they are not. */
+static int
+next_place(struct engine *e, int64_t dbv, int64_t *pos)
+{
+	struct incoming *in = e->incoming;
+	int rc = SQLITE_OK;
+
+	if (in->before_dbv != dbv) {
+		in->before_pos = 0;
+		rc = engine_int(e, &in->before_pos, "SELECT max(pos) + 1 FROM "
+		    "crsql_old WHERE dbv = %lld HAVING max(pos) IS NOT NULL",
+		    (long long)dbv);
+		in->before_dbv = rc == SQLITE_OK ? dbv : 0;
+	}
+	*pos = in->before_pos++;
+	return rc;
+}
+
+static void
+encode(struct buf *out, const struct before *b)
+{
+	out->len = 0;
+	out->failed = false;
+	buf_add_varint(out, b->kind);
+	if (b->kind == BEFORE_ABSENT)
+		return;
+	buf_add_varint(out, (uint64_t)b->oldest);
+	buf_add_zigzag(out, b->key);
+	if (b->kind != BEFORE_LARGE)
+		buf_add(out, b->cells.data, b->cells.len);
+}
+
+int
+before_write(struct engine *e, struct merge_row *row, int64_t dbv)
+{
+	struct buf *m = &e->scratch;
+	sqlite3_stmt *stmt;
+	int64_t pos;
+	int rc;
+
+	if (row->before.kind == BEFORE_NONE)
+		return SQLITE_OK;
+	encode(m, &row->before);
+	before_begin(&row->before);
+	if (m->failed)
+		return SQLITE_NOMEM;
+	rc = next_place(e, dbv, &pos);
+	if (rc == SQLITE_OK)
+		rc = engine_cached(e, SLOT_OLD_INSERT, "INSERT INTO crsql_old "
+		    "VALUES(?1, ?2, ?3, ?4, ?5)", &stmt);
+	if (rc != SQLITE_OK)
+		return rc;
+	sqlite3_bind_int64(stmt, 1, dbv);
+	sqlite3_bind_int64(stmt, 2, pos);
+	sqlite3_bind_int(stmt, 3, row->table->id);
+	sqlite3_bind_blob(stmt, 4, row->pk, row->npk, SQLITE_STATIC);
+	sqlite3_bind_blob(stmt, 5, m->data, (int)m->len, SQLITE_STATIC);
+	e->tx.before_bytes += row->npk + (int64_t)m->len;
+	rc = engine_run(e, stmt);
+	sqlite3_bind_null(stmt, 4);
+	sqlite3_bind_null(stmt, 5);
+	return rc;
+}
+
+/* -- the functions ----------------------------------------------------------------- */
+
+static int
+make_table(struct engine *e)
+{
+	bool has = false;
+	int rc = storage_ensure(e);
+
+	if (rc == SQLITE_OK)
+		rc = storage_has_table(e, "crsql_old", &has);
+	if (rc != SQLITE_OK || has)
+		return rc;
+	return engine_exec(e, "CREATE TABLE main.crsql_old(dbv INTEGER NOT NULL, "
+	    "pos INTEGER NOT NULL, tbl INTEGER NOT NULL, pk BLOB NOT NULL, "
+	    "m BLOB NOT NULL, PRIMARY KEY(dbv, pos)) WITHOUT ROWID");
+}
+
+/* What others and this connection wrote is folded first: what is merged then has
+ * db_versions above all of that. */
+static int
+keep(struct engine *e, bool on)
+{
+	int rc = SQLITE_OK;
+
+	if (sqlite3_get_autocommit(e->db))
+		return engine_fail(e, SQLITE_ERROR, "crsql_keep_before() is for the "
+		    "rest of a transaction: begin one");
+	if (on)
+		rc = make_table(e);
+	if (rc == SQLITE_OK && on)
+		rc = tx_begin_merge(e);
+	if (rc == SQLITE_OK)
+		e->tx.keep_before = on;
+	return rc;
+}
+
+/* crsql_keep_before(on): the bytes that this transaction has noted so far. */
+static void
+crsql_keep_before(sqlite3_context *ctx, int argc, sqlite3_value **argv)
+{
+	struct engine *e = sqlite3_user_data(ctx);
+	int rc = keep(e, sqlite3_value_int(argv[0]) != 0);
+
+	if (rc == SQLITE_OK)
+		sqlite3_result_int64(ctx, e->tx.before_bytes);
+	else
+		engine_result_error(e, ctx, rc);
+}
+
+/* crsql_forget_before(dbv[, most]): notes up to there go, the oldest first. */
+static void
+crsql_forget_before(sqlite3_context *ctx, int argc, sqlite3_value **argv)
+{
+	struct engine *e = sqlite3_user_data(ctx);
+	int64_t most = argc > 1 ? sqlite3_value_int64(argv[1]) : INT64_MAX;
+	sqlite3_stmt *stmt;
+	bool has = false;
+	int rc = storage_has_table(e, "crsql_old", &has);
+
+	if (rc == SQLITE_OK && has)
+		rc = engine_prepare(e, &stmt, "DELETE FROM crsql_old WHERE (dbv, "
+		    "pos) IN (SELECT dbv, pos FROM crsql_old WHERE dbv <= ?1 "
+		    "ORDER BY dbv, pos LIMIT max(?2, 0))");
+	if (rc == SQLITE_OK && has) {
+		sqlite3_bind_value(stmt, 1, argv[0]);
+		sqlite3_bind_int64(stmt, 2, most);
+		rc = engine_run(e, stmt);
+		sqlite3_finalize(stmt);
+	}
+	if (rc == SQLITE_OK)
+		sqlite3_result_int64(ctx, has ? sqlite3_changes(e->db) : 0);
+	else
+		engine_result_error(e, ctx, rc);
+}
+
+int
+before_register(struct engine *e)
+{
+	int n, rc = sqlite3_create_function(e->db, "crsql_keep_before", 1,
+	    SQLITE_UTF8 | SQLITE_DIRECTONLY, e, crsql_keep_before, NULL, NULL);
+
+	for (n = 1; n <= 2 && rc == SQLITE_OK; n++)
+		rc = sqlite3_create_function(e->db, "crsql_forget_before", n,
+		    SQLITE_UTF8 | SQLITE_DIRECTONLY, e, crsql_forget_before, NULL,
+		    NULL);
+	return rc == SQLITE_OK ? before_table_register(e) : rc;
+}

@@ -1,0 +1,354 @@
+// SPDX-License-Identifier: MPL-2.0
+/*
+ * undo.c - merges taken back: what they wrote over (look.h) is written as changes of
+ * our own, where nobody has changed it since.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "store/history.h"
+#include "store/keep.h"
+#include "store/look.h"
+#include "store/sql.h"
+#include "store/store_private.h"
+
+static const char since[] = "it was changed since";
+static const char large[] = "what it had is more than 16 MiB, and was not kept";
+static const char refused[] = "the table refuses it";
+
+struct undo {
+	struct store *s;
+	struct look look;
+	const char **why;       /* by row, in order: NULL where it was done */
+	size_t n, room;
+	struct err *err;
+};
+
+/* -- which ------------------------------------------------------------------------ */
+
+/* Each transaction of the last merge; notes are of all of it. */
+static int
+take_last(struct undo *u, struct err *err)
+{
+	sqlite3_stmt *stmt = NULL;
+	int64_t low = 0, high = 0;
+	bool has = false, row = true;
+	int rc = sql_has_table(u->s->db, "ddcp_merge", &has, err);
+
+	if (rc == 0 && has)
+		rc = sql_open(u->s->db, &stmt, err, "SELECT first, last FROM "
+		    "ddcp_merge WHERE pull = (SELECT max(pull) FROM ddcp_merge) ORDER "
+		    "BY first", "");
+	while (rc == 0 && has && row) {
+		rc = sql_next(stmt, &row, err);
+		if (rc != 0 || !row)
+			break;
+		low = low == 0 ? sqlite3_column_int64(stmt, 0) : low;
+		high = sqlite3_column_int64(stmt, 1);
+		rc = look_facts(&u->look, sqlite3_column_int64(stmt, 0), high, err);
+	}
+	sqlite3_finalize(stmt);
+	if (rc == 0 && low == 0)
+		rc = err_set(err, E_NOTFOUND, "merges are kept for undo.keep days: see "
+		    "\"ddcp config --list\"", "there is no merge that could be taken "
+		    "back");
+	return rc == 0 ? look_notes(&u->look, low, high, err) : rc;
+}
+
+/* What it wrote over must be kept. */
+static int
+check_kept(struct undo *u, const char *name, int64_t dbv, struct err *err)
+{
+	int64_t own = 0, kept = 0;
+	bool has = false;
+	int rc = sql_int(u->s->db, &own, err, "SELECT site IS NULL FROM crsql_log "
+	    "WHERE dbv = ?1 AND pos = 0", "i", dbv);
+
+	if (rc == 0 && own)
+		return err_set(err, E_NOTFOUND, "what is written here is not noted: "
+		    "write it again", "%s was written here, not merged", name);
+	if (rc == 0)
+		rc = sql_has_table(u->s->db, "ddcp_merge", &has, err);
+	if (rc == 0 && has)
+		rc = sql_int(u->s->db, &kept, err, "SELECT count(*) FROM ddcp_merge "
+		    "WHERE ?1 BETWEEN first AND last", "i", dbv);
+	if (rc == 0 && !kept)
+		rc = err_set(err, E_NOTFOUND, "it is kept for undo.keep days, and at "
+		    "most undo.max-bytes of it: see \"ddcp config --list\"",
+		    "what %s wrote over is not kept", name);
+	return rc;
+}
+
+static int
+take_named(struct undo *u, const char *name, struct err *err)
+{
+	int64_t *dbv = NULL;
+	size_t i, n = 0;
+	int rc = history_find(u->s, name, &dbv, &n, err);
+
+	for (i = 0; i < n && rc == 0; i++) {
+		rc = check_kept(u, name, dbv[i], err);
+		if (rc == 0)
+			rc = look_notes(&u->look, dbv[i], dbv[i], err);
+		if (rc == 0)
+			rc = look_facts(&u->look, dbv[i], dbv[i], err);
+	}
+	free(dbv);
+	return rc;
+}
+
+/* -- what is to be done to a row ------------------------------------------------------- */
+
+/* Fills in what undoing the row is; false if there is nothing to undo. */
+static bool
+plan_row(struct undo *u, const struct look_row *row, struct store_undone *out)
+{
+	const struct look_cell *c;
+	size_t i;
+
+	out->row = (struct store_diff_row){ .table = row->table,
+		.version = (uint64_t)row->version, .time_ms = row->time_ms };
+	out->nleft = 0;
+	out->why = row->large ? large : row->stands ? NULL : since;
+	if (!row->existed && row->dead)
+		return false;
+	out->row.kind = !row->existed ? STORE_DELETED : row->dead ?
+	    STORE_INSERTED : STORE_CHANGED;
+	out->row.cell = rows_take(&u->look.rows, row->ncell *
+	    sizeof *out->row.cell + 1);
+	for (i = 0; i < row->ncell && out->row.cell != NULL; i++) {
+		c = &row->cell[i];
+		if (out->row.kind == STORE_CHANGED && c->was && !c->stands)
+			out->nleft++;
+		if (out->row.kind == STORE_CHANGED ? !c->was || !c->stands :
+		    row->existed && !c->was)
+			continue;
+		out->row.cell[out->row.ncell++] = (struct store_diff_cell){
+			.column = c->column, .was_known = c->stands,
+			.before = c->after, .after = c->before };
+	}
+	if (out->why == NULL && out->row.kind == STORE_CHANGED &&
+	    out->row.ncell == 0)
+		out->why = since;
+	return true;
+}
+
+/* -- doing it ------------------------------------------------------------------------- */
+
+static int
+bind(sqlite3_stmt *stmt, int i, const struct store_value *v)
+{
+	switch (v->type) {
+	case STORE_INTEGER:
+		return sqlite3_bind_int64(stmt, i, v->integer);
+	case STORE_REAL:
+		return sqlite3_bind_double(stmt, i, v->real);
+	case STORE_TEXT:
+		return sqlite3_bind_text64(stmt, i, v->data, v->size, SQLITE_STATIC,
+		    SQLITE_UTF8);
+	case STORE_BLOB:
+		return sqlite3_bind_blob64(stmt, i, v->data, v->size, SQLITE_STATIC);
+	default:
+		return sqlite3_bind_null(stmt, i);
+	}
+}
+
+static void
+add_where(sqlite3_str *s, const struct store_diff_row *r)
+{
+	size_t i;
+
+	for (i = 0; i < r->nkey; i++)
+		sqlite3_str_appendf(s, "%s \"%w\" = ?%d", i > 0 ? " AND" : " WHERE",
+		    r->key[i].column, (int)i + 1);
+}
+
+/* The key's parameters come first, then the cells'. */
+static char *
+sql_of(const struct store_diff_row *r)
+{
+	sqlite3_str *s = sqlite3_str_new(NULL);
+	size_t i;
+
+	if (r->kind == STORE_DELETED) {
+		sqlite3_str_appendf(s, "DELETE FROM main.\"%w\"", r->table);
+		add_where(s, r);
+	} else if (r->kind == STORE_CHANGED) {
+		sqlite3_str_appendf(s, "UPDATE OR ABORT main.\"%w\" SET", r->table);
+		for (i = 0; i < r->ncell; i++)
+			sqlite3_str_appendf(s, "%s \"%w\" = ?%d", i > 0 ? "," : "",
+			    r->cell[i].column, (int)(r->nkey + i) + 1);
+		add_where(s, r);
+	} else {
+		sqlite3_str_appendf(s, "INSERT OR ABORT INTO main.\"%w\"(", r->table);
+		for (i = 0; i < r->nkey + r->ncell; i++)
+			sqlite3_str_appendf(s, "%s\"%w\"", i > 0 ? ", " : "",
+			    i < r->nkey ? r->key[i].column :
+			    r->cell[i - r->nkey].column);
+		sqlite3_str_appendall(s, ") VALUES(");
+		for (i = 0; i < r->nkey + r->ncell; i++)
+			sqlite3_str_appendf(s, "%s?%d", i > 0 ? ", " : "", (int)i + 1);
+		sqlite3_str_appendall(s, ")");
+	}
+	return sqlite3_str_finish(s);
+}
+
+/* *done false: a constraint or a trigger refuses it, and it is as it was. */
+static int
+write_row(struct undo *u, const struct store_diff_row *r, bool *done,
+    struct err *err)
+{
+	char *sql = sql_of(r);
+	sqlite3_stmt *stmt = NULL;
+	size_t i;
+	int rc;
+
+	*done = false;
+	if (sql == NULL)
+		return err_nomem(err);
+	rc = sqlite3_prepare_v2(u->s->db, sql, -1, &stmt, NULL);
+	for (i = 0; i < r->nkey && rc == SQLITE_OK; i++)
+		rc = bind(stmt, (int)i + 1, &r->key[i].value);
+	for (i = 0; i < r->ncell && rc == SQLITE_OK && r->kind != STORE_DELETED; i++)
+		rc = bind(stmt, (int)(r->nkey + i) + 1, &r->cell[i].after);
+	if (rc == SQLITE_OK)
+		rc = sqlite3_step(stmt);
+	*done = rc == SQLITE_DONE && sqlite3_changes(u->s->db) > 0;
+	sqlite3_free(sql);
+	if (rc != SQLITE_DONE && rc != SQLITE_CONSTRAINT && rc != SQLITE_MISMATCH)
+		rc = sql_fail(u->s->db, rc, err);
+	else
+		rc = 0;
+	sqlite3_finalize(stmt);
+	return rc;
+}
+
+/* A row that came with the merge goes only where nobody has set anything of it. */
+static int
+is_untouched(struct undo *u, const struct look_row *row, bool *is,
+    struct err *err)
+{
+	int64_t n = 0;
+	int rc = sql_int(u->s->db, &n, err, "SELECT count(*) FROM crsql_history WHERE "
+	    "\"table\" = ?1 AND pk = ?2", "tb", row->table, row->pk, row->npk);
+
+	*is = n == (int64_t)row->nfacts;
+	return rc;
+}
+
+static int
+note_why(struct undo *u, const char *why)
+{
+	const char **grown;
+
+	if (u->n == u->room) {
+		grown = realloc(u->why, (u->room + 1024) * sizeof *grown);
+		if (grown == NULL)
+			return err_nomem(u->err);
+		u->why = grown;
+		u->room += 1024;
+	}
+	u->why[u->n++] = why;
+	return 0;
+}
+
+static int
+undo_row(struct undo *u, const struct look_row *row, struct store_undone *r)
+{
+	bool done = true;
+	int rc = look_key(&u->look, row, &r->row.key, &r->row.nkey, u->err);
+
+	if (rc == 0 && r->why == NULL && r->row.kind == STORE_DELETED) {
+		rc = is_untouched(u, row, &done, u->err);
+		r->why = done ? NULL : since;
+	}
+	if (rc == 0 && r->why == NULL) {
+		rc = write_row(u, &r->row, &done, u->err);
+		r->why = done ? NULL : refused;
+	}
+	return rc == 0 ? note_why(u, r->why) : rc;
+}
+
+static int
+undo_all(struct undo *u)
+{
+	struct look_row row;
+	struct store_undone r;
+	bool found = true;
+	int rc = 0;
+
+	while (rc == 0) {
+		rc = look_next(&u->look, &row, &found, u->err);
+		if (rc != 0 || !found)
+			break;
+		if (!plan_row(u, &row, &r))
+			continue;
+		rc = r.row.cell != NULL ? undo_row(u, &row, &r) : err_nomem(u->err);
+	}
+	return rc;
+}
+
+/* -- telling ---------------------------------------------------------------------------- */
+
+static int
+tell_all(struct undo *u, int (*each)(void *self, const struct store_undone *row),
+    void *self, struct store_undo_sum *sum)
+{
+	struct look_row row;
+	struct store_undone r;
+	bool found = true;
+	size_t i = 0;
+	int rc = authors_load(u->s, &u->look.authors, u->err);
+
+	look_rewind(&u->look);
+	while (rc == 0) {
+		rc = look_next(&u->look, &row, &found, u->err);
+		if (rc != 0 || !found)
+			break;
+		if (!plan_row(u, &row, &r))
+			continue;
+		r.why = u->why[i++];
+		sum->left += r.why != NULL;
+		sum->partly += r.why == NULL && r.nleft > 0;
+		sum->done += r.why == NULL && r.nleft == 0;
+		rc = look_key(&u->look, &row, &r.row.key, &r.row.nkey, u->err);
+		if (rc == 0 && row.stands)
+			rc = authors_get(u->s, &u->look.authors, row.site,
+			    &r.row.author, u->err);
+		if (rc == 0)
+			rc = each(self, &r);
+	}
+	return rc;
+}
+
+int
+store_undo(struct store *s, const struct store_undo *what,
+    int (*each)(void *self, const struct store_undone *row), void *self,
+    struct store_undo_sum *out, struct err *err)
+{
+	struct undo u = { .s = s, .err = err };
+	int rc = store_writable(s, err);
+
+	memset(out, 0, sizeof *out);
+	if (rc == 0)
+		rc = sql_begin(s->db, err);
+	if (rc != 0)
+		return rc;
+	rc = sql_do(s->db, err, "SELECT crsql_fold()", "");
+	if (rc == 0)
+		rc = look_begin(&u.look, s, s->db, 0, err);
+	if (rc == 0)
+		rc = what->name != NULL ? take_named(&u, what->name, err) :
+		    take_last(&u, err);
+	if (rc == 0)
+		rc = undo_all(&u);
+	if (rc == 0 && what->dry_run)
+		sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
+	else
+		rc = sql_end(s->db, rc, err);
+	if (rc == 0)
+		rc = tell_all(&u, each, self, out);
+	look_clear(&u.look);
+	free(u.why);
+	return rc;
+}

@@ -1,0 +1,377 @@
+// SPDX-License-Identifier: MPL-2.0
+/*
+ * test_crdt_before.c - notes of what a merge wrote over: with the log they tell what
+ * there was before, whatever came in between.
+ */
+#include "crdt_nodes.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+enum { A, B, C, COUNT, SEEDS = 40, ROUNDS = 12 };
+
+static struct node n[COUNT];
+
+static int
+open_all(void **state)
+{
+	nodes_open(n, COUNT, "CREATE TABLE r(id TEXT PRIMARY KEY, x, y); "
+	    "CREATE TABLE i(id INTEGER PRIMARY KEY, x, y); "
+	    "CREATE TABLE k(a INT, b TEXT, x, y, PRIMARY KEY(a, b)) WITHOUT ROWID; "
+	    "SELECT crsql_as_crr('r'), crsql_as_crr('i'), crsql_as_crr('k')");
+	return 0;
+}
+
+static int
+close_all(void **state)
+{
+	nodes_close(n, COUNT);
+	return 0;
+}
+
+/* Pulls by small pages, in transactions that keep notes. */
+static void
+pull(int to, int from)
+{
+	static const struct mishap small = { .max_bytes = 200, .noted = true };
+
+	assert_true(node_pull(&n[to], &n[from], &small));
+}
+
+/* The same by crsql_changes, from the beginning: it is all one transaction. */
+static void
+pull_changes(int to, int from)
+{
+	sqlite3_stmt *out, *in;
+	int i;
+
+	assert_int_equal(sqlite3_prepare_v2(n[from].db, "SELECT \"table\", pk, cid, "
+	    "val, col_version, db_version, site_id, cl, seq FROM crsql_changes", -1,
+	    &out, NULL), SQLITE_OK);
+	assert_int_equal(sqlite3_prepare_v2(n[to].db, "INSERT INTO crsql_changes("
+	    "\"table\", pk, cid, val, col_version, db_version, site_id, cl, seq) "
+	    "VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?)", -1, &in, NULL), SQLITE_OK);
+	node_exec(&n[to], "BEGIN; SELECT crsql_keep_before(1)");
+	while (sqlite3_step(out) == SQLITE_ROW) {
+		for (i = 0; i < 9; i++)
+			sqlite3_bind_value(in, i + 1, sqlite3_column_value(out, i));
+		sqlite3_step(in);
+		assert_int_equal(sqlite3_reset(in), SQLITE_OK);
+	}
+	node_exec(&n[to], "COMMIT");
+	sqlite3_finalize(in);
+	sqlite3_finalize(out);
+}
+
+#define NOTES "SELECT \"table\", kind, existed, cid, val FROM crsql_before "
+
+static void
+what_was_overwritten_is_noted(void **state)
+{
+	node_exec(&n[A], "INSERT INTO r VALUES('a', 1, 'one'), ('b', 2, x'00')");
+	pull(B, A);
+	node_expect(&n[B], "", NOTES);
+	node_exec(&n[A], "UPDATE r SET x = 5 WHERE id = 'a'");
+	pull(B, A);
+	node_expect(&n[B], "'r'|'update'|1|'x'|1\n", NOTES "WHERE db_version = 2");
+	node_exec(&n[A], "DELETE FROM r");
+	pull(B, A);
+	node_expect(&n[B], "'r'|'delete'|1|'x'|5\n'r'|'delete'|1|'y'|'one'\n"
+	    "'r'|'delete'|1|'x'|2\n'r'|'delete'|1|'y'|00\n", NOTES
+	    "WHERE db_version = 3");
+	node_exec(&n[A], "INSERT INTO r VALUES('b', 7, 7)");
+	pull(B, A);
+	node_expect(&n[B], "'r'|'insert'|0|NULL|NULL\n", NOTES
+	    "WHERE db_version = 4");
+	node_expect(&n[B], "1\n", "SELECT count(DISTINCT pk) FROM crsql_before "
+	    "WHERE pk = crsql_pack_columns('a')");
+	node_well(&n[B]);
+}
+
+static void
+nobody_who_does_not_ask_has_notes(void **state)
+{
+	static const struct mishap fine = { .max_bytes = 9999 };
+
+	assert_int_equal(node_try(&n[B], "SELECT crsql_keep_before(1)"),
+	    SQLITE_ERROR);
+	assert_string_equal(sqlite3_errmsg(n[B].db), "crsql_keep_before() is for "
+	    "the rest of a transaction: begin one");
+	node_expect(&n[B], "", "SELECT * FROM crsql_before");
+	node_exec(&n[A], "INSERT INTO r VALUES('a', 1, 1)");
+	assert_true(node_pull(&n[B], &n[A], &fine));
+	node_exec(&n[A], "UPDATE r SET x = 2");
+	assert_true(node_pull(&n[B], &n[A], &fine));
+	node_exec(&n[B], "BEGIN; SELECT crsql_keep_before(1); COMMIT");
+	node_exec(&n[A], "UPDATE r SET x = 3");
+	assert_true(node_pull(&n[B], &n[A], &fine));
+	node_exec(&n[B], "BEGIN; SELECT crsql_keep_before(1); ROLLBACK");
+	node_exec(&n[A], "UPDATE r SET x = 4");
+	assert_true(node_pull(&n[B], &n[A], &fine));
+	/* its own writes are not a merge */
+	node_exec(&n[B], "BEGIN; SELECT crsql_keep_before(1); UPDATE r SET x = 5; "
+	    "DELETE FROM r; COMMIT");
+	node_expect(&n[B], "", "SELECT * FROM crsql_before");
+}
+
+static void
+a_row_that_came_within_was_not_there(void **state)
+{
+	node_exec(&n[A], "INSERT INTO i VALUES(1, 1, 1), (2, 2, 2)");
+	pull(C, A);
+	node_exec(&n[C], "UPDATE i SET x = 3, y = 3 WHERE id = 2; INSERT INTO r "
+	    "VALUES('c', 1, 1)");
+	pull(B, A);
+	pull(B, C);             /* overwrites what came by A, whose run is a fresh row's */
+	node_expect(&n[B], "'i'|'update'|1|'x'|2\n'i'|'update'|1|'y'|2\n", NOTES
+	    "WHERE db_version > 1");
+	node_expect(&n[B], "'i'|'update'|0|'x'|2\n'i'|'update'|0|'y'|2\n", NOTES);
+	node_exec(&n[A], "UPDATE i SET x = 9 WHERE id = 2");
+	pull(C, A);
+	node_exec(&n[C], "UPDATE i SET x = 10 WHERE id = 2");
+	pull(B, C);
+	node_expect(&n[B], "1\n", "SELECT min(existed) FROM crsql_before WHERE "
+	    "db_version > 3");
+	node_expect(&n[B], "0\n", "SELECT max(existed) FROM crsql_before");
+}
+
+static void
+cells_that_come_one_by_one_are_one_note(void **state)
+{
+	node_exec(&n[A], "INSERT INTO r VALUES('a', 1, 1), ('b', 2, 2); INSERT INTO k "
+	    "VALUES(1, 'x', 5, 5)");
+	pull_changes(B, A);
+	node_expect(&n[B], "", NOTES);
+	node_exec(&n[A], "UPDATE r SET x = 3, y = 4 WHERE id = 'a'; DELETE FROM r "
+	    "WHERE id = 'b'; UPDATE k SET y = 6");
+	pull_changes(B, A);
+	node_expect(&n[B], "3\n", "SELECT count(*) FROM crsql_old");
+	node_expect(&n[B], "'k'|'update'|'y'|5\n'r'|'delete'|'x'|2\n"
+	    "'r'|'delete'|'y'|2\n'r'|'update'|'x'|1\n'r'|'update'|'y'|1\n",
+	    "SELECT \"table\", kind, cid, val FROM crsql_before WHERE db_version > 1 "
+	    "ORDER BY 1, 2, 3");
+}
+
+/* A new life that keeps the old values, and then overwrites them. */
+static void
+a_new_life_by_changes_notes_all(void **state)
+{
+	node_exec(&n[B], "INSERT INTO r VALUES('a', 1, 2)");
+	node_exec(&n[B], "BEGIN; SELECT crsql_keep_before(1)");
+	assert_int_equal(node_change(&n[B], "r", "'a'", "-1", "NULL", 3, 1, S1, 3, 0),
+	    SQLITE_OK);
+	assert_int_equal(node_change(&n[B], "r", "'a'", "x", "7", 1, 1, S1, 3, 1),
+	    SQLITE_OK);
+	node_exec(&n[B], "COMMIT");
+	node_expect(&n[B], "'r'|'update'|1|'x'|1\n'r'|'update'|1|'y'|2\n", NOTES);
+}
+
+static void
+what_is_refused_has_no_note(void **state)
+{
+	nodes_exec(n, COUNT, "CREATE TABLE c(id INTEGER PRIMARY KEY, x)");
+	node_exec(&n[B], "DROP TABLE c; CREATE TABLE c(id INTEGER PRIMARY KEY, "
+	    "x CHECK(x < 5))");
+	nodes_exec(n, COUNT, "SELECT crsql_as_crr('c')");
+	node_exec(&n[A], "INSERT INTO c VALUES(1, 1)");
+	pull(B, A);
+	node_exec(&n[A], "UPDATE c SET x = 7");
+	pull(B, A);
+	node_expect(&n[B], "1|1\n", "SELECT x, (SELECT count(*) FROM crsql_parked) "
+	    "FROM c");
+	node_expect(&n[B], "", NOTES);
+}
+
+static void
+what_is_too_large_is_said_to_be(void **state)
+{
+	node_exec(&n[A], "INSERT INTO r VALUES('a', zeroblob(17000000), 1)");
+	pull(B, A);
+	node_exec(&n[A], "UPDATE r SET x = 1, y = 2");
+	pull(B, A);
+	node_expect(&n[B], "'r'|'large'|1|NULL|NULL\n", NOTES "WHERE db_version = 2");
+	node_expect(&n[B], "'r'|'large'|0|NULL|NULL\n", NOTES
+	    "WHERE db_version BETWEEN 1 AND 2");
+}
+
+static void
+columns_and_tables_may_go(void **state)
+{
+	node_exec(&n[A], "INSERT INTO r VALUES('a', 1, 2); INSERT INTO i VALUES(1, 2, "
+	    "3)");
+	pull(B, A);
+	node_exec(&n[A], "UPDATE r SET x = 3, y = 4; DELETE FROM i");
+	pull(B, A);
+	node_exec(&n[B], "ALTER TABLE r RENAME COLUMN x TO z");
+	node_expect(&n[B], "'r'|'z'|1\n'r'|'y'|2\n", "SELECT \"table\", cid, val FROM "
+	    "crsql_before WHERE \"table\" = 'r'");
+	node_exec(&n[B], "SELECT crsql_begin_alter('r'); ALTER TABLE r DROP COLUMN z; "
+	    "SELECT crsql_commit_alter('r'); SELECT crsql_as_table('i')");
+	node_expect(&n[B], "'r'|'y'|2\n", "SELECT \"table\", cid, val FROM "
+	    "crsql_before");
+}
+
+static void
+notes_are_forgotten_the_oldest_first(void **state)
+{
+	int i;
+
+	node_expect(&n[B], "0\n", "SELECT crsql_forget_before(99)");
+	node_exec(&n[A], "INSERT INTO i VALUES(1, 0, 0)");
+	pull(B, A);
+	for (i = 1; i <= 5; i++) {
+		node_exec(&n[A], "UPDATE i SET x = %d", i);
+		pull(B, A);
+	}
+	node_expect(&n[B], "0\n1\n2\n3\n4\n", "SELECT val FROM crsql_before");
+	node_expect(&n[B], "2\n", "SELECT crsql_forget_before(3)");
+	node_expect(&n[B], "2\n3\n4\n", "SELECT val FROM crsql_before");
+	node_expect(&n[B], "1\n", "SELECT crsql_forget_before(99, 1)");
+	node_expect(&n[B], "3\n4\n", "SELECT val FROM crsql_before");
+	node_expect(&n[B], "0\n", "SELECT crsql_forget_before(NULL)");
+}
+
+static void
+a_savepoint_takes_notes_back(void **state)
+{
+	node_exec(&n[B], "INSERT INTO r VALUES('a', 1, 2), ('b', 1, 2)");
+	node_exec(&n[B], "BEGIN; SELECT crsql_keep_before(1)");
+	assert_int_equal(node_change(&n[B], "r", "'a'", "x", "7", 2, 2, S1, 1, 0), 0);
+	node_exec(&n[B], "SAVEPOINT s");
+	assert_int_equal(node_change(&n[B], "r", "'a'", "y", "7", 2, 9, S1, 1, 0), 0);
+	node_exec(&n[B], "ROLLBACK TO s");
+	assert_int_equal(node_change(&n[B], "r", "'b'", "y", "8", 2, 2, S1, 1, 0), 0);
+	node_expect(&n[B], "1\n", "SELECT crsql_keep_before(1) > 0");
+	node_exec(&n[B], "COMMIT");
+	node_expect(&n[B], "2|0|'x'|1\n2|1|'y'|2\n", "SELECT db_version, place, cid, "
+	    "val FROM crsql_before");
+}
+
+/* -- against what there really was ---------------------------------------------------- */
+
+static int
+chance(int of)
+{
+	return rand() % of;
+}
+
+static void
+write_something(struct node *w)
+{
+	static const char *const table[] = { "r", "i", "k" };
+	int key = chance(8) + 1, t = chance(3);
+	const char *is = t == 2 ? "a" : "id";
+
+	switch (chance(6)) {
+	case 0:
+	case 1:
+		node_try(w, t == 2 ? "INSERT INTO k VALUES(%d, 'x', %d, 1)" :
+		    t == 1 ? "INSERT INTO i VALUES(%d, %d, 1)" :
+		    "INSERT INTO r VALUES(%d, %d, 1)", key, chance(99));
+		break;
+	case 2:
+		node_exec(w, "DELETE FROM %s WHERE %s = %d", table[t], is, key);
+		break;
+	case 3:
+		node_exec(w, "UPDATE %s SET x = %d, y = %d WHERE %s = %d", table[t],
+		    chance(99), chance(99), is, key);
+		break;
+	default:
+		node_exec(w, "UPDATE %s SET %s = %d WHERE %s < %d", table[t],
+		    chance(2) ? "x" : "y", chance(99), is, key);
+	}
+}
+
+/* All rows, as key, column, value. */
+#define ALL "SELECT 'r' AS t, crsql_pack_columns(id) AS pk, 'x' AS c, x AS v FROM r " \
+	"UNION ALL SELECT 'r', crsql_pack_columns(id), 'y', y FROM r UNION ALL " \
+	"SELECT 'i', crsql_pack_columns(id), 'x', x FROM i UNION ALL SELECT 'i', " \
+	"crsql_pack_columns(id), 'y', y FROM i UNION ALL SELECT 'k', " \
+	"crsql_pack_columns(a, b), 'x', x FROM k UNION ALL SELECT 'k', " \
+	"crsql_pack_columns(a, b), 'y', y FROM k"
+
+/* What notes and log say was there, of all that is here or noted: values noted
+ * first, and for what has no note those of now, unless they came since. */
+#define BEFORE(since) "WITH now AS (" ALL "), note AS (SELECT * FROM crsql_before " \
+	"WHERE db_version > " since "), fresh(t, pk) AS (SELECT \"table\", pk FROM " \
+	"note WHERE existed = 0 AND NOT EXISTS(SELECT 1 FROM note e WHERE e.pk = " \
+	"note.pk AND e.\"table\" = note.\"table\" AND (e.db_version, e.place) < " \
+	"(note.db_version, note.place) AND e.existed) UNION SELECT \"table\", " \
+	"canonical FROM crsql_history h WHERE db_version > " since " AND NOT EXISTS(" \
+	"SELECT 1 FROM note WHERE pk = h.canonical AND \"table\" = h.\"table\")), " \
+	"old(t, pk, c, v, n) AS (SELECT \"table\", pk, cid, val, row_number() " \
+	"OVER (PARTITION BY \"table\", pk, cid ORDER BY db_version, place) FROM note " \
+	"WHERE cid IS NOT NULL) SELECT t, pk, c, v FROM old WHERE n = 1 AND (t, pk) " \
+	"NOT IN fresh UNION SELECT t, pk, c, v FROM now WHERE (t, pk) NOT IN fresh " \
+	"AND (t, pk, c) NOT IN (SELECT t, pk, c FROM old)"
+
+static void
+check_before(struct node *w, const char *was, const char *since, int seed)
+{
+	char *got = node_rows(w, "SELECT * FROM (" BEFORE("%s") ") ORDER BY 1, 2, 3",
+	    since, since);
+
+	if (strcmp(got, was) != 0)
+		fail_msg("seed %d: there was\n%s, not\n%s", seed, was, got);
+	sqlite3_free(got);
+}
+
+static void
+notes_and_log_tell_what_there_was(void **state)
+{
+	const char *env = getenv("SEEDS");
+	int seed, i, who, to, from, all = env != NULL ? atoi(env) : SEEDS;
+	char *was, *since;
+
+	for (seed = 1; seed <= all; seed++) {
+		srand((unsigned)seed);
+		close_all(NULL);
+		open_all(NULL);
+		for (i = 0; i < ROUNDS; i++) {
+			for (who = 0; who < COUNT; who++)
+				while (chance(3) > 0)
+					write_something(&n[who]);
+			to = chance(COUNT);
+			from = (to + 1 + chance(COUNT - 1)) % COUNT;
+			node_exec(&n[to], "SELECT crsql_fold()");
+			was = node_rows(&n[to], "SELECT * FROM (" ALL ") ORDER BY 1, 2, "
+			    "3");
+			since = node_rows(&n[to], "SELECT crsql_db_version()");
+			if (chance(3) == 0)
+				pull_changes(to, from);
+			else
+				pull(to, from);
+			check_before(&n[to], was, since, seed);
+			node_well(&n[to]);
+			sqlite3_free(was);
+			sqlite3_free(since);
+		}
+	}
+}
+
+#define EACH(f) cmocka_unit_test_setup_teardown(f, open_all, close_all)
+
+int
+main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		EACH(what_was_overwritten_is_noted),
+		EACH(nobody_who_does_not_ask_has_notes),
+		EACH(a_row_that_came_within_was_not_there),
+		EACH(cells_that_come_one_by_one_are_one_note),
+		EACH(a_new_life_by_changes_notes_all),
+		EACH(what_is_refused_has_no_note),
+		EACH(what_is_too_large_is_said_to_be),
+		EACH(columns_and_tables_may_go),
+		EACH(notes_are_forgotten_the_oldest_first),
+		EACH(a_savepoint_takes_notes_back),
+		EACH(notes_and_log_tell_what_there_was),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
