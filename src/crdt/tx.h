@@ -22,6 +22,10 @@
 
 struct engine;
 
+enum tx_ledger {        /* of conflicts: ledger.h */
+	LEDGER_UNKNOWN, LEDGER_ROOM, LEDGER_NONE
+};
+
 struct tx {
 	bool open;              /* tx_begin was called, not yet ended */
 	bool ending;            /* it is being committed: nothing is written later */
@@ -41,6 +45,7 @@ struct tx {
 	int64_t mended;         /* e->tables.mended at its beginning */
 	int64_t schema;         /* e->tables.schema_version then */
 	int alters;             /* begun in it: alter.c */
+	enum tx_ledger ledger;  /* had room at the first conflict */
 	uint32_t data_version;  /* FCNTL_DATA_VERSION at head */
 };
 
