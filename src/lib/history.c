@@ -16,16 +16,24 @@ _Static_assert((int)DDCP_INSERTED == (int)STORE_INSERTED
 _Static_assert((int)DDCP_SITE_LEN == (int)STORE_SITE_LEN
     && (int)DDCP_TOKEN_LEN == (int)STORE_TOKEN_LEN, "one length");
 
-static ddcp_value
-value_of(const struct store_value *v)
+ddcp_value
+lib_value(const struct store_value *v)
 {
 	return (ddcp_value){ .type = (enum ddcp_type)v->type,
 		.integer = v->integer, .real = v->real, .data = v->data,
 		.size = v->size };
 }
 
-static ddcp_author
-author_of(const struct store_author *a)
+struct store_value
+lib_store_value(const ddcp_value *v)
+{
+	return (struct store_value){ .type = (enum store_type)v->type,
+		.integer = v->integer, .real = v->real, .data = v->data,
+		.size = v->size };
+}
+
+ddcp_author
+lib_author(const struct store_author *a)
 {
 	return (ddcp_author){ .name = a->name, .address = a->address,
 		.site = a->site };
@@ -44,7 +52,7 @@ give_transaction(void *self, const struct store_transaction *t)
 {
 	const struct transaction_walk *w = self;
 	ddcp_tally *tally = calloc(t->ntally + 1, sizeof *tally);
-	ddcp_transaction out = { .author = author_of(&t->author),
+	ddcp_transaction out = { .author = lib_author(&t->author),
 		.version = t->version, .db_version = t->db_version,
 		.time_ms = t->time_ms, .token = t->token, .tally = tally,
 		.ntally = t->ntally };
@@ -93,16 +101,16 @@ lib_change_init(struct lib_change *out, const struct store_change *c,
 		return err_nomem(err);
 	for (i = 0; i < c->nkey; i++)
 		out->cells[i] = (ddcp_cell){ c->key[i].column,
-			value_of(&c->key[i].value) };
+			lib_value(&c->key[i].value) };
 	for (i = c->nkey; i < n; i++)
 		out->cells[i] = (ddcp_cell){ c->cell[i - c->nkey].column,
-			value_of(&c->cell[i - c->nkey].value) };
+			lib_value(&c->cell[i - c->nkey].value) };
 	for (i = 0; i < STORE_CURSOR_LEN; i++)
 		sprintf(out->cursor + 2 * i, "%02x", c->cursor[i]);
 	out->change = (ddcp_change){ .kind = (enum ddcp_change_kind)c->kind,
 		.table = c->table, .key = out->cells, .nkey = c->nkey,
 		.cell = out->cells + c->nkey, .ncell = c->ncell,
-		.author = author_of(&c->author), .version = c->version,
+		.author = lib_author(&c->author), .version = c->version,
 		.db_version = c->db_version, .time_ms = c->time_ms,
 		.cursor = out->cursor };
 	return 0;
@@ -178,8 +186,8 @@ give_blamed(void *self, const struct store_blamed *b)
 {
 	const struct blame_walk *w = self;
 	ddcp_blamed out = { .kind = (enum ddcp_change_kind)b->kind,
-		.column = b->column, .value = value_of(&b->value),
-		.known = b->known, .author = author_of(&b->author),
+		.column = b->column, .value = lib_value(&b->value),
+		.known = b->known, .author = lib_author(&b->author),
 		.version = b->version, .db_version = b->db_version,
 		.time_ms = b->time_ms };
 
@@ -200,10 +208,7 @@ ddcp_blame(ddcp *d, const char *table, const ddcp_value *key, size_t nkey,
 	if (values == NULL)
 		return lib_error(err_nomem(&err), &err, error);
 	for (i = 0; i < nkey; i++)
-		values[i] = (struct store_value){
-			.type = (enum store_type)key[i].type,
-			.integer = key[i].integer, .real = key[i].real,
-			.data = key[i].data, .size = key[i].size };
+		values[i] = lib_store_value(&key[i]);
 	rc = store_blame(d->store, table, values, nkey, give_blamed, &w, &err);
 	free(values);
 	return lib_error(rc, &err, error);

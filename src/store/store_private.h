@@ -85,6 +85,7 @@ struct store {
 		struct log_end log;
 	} told;
 	uint64_t merges;        /* committed by this handle */
+	int64_t forgot_ms;      /* when reviewed conflicts were last looked at */
 	int64_t tried_schema;   /* for which parked changes were tried */
 	struct {                /* acknowledgement not yet written */
 		int64_t remote;
