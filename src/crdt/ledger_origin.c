@@ -182,12 +182,15 @@ reach(struct engine *e, const struct fact *site, int64_t other, int which,
 	sqlite3_stmt *stmt;
 	int rc;
 
+	*upto = 0;
+	/* one of whom nothing is known here, nor what he knows */
+	if (site->site < 0 || other < 0)
+		return SQLITE_OK;
 	if (l->reach[which].site == site->site && l->reach[which].sver ==
 	    site->sver && l->reach[which].other == other) {
 		*upto = l->reach[which].upto;
 		return SQLITE_OK;
 	}
-	*upto = 0;
 	rc = engine_cached(e, SLOT_SEEN_REACH, "SELECT upto FROM crsql_seen WHERE "
 	    "site = ?1 AND other = ?3 AND sver <= ?2 ORDER BY sver DESC LIMIT 1",
 	    &stmt);
