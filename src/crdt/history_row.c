@@ -140,19 +140,33 @@ probe(struct search *s, int64_t dbv, bool *found, bool *far)
 	return SQLITE_OK;
 }
 
+static int
+find_head(struct search *s)
+{
+	sqlite3_stmt *stmt;
+	int rc = engine_cached(s->e, SLOT_RUN_HEAD, "SELECT max(dbv) FROM crsql_log "
+	    "WHERE dbv < ?1", &stmt);
+
+	if (rc != SQLITE_OK)
+		return rc;
+	sqlite3_bind_int64(stmt, 1, s->below);
+	if (sqlite3_step(stmt) == SQLITE_ROW)
+		s->hi = sqlite3_column_int64(stmt, 0);
+	return engine_reset(stmt, rc);
+}
+
 /* Halves what is left until it is little, or nothing more can be said. */
 static int
 halve(struct search *s)
 {
 	bool found, far = false;
 	int64_t mid;
-	int rc = engine_int(s->e, &s->hi, "SELECT max(dbv) FROM crsql_log WHERE dbv "
-	    "< %lld", (long long)s->below);
+	int rc = find_head(s);
 
 	if (rc == SQLITE_OK)
-		rc = engine_prepare(s->e, &s->probe, "SELECT dbv, key, CASE WHEN mask "
-		    "IS NULL THEN n END, tbl FROM crsql_log WHERE dbv BETWEEN ?1 AND "
-		    "?2 ORDER BY dbv, pos");
+		rc = engine_cached(s->e, SLOT_RUN_PROBE, "SELECT dbv, key, CASE WHEN "
+		    "mask IS NULL THEN n END, tbl FROM crsql_log WHERE dbv BETWEEN ?1 "
+		    "AND ?2 ORDER BY dbv, pos", &s->probe);
 	while (rc == SQLITE_OK && !far && s->hi - s->lo > FEW_VERSIONS) {
 		mid = s->lo + (s->hi - s->lo) / 2 + 1;
 		rc = probe(s, mid, &found, &far);
@@ -163,7 +177,7 @@ halve(struct search *s)
 			s->hi = mid - 1;
 		sqlite3_reset(s->probe);
 	}
-	return engine_finalize(s->probe, rc);
+	return rc;
 }
 
 /* Finds the run in that part of the log, if it is there. */
@@ -173,9 +187,10 @@ find_within(struct search *s, int64_t lo, int64_t hi, struct history_run *out)
 	sqlite3_stmt *stmt;
 	int rc;
 
-	rc = engine_prepare(s->e, &stmt, "SELECT dbv, pos, key, n FROM crsql_log "
-	    "WHERE dbv BETWEEN ?3 AND ?4 AND tbl = ?1 AND n > 0 AND mask IS NULL AND "
-	    "key <= ?2 AND ?2 - key < n ORDER BY dbv DESC, pos DESC LIMIT 1");
+	rc = engine_cached(s->e, SLOT_RUN_FIND, "SELECT dbv, pos, key, n FROM "
+	    "crsql_log WHERE dbv BETWEEN ?3 AND ?4 AND tbl = ?1 AND n > 0 AND mask IS "
+	    "NULL AND key <= ?2 AND ?2 - key < n ORDER BY dbv DESC, pos DESC LIMIT 1",
+	    &stmt);
 	if (rc != SQLITE_OK)
 		return rc;
 	sqlite3_bind_int(stmt, 1, s->table);
@@ -186,7 +201,7 @@ find_within(struct search *s, int64_t lo, int64_t hi, struct history_run *out)
 		*out = (struct history_run){ sqlite3_column_int64(stmt, 0),
 		    sqlite3_column_int64(stmt, 1), sqlite3_column_int64(stmt, 2),
 		    sqlite3_column_int64(stmt, 3) };
-	return engine_finalize(stmt, rc);
+	return engine_reset(stmt, rc);
 }
 
 int
