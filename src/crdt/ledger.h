@@ -119,17 +119,15 @@ int ledger_fact(struct engine *e, struct merge_row *row, int i,
 int ledger_fact_at(struct engine *e, int64_t dbv, int64_t pos,
     struct fact *out);
 
+/* Whether neither had seen the other. */
+int ledger_concurrent(struct engine *e, const struct fact *a,
+    const struct fact *b, bool *is);
+
 /* -- ledger_runs.c ------------------------------------------------------------------- */
 
 /* The run over a key, and whose it is; n is 0 if there is none. */
 int ledger_find_run(struct engine *e, const struct table *t, int64_t key,
     struct history_run *out, struct fact *by);
 void ledger_forget_runs(struct ledger *l);
-
-/* -- ledger_origin.c ------------------------------------------------------------------ */
-
-/* Whether neither had seen the other. */
-int ledger_concurrent(struct engine *e, const struct fact *a,
-    const struct fact *b, bool *is);
 
 #endif

@@ -284,8 +284,13 @@ store_conflict_each(struct store *s, const struct store_conflicts *which,
 		if (rc == 0 && id != 0)
 			rc = conflict_read(s, &authors, (uint64_t)id, &c, err);
 		store_only_look(s, false);
-		if (rc == 0 && id != 0)
+		/* its table is gone, or it is since somebody forgot it */
+		if (rc == E_NOTFOUND) {
+			err_clear(err);
+			rc = 0;
+		} else if (rc == 0 && id != 0) {
 			rc = each(self, &c.is);
+		}
 		conflict_clear(&c);
 		if (id == 0)
 			break;
