@@ -320,7 +320,8 @@ enum ddcp_event_kind {
 	DDCP_EVENT_TROUBLE,       /* remote or "", text, hint */
 	DDCP_EVENT_LOCKED,        /* another program holds the lock of the
 	                             database: pulls wait for it */
-	DDCP_EVENT_UNLOCKED       /* no more; elapsed_ms */
+	DDCP_EVENT_UNLOCKED,      /* no more; elapsed_ms */
+	DDCP_EVENT_CONFLICTS      /* remote; rows: so many conflicts came with it */
 };
 
 typedef struct ddcp_event {
@@ -370,6 +371,7 @@ typedef struct ddcp_state {
 	uint64_t tables;          /* replicated */
 	uint64_t pending;         /* writes of plain programs, not folded yet */
 	uint64_t parked;
+	uint64_t conflicts;       /* that nobody reviewed */
 	uint64_t knocks;
 	uint64_t file_bytes;
 	bool serving;             /* a `serve` of this database runs */
@@ -596,6 +598,62 @@ typedef struct ddcp_undo_sum {    /* rows */
 DDCP_API int ddcp_undo(ddcp *d, const ddcp_undo_options *options,
     int (*each)(void *self, const ddcp_undone *row), void *self,
     ddcp_undo_sum *sum, ddcp_error *error);
+
+/* -- conflicts --------------------------------------------------------------------- */
+
+typedef struct ddcp_lost {
+	const char *column;
+	ddcp_value winner, loser; /* winner is NULL where a delete won */
+} ddcp_lost;
+
+typedef struct ddcp_conflict {    /* two changed the same, and neither knew of the
+                                     other's change */
+	uint64_t id;
+	const char *table;
+	const ddcp_cell *key;     /* the columns of its primary key */
+	size_t nkey;
+	const char *rule;         /* why it was decided so: "version", the value that
+	                             was set more often; "value", the greater one;
+	                             "delete", of a row that another changed;
+	                             "life", the row was deleted and begun anew */
+	bool row;                 /* it lost as a whole: by the last two */
+	const ddcp_lost *lost;    /* one value; of a row those that are lost; none if
+	                             what lost is a delete */
+	size_t nlost;
+	ddcp_author winner, loser;
+	uint64_t winner_version, loser_version;
+	int64_t time_ms;          /* when it was met here */
+	int64_t reviewed_ms;      /* 0: not reviewed */
+} ddcp_conflict;
+
+typedef struct ddcp_conflict_options {
+	const char *const *table; /* of these; all if there are none */
+	size_t ntables;
+	bool all;                 /* those that were reviewed, too */
+} ddcp_conflict_options;
+
+/* What lost, in the order in which it was met.  No transaction is open while `each`
+ * runs.  DDCP_ENOTFOUND: no such table. */
+DDCP_API int ddcp_conflict_each(ddcp *d, const ddcp_conflict_options *options,
+    int (*each)(void *self, const ddcp_conflict *conflict), void *self,
+    ddcp_error *error);
+
+enum ddcp_choice {
+	DDCP_OURS, DDCP_THEIRS,   /* where one of both is this database's */
+	DDCP_WINNER, DDCP_LOSER,
+	DDCP_GIVEN                /* another value */
+};
+
+/* Settles a conflict, which counts as reviewed then.  What won is left as it is by
+ * now; what lost, or the value (else NULL), is written as any other change.
+ * DDCP_ENOTFOUND: no such conflict, or its row was deleted meanwhile; DDCP_EUSAGE:
+ * none or both are ours, or a value for a whole row; DDCP_EREFUSED: the table does
+ * not take it. */
+DDCP_API int ddcp_resolve(ddcp *d, uint64_t id, enum ddcp_choice choice,
+    const ddcp_value *value, ddcp_error *error);
+
+/* All count as reviewed, and stay as they are; *n (or NULL): how many were not. */
+DDCP_API int ddcp_resolve_all(ddcp *d, uint64_t *n, ddcp_error *error);
 
 typedef struct ddcp_watch_options {
 	const char *from;         /* a cursor; "start"; NULL: what is committed from

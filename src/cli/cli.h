@@ -161,6 +161,8 @@ int cmd_check(struct cli *cli);
 int cmd_cleanup(struct cli *cli);
 int cmd_clone(struct cli *cli);
 int cmd_config(struct cli *cli);
+int cmd_conflicts(struct cli *cli);
+int cmd_resolve(struct cli *cli);
 int cmd_deinit(struct cli *cli);
 int cmd_diff(struct cli *cli);
 int cmd_doctor(struct cli *cli);

@@ -15,6 +15,7 @@ struct exchange {
 	const char *done;       /* "pulled", "fetched" ... */
 	json_t *results;        /* --json */
 	bool brings;            /* rows of tables, that is: of all? */
+	bool merges;            /* them here */
 	int nfailed;
 };
 
@@ -92,6 +93,7 @@ static void
 say_done(struct exchange *x, const ddcp_result *r)
 {
 	char transactions[48], rows[48];
+	ddcp_state state;
 	char *others = x->brings ? cli_others(x->d, r->remote) : cli_safe("");
 
 	if (r->transactions == 0 && r->rows == 0 && r->held > 0) {
@@ -117,6 +119,10 @@ say_done(struct exchange *x, const ddcp_result *r)
 		cli_note(x->cli, "note: %s has tables that are not replicated here: "
 		    "%s\nhint: make them and use \"ddcp track\" to get their rows",
 		    r->remote, others);
+	if (r->rows > 0 && x->merges && ddcp_status(x->d, &state, NULL) == 0
+	    && state.conflicts > 0)
+		cli_note(x->cli, "note: %s to be reviewed; see \"ddcp conflicts\"",
+		    cli_count(state.conflicts, "conflict", rows));
 	free(others);
 }
 
@@ -144,9 +150,10 @@ on_result(void *self, const ddcp_result *r)
 		    (unsigned long long)r->transactions,
 		    (unsigned long long)r->rows, (unsigned long long)r->parked,
 		    (unsigned long long)r->held);
-	else if (x->results == NULL && (r->code == 0 || r->code == DDCP_EHELD))
+	else if (x->results == NULL && (r->code == 0 || (r->code == DDCP_EHELD &&
+	    r->error[0] == '\0')))
 		say_done(x, r);
-	if (r->code != 0 && r->code != DDCP_EHELD) {
+	if (r->code != 0 && (r->code != DDCP_EHELD || r->error[0] != '\0')) {
 		cli_fail_remote(r);
 		x->nfailed++;
 	}
@@ -194,6 +201,7 @@ run(struct cli *cli, cli_exchange_function *function, const char *done)
 {
 	struct exchange x = { .cli = cli, .done = done,
 		.brings = function == ddcp_pull || function == ddcp_fetch,
+		.merges = function == ddcp_pull || function == ddcp_merge,
 		.results = cli->json ? json_array() : NULL };
 	ddcp_exchange how = { .result = on_result, .self = &x,
 		.allow_delete = function == ddcp_merge &&

@@ -49,6 +49,7 @@ static const char *const event_names[] = {
 	[DDCP_EVENT_TROUBLE] = "trouble",
 	[DDCP_EVENT_LOCKED] = "locked",
 	[DDCP_EVENT_UNLOCKED] = "unlocked",
+	[DDCP_EVENT_CONFLICTS] = "conflicts",
 };
 
 static void
@@ -101,6 +102,10 @@ log_text(struct log *log, const ddcp_event *e)
 		break;
 	case DDCP_EVENT_TABLES:
 		cli_say(cli, "%s", text);
+		break;
+	case DDCP_EVENT_CONFLICTS:
+		cli_say(cli, "%s: %s", e->remote, cli_count(e->rows, "new conflict",
+		    a));
 		break;
 	case DDCP_EVENT_TROUBLE:
 		cli_note(cli, "%s%s%s", e->remote, e->remote[0] ? ": " : "", text);

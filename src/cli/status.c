@@ -220,10 +220,11 @@ print_head(struct cli *cli, const ddcp_state *state, const char *address)
 
 	if (cli->porcelain) {
 		printf("version\t%llu\ntables\t%llu\npending\t%llu\nparked\t%llu\n"
-		    "serving\t%d\n", (unsigned long long)state->version,
+		    "conflicts\t%llu\nserving\t%d\n", (unsigned long long)state->version,
 		    (unsigned long long)state->tables,
 		    (unsigned long long)state->pending,
-		    (unsigned long long)state->parked, state->serving);
+		    (unsigned long long)state->parked,
+		    (unsigned long long)state->conflicts, state->serving);
 		return;
 	}
 	if (state->pending > 0)
@@ -235,6 +236,9 @@ print_head(struct cli *cli, const ddcp_state *state, const char *address)
 	    address, (unsigned long long)state->version,
 	    cli_count(state->tables, "table", tables), unfolded,
 	    state->serving ? ", serving" : "");
+	if (state->conflicts > 0)
+		printf("%s: use \"ddcp conflicts\" to see and \"ddcp resolve\" to "
+		    "settle\n", cli_count(state->conflicts, "conflict", tables));
 }
 
 /* "1.5 MiB" into out. */
@@ -317,12 +321,13 @@ cmd_status(struct cli *cli)
 	if (rc == 0 && !cli->json)
 		print_size(cli, &state);
 	if (rc == 0 && cli->json)
-		cli_json(json_pack("{s:o, s:s, s:I, s:I, s:I, s:I, s:I, s:b, s:O, "
+		cli_json(json_pack("{s:o, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:O, "
 		    "s:O, s:O, s:o}", "db_file", cli_text(ddcp_db_file(d)), "address",
 		    address,
 		    "version", (json_int_t)state.version, "tables",
 		    (json_int_t)state.tables, "pending", (json_int_t)state.pending,
-		    "parked", (json_int_t)state.parked, "file_bytes",
+		    "parked", (json_int_t)state.parked, "conflicts",
+		    (json_int_t)state.conflicts, "file_bytes",
 		    (json_int_t)state.file_bytes, "serving", state.serving,
 		    "remotes", v.remotes, "knocks", v.knocks, "parked_by",
 		    v.parked, "metadata", size_json(&state)));

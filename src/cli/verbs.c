@@ -74,6 +74,21 @@ static const struct cli_option watch_options[] = {
 	{ NULL, 0, NULL, NULL }
 };
 
+static const struct cli_option conflicts_options[] = {
+	{ "all", 0, NULL, "those that were reviewed, too" },
+	{ NULL, 0, NULL, NULL }
+};
+
+static const struct cli_option resolve_options[] = {
+	{ "ours", 0, NULL, "what this database had" },
+	{ "theirs", 0, NULL, "what came from elsewhere" },
+	{ "winner", 0, NULL, "leave it as it is" },
+	{ "loser", 0, NULL, "write what lost" },
+	{ "value", 0, "LITERAL", "write that: a number, 'text', x'00' or NULL" },
+	{ "all", 0, NULL, "with --winner: every one that there is" },
+	{ NULL, 0, NULL, NULL }
+};
+
 static const struct cli_option config_options[] = {
 	{ "unset", 0, NULL, "take it out of the database" },
 	{ "list", 0, NULL, "show every setting" },
@@ -126,6 +141,8 @@ const struct cli_verb cli_verbs[] = {
 	    1, 2, cmd_clone, NULL, NULL, true },
 	{ "config", "[KEY [VALUE]]", "show or change settings", 0, 2, cmd_config,
 	    config_options, NULL, true },
+	{ "conflicts", "[TABLE ...]", "what lost to a change that did not know of it",
+	    0, -1, cmd_conflicts, conflicts_options, NULL, true },
 	{ "deinit", "", "leave an ordinary SQLite file", 0, 0, cmd_deinit,
 	    deinit_options, NULL, false },
 	{ "diff", "[REMOTE] [-- TABLE...]", "what merging would change", 0, -1,
@@ -150,6 +167,8 @@ const struct cli_verb cli_verbs[] = {
 	    NULL, true },
 	{ "remote", "add|accept|list|...", "the peers of this database", 0, 0,
 	    NULL, NULL, remote_verbs, true },
+	{ "resolve", "[NUMBER]", "settle a conflict: what won, or what lost", 0, 1,
+	    cmd_resolve, resolve_options, NULL, false },
 	{ "serve", "", "let remotes pull, and pull what they have", 0, 0,
 	    cmd_serve, serve_options, NULL, true },
 	{ "shell", "[SQL] [-- OPTIONS]", "sqlite3 with the extension loaded", 0, -1,

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "crdt/columns.h"
+#include "crdt/ledger.h"
 #include "crdt/page.h"
 
 int
@@ -216,6 +217,8 @@ try_change(struct apply *a, struct merge_origin *o, struct table *t,
 
 	*outcome = APPLIED;
 	rc = merge_open(a->e, o, t, pk->data, (int)pk->len, row);
+	if (rc == SQLITE_OK && cl < row->cl)
+		rc = ledger_over(a->e, row, cl, a->given, n);
 	if (rc != SQLITE_OK || cl < row->cl)
 		return rc;
 	rc = check_alive(a->e, merge_given(a, row, cl, n, &rest));
@@ -223,7 +226,7 @@ try_change(struct apply *a, struct merge_origin *o, struct table *t,
 	 * reason to take nothing from there any more */
 	if (merge_refused(rc) || rc == SQLITE_TOOBIG) {
 		*outcome = REFUSED;
-		return SQLITE_OK;
+		return ledger_take_back(a->e);
 	}
 	if (rc == SQLITE_OK)
 		rc = merge_close(a->e, row);

@@ -2,7 +2,7 @@
 /*
  * apply_scope.c - the savepoint around what merges many rows; see apply.h.
  */
-#include "crdt/apply.h"
+#include "crdt/ledger.h"
 
 #include <string.h>
 
@@ -15,6 +15,8 @@ apply_begin(struct engine *e, bool batch, struct apply_scope *s)
 	int rc;
 
 	memset(s, 0, sizeof *s);
+	if (!batch)
+		ledger_forget(e);
 	if (sqlite3_get_autocommit(e->db)) {
 		rc = engine_savepoint(e, "crsql_merge_all", &s->undo);
 		if (rc != SQLITE_OK)
@@ -39,6 +41,7 @@ take_back(struct engine *e, struct apply_scope *s)
 	int rc;
 
 	incoming_drop(e);
+	ledger_forget(e);
 	rc = engine_undo(e, &s->undo);
 	if (rc == SQLITE_OK) {
 		e->tx.current = s->tx.current;

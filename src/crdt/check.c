@@ -137,15 +137,42 @@ static const char forgotten[] =
     "crsql_master WHERE key = 'gc' AND typeof(value) = 'blob' AND length(value) = "
     "32)";
 
+static const char conflicts[] =
+    "SELECT NULL, id, 'crsql_ledger names a table that is not there' FROM "
+    "crsql_ledger WHERE tbl NOT IN (SELECT id FROM crsql_tbl) "
+    "UNION ALL SELECT NULL, id, 'crsql_ledger names a site that is not there' FROM "
+    "crsql_ledger WHERE wsite NOT IN (SELECT ordinal FROM crsql_site_id) OR lsite "
+    "NOT IN (SELECT ordinal FROM crsql_site_id) "
+    "UNION ALL SELECT NULL, id, 'crsql_ledger has an entry that can''t be read' FROM "
+    "crsql_ledger WHERE rule NOT BETWEEN 1 AND 4 OR typeof(rule) <> 'integer' OR "
+    "(rule < 3) <> (cid >= 0) OR typeof(pk) <> 'blob' OR typeof(time) <> 'integer' "
+    "UNION ALL SELECT NULL, id, 'crsql_ledger lacks the values of a column' FROM "
+    "crsql_ledger l WHERE cid >= 0 AND NOT EXISTS(SELECT 1 FROM crsql_ledger_cell c "
+    "WHERE c.id = l.id AND c.cid = l.cid) "
+    "UNION ALL SELECT NULL, id, 'crsql_ledger_cell has values of no entry' FROM "
+    "crsql_ledger_cell WHERE id NOT IN (SELECT id FROM crsql_ledger)";
+
 /* A database of an earlier build may lack the table. */
+static int
+begin_if_there(struct check *c, const char *table, const char *sql)
+{
+	bool has = false;
+	int rc = storage_has_table(c->e, table, &has);
+
+	return rc == SQLITE_OK && has ? engine_prepare(c->e, &c->stmt, "%s", sql) :
+	    rc;
+}
+
 static int
 begin_forgotten(struct check *c, struct table *t)
 {
-	bool has = false;
-	int rc = storage_has_table(c->e, "crsql_horizon", &has);
+	return begin_if_there(c, "crsql_horizon", forgotten);
+}
 
-	return rc == SQLITE_OK && has ? engine_prepare(c->e, &c->stmt, "%s",
-	    forgotten) : rc;
+static int
+begin_conflicts(struct check *c, struct table *t)
+{
+	return begin_if_there(c, "crsql_ledger", conflicts);
 }
 
 static int
@@ -160,6 +187,8 @@ look_said(struct check *c, struct table *t)
 
 static const struct check_part check_forgotten = { .begin = begin_forgotten,
 	.look = look_said };
+static const struct check_part check_conflicts = { .begin = begin_conflicts,
+	.look = look_said };
 static const struct check_part check_sites = { .small = true, .sql = sites };
 static const struct check_part check_settings = { .small = true,
 	.sql = settings };
@@ -170,8 +199,9 @@ static const struct check_part check_journal = { .sql = journal };
 
 static const struct check_part *const parts[] = {
 	&check_sites, &check_settings, &check_own, &check_seen, &check_tables,
-	&check_journal, &check_forgotten, &check_log, &check_births, &check_clocks, &check_rows,
-	&check_missing, &check_numbers, &check_dead, &check_triggers,
+	&check_journal, &check_forgotten, &check_conflicts, &check_log, &check_births,
+	&check_clocks, &check_rows, &check_missing, &check_numbers, &check_dead,
+	&check_triggers,
 };
 enum { NPARTS = sizeof parts / sizeof *parts };
 

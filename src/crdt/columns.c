@@ -7,6 +7,7 @@
 
 #include "crdt/alter.h"
 #include "crdt/journal.h"
+#include "crdt/ledger.h"
 #include "crdt/log.h"
 #include "crdt/marker.h"
 #include "crdt/mask.h"
@@ -514,6 +515,8 @@ save_gone(struct engine *e, struct table *t)
 		rc = engine_exec(e, "UPDATE crsql_col SET name = '' WHERE tbl = %d "
 		    "AND name <> '' AND cid NOT IN (%s)", t->id, cids);
 	sqlite3_free(cids);
+	if (rc == SQLITE_OK && gone)
+		rc = ledger_forget_gone(e, t->id);
 	return rc == SQLITE_OK && gone ? meta_forget_gone(e, t) : rc;
 }
 

@@ -56,6 +56,9 @@
  *   repair.c    clocks and log written anew       rebuilt.c  where; crsql_repair
  *   seen.c      which versions of others a site had seen when
  *   horizon.c   what was forgotten, and who may not be talked to since
+ *   ledger.c    conflicts that a merge meets     ledger_origin.c  by whom, who knew
+ *   ledger_runs.c  of whom fresh rows are
+ *   conflicts.c  crsql_conflicts, crsql_reviewed
  *   gc.c        crsql_gc: forgetting             gc_sweep.c  what goes
  *   adopt.c     files of cr-sqlite are taken over
  *   adopt_read.c   its clocks        adopt_write.c  as ours
@@ -116,6 +119,7 @@ struct incoming;        /* incoming.c: cells collected for one row */
 struct alter;           /* alter.c: a table that is being altered */
 struct feed_row;        /* feed.c: a row for INSERT ... SELECT */
 struct horizon;         /* horizon.c: what was forgotten */
+struct ledger;          /* ledger.c: conflicts */
 
 /* Statements kept for a connection: engine_cached(). */
 enum engine_slot {
@@ -128,6 +132,8 @@ enum engine_slot {
 	SLOT_KEY_FORM, SLOT_COLUMNS, SLOT_OLD_NAMES, SLOT_SETTING, SLOT_KEY_NOTE,
 	SLOT_LOG_ROW, SLOT_LOG_DEAD, SLOT_LOG_FIRST, SLOT_LOG_FEED, SLOT_PROBE,
 	SLOT_WALK, SLOT_LAST_POS, SLOT_OLD_INSERT,
+	SLOT_SEEN_REACH, SLOT_LEDGER, SLOT_LEDGER_CELL, SLOT_RUN_HEAD,
+	SLOT_RUN_PROBE, SLOT_RUN_FIND,
 	SLOT_COUNT
 };
 
@@ -167,6 +173,7 @@ struct engine {
 		const struct feed_row *row;
 		int n;
 	} feed;
+	struct ledger *ledger;          /* NULL: nothing was asked yet */
 	struct horizon *horizon;        /* NULL: not read since a change */
 	struct stmt_cache {
 		sqlite3_stmt *stmt[SLOT_COUNT];
@@ -360,6 +367,7 @@ int park_register(struct engine *e);
 int seen_register(struct engine *e);
 int check_register(struct engine *e);
 int gc_register(struct engine *e);
+int conflicts_register(struct engine *e);
 int repair_register(struct engine *e);
 int views_load(struct engine *e);
 int funcs_register(struct engine *e);

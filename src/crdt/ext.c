@@ -11,6 +11,7 @@
 #include "crdt/alter.h"
 #include "crdt/capture.h"
 #include "crdt/horizon.h"
+#include "crdt/ledger.h"
 #include "crdt/merge.h"
 #include "crdt/views.h"
 
@@ -74,6 +75,7 @@ engine_free(void *self)
 	views_free(e);
 	alter_free(e);
 	horizon_forget(e);
+	ledger_free(e);
 	buf_clear(&e->scratch);
 	sqlite3_free(e->error);
 	sqlite3_free(e);
@@ -112,7 +114,7 @@ register_all(struct engine *e)
 		changes_register, transactions_register, tally_register,
 		history_register, before_register, pack_register, export_register, import_register,
 		park_register, seen_register, adopt_register, check_register,
-		repair_register, fract_register, gc_register, views_load,
+		repair_register, fract_register, gc_register, conflicts_register, views_load,
 		funcs_register,
 	};
 	size_t i;

@@ -11,6 +11,7 @@
 #include "crdt/columns.h"
 #include "crdt/crr.h"
 #include "crdt/journal.h"
+#include "crdt/ledger.h"
 #include "crdt/log.h"
 #include "crdt/lost.h"
 #include "crdt/page.h"
@@ -187,6 +188,13 @@ set_fold_at(struct engine *e, int64_t value)
 	return SQLITE_OK;
 }
 
+/* It is read where it is needed. */
+static int
+set_nothing(struct engine *e, int64_t value)
+{
+	return SQLITE_OK;
+}
+
 /* Settings are kept as config.NAME in crsql_master. */
 static const struct setting {
 	const char *name;
@@ -199,6 +207,7 @@ static const struct setting {
 	{ "capture", 0, "journal", set_capture },
 	{ "bulk", 1, NULL, set_bulk },
 	{ "fold-at", CAPTURE_FOLD_AT, NULL, set_fold_at },
+	{ "conflicts-max", LEDGER_MAX, NULL, set_nothing },
 };
 
 static const struct setting *

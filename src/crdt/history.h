@@ -26,4 +26,14 @@ struct history_place {
 int history_places(struct engine *e, struct table *t, const uint8_t *pk,
     int npk, struct history_place **out, int *n, int64_t *key);
 
+struct history_run {
+	int64_t dbv, pos;
+	int64_t key, n;         /* its rows; n is 0 if there is none */
+};
+
+/* The newest run over a key, of the db_versions below one: what a row has that its
+ * clock row does not name. */
+int history_find_run(struct engine *e, const struct table *t, int64_t key,
+    int64_t below, struct history_run *out);
+
 #endif

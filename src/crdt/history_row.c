@@ -7,6 +7,7 @@
 #include "crdt/history.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "crdt/log.h"
 #include "crdt/val.h"
@@ -111,6 +112,7 @@ struct search {
 	struct engine *e;
 	int table;
 	int64_t key;
+	int64_t below;          /* of no interest from this db_version on */
 	int64_t lo, hi;         /* db_versions that are left */
 	sqlite3_stmt *probe;
 };
@@ -138,18 +140,33 @@ probe(struct search *s, int64_t dbv, bool *found, bool *far)
 	return SQLITE_OK;
 }
 
+static int
+find_head(struct search *s)
+{
+	sqlite3_stmt *stmt;
+	int rc = engine_cached(s->e, SLOT_RUN_HEAD, "SELECT max(dbv) FROM crsql_log "
+	    "WHERE dbv < ?1", &stmt);
+
+	if (rc != SQLITE_OK)
+		return rc;
+	sqlite3_bind_int64(stmt, 1, s->below);
+	if (sqlite3_step(stmt) == SQLITE_ROW)
+		s->hi = sqlite3_column_int64(stmt, 0);
+	return engine_reset(stmt, rc);
+}
+
 /* Halves what is left until it is little, or nothing more can be said. */
 static int
 halve(struct search *s)
 {
 	bool found, far = false;
 	int64_t mid;
-	int rc = engine_int(s->e, &s->hi, "SELECT max(dbv) FROM crsql_log");
+	int rc = find_head(s);
 
 	if (rc == SQLITE_OK)
-		rc = engine_prepare(s->e, &s->probe, "SELECT dbv, key, CASE WHEN mask "
-		    "IS NULL THEN n END, tbl FROM crsql_log WHERE dbv BETWEEN ?1 AND "
-		    "?2 ORDER BY dbv, pos");
+		rc = engine_cached(s->e, SLOT_RUN_PROBE, "SELECT dbv, key, CASE WHEN "
+		    "mask IS NULL THEN n END, tbl FROM crsql_log WHERE dbv BETWEEN ?1 "
+		    "AND ?2 ORDER BY dbv, pos", &s->probe);
 	while (rc == SQLITE_OK && !far && s->hi - s->lo > FEW_VERSIONS) {
 		mid = s->lo + (s->hi - s->lo) / 2 + 1;
 		rc = probe(s, mid, &found, &far);
@@ -160,18 +177,20 @@ halve(struct search *s)
 			s->hi = mid - 1;
 		sqlite3_reset(s->probe);
 	}
-	return engine_finalize(s->probe, rc);
+	return rc;
 }
 
-/* Adds the run in that part of the log, if it is there. */
+/* Finds the run in that part of the log, if it is there. */
 static int
-add_run_within(struct search *s, int64_t lo, int64_t hi, struct places *p)
+find_within(struct search *s, int64_t lo, int64_t hi, struct history_run *out)
 {
 	sqlite3_stmt *stmt;
-	int rc = engine_prepare(s->e, &stmt, "SELECT dbv, pos FROM crsql_log WHERE "
-	    "dbv BETWEEN ?3 AND ?4 AND tbl = ?1 AND n > 0 AND mask IS NULL AND "
-	    "key <= ?2 AND ?2 - key < n ORDER BY dbv DESC, pos DESC LIMIT 1");
+	int rc;
 
+	rc = engine_cached(s->e, SLOT_RUN_FIND, "SELECT dbv, pos, key, n FROM "
+	    "crsql_log WHERE dbv BETWEEN ?3 AND ?4 AND tbl = ?1 AND n > 0 AND mask IS "
+	    "NULL AND key <= ?2 AND ?2 - key < n ORDER BY dbv DESC, pos DESC LIMIT 1",
+	    &stmt);
 	if (rc != SQLITE_OK)
 		return rc;
 	sqlite3_bind_int(stmt, 1, s->table);
@@ -179,22 +198,34 @@ add_run_within(struct search *s, int64_t lo, int64_t hi, struct places *p)
 	sqlite3_bind_int64(stmt, 3, lo);
 	sqlite3_bind_int64(stmt, 4, hi);
 	if (sqlite3_step(stmt) == SQLITE_ROW)
-		rc = add_place(p, sqlite3_column_int64(stmt, 0),
-		    sqlite3_column_int64(stmt, 1));
-	return engine_finalize(stmt, rc);
+		*out = (struct history_run){ sqlite3_column_int64(stmt, 0),
+		    sqlite3_column_int64(stmt, 1), sqlite3_column_int64(stmt, 2),
+		    sqlite3_column_int64(stmt, 3) };
+	return engine_reset(stmt, rc);
+}
+
+int
+history_find_run(struct engine *e, const struct table *t, int64_t key,
+    int64_t below, struct history_run *out)
+{
+	struct search s = { .e = e, .table = t->id, .key = key, .below = below };
+	int rc = halve(&s);
+
+	memset(out, 0, sizeof *out);
+	if (rc == SQLITE_OK)
+		rc = find_within(&s, s.lo, s.hi, out);
+	if (rc == SQLITE_OK && out->n == 0)
+		rc = find_within(&s, 0, below - 1, out);
+	return rc;
 }
 
 static int
 add_run(struct engine *e, const struct table *t, int64_t key, struct places *p)
 {
-	struct search s = { .e = e, .table = t->id, .key = key };
-	int before = p->n, rc = halve(&s);
+	struct history_run run;
+	int rc = history_find_run(e, t, key, INT64_MAX, &run);
 
-	if (rc == SQLITE_OK)
-		rc = add_run_within(&s, s.lo, s.hi, p);
-	if (rc == SQLITE_OK && p->n == before)
-		rc = add_run_within(&s, 0, INT64_MAX, p);
-	return rc;
+	return rc == SQLITE_OK ? add_place(p, run.dbv, run.pos) : rc;
 }
 
 /* -- a row ------------------------------------------------------------------------- */

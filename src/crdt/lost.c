@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "crdt/columns.h"
+#include "crdt/ledger.h"
 #include "crdt/lookaside.h"
 #include "crdt/resync.h"
 #include "crdt/schema.h"
@@ -27,6 +28,8 @@ forget_log(struct engine *e, int id, const char *name)
 	    "DELETE FROM crsql_horizon WHERE tbl = %d;"
 	    "DELETE FROM crsql_tbl WHERE id = %d", id, id, id, id, id, id, id);
 
+	if (rc == SQLITE_OK)
+		rc = ledger_forget_table(e, id);
 	return rc != SQLITE_OK ? rc : engine_exec(e, "DELETE FROM crsql_master "
 	    "WHERE key IN ('again.%d', 'key.%d', 'unique.%d', 'check.%d', 'alone.%d', 'left.%d');"
 	    "INSERT OR IGNORE INTO crsql_master VALUES('gone.%q', 1)", id, id,

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "crdt/horizon.h"
+#include "crdt/ledger.h"
 #include "crdt/lookaside.h"
 
 bool
@@ -247,6 +248,7 @@ merge_open(struct engine *e, struct merge_origin *origin, struct table *t,
 	row->was_dead = row->inserted = row->above = false;
 	row->meta.has_left = false;
 	row->changes = 0;
+	ledger_begin_row(e);
 	rc = table_find_key(e, t, pk, npk, &row->live, &row->key);
 	/* a row of a trigger of the user's, which nobody captured (R24) */
 	if (rc == SQLITE_OK && row->live && t->aside && row->key == 0)
@@ -361,6 +363,8 @@ pick_winners(struct engine *e, struct merge_row *row, int64_t cl,
 		wins = cl > row->cl;
 		rc = wins ? merge_check_number(e, "the column version",
 		    cell[i].version, 0) : cell_wins(e, row, &cell[i], &wins);
+		if (rc == SQLITE_OK && row->live && cl == row->cl)
+			rc = ledger_cell(e, row, &cell[i], wins);
 		if (rc != SQLITE_OK)
 			return rc;
 		if (wins)
@@ -479,6 +483,8 @@ merge_cells(struct engine *e, struct merge_row *row, int64_t cl,
 	if (rc != SQLITE_OK || (!higher && n == 0))
 		return rc;
 	rc = merge_check_behind(e, row->origin, row->table, higher);
+	if (rc == SQLITE_OK && higher)
+		rc = ledger_ended(e, row, cl, cell, ncell);
 	if (rc != SQLITE_OK)
 		return rc;
 	rc = write_cells(e, row, higher, cell, n);
@@ -524,6 +530,8 @@ merge_delete(struct engine *e, struct merge_row *row, int64_t cl, int64_t seq)
 			return rc;
 	} else {
 		rc = merge_check_behind(e, row->origin, row->table, false);
+		if (rc == SQLITE_OK && row->live)
+			rc = ledger_ended(e, row, cl, NULL, 0);
 		if (rc == SQLITE_OK && row->live)
 			rc = delete_row(e, row);
 		if (rc != SQLITE_OK)

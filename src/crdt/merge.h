@@ -197,6 +197,9 @@ int rows_insert_all(struct engine *e, struct table *t,
 
 /* -- place.c ---------------------------------------------------------------- */
 
+/* Gives origin's site its ordinal here. */
+int place_site(struct engine *e, struct merge_origin *origin);
+
 /* The db_version for what origin's changes write now, and its site. */
 int place_origin(struct engine *e, struct merge_origin *origin, int64_t *dbv);
 

@@ -13,7 +13,7 @@ enum { STRIDE_MAX = 4095 };     /* of a run, log.h */
 
 /* -- origins ----------------------------------------------------------------- */
 
-static int
+int
 place_site(struct engine *e, struct merge_origin *o)
 {
 	int rc;

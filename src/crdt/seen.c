@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-#include "crdt/apply.h"
+#include "crdt/ledger.h"
 #include "crdt/log.h"
 
 void
@@ -256,6 +256,7 @@ seen_store(struct engine *e, int64_t site, int64_t sver, int64_t other,
 	sqlite3_bind_int64(stmt, 2, sver);
 	sqlite3_bind_int64(stmt, 3, other);
 	sqlite3_bind_int64(stmt, 4, upto);
+	ledger_forget_steps(e);
 	return engine_run(e, stmt);
 }
 

@@ -8,6 +8,7 @@
 #include "crdt/copied.h"
 #include "crdt/fold.h"
 #include "crdt/journal.h"
+#include "crdt/ledger.h"
 #include "crdt/lost.h"
 #include "crdt/merge.h"
 #include "crdt/sample.h"
@@ -111,6 +112,7 @@ tx_restore(struct engine *e, const struct tx *then)
 	e->tables.mended = then->mended;
 	e->tables.names_changed = then->names_changed;
 	e->tables.looked = -1;
+	ledger_forget(e);
 }
 
 int
@@ -427,6 +429,8 @@ tx_committed(struct engine *e)
 		e->tx.head = e->tx.current;
 	e->tx.wanted = 0;
 	e->tx.seq = 0;
+	e->tx.ledger = LEDGER_UNKNOWN;
+	ledger_forget(e);
 	e->tables.epoch++;
 	if (e->tables.half)
 		table_unmend(e);
@@ -445,6 +449,8 @@ tx_rolled_back(struct engine *e)
 	e->tx.wanted = 0;
 	e->tx.seq = 0;
 	e->tx.rows_impacted = 0;
+	e->tx.ledger = LEDGER_UNKNOWN;
+	ledger_forget(e);
 	e->tx.head = -1;        /* all is read anew */
 	e->newest.dbv = 0;
 	incoming_drop(e);

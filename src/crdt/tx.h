@@ -23,6 +23,10 @@
 struct engine;
 struct sqlite3_stmt;
 
+enum tx_ledger {        /* of conflicts: ledger.h */
+	LEDGER_UNKNOWN, LEDGER_ROOM, LEDGER_NONE
+};
+
 struct tx {
 	bool open;              /* tx_begin was called, not yet ended */
 	bool ending;            /* it is being committed: nothing is written later */
@@ -45,6 +49,7 @@ struct tx {
 	int alters;             /* begun in it: alter.c */
 	bool keep_before;       /* its merges note what they write over: before.h */
 	int64_t before_bytes;   /* ... how much, so far */
+	enum tx_ledger ledger;  /* had room at the first conflict */
 	uint32_t data_version;  /* FCNTL_DATA_VERSION at head */
 };
 

@@ -24,6 +24,14 @@ lib_value(const struct store_value *v)
 		.size = v->size };
 }
 
+struct store_value
+lib_store_value(const ddcp_value *v)
+{
+	return (struct store_value){ .type = (enum store_type)v->type,
+		.integer = v->integer, .real = v->real, .data = v->data,
+		.size = v->size };
+}
+
 ddcp_author
 lib_author(const struct store_author *a)
 {
@@ -200,10 +208,7 @@ ddcp_blame(ddcp *d, const char *table, const ddcp_value *key, size_t nkey,
 	if (values == NULL)
 		return lib_error(err_nomem(&err), &err, error);
 	for (i = 0; i < nkey; i++)
-		values[i] = (struct store_value){
-			.type = (enum store_type)key[i].type,
-			.integer = key[i].integer, .real = key[i].real,
-			.data = key[i].data, .size = key[i].size };
+		values[i] = lib_store_value(&key[i]);
 	rc = store_blame(d->store, table, values, nkey, give_blamed, &w, &err);
 	free(values);
 	return lib_error(rc, &err, error);

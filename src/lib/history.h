@@ -15,6 +15,11 @@ struct lib_change {
 	char cursor[2 * STORE_CURSOR_LEN + 1];
 };
 
+/* Views, as long as what they are of. */
+ddcp_value lib_value(const struct store_value *v);
+struct store_value lib_store_value(const ddcp_value *v);
+ddcp_author lib_author(const struct store_author *a);
+
 /* A view of c: what it points to is c's, but for the list of cells, which
  * lib_change_clear frees. */
 int lib_change_init(struct lib_change *out, const struct store_change *c,

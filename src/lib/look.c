@@ -34,7 +34,8 @@ ddcp_status(ddcp *d, ddcp_state *out, ddcp_error *error)
 	if (rc == 0)
 		*out = (ddcp_state){ .version = status.version,
 			.tables = status.tables, .pending = status.pending,
-			.parked = status.parked, .knocks = knocks,
+			.parked = status.parked,
+			.conflicts = status.conflicts, .knocks = knocks,
 			.file_bytes = status.file_bytes,
 			.metadata_bytes = size.bytes,
 			.tombstones = size.tombstones,

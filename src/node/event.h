@@ -23,7 +23,8 @@ enum node_event_kind {
 	NODE_TABLES,        /* text: a table is replicated now, or no more */
 	NODE_TROUBLE,       /* remote or "", text, hint */
 	NODE_LOCKED,        /* another program holds the database's lock */
-	NODE_UNLOCKED       /* no more; elapsed_ms */
+	NODE_UNLOCKED,      /* no more; elapsed_ms */
+	NODE_CONFLICTS      /* remote: rows: conflicts that it brought */
 };
 
 struct node_event {

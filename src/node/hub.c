@@ -254,6 +254,23 @@ look_at_tables(struct hub *h)
 	hub_wake(h, hub_now(h));
 }
 
+/* Who was held because there was no room for conflicts goes on when there is. */
+static void
+look_at_conflicts(struct hub *h)
+{
+	struct session *s;
+	bool room = false;
+
+	for (s = hub_next(h, NULL); s != NULL && !s->held; s = hub_next(h, s))
+		;
+	if (s == NULL || !h->options.follow ||
+	    store_conflict_room(h->store, &room, NULL) != 0 || !room)
+		return;
+	for (; s != NULL; s = hub_next(h, s))
+		if (s->held)
+			session_follow(s);
+}
+
 void
 hub_changed(struct hub *h, bool *again)
 {
@@ -261,6 +278,9 @@ hub_changed(struct hub *h, bool *again)
 	hub_look(h, h->look, again);
 	h->look &= *again;
 	look_at_tables(h);
+	look_at_conflicts(h);
+	/* what can't go now goes later */
+	store_forget_reviewed(h->store, NULL);
 }
 
 void

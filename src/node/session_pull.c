@@ -8,6 +8,7 @@
 
 enum {
 	PULL_AGAIN_MS = 1000,
+	PULL_HELD_MS = 600000,  /* unless some were reviewed before: hub_changed */
 	PUSH_LOCKED_MS = 5000,  /* who pushes is told then that it is locked */
 	LOOK_MS = 3000,         /* how a pull comes forward is looked at */
 	TURN_BYTES = 256 << 10, /* less in that time, and the turn is lost */
@@ -42,9 +43,12 @@ static int
 begin(struct session *s, struct err *err)
 {
 	struct pulling *p = &s->pulling;
+	uint64_t n;
 	int rc = store_pull_begin(s->hub->store, s->remote.id, p->fetch_only,
 	    &p->pull, &p->plan, err);
 
+	if (rc == 0)
+		rc = store_conflict_news(s->hub->store, &s->hub->conflict, &n, err);
 	if (rc == 0)
 		rc = convert_plan_out(&p->plan, &p->asked, err);
 	if (rc == 0)
@@ -205,6 +209,17 @@ tell_pusher(struct session *s, const struct err *why)
 }
 
 static void
+tell_conflicts(struct session *s)
+{
+	struct node_event event = { .kind = NODE_CONFLICTS,
+		.remote = s->remote.name };
+
+	if (store_conflict_news(s->hub->store, &s->hub->conflict, &event.rows,
+	    NULL) == 0 && event.rows > 0)
+		hub_emit(s->hub, &event);
+}
+
+static void
 tell(struct session *s, const struct err *why)
 {
 	const struct pulling *p = &s->pulling;
@@ -225,6 +240,8 @@ tell(struct session *s, const struct err *why)
 		hub_emit(s->hub, &event);
 	if (p->got.why[0] != '\0')
 		hub_emit(s->hub, &held);
+	if (p->got.rows > 0 && !p->fetch_only)
+		tell_conflicts(s);
 	/* What keeps a session from opening is told by who called. */
 	if (why->code != 0 && (why->code != E_UNREACHABLE || p->silent)
 	    && s->open && !s->dead)
@@ -308,6 +325,7 @@ pull_over(struct session *s, const struct err *why)
 	if (!p->on)
 		return;
 	p->on = false;
+	s->held = why->code == E_HELD;
 	end(s);
 	/* Whatever was merged is news to the others, also if it ended badly. */
 	s->hub->look = true;
@@ -328,10 +346,11 @@ pull_over(struct session *s, const struct err *why)
 	}
 	if (p->silent && !s->dead) {
 		rest(s, why);
-	} else if (why->code == E_UNREACHABLE && !locked && !p->put_back
-	    && s->hub->options.follow && !s->dead) {
-		/* The peer was busy: later. */
-		s->again_ms = hub_now(s->hub) + PULL_AGAIN_MS;
+	} else if ((why->code == E_UNREACHABLE || why->code == E_HELD) && !locked
+	    && !p->put_back && s->hub->options.follow && !s->dead) {
+		/* The peer was busy, or there is no room for conflicts: later. */
+		s->again_ms = hub_now(s->hub) + (why->code == E_HELD ?
+		    PULL_HELD_MS : PULL_AGAIN_MS);
 		session_wake(s, s->again_ms);
 	}
 	hub_wake(s->hub, hub_now(s->hub));

@@ -96,6 +96,7 @@ struct session {
 	uint64_t timer_ms;              /* session_tick() is due; or HUB_NEVER */
 	uint64_t turn;                  /* when it last pulled, or came */
 	unsigned silent;                /* pulls that were given up */
+	bool held;                      /* the last one, for conflicts */
 	uint64_t rest_ms;               /* no other one before, unless asked */
 	const struct session_events *events;
 	void *owner;
@@ -138,6 +139,7 @@ struct hub {
 	bool look;                      /* we merged: peers want to know */
 	uint64_t tables;                /* hash of the names replicated */
 	bool tables_known;
+	uint64_t conflict;              /* the newest one that was told of */
 	uint64_t wake_ms;
 	uint64_t knock_minute;
 	unsigned knocks;

@@ -50,25 +50,6 @@ check_key(struct blame *b, size_t nkey)
 	    key_is_wrong(b, columns) : rc;
 }
 
-static int
-bind_value(sqlite3_stmt *stmt, int i, const struct store_value *v)
-{
-	switch (v->type) {
-	case STORE_INTEGER:
-		return sqlite3_bind_int64(stmt, i, v->integer);
-	case STORE_REAL:
-		return sqlite3_bind_double(stmt, i, v->real);
-	case STORE_TEXT:
-		return sqlite3_bind_text64(stmt, i, v->data, v->size,
-		    SQLITE_STATIC, SQLITE_UTF8);
-	case STORE_BLOB:
-		return sqlite3_bind_blob64(stmt, i, v->data, v->size,
-		    SQLITE_STATIC);
-	default:
-		return sqlite3_bind_null(stmt, i);
-	}
-}
-
 /* What is known of the row, the columns in the table's order, those of which
  * nothing is known too; what is of the row itself first. */
 static const char question[] =
@@ -96,7 +77,7 @@ ask(struct blame *b, const struct store_value *key, size_t nkey)
 	rc = sql == NULL ? err_nomem(b->err) : sql_open(b->s->db, &b->stmt, b->err,
 	    sql, "t", b->table);
 	for (i = 0; i < nkey && rc == 0; i++)
-		if (bind_value(b->stmt, (int)i + 2, &key[i]) != SQLITE_OK)
+		if (history_bind(b->stmt, (int)i + 2, &key[i]) != SQLITE_OK)
 			rc = sql_fail(b->s->db, sqlite3_errcode(b->s->db), b->err);
 	sqlite3_free(names);
 	sqlite3_free(sql);

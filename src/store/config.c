@@ -73,6 +73,10 @@ static const struct setting {
 	const char *form;
 	const char *about;
 } settings[] = {
+	{ "conflicts.keep-days", "30", is_count, "a number of days",
+	    "forget conflicts so long after they were reviewed" },
+	{ "conflicts.max", "100000", is_count, "a number",
+	    "hold what makes conflicts once so many wait to be reviewed" },
 	{ "merge.max-bytes", "8388608", is_count, "a number of bytes",
 	    "merge in steps of about so many bytes, and hold so much in memory" },
 	{ "merge.max-delete", "1000,20%", is_share, "ROWS,PERCENT%, or no",

@@ -58,6 +58,25 @@ history_value(sqlite3_stmt *stmt, int i)
 }
 
 int
+history_bind(sqlite3_stmt *stmt, int i, const struct store_value *v)
+{
+	switch (v->type) {
+	case STORE_INTEGER:
+		return sqlite3_bind_int64(stmt, i, v->integer);
+	case STORE_REAL:
+		return sqlite3_bind_double(stmt, i, v->real);
+	case STORE_TEXT:
+		return sqlite3_bind_text64(stmt, i, v->data, v->size,
+		    SQLITE_STATIC, SQLITE_UTF8);
+	case STORE_BLOB:
+		return sqlite3_bind_blob64(stmt, i, v->data, v->size,
+		    SQLITE_STATIC);
+	default:
+		return sqlite3_bind_null(stmt, i);
+	}
+}
+
+int
 history_table(struct store *s, const char *name, char **out, struct err *err)
 {
 	sqlite3_stmt *stmt = NULL;

@@ -10,6 +10,9 @@
 /* Column i, until the statement moves on. */
 struct store_value history_value(sqlite3_stmt *stmt, int i);
 
+/* The other way: without copying. */
+int history_bind(sqlite3_stmt *stmt, int i, const struct store_value *v);
+
 /* The name of the replicated table that is called so in any case of letters, to be
  * freed; E_NOTFOUND. */
 int history_table(struct store *s, const char *name, char **out,

@@ -105,6 +105,22 @@ named_more(const struct merge *m)
 	return false;
 }
 
+/* The engine has a setting of its own, for which ours is written where it is another
+ * one. */
+static int
+set_conflicts_max(struct store *s, struct err *err)
+{
+	uint64_t max;
+	int64_t now = 0;
+	int rc = config_number(s, "conflicts.max", &max, err);
+
+	if (rc == 0)
+		rc = sql_int(s->db, &now, err, "SELECT "
+		    "crsql_config_get('conflicts-max')", "");
+	return rc == 0 && (uint64_t)now != max ? sql_do(s->db, err, "SELECT "
+	    "crsql_config_set('conflicts-max', ?1)", "i", (int64_t)max) : rc;
+}
+
 int
 merge_begin(struct merge *m, struct store *s, int64_t remote,
     struct asked *asked, struct err *err)
@@ -129,6 +145,8 @@ merge_begin(struct merge *m, struct store *s, int64_t remote,
 	if (rc == 0)
 		rc = keep_begin(m, err);
 	if (rc == 0)
+		rc = set_conflicts_max(s, err);
+	if (rc == 0)
 		rc = sql_open(s->db, &m->import, err,
 		    "SELECT crsql_import(?1, 1)", "");
 	return rc == 0 ? 0 : merge_end(m, rc, err);
@@ -141,7 +159,8 @@ import_failed(struct merge *m, int rc, struct err *err)
 	sqlite3 *db = m->s->db;
 
 	if ((rc & 0xFF) != SQLITE_ERROR ||
-	    sqlite3_extended_errcode(db) == SQL_HORIZON)
+	    sqlite3_extended_errcode(db) == SQL_HORIZON ||
+	    sqlite3_extended_errcode(db) == SQL_FULL_OF_CONFLICTS)
 		return sql_fail(db, rc, err);
 	return err_set(err, E_INTEGRITY, "nothing of it was applied",
 	    "a page can't be applied: %s", sqlite3_errmsg(db));

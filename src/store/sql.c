@@ -73,6 +73,12 @@ sql_fail(sqlite3 *db, int rc, struct err *err)
 		if (db != NULL && sqlite3_extended_errcode(db) == SQL_HORIZON)
 			return err_set(err, E_HORIZON, "who did not take part in "
 			    "all of it needs a fresh copy", "%s", text);
+		if (db != NULL && sqlite3_extended_errcode(db) ==
+		    SQL_FULL_OF_CONFLICTS)
+			return err_set(err, E_HELD, "look at them with \"ddcp "
+			    "conflicts\", settle them with \"ddcp resolve\"; \"ddcp "
+			    "resolve --all --winner\" leaves all as they are", "%s",
+			    text);
 		return err_set(err, E_FATAL, NULL, "%s", text);
 	}
 }

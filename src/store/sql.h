@@ -21,6 +21,9 @@
 /* The engine's extended code for what the horizon refuses (doc/EXTENSION.md). */
 enum { SQL_HORIZON = 18433 };
 
+/* ... and for a merge for whose conflicts there is no room. */
+enum { SQL_FULL_OF_CONFLICTS = 18689 };
+
 /* Notes what SQLite's code means for a user and returns our code. */
 int sql_fail(sqlite3 *db, int rc, struct err *err);
 

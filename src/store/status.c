@@ -27,6 +27,8 @@ read_status(struct store *s, struct store_status *out, struct err *err)
 	out->pending = (uint64_t)n;
 	if (rc == 0)
 		rc = merge_parked(s->db, &out->parked, err);
+	if (rc == 0)
+		rc = store_conflict_count(s, &out->conflicts, err);
 	if (rc != 0)
 		return rc;
 	rc = held_load(s->db, &h, err);

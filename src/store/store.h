@@ -405,6 +405,7 @@ struct store_status {
 	uint64_t version;           /* own db_version */
 	uint64_t pending;           /* journalled, not folded */
 	uint64_t parked;
+	uint64_t conflicts;         /* not reviewed */
 	uint64_t tables;
 	uint64_t file_bytes;
 };
@@ -543,6 +544,65 @@ int store_blame(struct store *s, const char *table,
     const struct store_value *key, size_t nkey,
     int (*each)(void *self, const struct store_blamed *b), void *self,
     struct err *err);
+
+/* -- conflicts: what lost to a change whose author did not know of it ------------- */
+
+struct store_lost {
+	const char *column;
+	struct store_value winner, loser;
+};
+
+struct store_conflict {
+	uint64_t id;
+	const char *table, *rule;   /* version, value, delete, life */
+	bool row;                   /* it lost as a whole: by the last two */
+	const struct store_cell *key;
+	size_t nkey;
+	struct store_author winner, loser;
+	uint64_t winner_version, loser_version;
+	int64_t time_ms, reviewed_ms;   /* 0: not reviewed */
+	const struct store_lost *lost;  /* one; of a row all; none of a delete */
+	size_t nlost;
+};
+
+struct store_conflicts {
+	const char *const *table;   /* of these; all if there are none */
+	size_t ntables;
+	bool all;                   /* reviewed ones too */
+};
+
+/* In the order in which they were met; no statement is open meanwhile.
+ * E_NOTFOUND: no such table. */
+int store_conflict_each(struct store *s, const struct store_conflicts *which,
+    int (*each)(void *self, const struct store_conflict *c), void *self,
+    struct err *err);
+
+/* Those that nobody reviewed. */
+int store_conflict_count(struct store *s, uint64_t *out, struct err *err);
+
+/* How many were noted since the one of number *newest, which becomes the newest. */
+int store_conflict_news(struct store *s, uint64_t *newest, uint64_t *n,
+    struct err *err);
+
+/* Whether there is room for more. */
+int store_conflict_room(struct store *s, bool *room, struct err *err);
+
+enum store_choice { STORE_OURS, STORE_THEIRS, STORE_WINNER, STORE_LOSER,
+	STORE_GIVEN };
+
+/* Settles one: what lost, or the value that is given (else NULL), is written; what
+ * won is left as it is by now.  E_NOTFOUND: no such conflict, or its row is gone;
+ * E_USAGE: it is not told which side is ours; E_REFUSED: the table does not take
+ * it. */
+int store_resolve(struct store *s, uint64_t id, enum store_choice choice,
+    const struct store_value *value, struct err *err);
+
+/* All that there are count as reviewed, as they are; *n were not. */
+int store_review_all(struct store *s, uint64_t *n, struct err *err);
+
+/* Forgets those that were reviewed longer ago than the setting says; looks once an
+ * hour. */
+int store_forget_reviewed(struct store *s, struct err *err);
 
 struct store_follow;        /* reads the log as it grows */
 

@@ -183,6 +183,32 @@ park_and_unpark(const char *base)
 	return sql;
 }
 
+/* What was written on both sides, and deleted on one. */
+static char *
+conflicts(const char *base)
+{
+	char *page = page_of_another();
+	char *sql = sqlite3_mprintf("SELECT crsql_import(x'%s'); SELECT id, "
+	    "\"table\", cid, winner, loser, rule FROM crsql_conflicts; SELECT "
+	    "crsql_reviewed(1); SELECT crsql_forget_reviewed(9000000000000000); "
+	    "SELECT crsql_reviewed(); SELECT id FROM crsql_conflicts WHERE id = 2", page);
+
+	sqlite3_free(page);
+	return sql;
+}
+
+static char *
+conflicts_of_what_goes(const char *base)
+{
+	char *page = page_of_another();
+	char *sql = sqlite3_mprintf("BEGIN; SELECT crsql_import(x'%s'); SELECT "
+	    "crsql_begin_alter('t'); ALTER TABLE t DROP COLUMN y; SELECT "
+	    "crsql_commit_alter('t'); DROP TABLE c; COMMIT", page);
+
+	sqlite3_free(page);
+	return sql;
+}
+
 static char *
 look_at_a_page(const char *base)
 {
@@ -360,6 +386,13 @@ const struct script scripts[] = {
 	    .look = LOOK, .reading = true },
 	{ .name = "parking", .tables = FILLED, .make = park_and_unpark,
 	    .look = LOOK },
+	{ .name = "conflicts", .tables = FILLED, .make = conflicts,
+	    .look = LOOK "; SELECT id, tbl, pk, cid, rule, wsver, lsver, lver, "
+		"reviewed IS NULL FROM crsql_ledger; SELECT * FROM crsql_ledger_cell" },
+	{ .name = "conflicts_of_what_goes", .tables = FILLED,
+	    .make = conflicts_of_what_goes, .look = "SELECT * FROM t; SELECT id, tbl, "
+		"pk, cid, rule FROM crsql_ledger; SELECT * FROM crsql_ledger_cell",
+	    .altering = true },
 	{ .name = "taking_over_a_file_of_cr_sqlite", .plainly = CRSQLITE,
 	    .sql = "SELECT count(*), crsql_db_version() FROM crsql_changes",
 	    .look = LOOK "; SELECT name FROM sqlite_schema WHERE name LIKE "
