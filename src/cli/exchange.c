@@ -106,9 +106,8 @@ say_done(struct exchange *x, const ddcp_result *r)
 		    cli_count(r->rows, "row", rows));
 	}
 	if (r->held > 0 && r->error[0] != '\0')
-		cli_note(x->cli, "note: %s: %s\nhint: use \"ddcp diff %s\" to look, "
-		    "\"ddcp merge --allow-delete %s\" to apply it", r->remote,
-		    r->error, r->remote, r->remote);
+		cli_note(x->cli, "note: %s: %s\nhint: %s", r->remote, r->error,
+		    r->hint);
 	else if (r->held > 0)
 		cli_note(x->cli, "hint: use \"ddcp merge %s\" to apply what was "
 		    "fetched", r->remote);
@@ -150,10 +149,9 @@ on_result(void *self, const ddcp_result *r)
 		    (unsigned long long)r->transactions,
 		    (unsigned long long)r->rows, (unsigned long long)r->parked,
 		    (unsigned long long)r->held);
-	else if (x->results == NULL && (r->code == 0 || (r->code == DDCP_EHELD &&
-	    r->error[0] == '\0')))
+	else if (x->results == NULL && (r->code == 0 || r->code == DDCP_EHELD))
 		say_done(x, r);
-	if (r->code != 0 && (r->code != DDCP_EHELD || r->error[0] != '\0')) {
+	if (r->code != 0 && r->code != DDCP_EHELD) {
 		cli_fail_remote(r);
 		x->nfailed++;
 	}

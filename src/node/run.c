@@ -278,6 +278,7 @@ merge(struct target *t)
 	} else if (got.parked > 0 || got.why[0] != '\0') {
 		result.code = E_HELD;
 		result.error = got.why;
+		result.hint = got.hint;
 	}
 	result.transactions = got.transactions;
 	result.rows = got.rows;

@@ -148,8 +148,10 @@ jobs_pulled(struct session *s, const struct err *why)
 
 	if (is_ending(s))
 		return;
-	if (r.code == 0 && got->why[0] != '\0')
+	if (r.code == 0 && got->why[0] != '\0') {
 		r.error = got->why;
+		r.hint = got->hint;
+	}
 	if (r.code == 0 && (got->parked > 0 || got->held > 0))
 		r.code = E_HELD;
 	while ((job = find_running(s, BY_PULL)) != NULL) {

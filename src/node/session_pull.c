@@ -44,11 +44,12 @@ begin(struct session *s, struct err *err)
 {
 	struct pulling *p = &s->pulling;
 	uint64_t n;
-	int rc = store_pull_begin(s->hub->store, s->remote.id, p->fetch_only,
-	    &p->pull, &p->plan, err);
+	int rc = store_conflict_news(s->hub->store, &s->hub->conflict, &n, err);
 
+	/* which merges what lies in the inbox */
 	if (rc == 0)
-		rc = store_conflict_news(s->hub->store, &s->hub->conflict, &n, err);
+		rc = store_pull_begin(s->hub->store, s->remote.id, p->fetch_only,
+		    &p->pull, &p->plan, err);
 	if (rc == 0)
 		rc = convert_plan_out(&p->plan, &p->asked, err);
 	if (rc == 0)
@@ -183,7 +184,7 @@ pull_take_end(struct session *s, const struct sync_action *a, struct talk *t)
 		rc = store_pull_end(p->pull, &last, &p->got, &err);
 		store_end_clear(&last);
 	}
-	/* merge.max-delete: it lies in the inbox */
+	/* it deletes too much, or makes too many conflicts: it lies in the inbox */
 	p->fetch_only = p->fetch_only || p->got.why[0] != '\0';
 	p->ended = rc == 0;
 	taken(s, rc, &err, t);
@@ -234,7 +235,7 @@ tell(struct session *s, const struct err *why)
 		.hint = why->hint };
 	struct node_event held = { .kind = NODE_TROUBLE,
 		.remote = s->remote.name, .text = p->got.why,
-		.hint = "see \"ddcp diff\"" };
+		.hint = p->got.hint };
 
 	if (p->got.transactions > 0 || p->got.rows > 0)
 		hub_emit(s->hub, &event);
@@ -320,12 +321,13 @@ void
 pull_over(struct session *s, const struct err *why)
 {
 	struct pulling *p = &s->pulling;
-	bool locked = why->locked && !s->dead;
+	bool locked = why->locked && !s->dead, room = true;
 
 	if (!p->on)
 		return;
 	p->on = false;
-	s->held = why->code == E_HELD;
+	s->held = p->got.why[0] != '\0' &&
+	    store_conflict_room(s->hub->store, &room, NULL) == 0 && !room;
 	end(s);
 	/* Whatever was merged is news to the others, also if it ended badly. */
 	s->hub->look = true;
@@ -346,11 +348,11 @@ pull_over(struct session *s, const struct err *why)
 	}
 	if (p->silent && !s->dead) {
 		rest(s, why);
-	} else if ((why->code == E_UNREACHABLE || why->code == E_HELD) && !locked
+	} else if ((why->code == E_UNREACHABLE || s->held) && !locked
 	    && !p->put_back && s->hub->options.follow && !s->dead) {
 		/* The peer was busy, or there is no room for conflicts: later. */
-		s->again_ms = hub_now(s->hub) + (why->code == E_HELD ?
-		    PULL_HELD_MS : PULL_AGAIN_MS);
+		s->again_ms = hub_now(s->hub) + (s->held ? PULL_HELD_MS :
+		    PULL_AGAIN_MS);
 		session_wake(s, s->again_ms);
 	}
 	hub_wake(s->hub, hub_now(s->hub));

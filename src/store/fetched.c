@@ -335,6 +335,8 @@ fetched_held(struct store_result *result, struct err *err)
 {
 	snprintf(result->why, sizeof result->why, "%s", err != NULL ? err->text :
 	    "");
+	snprintf(result->hint, sizeof result->hint, "%s", err != NULL ? err->hint :
+	    "");
 	err_clear(err);
 	return 0;
 }

@@ -218,8 +218,8 @@ drop_begun(struct store_pull *p, struct err *err)
 
 /* -- pages in ------------------------------------------------------------------- */
 
-/* Merging would delete too much: from here on the pull is one that only fetches,
- * what waits and what is still to come lies in the inbox. */
+/* Merging would delete too much, or make too many conflicts: from here on the pull is
+ * one that only fetches, what waits and what is still to come lies in the inbox. */
 static int
 hold(struct store_pull *p, struct err *err)
 {

@@ -306,7 +306,9 @@ struct store_result {
 	uint64_t transactions, rows, bytes;
 	uint64_t parked;            /* changes that can't be applied here yet */
 	uint64_t held;              /* fetched and not merged */
-	char why[ERR_TEXT_MAX];     /* ... because merge.max-delete says so; "" */
+	char why[ERR_TEXT_MAX];     /* ... because it would delete too much, or no
+	                             * more conflicts can be noted; else "" */
+	char hint[ERR_HINT_MAX];    /* what to do about that */
 };
 
 /* What to ask of that remote: groups of tables with equal cursor and vector.
