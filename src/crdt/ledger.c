@@ -36,8 +36,8 @@ find_room(struct engine *e)
 		rc = engine_int(e, &n, "SELECT count(*) FROM (SELECT 1 FROM "
 		    "crsql_ledger WHERE reviewed IS NULL LIMIT %lld)", (long long)max);
 	if (rc == SQLITE_OK && has && n >= max)
-		return engine_fail(e, CRDT_LEDGER_FULL, "%lld conflicts wait to be "
-		    "reviewed: there is no room for more", (long long)n);
+		return engine_fail(e, CRDT_LEDGER_FULL, "conflicts not reviewed: "
+		    "%lld, and no room for more", (long long)n);
 	if (rc == SQLITE_OK)
 		e->tx.ledger = has ? LEDGER_ROOM : LEDGER_NONE;
 	return rc;

@@ -432,8 +432,8 @@ fullness_has_a_code_and_a_sentence(void **state)
 	assert_int_equal(node_export(&n[B], &plan, NULL, 100000, &page, &len), 0);
 	sqlite3_extended_result_codes(n[A].db, 1);
 	assert_int_equal(node_import(&n[A], page, len, &changes), FULL);
-	assert_string_equal(sqlite3_errmsg(n[A].db), "0 conflicts wait to be "
-	    "reviewed: there is no room for more");
+	assert_string_equal(sqlite3_errmsg(n[A].db), "conflicts not reviewed: "
+	    "0, and no room for more");
 	node_exec(&n[A], "SELECT crsql_config_set('conflicts-max', 1)");
 	assert_int_equal(node_import(&n[A], page, len, &changes), SQLITE_OK);
 	lists(A, "'r'|'x'|'b'|'a'|'value'\n");
