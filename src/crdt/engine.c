@@ -262,13 +262,22 @@ prepare_undo(struct engine *e, struct undo *u)
 	return rc;
 }
 
+/* The caller must not go on as if its transaction were there. */
+static int
+finish_undo(struct engine *e)
+{
+	sqlite3_exec(e->db, "ROLLBACK", NULL, NULL, NULL);
+	return e->half_of_more ? engine_fail(e, SQLITE_ABORT, "what failed before could "
+	    "not be undone alone: the transaction is rolled back") : SQLITE_OK;
+}
+
 int
 engine_savepoint(struct engine *e, const char *name, struct undo *u)
 {
-	int rc;
+	int rc = e->half_done && e->undo == NULL ? finish_undo(e) : SQLITE_OK;
 
-	if (e->half_done && e->undo == NULL)
-		sqlite3_exec(e->db, "ROLLBACK", NULL, NULL, NULL);
+	if (rc != SQLITE_OK)
+		return rc;
 	*u = (struct undo){ .name = name, .outer = e->undo,
 		.alone = sqlite3_get_autocommit(e->db) != 0 };
 	e->undo = u;
@@ -311,6 +320,15 @@ engine_renew_undo(struct engine *e)
 	return rc;
 }
 
+/* Whether all that was begun is the engine's own. */
+static bool
+is_alone(const struct undo *u)
+{
+	while (u->outer != NULL)
+		u = u->outer;
+	return u->alone;
+}
+
 static int
 undo_part(struct engine *e, const struct undo *u)
 {
@@ -332,6 +350,7 @@ engine_undo(struct engine *e, struct undo *u)
 	/* a change of the schema ended them; after an interrupt so much is parsed */
 	if (rc != SQLITE_OK && !sqlite3_get_autocommit(e->db))
 		sqlite3_exec(e->db, "VACUUM;", NULL, NULL, NULL);
+	e->half_of_more = !is_alone(u);
 	engine_end_undo(e, u);
 	if (rc != SQLITE_OK && !sqlite3_get_autocommit(e->db) && e->capture != NULL)
 		capture_refuse_commit(e);

@@ -180,7 +180,8 @@ struct engine {
 		sqlite3_stmt *by_text[64];      /* of engine_int, by hash */
 	} cache;
 	struct undo *undo;      /* the innermost of those that are begun */
-	bool half_done;         /* what failed could not be undone yet */
+	bool half_done;         /* what failed could not be undone yet ... */
+	bool half_of_more;      /* ... and is part of the caller's transaction */
 	struct buf scratch;     /* for one encoding at a time */
 	char *error;            /* last sentence, or NULL */
 };
