@@ -75,6 +75,18 @@ end(struct engine *e, struct alter *a)
 	e->tables.mended = -1;
 }
 
+int
+alter_check(struct engine *e)
+{
+	int i;
+
+	for (i = 0; i < e->tx.alters; i++)
+		if (e->alter[i].state == LEAN)
+			return hook_keep(e, "a change of a table: roll back, and begin "
+			    "that anew");
+	return SQLITE_OK;
+}
+
 void
 alter_end_all(struct engine *e)
 {
@@ -224,6 +236,8 @@ commit(struct engine *e, const void *name)
 	if (rc == SQLITE_OK && t == NULL)
 		rc = engine_fail(e, SQLITE_ERROR, "table %s is not replicated",
 		    (const char *)name);
+	if (rc == SQLITE_OK)
+		rc = alter_check(e);
 	if (rc != SQLITE_OK)
 		return rc;
 	a = find_open(e, t->id);

@@ -30,6 +30,10 @@ bool alter_lists_rows(const struct engine *e, const struct table *t);
  * or inside an alter. */
 bool alter_is_new(const struct engine *e, const struct table *t, int i);
 
+/* SQLITE_ERROR, with a sentence, if what was written to a table that is being altered
+ * may be noted by nobody: another hook took the place of ours. */
+int alter_check(struct engine *e);
+
 /* The transaction is about to be committed. */
 void alter_end_all(struct engine *e);
 

@@ -176,12 +176,8 @@ bulk_end(struct engine *e)
 static int
 ask_for_hook(struct engine *e)
 {
-	bool ours;
-	int rc = hook_is_ours(e, &ours);
-
-	return rc == SQLITE_OK && !ours ? engine_fail(e, SQLITE_ERROR, "another hook took "
-	    "the place of the one that notes writes, in the midst of a transaction of "
-	    "many statements: begin that anew, or set bulk to 0 (crsql_config_set)") : rc;
+	return hook_keep(e, "a transaction of many statements: begin that anew, or set "
+	    "bulk to 0 (crsql_config_set)");
 }
 
 void

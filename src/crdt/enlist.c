@@ -112,6 +112,8 @@ enlist_sync(sqlite3_vtab *v)
 	struct engine *e = engine_of(v);
 	int rc = bulk_check(e);
 
+	if (rc == SQLITE_OK)
+		rc = alter_check(e);
 	alter_end_all(e);
 	e->tx.ending = true;
 	if (rc == SQLITE_OK)

@@ -31,6 +31,13 @@ struct history_run {
 	int64_t key, n;         /* its rows; n is 0 if there is none */
 };
 
+/* Whether key is one of n from another one on, however far it may be from there. */
+static inline bool
+history_covers(int64_t from, int64_t n, int64_t key)
+{
+	return key >= from && (uint64_t)key - (uint64_t)from < (uint64_t)n;
+}
+
 /* The newest run over a key, of the db_versions below one: what a row has that its
  * clock row does not name. */
 int history_find_run(struct engine *e, const struct table *t, int64_t key,

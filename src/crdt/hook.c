@@ -105,6 +105,16 @@ hook_check(struct engine *e)
 	return rc;
 }
 
+int
+hook_keep(struct engine *e, const char *midst)
+{
+	bool ours = true;
+	int rc = e->capture->installed ? hook_is_ours(e, &ours) : SQLITE_OK;
+
+	return rc == SQLITE_OK && !ours ? engine_fail(e, SQLITE_ERROR, TAKEN ", in the "
+	    "midst of %s", midst) : rc;
+}
+
 static int
 was_taken(struct engine *e)
 {

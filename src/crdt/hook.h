@@ -34,6 +34,10 @@ int hook_is_ours(struct engine *e, bool *ours);
 /* If it is another's by now, triggers note what follows; nothing waits. */
 int hook_check(struct engine *e);
 
+/* SQLITE_ERROR, with a sentence, if it is another's by now: in the midst of what no
+ * trigger asked for it. */
+int hook_keep(struct engine *e, const char *midst);
+
 /* Asked behind a row that was written: if the hook is another's by now, triggers note
  * this row and what follows.  SQLITE_ERROR, with a sentence, if a row of the statement
  * may have been missed: it does not happen again. */

@@ -110,7 +110,7 @@ waits(const struct engine *e, const struct table *t, int64_t key,
 {
 	const struct merge_run *run = &e->incoming->run;
 
-	if (run->table != t || key < run->key || key - run->key >= run->n)
+	if (run->table != t || !history_covers(run->key, run->n, key))
 		return false;
 	*out = (struct fact){ .known = true, .dbv = run->dbv, .site = run->site,
 	    .sver = run->sver };
@@ -143,8 +143,8 @@ fact_of_run(struct engine *e, const struct table *t, int64_t key,
 
 	if (waits(e, t, key, out))
 		return rc;
-	if (l->run.table != t->id || key < l->run.key ||
-	    key - l->run.key >= l->run.n)
+	if (l->run.table != t->id ||
+	    !history_covers(l->run.key, l->run.n, key))
 		rc = find_run(e, t, key);
 	*out = l->run.fact;
 	out->known = rc == SQLITE_OK && l->run.table == t->id;

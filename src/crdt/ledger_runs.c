@@ -118,7 +118,7 @@ find(const struct ledger_runs *l, int64_t key)
 			hi = mid;
 	}
 	for (i = lo - 1; i >= 0 && l->run[i].reach >= key; i--)
-		if (key - l->run[i].run.key < l->run[i].run.n &&
+		if (history_covers(l->run[i].run.key, l->run[i].run.n, key) &&
 		    (found == NULL || l->run[i].run.dbv > found->run.dbv))
 			found = &l->run[i];
 	return found;

@@ -109,6 +109,7 @@ tx_restore(struct engine *e, const struct tx *then)
 	e->tx.wrote = then->wrote;
 	e->tx.wrote_changes = then->wrote_changes;
 	e->tx.alters = then->alters;
+	e->tx.keep_before = then->keep_before;
 	e->tables.mended = then->mended;
 	e->tables.names_changed = then->names_changed;
 	e->tables.looked = -1;

@@ -65,17 +65,33 @@ find_texts(const char *sql, int n, struct text *term, struct text *where)
 
 /* -- the condition ----------------------------------------------------------------- */
 
+/* Whether it is a number, a text or a blob, and nothing else: brackets may have an
+ * expression in them, which is another value each time, and a comment. */
+static bool
+is_literal(const char *sql)
+{
+	const char *p = sql + (*sql == '-' || *sql == '+');
+
+	if (*p >= '0' && *p <= '9') {
+		p += strspn(p, "0123456789abcdefABCDEFxX.");
+		p += (*p == '-' || *p == '+') && (p[-1] == 'e' || p[-1] == 'E');
+		return p[strspn(p, "0123456789")] == '\0';
+	}
+	p = sql + ((*sql == 'x' || *sql == 'X') && sql[1] == '\'');
+	if (*p != '\'')
+		return false;
+	for (p++; *p != '\0' && (*p != '\'' || p[1] == '\''); p++)
+		p += *p == '\'';
+	return *p == '\'' && p[1] == '\0';
+}
+
 /* The value of a column that is to be written.  One that may not be NULL gets its
  * default instead by REPLACE, which a trigger before does not see: preset, of which
  * only a literal is safe to be read there. */
 static void
 add_new_value(sqlite3_str *s, const char *name, const char *preset)
 {
-	const char *p = preset != NULL ? preset : "";
-
-	p += *p == '-' || *p == '+';
-	if (*p == '\'' || (*p >= '0' && *p <= '9') || ((*p == 'x' || *p == 'X') &&
-	    p[1] == '\''))
+	if (preset != NULL && is_literal(preset))
 		sqlite3_str_appendf(s, "coalesce(new.\"%w\", %s)", name, preset);
 	else
 		sqlite3_str_appendf(s, "new.\"%w\"", name);

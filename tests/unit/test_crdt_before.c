@@ -119,6 +119,31 @@ nobody_who_does_not_ask_has_notes(void **state)
 	node_expect(&n[B], "", "SELECT * FROM crsql_before");
 }
 
+/* Nor does one whose asking was undone, with the table for them. */
+static void
+asking_is_undone_by_a_savepoint(void **state)
+{
+	static const struct mishap fine = { .max_bytes = 9999 };
+	struct buf plan;
+	uint8_t *page;
+	int64_t changes;
+	int len;
+
+	node_exec(&n[A], "INSERT INTO r VALUES('a', 1, 1)");
+	assert_true(node_pull(&n[B], &n[A], &fine));
+	node_exec(&n[A], "UPDATE r SET x = 2");
+	buf_init(&plan, 9999);
+	node_plan(&n[B], n[B].cursor[n[A].index], &n[B].has, &plan);
+	assert_int_equal(node_export(&n[A], &plan, NULL, 9999, &page, &len), SQLITE_OK);
+	node_exec(&n[B], "BEGIN; SAVEPOINT s; SELECT crsql_keep_before(1); ROLLBACK TO s");
+	assert_int_equal(node_import(&n[B], page, len, &changes), SQLITE_OK);
+	node_exec(&n[B], "COMMIT");
+	node_expect(&n[B], "2\n", "SELECT x FROM r");
+	node_expect(&n[B], "", "SELECT * FROM crsql_before");
+	sqlite3_free(page);
+	buf_clear(&plan);
+}
+
 static void
 a_row_that_came_within_was_not_there(void **state)
 {
@@ -362,6 +387,7 @@ main(void)
 	static const struct CMUnitTest tests[] = {
 		EACH(what_was_overwritten_is_noted),
 		EACH(nobody_who_does_not_ask_has_notes),
+		EACH(asking_is_undone_by_a_savepoint),
 		EACH(a_row_that_came_within_was_not_there),
 		EACH(cells_that_come_one_by_one_are_one_note),
 		EACH(a_new_life_by_changes_notes_all),

@@ -302,6 +302,29 @@ one_that_was_taken_before_is_no_matter(void **state)
 	node_expect(&n[B], "300\n", "SELECT count(*) FROM t");
 }
 
+/* -- where no trigger asks ------------------------------------------------------- */
+
+/* Triggers are off a table while it is altered: what another hook hid from ours is
+ * not committed. */
+static void
+one_that_is_taken_while_a_table_is_altered(void **state)
+{
+	node_exec(&n[A], "INSERT INTO t VALUES('p', 1, 1); SELECT crsql_begin_alter('t')");
+	sqlite3_preupdate_hook(n[A].db, other_hook, NULL);
+	node_exec(&n[A], "INSERT INTO t VALUES('q', 2, 2); UPDATE t SET a = 3");
+	assert_int_equal(node_try(&n[A], "SELECT crsql_commit_alter('t')"), SQLITE_ERROR);
+	assert_int_equal(node_try(&n[A], "COMMIT"), SQLITE_ERROR);
+	assert_string_equal(sqlite3_errmsg(n[A].db), "another hook took the place of the "
+	    "one that notes writes, in the midst of a change of a table: roll back, and "
+	    "begin that anew");
+	node_expect(&n[A], "1|1\n", "SELECT count(*), a FROM t");
+	node_exec(&n[A], "SELECT crsql_begin_alter('t'); INSERT INTO t VALUES('q', 2, 2); "
+	    "UPDATE t SET a = 3; SELECT crsql_commit_alter('t')");
+	node_well(&n[A]);
+	meet(ALL);
+	node_expect(&n[B], "2|3\n", "SELECT count(*), a FROM t");
+}
+
 /* -- sessions ------------------------------------------------------------------ */
 
 static sqlite3_session *
@@ -452,6 +475,7 @@ main(void)
 		GROUP_TEST(one_that_is_taken_in_bulk_fails_the_commit, group),
 		GROUP_TEST(so_where_the_schema_ends_it, group),
 		GROUP_TEST(one_that_was_taken_before_is_no_matter, group),
+		GROUP_TEST(one_that_is_taken_while_a_table_is_altered, group),
 		GROUP_TEST(sessions_and_we_both_see_all, group),
 		GROUP_TEST(so_where_one_comes_later, group),
 		GROUP_TEST(so_where_one_was_there_before, group),

@@ -315,6 +315,22 @@ what_is_refused_is_noted_when_it_is_applied(void **state)
 	node_well(&n[A]);
 }
 
+/* A run of them is asked for first, and remembered. */
+static void
+keys_that_are_very_far_apart(void **state)
+{
+	names();
+	nodes_exec(n, 3, "CREATE TABLE i(id INTEGER PRIMARY KEY NOT NULL, x)");
+	node_exec(&n[A], "INSERT INTO i VALUES(-9223372036854775807, 0)");
+	nodes_exec(n, 3, "SELECT crsql_as_crr('i')");
+	sync_from(C, A);
+	node_exec(&n[B], "INSERT INTO i VALUES(5, 'b')");
+	sync_from(A, B);
+	node_exec(&n[C], "BEGIN; UPDATE i SET x = 1; INSERT INTO i VALUES(5, 'c'); COMMIT");
+	sync_from(A, C);
+	node_expect(&n[A], "'c'|'b'\n", "SELECT winner, loser FROM crsql_conflicts");
+}
+
 /* -- changes of the schema ----------------------------------------------------------- */
 
 static void
@@ -502,6 +518,7 @@ main(void)
 		T(two_delete_and_agree),
 		T(a_row_that_is_nothing_but_its_key),
 		T(what_is_refused_is_noted_when_it_is_applied),
+		T(keys_that_are_very_far_apart),
 		T(a_renamed_column_is_followed),
 		T(a_dropped_column_takes_its_conflicts_along),
 		T(a_dropped_table_takes_its_conflicts_along),

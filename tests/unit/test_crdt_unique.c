@@ -111,6 +111,21 @@ r06_replaced_by_a_default(void **state)
 	node_expect(&n[B], "'c'\n'd'\n", "SELECT id FROM t ORDER BY 1");
 }
 
+/* One in brackets may be anything, and have a comment at its end. */
+static void
+r06_a_default_that_is_no_literal(void **state)
+{
+	both("CREATE TABLE t(id TEXT PRIMARY KEY, x INT NOT NULL DEFAULT (7 -- seven\n"
+	    "), y INT NOT NULL DEFAULT (1 + abs(random())), z TEXT NOT NULL DEFAULT "
+	    "('a' -- b'\n)); SELECT crsql_as_crr('t')");
+	plainly("CREATE UNIQUE INDEX u ON t(x, y, z); CREATE UNIQUE INDEX v ON t(y || z)");
+	look();
+	plainly("REPLACE INTO t(id) VALUES('a'), ('b'); REPLACE INTO t VALUES('c', 1, 2, 3), "
+	    "('d', 1, 2, 3)");
+	bring();
+	node_expect(&n[B], "'a'|7\n'b'|7\n'd'|1\n", "SELECT id, x FROM t ORDER BY 1");
+}
+
 static void
 r06_what_lives_on_is_not_deleted(void **state)
 {
@@ -280,6 +295,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(r06_replaced_by_a_later_unique_index),
 		TEST(r06_replaced_by_a_default),
+		TEST(r06_a_default_that_is_no_literal),
 		TEST(r06_replaced_beside_another),
 		TEST(r06_what_lives_on_is_not_deleted),
 		TEST(r06_every_kind_of_unique_index),
