@@ -603,7 +603,8 @@ DDCP_API int ddcp_undo(ddcp *d, const ddcp_undo_options *options,
 
 typedef struct ddcp_lost {
 	const char *column;
-	ddcp_value winner, loser; /* winner is NULL where a delete won */
+	ddcp_value winner, loser; /* winner is NULL where a delete won, and of a
+	                             longer text or blob the first 256 bytes */
 } ddcp_lost;
 
 typedef struct ddcp_conflict {    /* two changed the same, and neither knew of the

@@ -142,14 +142,10 @@ hook_ask(struct engine *e, sqlite3_context *ctx)
 		return SQLITE_OK;
 	if (c->by_journal)
 		return e->tx.open ? fold_before_journal(e) : SQLITE_OK;
-	if (!c->installed || sqlite3_get_auxdata(ctx, 0) != NULL)
+	if (!c->installed)
 		return SQLITE_OK;
 	rc = e->has_storage ? SQLITE_OK : tx_look(e);
 	if (rc == SQLITE_OK)
 		rc = hook_is_ours(e, &ours);
-	if (rc == SQLITE_OK && !ours)
-		return was_taken(e);
-	if (rc == SQLITE_OK)    /* for the rest of this statement */
-		sqlite3_set_auxdata(ctx, 0, c, NULL);
-	return rc;
+	return rc == SQLITE_OK && !ours ? was_taken(e) : rc;
 }

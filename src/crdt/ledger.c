@@ -94,12 +94,28 @@ note(struct engine *e, struct merge_row *row, struct conflict *c, int64_t *id)
 	return rc;
 }
 
+/* The beginning of a long one. */
+static struct val
+shorten(const struct val *winner)
+{
+	struct val v = *winner;
+
+	if ((v.type != SQLITE_TEXT && v.type != SQLITE_BLOB) ||
+	    v.len <= LEDGER_WINNER_BYTES)
+		return v;
+	v.len = LEDGER_WINNER_BYTES;
+	while (v.type == SQLITE_TEXT && v.len > 0 && (v.data[v.len] & 0xC0) == 0x80)
+		v.len--;
+	return v;
+}
+
 /* One value, or two; NULL is none. */
 static int
 note_values(struct engine *e, int64_t id, int cid, const struct val *winner,
     const struct val *loser)
 {
 	sqlite3_stmt *stmt;
+	struct val kept;
 	int rc = engine_cached(e, SLOT_LEDGER_CELL, "INSERT INTO "
 	    "crsql_ledger_cell(id, cid, winner, loser) VALUES(?1, ?2, ?3, ?4)",
 	    &stmt);
@@ -108,8 +124,10 @@ note_values(struct engine *e, int64_t id, int cid, const struct val *winner,
 		return rc;
 	sqlite3_bind_int64(stmt, 1, id);
 	sqlite3_bind_int(stmt, 2, cid);
-	if (winner != NULL)
-		rc = val_bind(stmt, 3, winner);
+	if (winner != NULL) {
+		kept = shorten(winner);
+		rc = val_bind(stmt, 3, &kept);
+	}
 	if (rc == SQLITE_OK && loser != NULL)
 		rc = val_bind(stmt, 4, loser);
 	if (rc == SQLITE_OK)

@@ -26,7 +26,12 @@
 /* The code of a merge for whose conflicts there is no room: 18689. */
 #define CRDT_LEDGER_FULL (SQLITE_ERROR | 73 << 8)
 
-enum { LEDGER_MAX = 100000 };   /* not reviewed ones, unless a setting says else */
+enum {
+	LEDGER_MAX = 100000,    /* not reviewed ones, unless a setting says else */
+	LEDGER_WINNER_BYTES = 256       /* of a text or blob that won: it stands in its
+	                           row, and small losers of a large one could fill the
+	                           disk with it */
+};
 
 enum ledger_rule { LEDGER_VERSION = 1, LEDGER_VALUE, LEDGER_DELETE, LEDGER_LIFE };
 

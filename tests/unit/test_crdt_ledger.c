@@ -88,6 +88,22 @@ both_values_and_both_authors_are_kept(void **state)
 	    "FROM crsql_conflicts");
 }
 
+/* A peer could have a large value kept again and again. */
+static void
+of_a_long_winner_the_beginning_is_kept(void **state)
+{
+	begin();
+	node_exec(&n[A], "UPDATE t SET x = printf('%%.*c', 255, 'x') || 'ß' || "
+	    "printf('%%.*c', 1000, 'y'), y = CAST(printf('%%.*c', 1000, 'y') AS "
+	    "BLOB)");
+	node_exec(&n[B], "UPDATE t SET x = 'b' || printf('%%.*c', 1000, 'b'), "
+	    "y = x'00'");
+	sync_from(A, B);
+	node_expect(&n[A], "'x'|255|1001\n'y'|256|1\n", "SELECT cid, "
+	    "length(CAST(winner AS BLOB)), length(loser) FROM crsql_conflicts "
+	    "ORDER BY cid");
+}
+
 static void
 the_higher_version_is_another_rule(void **state)
 {
@@ -501,6 +517,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(both_values_and_both_authors_are_kept),
+		T(of_a_long_winner_the_beginning_is_kept),
 		T(the_higher_version_is_another_rule),
 		T(other_columns_are_no_conflict),
 		T(equal_values_are_no_conflict),
