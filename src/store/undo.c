@@ -26,33 +26,35 @@ struct undo {
 
 /* -- which ------------------------------------------------------------------------ */
 
-/* Each transaction of the last merge; notes are of all of it. */
+/* Each transaction of the last merge. */
 static int
 take_last(struct undo *u, struct err *err)
 {
 	sqlite3_stmt *stmt = NULL;
-	int64_t low = 0, high = 0;
+	int64_t low, high = 0;
 	bool has = false, row = true;
 	int rc = sql_has_table(u->s->db, "ddcp_merge", &has, err);
 
 	if (rc == 0 && has)
 		rc = sql_open(u->s->db, &stmt, err, "SELECT first, last FROM "
-		    "ddcp_merge WHERE pull = (SELECT max(pull) FROM ddcp_merge) ORDER "
-		    "BY first", "");
+		    "ddcp_merge WHERE pull = (SELECT pull FROM ddcp_merge ORDER BY first "
+		    "DESC LIMIT 1) ORDER BY first", "");
 	while (rc == 0 && has && row) {
 		rc = sql_next(stmt, &row, err);
 		if (rc != 0 || !row)
 			break;
-		low = low == 0 ? sqlite3_column_int64(stmt, 0) : low;
+		low = sqlite3_column_int64(stmt, 0);
 		high = sqlite3_column_int64(stmt, 1);
-		rc = look_facts(&u->look, sqlite3_column_int64(stmt, 0), high, err);
+		rc = look_notes(&u->look, low, high, err);
+		if (rc == 0)
+			rc = look_facts(&u->look, low, high, err);
 	}
 	sqlite3_finalize(stmt);
-	if (rc == 0 && low == 0)
+	if (rc == 0 && high == 0)
 		rc = err_set(err, E_NOTFOUND, "merges are kept for undo.keep days: see "
 		    "\"ddcp config --list\"", "there is no merge that could be taken "
 		    "back");
-	return rc == 0 ? look_notes(&u->look, low, high, err) : rc;
+	return rc;
 }
 
 /* What it wrote over must be kept. */
@@ -215,7 +217,12 @@ write_row(struct undo *u, const struct store_diff_row *r, bool *done,
 		rc = sqlite3_step(stmt);
 	*done = rc == SQLITE_DONE && sqlite3_changes(u->s->db) > 0;
 	sqlite3_free(sql);
-	if (rc != SQLITE_DONE && rc != SQLITE_CONSTRAINT && rc != SQLITE_MISMATCH)
+	if (rc == SQLITE_CONSTRAINT && sqlite3_get_autocommit(u->s->db))
+		rc = err_set(err, E_REFUSED, "drop the trigger, or write it yourself",
+		    "nothing was taken back: a trigger of %s rolled it back",
+		    r->table);
+	else if (rc != SQLITE_DONE && rc != SQLITE_CONSTRAINT &&
+	    rc != SQLITE_MISMATCH)
 		rc = sql_fail(u->s->db, rc, err);
 	else
 		rc = 0;
