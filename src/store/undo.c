@@ -259,38 +259,57 @@ note_why(struct undo *u, const char *why)
 	return 0;
 }
 
+/* What is not taken back, and why. */
 static int
-undo_row(struct undo *u, const struct look_row *row, struct store_undone *r)
+judge_row(struct undo *u, const struct look_row *row, struct store_undone *r)
 {
-	bool done = true;
-	int rc = look_key(&u->look, row, &r->row.key, &r->row.nkey, u->err);
+	bool is = true;
+	int rc = 0;
 
-	if (rc == 0 && r->why == NULL && r->row.kind == STORE_DELETED) {
-		rc = is_untouched(u, row, &done, u->err);
-		r->why = done ? NULL : since;
-	}
-	if (rc == 0 && r->why == NULL) {
-		rc = write_row(u, &r->row, &done, u->err);
-		r->why = done ? NULL : refused;
+	if (r->why == NULL && r->row.kind == STORE_DELETED) {
+		rc = is_untouched(u, row, &is, u->err);
+		r->why = is ? NULL : since;
 	}
 	return rc == 0 ? note_why(u, r->why) : rc;
 }
 
 static int
-undo_all(struct undo *u)
+undo_row(struct undo *u, const struct look_row *row, struct store_undone *r,
+    const char **why)
+{
+	bool done = true;
+	int rc = look_key(&u->look, row, &r->row.key, &r->row.nkey, u->err);
+
+	if (rc == 0)
+		rc = write_row(u, &r->row, &done, u->err);
+	*why = done ? NULL : refused;
+	return rc;
+}
+
+/* All rows are judged before one is written: behind a write the engine puts the log
+ * together first, once for each question. */
+static int
+undo_all(struct undo *u, bool judged)
 {
 	struct look_row row;
 	struct store_undone r;
 	bool found = true;
+	size_t i = 0;
 	int rc = 0;
 
+	look_rewind(&u->look);
 	while (rc == 0) {
 		rc = look_next(&u->look, &row, &found, u->err);
 		if (rc != 0 || !found)
 			break;
 		if (!plan_row(u, &row, &r))
 			continue;
-		rc = r.row.cell != NULL ? undo_row(u, &row, &r) : err_nomem(u->err);
+		if (r.row.cell == NULL)
+			rc = err_nomem(u->err);
+		else if (!judged)
+			rc = judge_row(u, &row, &r);
+		else if (u->why[i++] == NULL)
+			rc = undo_row(u, &row, &r, &u->why[i - 1]);
 	}
 	return rc;
 }
@@ -348,7 +367,9 @@ store_undo(struct store *s, const struct store_undo *what,
 		rc = what->name != NULL ? take_named(&u, what->name, err) :
 		    take_last(&u, err);
 	if (rc == 0)
-		rc = undo_all(&u);
+		rc = undo_all(&u, false);
+	if (rc == 0)
+		rc = undo_all(&u, true);
 	if (rc == 0 && what->dry_run)
 		sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
 	else
