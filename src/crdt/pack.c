@@ -164,7 +164,7 @@ static int
 unpack_connect(sqlite3 *db, void *aux, int argc, const char *const *argv,
     sqlite3_vtab **out, char **error)
 {
-	int rc = vtab_connect(db, aux, "CREATE TABLE x(cell ANY, "
+	int rc = vtab_connect(db, aux, "CREATE TABLE x(cell, "
 	    "package BLOB hidden)", sizeof(struct vtab), out);
 
 	if (rc == SQLITE_OK)

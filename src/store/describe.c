@@ -95,6 +95,7 @@ static bool
 read_number(const char *text, struct shape_value *v)
 {
 	bool minus = text[0] == '-';
+	unsigned long long whole;
 	char *end;
 
 	if (text[0] == '+' || text[0] == '-')
@@ -105,10 +106,10 @@ read_number(const char *text, struct shape_value *v)
 		return false;
 	if (text[strspn(text, "0123456789")] == '\0') {
 		errno = 0;
-		v->integer = strtoll(text, &end, 10);
+		whole = strtoull(text, &end, 10);
 		v->kind = SHAPE_INTEGER;
-		v->integer = minus ? -v->integer : v->integer;
-		if (errno == 0)
+		v->integer = minus ? (int64_t)(0 - whole) : (int64_t)whole;
+		if (errno == 0 && whole <= (uint64_t)INT64_MAX + minus)
 			return true;
 		v->integer = 0;
 	}

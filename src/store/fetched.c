@@ -327,18 +327,19 @@ fetched_merge(struct store *s, int64_t remote,
 		run_clear(&r);
 	}
 	run_clear(&r);
-	return rc;
+	return rc == 0 ? keep_over(s, remote, err) : rc;
 }
 
 int
-fetched_held(struct store_result *result, struct err *err)
+fetched_held(struct store *s, int64_t remote, struct store_result *result,
+    struct err *err)
 {
 	snprintf(result->why, sizeof result->why, "%s", err != NULL ? err->text :
 	    "");
 	snprintf(result->hint, sizeof result->hint, "%s", err != NULL ? err->hint :
 	    "");
 	err_clear(err);
-	return 0;
+	return keep_held(s, remote, err);
 }
 
 void
@@ -360,8 +361,9 @@ store_merge_inbox(struct store *s, int64_t remote, struct store_result *out,
 
 	memset(out, 0, sizeof *out);
 	memset(&left, 0, sizeof left);
-	keep_next(s);
 	rc = store_writable(s, err);
+	if (rc == 0)
+		rc = keep_next(s, remote, err);
 	if (rc == 0)
 		rc = sql_bytes(s->db, key, sizeof key, &found, err,
 		    "SELECT key FROM ddcp_remote WHERE id = ?1", "i", remote);
@@ -374,7 +376,7 @@ store_merge_inbox(struct store *s, int64_t remote, struct store_result *out,
 	if (rc == 0)
 		rc = fetched_merge(s, remote, key, &limits, &left, out, err);
 	if (rc == E_HELD)
-		rc = fetched_held(out, err);
+		rc = fetched_held(s, remote, out, err);
 	if (rc == 0)
 		rc = merge_parked(s->db, &after, err);
 	if (rc == 0 && after > before)

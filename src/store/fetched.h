@@ -28,7 +28,8 @@ int fetched_merge(struct store *s, int64_t remote,
     const uint8_t key[static KEY_LEN], const struct merge_limits *limits,
     struct run *left, struct store_result *result, struct err *err);
 
-/* It stays in the inbox, as merge_end said: that is no failure, but in the result.  0. */
-int fetched_held(struct store_result *result, struct err *err);
+/* It stays in the inbox, as merge_end said: that is no failure, but in the result. */
+int fetched_held(struct store *s, int64_t remote, struct store_result *result,
+    struct err *err);
 
 #endif

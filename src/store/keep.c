@@ -8,10 +8,14 @@
 #include <time.h>
 
 #include "store/config.h"
+#include "store/schema.h"
 #include "store/sql.h"
 #include "store/store_private.h"
 
-enum { FORGET_AT_ONCE = 20000 };        /* notes: a merge is not to wait for them */
+enum {
+	FORGET_AT_ONCE = 20000, /* notes: a merge is not to wait for them */
+	NOTE_MAX = 32
+};
 
 #define NEWEST "(SELECT dbv FROM crsql_log ORDER BY dbv DESC LIMIT 1)"
 
@@ -24,10 +28,48 @@ now_ms(void)
 	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
-void
-keep_next(struct store *s)
+static void
+name_note(int64_t remote, char out[static NOTE_MAX])
 {
-	s->pull = 0;
+	snprintf(out, NOTE_MAX, "held-%lld", (long long)remote);
+}
+
+int
+keep_next(struct store *s, int64_t remote, struct err *err)
+{
+	char note[NOTE_MAX];
+	int64_t pull;
+	bool held = false;
+	int rc;
+
+	name_note(remote, note);
+	rc = schema_get(s->db, note, &pull, sizeof pull, &held, err);
+	s->pull = rc == 0 && held ? pull : 0;
+	return rc;
+}
+
+int
+keep_held(struct store *s, int64_t remote, struct err *err)
+{
+	char note[NOTE_MAX];
+
+	name_note(remote, note);
+	return s->pull != 0 ? schema_set(s->db, note, &s->pull,
+	    sizeof s->pull, err) : 0;
+}
+
+int
+keep_over(struct store *s, int64_t remote, struct err *err)
+{
+	char note[NOTE_MAX];
+	int64_t pull;
+	bool held = false;
+	int rc;
+
+	name_note(remote, note);
+	rc = schema_get(s->db, note, &pull, sizeof pull, &held, err);
+	return rc == 0 && held ? sql_do(s->db, err, "DELETE FROM ddcp_meta WHERE "
+	    "key = ?1", "t", note) : rc;
 }
 
 int

@@ -23,7 +23,14 @@ int keep_begin(struct merge *m, struct err *err);
  * what was merged before by the same pull; nobody has allowed that. */
 int keep_end(struct merge *m, struct err *err);
 
-/* Another pull begins, or another merge of the inbox. */
-void keep_next(struct store *s);
+/* Another pull begins, or another merge of the inbox: one that goes on with what was
+ * held, if some of that was merged before. */
+int keep_next(struct store *s, int64_t remote, struct err *err);
+
+/* The pull is held; what is merged of it later counts with what was. */
+int keep_held(struct store *s, int64_t remote, struct err *err);
+
+/* Nothing is held any more. */
+int keep_over(struct store *s, int64_t remote, struct err *err);
 
 #endif

@@ -223,10 +223,12 @@ drop_begun(struct store_pull *p, struct err *err)
 static int
 hold(struct store_pull *p, struct err *err)
 {
+	int rc;
+
 	p->fetch_only = true;
 	p->failed = false;
-	fetched_held(&p->result, err);
-	return stage(p, err);
+	rc = fetched_held(p->s, p->remote, &p->result, err);
+	return rc == 0 ? stage(p, err) : rc;
 }
 
 static int
@@ -291,7 +293,7 @@ take(struct store_pull *p, uint8_t *owned, const uint8_t *page, size_t len,
 		if (rc == E_HELD) {
 			p->fetch_only = true;
 			p->failed = false;
-			rc = fetched_held(&p->result, err);
+			rc = fetched_held(p->s, p->remote, &p->result, err);
 		}
 	} else {
 		if (owned == NULL && len < LARGE_PAGE) {
@@ -368,8 +370,9 @@ look_into_inbox(struct store_pull *p, struct err *err)
 		/* what comes is put to what lies there */
 		run_clear(&last);
 		p->fetch_only = true;
-		fetched_held(&p->result, err);
-		rc = fetched_check(p->s, p->remote, p->key, &last, err);
+		rc = fetched_held(p->s, p->remote, &p->result, err);
+		if (rc == 0)
+			rc = fetched_check(p->s, p->remote, p->key, &last, err);
 	}
 	if (rc == 0 && last.id != 0 && !last.ended) {
 		/* Cut before END: it goes on. */
@@ -438,11 +441,12 @@ store_pull_begin(struct store *s, int64_t remote, bool fetch_only,
 	memset(plan, 0, sizeof *plan);
 	if (p == NULL)
 		return err_nomem(err);
-	keep_next(s);
 	p->s = s;
 	p->remote = remote;
 	p->fetch_only = fetch_only;
 	rc = store_still_there(s, err);
+	if (rc == 0)
+		rc = keep_next(s, remote, err);
 	if (rc == 0)
 		rc = begin(p, plan, err);
 	if (rc != 0) {

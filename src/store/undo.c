@@ -26,33 +26,35 @@ struct undo {
 
 /* -- which ------------------------------------------------------------------------ */
 
-/* Each transaction of the last merge; notes are of all of it. */
+/* Each transaction of the last merge. */
 static int
 take_last(struct undo *u, struct err *err)
 {
 	sqlite3_stmt *stmt = NULL;
-	int64_t low = 0, high = 0;
+	int64_t low, high = 0;
 	bool has = false, row = true;
 	int rc = sql_has_table(u->s->db, "ddcp_merge", &has, err);
 
 	if (rc == 0 && has)
 		rc = sql_open(u->s->db, &stmt, err, "SELECT first, last FROM "
-		    "ddcp_merge WHERE pull = (SELECT max(pull) FROM ddcp_merge) ORDER "
-		    "BY first", "");
+		    "ddcp_merge WHERE pull = (SELECT pull FROM ddcp_merge ORDER BY first "
+		    "DESC LIMIT 1) ORDER BY first", "");
 	while (rc == 0 && has && row) {
 		rc = sql_next(stmt, &row, err);
 		if (rc != 0 || !row)
 			break;
-		low = low == 0 ? sqlite3_column_int64(stmt, 0) : low;
+		low = sqlite3_column_int64(stmt, 0);
 		high = sqlite3_column_int64(stmt, 1);
-		rc = look_facts(&u->look, sqlite3_column_int64(stmt, 0), high, err);
+		rc = look_notes(&u->look, low, high, err);
+		if (rc == 0)
+			rc = look_facts(&u->look, low, high, err);
 	}
 	sqlite3_finalize(stmt);
-	if (rc == 0 && low == 0)
+	if (rc == 0 && high == 0)
 		rc = err_set(err, E_NOTFOUND, "merges are kept for undo.keep days: see "
 		    "\"ddcp config --list\"", "there is no merge that could be taken "
 		    "back");
-	return rc == 0 ? look_notes(&u->look, low, high, err) : rc;
+	return rc;
 }
 
 /* What it wrote over must be kept. */
@@ -215,7 +217,12 @@ write_row(struct undo *u, const struct store_diff_row *r, bool *done,
 		rc = sqlite3_step(stmt);
 	*done = rc == SQLITE_DONE && sqlite3_changes(u->s->db) > 0;
 	sqlite3_free(sql);
-	if (rc != SQLITE_DONE && rc != SQLITE_CONSTRAINT && rc != SQLITE_MISMATCH)
+	if (rc == SQLITE_CONSTRAINT && sqlite3_get_autocommit(u->s->db))
+		rc = err_set(err, E_REFUSED, "drop the trigger, or write it yourself",
+		    "nothing was taken back: a trigger of %s rolled it back",
+		    r->table);
+	else if (rc != SQLITE_DONE && rc != SQLITE_CONSTRAINT &&
+	    rc != SQLITE_MISMATCH)
 		rc = sql_fail(u->s->db, rc, err);
 	else
 		rc = 0;
@@ -252,38 +259,57 @@ note_why(struct undo *u, const char *why)
 	return 0;
 }
 
+/* What is not taken back, and why. */
 static int
-undo_row(struct undo *u, const struct look_row *row, struct store_undone *r)
+judge_row(struct undo *u, const struct look_row *row, struct store_undone *r)
 {
-	bool done = true;
-	int rc = look_key(&u->look, row, &r->row.key, &r->row.nkey, u->err);
+	bool is = true;
+	int rc = 0;
 
-	if (rc == 0 && r->why == NULL && r->row.kind == STORE_DELETED) {
-		rc = is_untouched(u, row, &done, u->err);
-		r->why = done ? NULL : since;
-	}
-	if (rc == 0 && r->why == NULL) {
-		rc = write_row(u, &r->row, &done, u->err);
-		r->why = done ? NULL : refused;
+	if (r->why == NULL && r->row.kind == STORE_DELETED) {
+		rc = is_untouched(u, row, &is, u->err);
+		r->why = is ? NULL : since;
 	}
 	return rc == 0 ? note_why(u, r->why) : rc;
 }
 
 static int
-undo_all(struct undo *u)
+undo_row(struct undo *u, const struct look_row *row, struct store_undone *r,
+    const char **why)
+{
+	bool done = true;
+	int rc = look_key(&u->look, row, &r->row.key, &r->row.nkey, u->err);
+
+	if (rc == 0)
+		rc = write_row(u, &r->row, &done, u->err);
+	*why = done ? NULL : refused;
+	return rc;
+}
+
+/* All rows are judged before one is written: behind a write the engine puts the log
+ * together first, once for each question. */
+static int
+undo_all(struct undo *u, bool judged)
 {
 	struct look_row row;
 	struct store_undone r;
 	bool found = true;
+	size_t i = 0;
 	int rc = 0;
 
+	look_rewind(&u->look);
 	while (rc == 0) {
 		rc = look_next(&u->look, &row, &found, u->err);
 		if (rc != 0 || !found)
 			break;
 		if (!plan_row(u, &row, &r))
 			continue;
-		rc = r.row.cell != NULL ? undo_row(u, &row, &r) : err_nomem(u->err);
+		if (r.row.cell == NULL)
+			rc = err_nomem(u->err);
+		else if (!judged)
+			rc = judge_row(u, &row, &r);
+		else if (u->why[i++] == NULL)
+			rc = undo_row(u, &row, &r, &u->why[i - 1]);
 	}
 	return rc;
 }
@@ -341,7 +367,9 @@ store_undo(struct store *s, const struct store_undo *what,
 		rc = what->name != NULL ? take_named(&u, what->name, err) :
 		    take_last(&u, err);
 	if (rc == 0)
-		rc = undo_all(&u);
+		rc = undo_all(&u, false);
+	if (rc == 0)
+		rc = undo_all(&u, true);
 	if (rc == 0 && what->dry_run)
 		sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
 	else
