@@ -10,6 +10,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -103,9 +104,10 @@ one_way(const struct shape *s, const char *way, const char *order, bool there,
 static void
 try_orders(int norders, const char *before, const char *behind)
 {
-	int i;
+	const char *every = getenv("EVERY");    /* so many left out, but one */
+	int i, step = every != NULL && atoi(every) > 0 ? atoi(every) : 1;
 
-	for (i = 0; i < SHAPES * WAYS * norders; i++)
+	for (i = 0; i < SHAPES * WAYS * norders; i += step)
 		one_way(&shapes[i % SHAPES], ways[i / SHAPES % WAYS],
 		    orders[i / SHAPES / WAYS], (i / SHAPES + i / SHAPES / WAYS) % 2,
 		    before, behind);
