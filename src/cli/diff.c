@@ -80,17 +80,11 @@ print_text(struct diff *d, const ddcp_diff_row *r)
 		[DDCP_DELETED] = { "-", CLI_RED } };
 	char *sign = cli_paint(d->cli, kinds[r->kind].colour,
 	    kinds[r->kind].sign);
-	char *key = cli_literals(r->key, r->nkey, CLI_SHORT), *table;
+	char *key = cli_literals(r->key, r->nkey, CLI_SHORT);
 	char *author = cli_author(&r->author, r->version), age[32];
 	size_t i;
 
-	if (d->table == NULL || strcmp(d->table, r->table) != 0) {
-		free(d->table);
-		d->table = cli_memory(strdup(r->table));
-		table = cli_safe(r->table);
-		puts(table);
-		free(table);
-	}
+	cli_heading(&d->table, r->table);
 	printf("%s %s%s", sign, key, r->ncell > 0 ? "   " : "");
 	for (i = 0; i < r->ncell; i++) {
 		fputs(i > 0 ? ", " : "", stdout);

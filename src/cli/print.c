@@ -338,3 +338,17 @@ cli_age(int64_t ms, char out[32])
 {
 	return ms == 0 ? strcpy(out, "at an unknown time") : cli_ago(ms, out);
 }
+
+void
+cli_heading(char **last, const char *table)
+{
+	char *line;
+
+	if (*last != NULL && strcmp(*last, table) == 0)
+		return;
+	free(*last);
+	*last = cli_memory(strdup(table));
+	line = cli_safe(table);
+	puts(line);
+	free(line);
+}

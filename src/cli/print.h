@@ -56,6 +56,10 @@ json_t *cli_transaction_json(const ddcp_transaction *t);
 /* Its counts in words: "tasks: 2 inserted, 1 changed; people: 1 deleted". */
 char *cli_tallies(const ddcp_tally *tally, size_t n);
 
+/* The table's name in a line of its own, if it is not the one before: *last, which
+ * the caller frees at the end. */
+void cli_heading(char **last, const char *table);
+
 /* A change of one row: change, table, key, columns, author ..., db_version,
  * cursor. */
 json_t *cli_change_json(const ddcp_change *c);

@@ -50,15 +50,9 @@ static void
 print_text(struct undo *d, const ddcp_undone *u)
 {
 	const ddcp_diff_row *r = &u->row;
-	char *key = cli_literals(r->key, r->nkey, CLI_SHORT), *table, left[48];
+	char *key = cli_literals(r->key, r->nkey, CLI_SHORT), left[48];
 
-	if (d->table == NULL || strcmp(d->table, r->table) != 0) {
-		free(d->table);
-		d->table = cli_memory(strdup(r->table));
-		table = cli_safe(r->table);
-		puts(table);
-		free(table);
-	}
+	cli_heading(&d->table, r->table);
 	printf("%s %s", u->why != NULL ? "!" : r->kind == DDCP_INSERTED ? "+" :
 	    r->kind == DDCP_DELETED ? "-" : "~", key);
 	if (u->why != NULL)

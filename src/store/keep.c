@@ -34,18 +34,25 @@ name_note(int64_t remote, char out[static NOTE_MAX])
 	snprintf(out, NOTE_MAX, "held-%lld", (long long)remote);
 }
 
+/* The number of the pull of that remote that is held; 0: none is. */
+static int
+read_note(struct store *s, const char *note, int64_t *pull, struct err *err)
+{
+	bool held = false;
+	int rc = schema_get(s->db, note, pull, sizeof *pull, &held, err);
+
+	if (rc != 0 || !held)
+		*pull = 0;
+	return rc;
+}
+
 int
 keep_next(struct store *s, int64_t remote, struct err *err)
 {
 	char note[NOTE_MAX];
-	int64_t pull;
-	bool held = false;
-	int rc;
 
 	name_note(remote, note);
-	rc = schema_get(s->db, note, &pull, sizeof pull, &held, err);
-	s->pull = rc == 0 && held ? pull : 0;
-	return rc;
+	return read_note(s, note, &s->pull, err);
 }
 
 int
@@ -63,12 +70,11 @@ keep_over(struct store *s, int64_t remote, struct err *err)
 {
 	char note[NOTE_MAX];
 	int64_t pull;
-	bool held = false;
 	int rc;
 
 	name_note(remote, note);
-	rc = schema_get(s->db, note, &pull, sizeof pull, &held, err);
-	return rc == 0 && held ? sql_do(s->db, err, "DELETE FROM ddcp_meta WHERE "
+	rc = read_note(s, note, &pull, err);
+	return rc == 0 && pull != 0 ? sql_do(s->db, err, "DELETE FROM ddcp_meta WHERE "
 	    "key = ?1", "t", note) : rc;
 }
 

@@ -137,24 +137,6 @@ plan_row(struct undo *u, const struct look_row *row, struct store_undone *out)
 
 /* -- doing it ------------------------------------------------------------------------- */
 
-static int
-bind(sqlite3_stmt *stmt, int i, const struct store_value *v)
-{
-	switch (v->type) {
-	case STORE_INTEGER:
-		return sqlite3_bind_int64(stmt, i, v->integer);
-	case STORE_REAL:
-		return sqlite3_bind_double(stmt, i, v->real);
-	case STORE_TEXT:
-		return sqlite3_bind_text64(stmt, i, v->data, v->size, SQLITE_STATIC,
-		    SQLITE_UTF8);
-	case STORE_BLOB:
-		return sqlite3_bind_blob64(stmt, i, v->data, v->size, SQLITE_STATIC);
-	default:
-		return sqlite3_bind_null(stmt, i);
-	}
-}
-
 static void
 add_where(sqlite3_str *s, const struct store_diff_row *r)
 {
@@ -210,9 +192,9 @@ write_row(struct undo *u, const struct store_diff_row *r, bool *done,
 		return err_nomem(err);
 	rc = sqlite3_prepare_v2(u->s->db, sql, -1, &stmt, NULL);
 	for (i = 0; i < r->nkey && rc == SQLITE_OK; i++)
-		rc = bind(stmt, (int)i + 1, &r->key[i].value);
+		rc = history_bind(stmt, (int)i + 1, &r->key[i].value);
 	for (i = 0; i < r->ncell && rc == SQLITE_OK && r->kind != STORE_DELETED; i++)
-		rc = bind(stmt, (int)(r->nkey + i) + 1, &r->cell[i].after);
+		rc = history_bind(stmt, (int)(r->nkey + i) + 1, &r->cell[i].after);
 	if (rc == SQLITE_OK)
 		rc = sqlite3_step(stmt);
 	*done = rc == SQLITE_DONE && sqlite3_changes(u->s->db) > 0;

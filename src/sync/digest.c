@@ -10,17 +10,8 @@
 static int
 send(struct sync *s, bool asks, uint16_t code, const void *data, size_t len)
 {
-	struct wire_msg m = { .type = WIRE_DIGEST };
-	const struct wire_view said = { data, len };
-
-	m.digest.id = asks ? s->digests.ask_id : s->digests.asked_id;
-	m.digest.asks = asks;
-	m.digest.code = code;
-	if (code != 0)
-		m.digest.text = said;
-	else
-		m.digest.bytes = said;
-	return sync_send(s, &m);
+	return sync_send_words(s, WIRE_DIGEST, asks ? s->digests.ask_id :
+	    s->digests.asked_id, asks, code, data, len);
 }
 
 /* ---- ours ---- */

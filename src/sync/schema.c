@@ -13,17 +13,8 @@ enum { ASKED_MAX = 4 };
 static int
 send(struct sync *s, bool asks, uint16_t code, const void *data, size_t len)
 {
-	struct wire_msg m = { .type = WIRE_SCHEMA };
-	const struct wire_view said = { data, len };
-
-	m.digest.id = asks ? s->schemas.ask_id : s->schemas.asked_id;
-	m.digest.asks = asks;
-	m.digest.code = code;
-	if (code != 0)
-		m.digest.text = said;
-	else
-		m.digest.bytes = said;
-	return sync_send(s, &m);
+	return sync_send_words(s, WIRE_SCHEMA, asks ? s->schemas.ask_id :
+	    s->schemas.asked_id, asks, code, data, len);
 }
 
 /* ---- ours ---- */

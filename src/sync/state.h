@@ -146,6 +146,11 @@ struct sync_action *sync_do(struct sync *s, enum sync_action_kind kind);
 /* Sends m to the peer. */
 int sync_send(struct sync *s, const struct wire_msg *m);
 
+/* Says something of a talk of two stores, of a type that has their codec: our
+ * question if asks, else an answer; with a code data is why it ends. */
+int sync_send_words(struct sync *s, enum wire_type type, uint32_t id, bool asks,
+    uint16_t code, const void *data, size_t len);
+
 /* Asks for ROOM, once. */
 void sync_want_room(struct sync *s);
 

@@ -126,6 +126,23 @@ sync_send(struct sync *s, const struct wire_msg *m)
 }
 
 int
+sync_send_words(struct sync *s, enum wire_type type, uint32_t id, bool asks,
+    uint16_t code, const void *data, size_t len)
+{
+	struct wire_msg m = { .type = (uint8_t)type };
+	const struct wire_view said = { data, len };
+
+	m.digest.id = id;
+	m.digest.asks = asks;
+	m.digest.code = code;
+	if (code != 0)
+		m.digest.text = said;
+	else
+		m.digest.bytes = said;
+	return sync_send(s, &m);
+}
+
+int
 sync_send_error(struct sync *s, uint32_t id, uint16_t code, const char *text)
 {
 	struct wire_msg m = { .type = WIRE_ERROR };
