@@ -6,7 +6,9 @@
  *   main.c    which works, how often, and how their figures are printed
  *   table.c   the tables, their rows, databases filled with them
  *   tape.c    values kept in memory, to be bound again
+ *   page.c    pages of what was changed, on a tape
  *   write.c, read.c, merge.c, store.c   the works
+ *   notes.c   a program of its own: what notes and ledger cost a merge
  *
  * A measurement runs in a process of its own, on a database file of its own, so
  * that no cache is warm from the one before and its peak memory is its own.
@@ -118,9 +120,20 @@ void tape_add_blob(struct tape *t, const void *data, int len);
 /* Runs stmt for each row, in one transaction. */
 void tape_play(const struct tape *t, sqlite3 *db, sqlite3_stmt *stmt);
 
-/* The same, after other SQL in that transaction. */
+/* The same, after other SQL in that transaction; each row in one of its own. */
 void tape_play_after(const struct tape *t, sqlite3 *db, const char *first,
     sqlite3_stmt *stmt);
+void tape_play_each(const struct tape *t, sqlite3 *db, const char *first,
+    sqlite3_stmt *stmt);
+
+/* -- pages (page.c) ---------------------------------------------------------------- */
+
+/* The cursor of one who has nothing. */
+#define NOTHING "0000000000000000000000000000000000000000" \
+	"0000000000000000000000000000000000000000"
+
+/* What is behind a cursor, 40 bytes in hex, into job->tape. */
+void export_behind(struct job *job, const char *cursor);
 
 /* -- works ---------------------------------------------------------------------- */
 

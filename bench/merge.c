@@ -11,12 +11,6 @@
 #define MERGE "INSERT INTO crsql_changes(" COLUMNS ") VALUES(?, ?, ?, ?, ?, ?, " \
 	"?, ?, ?)"
 
-/* The cursor of one who has nothing. */
-#define NOTHING "0000000000000000000000000000000000000000" \
-	"0000000000000000000000000000000000000000"
-
-enum { PAGE_BYTES = 1 << 18 };
-
 static bool
 is_plain(const struct job *job)
 {
@@ -132,37 +126,6 @@ on_filled(struct job *job)
 {
 	job->db = open_filled(job, job->rows);
 	job->tape = tape_read(job->db, "SELECT 1 WHERE 0");
-}
-
-/* What is behind a cursor, 40 bytes in hex, into job->tape. */
-static void
-export_behind(struct job *job, const char *cursor)
-{
-	char *sql = sqlite3_mprintf("SELECT crsql_export(x'01010174%s00', ?, ?)",
-	    cursor);
-	sqlite3_stmt *page = prepare(job->db, sql);
-	sqlite3_stmt *end = prepare(job->db, "SELECT crsql_page_end(?1), "
-	    "crsql_page_flags(?1) & 1");
-	bool last = false;
-
-	run_sql(job->db, "BEGIN");
-	sqlite3_bind_int(page, 2, PAGE_BYTES);
-	while (!last) {
-		check(job->db, sqlite3_step(page), "export");
-		sqlite3_bind_blob(end, 1, sqlite3_column_blob(page, 0),
-		    sqlite3_column_bytes(page, 0), SQLITE_STATIC);
-		check(job->db, sqlite3_step(end), "page");
-		tape_add_blob(job->tape, sqlite3_column_blob(page, 0),
-		    sqlite3_column_bytes(page, 0));
-		last = sqlite3_column_int(end, 1) != 0;
-		sqlite3_reset(page);
-		sqlite3_bind_value(page, 1, sqlite3_column_value(end, 0));
-		sqlite3_reset(end);
-	}
-	sqlite3_finalize(page);
-	sqlite3_finalize(end);
-	run_sql(job->db, "COMMIT");
-	sqlite3_free(sql);
 }
 
 static void

@@ -121,21 +121,46 @@ tape_play(const struct tape *t, sqlite3 *db, sqlite3_stmt *stmt)
 	tape_play_after(t, db, "", stmt);
 }
 
+/* Its next row, at p. */
+static const uint8_t *
+play_row(const struct tape *t, const uint8_t *p, sqlite3 *db,
+    sqlite3_stmt *stmt)
+{
+	int i;
+
+	for (i = 0; i < t->ncol; i++)
+		p = bind(stmt, i + 1, p);
+	step(db, stmt);
+	return p;
+}
+
 void
 tape_play_after(const struct tape *t, sqlite3 *db, const char *first,
     sqlite3_stmt *stmt)
 {
 	const uint8_t *p = t->data;
 	int64_t row;
-	int i;
 
 	run_sql(db, "BEGIN");
 	run_sql(db, first);
-	for (row = 0; row < t->rows; row++) {
-		for (i = 0; i < t->ncol; i++)
-			p = bind(stmt, i + 1, p);
-		step(db, stmt);
-	}
+	for (row = 0; row < t->rows; row++)
+		p = play_row(t, p, db, stmt);
 	sqlite3_finalize(stmt);
 	run_sql(db, "COMMIT");
+}
+
+void
+tape_play_each(const struct tape *t, sqlite3 *db, const char *first,
+    sqlite3_stmt *stmt)
+{
+	const uint8_t *p = t->data;
+	int64_t row;
+
+	for (row = 0; row < t->rows; row++) {
+		run_sql(db, "BEGIN");
+		run_sql(db, first);
+		p = play_row(t, p, db, stmt);
+		run_sql(db, "COMMIT");
+	}
+	sqlite3_finalize(stmt);
 }
