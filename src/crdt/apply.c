@@ -206,18 +206,16 @@ merge_given(struct apply *a, struct merge_row *row, int64_t cl, int n,
 	    SQLITE_OK;
 }
 
+/* With the row open. */
 static int
-try_change(struct apply *a, struct merge_origin *o, struct table *t,
-    int64_t cl, int n, enum outcome *outcome)
+try_open(struct apply *a, int64_t cl, int n, enum outcome *outcome)
 {
-	struct buf *pk = &a->e->incoming->pk;
 	struct merge_row *row = &a->row;
 	bool rest;
-	int rc;
+	int rc = SQLITE_OK;
 
 	*outcome = APPLIED;
-	rc = merge_open(a->e, o, t, pk->data, (int)pk->len, row);
-	if (rc == SQLITE_OK && cl < row->cl)
+	if (cl < row->cl)
 		rc = ledger_over(a->e, row, cl, a->given, n);
 	if (rc != SQLITE_OK || cl < row->cl)
 		return rc;
@@ -234,6 +232,42 @@ try_change(struct apply *a, struct merge_origin *o, struct table *t,
 	if (rest)
 		*outcome = PARTLY;
 	return rc;
+}
+
+/* What is read of the row that is here: what comes may win over that, a delete over
+ * all. */
+static int64_t
+columns_wanted(const struct apply *a, int64_t cl, int n)
+{
+	int64_t wanted = 0;
+	int i, col;
+
+	if (cl % 2 == 0)
+		return TABLE_WANT_ALL;
+	for (i = 0; i < n; i++) {
+		col = a->given[i].cell.col;
+		if (col >= 0 && col < TABLE_WANT_BITS)
+			wanted |= (int64_t)1 << col;
+	}
+	return wanted;
+}
+
+static int
+try_change(struct apply *a, struct merge_origin *o, struct table *t,
+    int64_t cl, int n, enum outcome *outcome)
+{
+	struct buf *pk = &a->e->incoming->pk;
+	int rc, rc2;
+
+	a->row.wanted = columns_wanted(a, cl, n);
+	rc = merge_open(a->e, o, t, pk->data, (int)pk->len, &a->row);
+	/* another life is one of all columns */
+	if (rc == SQLITE_OK && cl % 2 != 0 && cl != a->row.cl)
+		rc = merge_let_go(&a->row);
+	if (rc == SQLITE_OK)
+		rc = try_open(a, cl, n, outcome);
+	rc2 = merge_let_go(&a->row);
+	return rc == SQLITE_OK ? rc2 : rc;
 }
 
 int

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MPL-2.0
 /*
  * before.c - notes of what a merge writes over, and the functions that ask for them
- * and forget them; see before.h.  Reading them is before_table.c's.
+ * and forget them; see before.h.  Writing them is before_write.c's, reading them
+ * before_table.c's.
  */
 #include "crdt/before.h"
 
@@ -81,9 +82,23 @@ begin_note(struct merge_row *row, enum before_kind kind)
 	b->kind = kind;
 }
 
+/* We are inside a function of SQL's, so that nobody else uses the connection: the
+ * value itself is asked, for which SQLite locks nothing.  No memory: the end of the
+ * statement tells. */
+static struct val
+value_of(sqlite3_stmt *stmt, int i)
+{
+	struct val v = val_of(sqlite3_column_value(stmt, i));
+
+	if (v.data == NULL)
+		v.len = 0;
+	return v;
+}
+
 /* Adds columns cols[0..n), or all, of the row as it stands in its table. */
 static int
-add_cells(struct merge_row *row, sqlite3_stmt *stmt, const int *cols, int n)
+add_cells(struct merge_row *row, sqlite3_stmt *stmt, int first, const int *cols,
+    int n)
 {
 	const struct table *t = row->table;
 	struct before *b = &row->before;
@@ -94,7 +109,7 @@ add_cells(struct merge_row *row, sqlite3_stmt *stmt, const int *cols, int n)
 		c = cols != NULL ? cols[i] : i;
 		if (row->win[c].won)
 			continue;       /* the old one was noted */
-		v = val_of_column(stmt, t->npk + c);
+		v = value_of(stmt, first + c);
 		if (b->cells.len + (size_t)v.len > BEFORE_MAX_BYTES) {
 			b->kind = BEFORE_LARGE;
 			return SQLITE_OK;
@@ -110,21 +125,17 @@ note(struct engine *e, struct merge_row *row, enum before_kind kind,
     const int *cols, int n)
 {
 	sqlite3_stmt *stmt;
-	int rc;
+	int first, rc;
 
 	if (row->inserted || row->before.kind == BEFORE_ABSENT ||
 	    row->before.kind == BEFORE_LARGE)
 		return SQLITE_OK;
-	rc = table_stmt(e, row->table, TS_ROW, &stmt);
-	if (rc == SQLITE_OK)
-		rc = sqlite3_bind_int64(stmt, 1, row->key);
-	if (rc != SQLITE_OK)
-		return rc;
 	begin_note(row, kind);
-	rc = sqlite3_step(stmt);
-	if (rc == SQLITE_ROW)
-		rc = add_cells(row, stmt, cols, n);
-	return engine_reset(stmt, rc == SQLITE_DONE ? SQLITE_OK : rc);
+	rc = merge_read(e, row, &stmt, &first);
+	if (rc != SQLITE_OK)
+		return rc == SQLITE_DONE ? SQLITE_OK : rc;
+	rc = add_cells(row, stmt, first, cols, n);
+	return merge_read_end(row, stmt, rc);
 }
 
 int
@@ -141,84 +152,16 @@ before_delete(struct engine *e, struct merge_row *row)
 	return e->tx.keep_before ? note(e, row, BEFORE_DELETED, NULL, 0) : SQLITE_OK;
 }
 
-/* -- writing -------------------------------------------------------------------- */
-
-/* The place for the next note of dbv.  Those of one that a savepoint took back are
- * gone, of another one that goes on they are not. */
-static int
-next_place(struct engine *e, int64_t dbv, int64_t *pos)
-{
-	struct incoming *in = e->incoming;
-	int rc = SQLITE_OK;
-
-	if (in->before_dbv != dbv) {
-		in->before_pos = 0;
-		rc = engine_int(e, &in->before_pos, "SELECT max(pos) + 1 FROM "
-		    "crsql_old WHERE dbv = %lld HAVING max(pos) IS NOT NULL",
-		    (long long)dbv);
-		in->before_dbv = rc == SQLITE_OK ? dbv : 0;
-	}
-	*pos = in->before_pos++;
-	return rc;
-}
-
-static void
-encode(struct buf *out, const struct before *b)
-{
-	out->len = 0;
-	out->failed = false;
-	buf_add_varint(out, b->kind);
-	if (b->kind == BEFORE_ABSENT)
-		return;
-	buf_add_varint(out, (uint64_t)b->oldest);
-	buf_add_zigzag(out, b->key);
-	if (b->kind != BEFORE_LARGE)
-		buf_add(out, b->cells.data, b->cells.len);
-}
-
-int
-before_write(struct engine *e, struct merge_row *row, int64_t dbv)
-{
-	struct buf *m = &e->scratch;
-	sqlite3_stmt *stmt;
-	int64_t pos;
-	int rc;
-
-	if (row->before.kind == BEFORE_NONE)
-		return SQLITE_OK;
-	encode(m, &row->before);
-	before_begin(&row->before);
-	if (m->failed)
-		return SQLITE_NOMEM;
-	rc = next_place(e, dbv, &pos);
-	if (rc == SQLITE_OK)
-		rc = engine_cached(e, SLOT_OLD_INSERT, "INSERT INTO crsql_old "
-		    "VALUES(?1, ?2, ?3, ?4, ?5)", &stmt);
-	if (rc != SQLITE_OK)
-		return rc;
-	sqlite3_bind_int64(stmt, 1, dbv);
-	sqlite3_bind_int64(stmt, 2, pos);
-	sqlite3_bind_int(stmt, 3, row->table->id);
-	sqlite3_bind_blob(stmt, 4, row->pk, row->npk, SQLITE_STATIC);
-	sqlite3_bind_blob(stmt, 5, m->data, (int)m->len, SQLITE_STATIC);
-	e->tx.before_bytes += row->npk + (int64_t)m->len;
-	rc = engine_run(e, stmt);
-	sqlite3_bind_null(stmt, 4);
-	sqlite3_bind_null(stmt, 5);
-	return rc;
-}
-
 /* -- the functions ----------------------------------------------------------------- */
 
 static int
 make_table(struct engine *e)
 {
-	bool has = false;
 	int rc = storage_ensure(e);
 
 	if (rc == SQLITE_OK)
-		rc = storage_has_table(e, "crsql_old", &has);
-	if (rc != SQLITE_OK || has)
+		rc = storage_optional(e);
+	if (rc != SQLITE_OK || e->optional.old)
 		return rc;
 	return engine_exec(e, "CREATE TABLE main.crsql_old(dbv INTEGER NOT NULL, "
 	    "pos INTEGER NOT NULL, tbl INTEGER NOT NULL, pk BLOB NOT NULL, "
@@ -235,7 +178,7 @@ keep(struct engine *e, bool on)
 	if (sqlite3_get_autocommit(e->db))
 		return engine_fail(e, SQLITE_ERROR, "crsql_keep_before() is for the "
 		    "rest of a transaction: begin one");
-	if (on)
+	if (on && !e->tx.keep_before)
 		rc = make_table(e);
 	if (rc == SQLITE_OK && on)
 		rc = tx_begin_merge(e);
@@ -257,28 +200,45 @@ crsql_keep_before(sqlite3_context *ctx, int argc, sqlite3_value **argv)
 		engine_result_error(e, ctx, rc);
 }
 
+/* The place up to which there are about `most` notes, the oldest first: what stands
+ * in one row goes as a whole. */
+static int
+find_end(struct engine *e, sqlite3_value *dbv, int64_t most, int64_t *to,
+    int64_t *pos, int64_t *n)
+{
+	sqlite3_stmt *stmt;
+	int rc = engine_prepare(e, &stmt, "SELECT dbv, pos, max(-tbl, 1) FROM "
+	    "crsql_old WHERE dbv <= ?1 ORDER BY dbv, pos");
+
+	if (rc == SQLITE_OK)
+		rc = sqlite3_bind_value(stmt, 1, dbv);
+	while (rc == SQLITE_OK && *n < most && sqlite3_step(stmt) == SQLITE_ROW) {
+		*to = sqlite3_column_int64(stmt, 0);
+		*pos = sqlite3_column_int64(stmt, 1);
+		*n += sqlite3_column_int64(stmt, 2);
+	}
+	return engine_finalize(stmt, rc);
+}
+
 /* crsql_forget_before(dbv[, most]): notes up to there go, the oldest first. */
 static void
 crsql_forget_before(sqlite3_context *ctx, int argc, sqlite3_value **argv)
 {
 	struct engine *e = sqlite3_user_data(ctx);
 	int64_t most = argc > 1 ? sqlite3_value_int64(argv[1]) : INT64_MAX;
-	sqlite3_stmt *stmt;
+	int64_t dbv = 0, pos = 0, n = 0;
 	bool has = false;
-	int rc = storage_has_table(e, "crsql_old", &has);
+	int rc = incoming_flush(e);
 
-	if (rc == SQLITE_OK && has)
-		rc = engine_prepare(e, &stmt, "DELETE FROM crsql_old WHERE (dbv, "
-		    "pos) IN (SELECT dbv, pos FROM crsql_old WHERE dbv <= ?1 "
-		    "ORDER BY dbv, pos LIMIT max(?2, 0))");
-	if (rc == SQLITE_OK && has) {
-		sqlite3_bind_value(stmt, 1, argv[0]);
-		sqlite3_bind_int64(stmt, 2, most);
-		rc = engine_run(e, stmt);
-		sqlite3_finalize(stmt);
-	}
 	if (rc == SQLITE_OK)
-		sqlite3_result_int64(ctx, has ? sqlite3_changes(e->db) : 0);
+		rc = storage_has_table(e, "crsql_old", &has);
+	if (rc == SQLITE_OK && has)
+		rc = find_end(e, argv[0], most, &dbv, &pos, &n);
+	if (rc == SQLITE_OK && n > 0)
+		rc = engine_exec(e, "DELETE FROM crsql_old WHERE (dbv, pos) <= "
+		    "(%lld, %lld)", (long long)dbv, (long long)pos);
+	if (rc == SQLITE_OK)
+		sqlite3_result_int64(ctx, n);
 	else
 		engine_result_error(e, ctx, rc);
 }

@@ -20,6 +20,10 @@
  *   key        of the row, with its sign in the lowest bit
  *   to the end, each: cid, then the value as in a packed key
  * Of BEFORE_ABSENT there is the kind alone, of BEFORE_LARGE no value.
+ *
+ * Notes that a merge made one after the other of one db_version stand in one row:
+ * tbl is then their number with a minus, pk is empty, pos is that of the last of
+ * them, and m has of each: tbl, length of pk, pk, length of the note, the note.
  */
 #ifndef CRDT_BEFORE_H
 #define CRDT_BEFORE_H
@@ -41,6 +45,16 @@ enum before_kind {
 	BEFORE_DELETED,         /* the row was; all its columns */
 	BEFORE_ABSENT,          /* it had been deleted, and was brought back */
 	BEFORE_LARGE            /* more than BEFORE_MAX_BYTES: not known */
+};
+
+/* Notes that are not written yet, in the way they are. */
+struct before_wait {
+	int n;
+	int64_t dbv;
+	int64_t pos;            /* of the last one, and: */
+	int table, npk;
+	size_t pk, note;        /* where in bytes they begin */
+	struct buf bytes;
 };
 
 struct before {             /* of a row in hand, until its note is written */
@@ -71,7 +85,10 @@ int before_delete(struct engine *e, struct merge_row *row);
 struct before_mark before_here(const struct before *b);
 void before_back(struct before *b, struct before_mark at);
 
-/* Writes the note, if there is one, under that db_version. */
+/* Ends the note, if there is one, under that db_version.  It waits; before_flush
+ * writes what does, before_drop forgets it after a rollback. */
 int before_write(struct engine *e, struct merge_row *row, int64_t dbv);
+int before_flush(struct engine *e);
+void before_drop(struct engine *e);
 
 #endif

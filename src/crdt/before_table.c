@@ -32,13 +32,17 @@ struct before_cursor {
 	sqlite3_vtab_cursor base;
 	uint32_t generation;    /* of the tables */
 	struct view_range dbv;
-	sqlite3_stmt *stmt;     /* notes */
+	sqlite3_stmt *stmt;     /* rows of crsql_old */
+	struct rd together;     /* notes of the row at hand that are left, ... */
+	int64_t left;           /* ... so many */
 	struct run *run;        /* in order; read when they are needed */
 	int nrun;
 	bool has_runs;
 	bool eof;
 	/* the note at hand */
 	struct table *table;
+	const uint8_t *pk;
+	int npk;
 	int kind;
 	bool existed;
 	struct rd rest;         /* values that are left */
@@ -216,20 +220,18 @@ next_value(struct engine *e, struct before_cursor *c, bool *found)
 	return rd_failed(&c->rest) ? damaged(e) : SQLITE_OK;
 }
 
-/* Begins the note that stmt stands at: *skip where its table is gone. */
+/* Begins the note in c->rest: *skip where its table is gone. */
 static int
-begin_note(struct engine *e, struct before_cursor *c, bool *skip)
+begin_note(struct engine *e, struct before_cursor *c, int table, bool *skip)
 {
 	int64_t oldest = 0, key = 0;
 	bool found;
 	int rc;
 
-	c->table = table_by_id(e, sqlite3_column_int(c->stmt, 2));
+	c->table = table_by_id(e, table);
 	*skip = c->table == NULL;
 	if (*skip)
 		return SQLITE_OK;
-	rd_init(&c->rest, sqlite3_column_blob(c->stmt, 4),
-	    (size_t)sqlite3_column_bytes(c->stmt, 4));
 	c->kind = (int)rd_varint(&c->rest, BEFORE_LARGE);
 	if (c->kind != BEFORE_ABSENT) {
 		oldest = (int64_t)rd_varint(&c->rest, INT64_MAX);
@@ -241,6 +243,42 @@ begin_note(struct engine *e, struct before_cursor *c, bool *skip)
 	return rc == SQLITE_OK ? next_value(e, c, &found) : rc;
 }
 
+/* The next of several that stand in one row. */
+static int
+next_together(struct engine *e, struct before_cursor *c, bool *skip)
+{
+	struct rd *r = &c->together;
+	int table = (int)rd_varint(r, INT32_MAX);
+
+	c->npk = (int)rd_varint(r, INT32_MAX);
+	c->pk = rd_bytes(r, (size_t)c->npk);
+	c->rest = rd_slice(r, (size_t)rd_varint(r, INT32_MAX));
+	c->left--;
+	if (rd_failed(r) || (c->left == 0 && !rd_done(r)))
+		return damaged(e);
+	return begin_note(e, c, table, skip);
+}
+
+/* Begins the row that stmt stands at. */
+static int
+begin_row(struct engine *e, struct before_cursor *c, bool *skip)
+{
+	int64_t table = sqlite3_column_int64(c->stmt, 2);
+	const void *m = sqlite3_column_blob(c->stmt, 4);
+	size_t len = (size_t)sqlite3_column_bytes(c->stmt, 4);
+
+	/* as many as there are bytes for */
+	c->left = table < 0 && table >= -(int64_t)len ? -table : table < 0;
+	if (table < 0) {
+		rd_init(&c->together, m, len);
+		return next_together(e, c, skip);
+	}
+	c->pk = sqlite3_column_blob(c->stmt, 3);
+	c->npk = sqlite3_column_bytes(c->stmt, 3);
+	rd_init(&c->rest, m, len);
+	return begin_note(e, c, table > INT32_MAX ? 0 : (int)table, skip);
+}
+
 static int
 next_note(struct engine *e, struct before_cursor *c)
 {
@@ -248,11 +286,15 @@ next_note(struct engine *e, struct before_cursor *c)
 	int rc = SQLITE_OK;
 
 	while (rc == SQLITE_OK && skip) {
+		if (c->left > 0) {
+			rc = next_together(e, c, &skip);
+			continue;
+		}
 		rc = sqlite3_step(c->stmt);
 		c->eof = rc != SQLITE_ROW;
 		if (c->eof)
 			return rc == SQLITE_DONE ? SQLITE_OK : rc;
-		rc = begin_note(e, c, &skip);
+		rc = begin_row(e, c, &skip);
 	}
 	return rc;
 }
@@ -268,7 +310,7 @@ before_filter(sqlite3_vtab_cursor *cursor, int used, const char *str, int argc,
 
 	clear(c);
 	c->dbv = (struct view_range){ 1, INT64_MAX };
-	c->rowid = c->asked = 0;
+	c->rowid = c->asked = c->left = 0;
 	c->eof = true;
 	view_narrow(&c->dbv, used, argv);
 	rc = tx_begin_read(e);
@@ -330,7 +372,7 @@ before_column(sqlite3_vtab_cursor *cursor, sqlite3_context *ctx, int i)
 		sqlite3_result_text(ctx, c->table->name, -1, SQLITE_TRANSIENT);
 		break;
 	case COL_PK:
-		sqlite3_result_value(ctx, sqlite3_column_value(c->stmt, 3));
+		sqlite3_result_blob(ctx, c->pk, c->npk, SQLITE_TRANSIENT);
 		break;
 	case COL_KIND:
 		sqlite3_result_text(ctx, kind_name[c->kind], -1, SQLITE_STATIC);
@@ -351,7 +393,9 @@ before_column(sqlite3_vtab_cursor *cursor, sqlite3_context *ctx, int i)
 		sqlite3_result_value(ctx, sqlite3_column_value(c->stmt, 0));
 		break;
 	case COL_PLACE:
-		sqlite3_result_value(ctx, sqlite3_column_value(c->stmt, 1));
+		/* the row's is that of the last one in it */
+		sqlite3_result_int64(ctx, (int64_t)((uint64_t)
+		    sqlite3_column_int64(c->stmt, 1) - (uint64_t)c->left));
 		break;
 	}
 	return SQLITE_OK;

@@ -131,7 +131,8 @@ enum engine_slot {
 	SLOT_TEMP_TRIGGERS, SLOT_TEMP_SCHEMA, SLOT_SHAPE, SLOT_KEY_INDEX,
 	SLOT_KEY_FORM, SLOT_COLUMNS, SLOT_OLD_NAMES, SLOT_SETTING, SLOT_KEY_NOTE,
 	SLOT_LOG_ROW, SLOT_LOG_DEAD, SLOT_LOG_FIRST, SLOT_LOG_FEED, SLOT_PROBE,
-	SLOT_WALK, SLOT_LAST_POS, SLOT_OLD_INSERT,
+	SLOT_WALK, SLOT_LAST_POS, SLOT_OLD_INSERT, SLOT_OLD_PLACE, SLOT_OWN_ENTRY,
+	SLOT_OWN_KEEP, SLOT_LOCK,
 	SLOT_SEEN_REACH, SLOT_LEDGER, SLOT_LEDGER_CELL, SLOT_RUN_HEAD,
 	SLOT_RUN_PROBE, SLOT_RUN_FIND,
 	SLOT_COUNT
@@ -173,6 +174,10 @@ struct engine {
 		const struct feed_row *row;
 		int n;
 	} feed;
+	struct {                /* tables that may be missing: storage_optional */
+		int64_t schema; /* its version when they were looked for; 0: never */
+		bool ledger, old;
+	} optional;
 	struct ledger *ledger;          /* NULL: nothing was asked yet */
 	struct horizon *horizon;        /* NULL: not read since a change */
 	struct stmt_cache {

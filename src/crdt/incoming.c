@@ -28,6 +28,7 @@ incoming_of(struct engine *e)
 	buf_init(&in->raw, INT32_MAX);
 	buf_init(&in->pk, INT32_MAX);
 	buf_init(&in->due, INT32_MAX);
+	buf_init(&in->before.bytes, INT32_MAX);
 	in->parked_schema = -1;
 	in->pk_value = sqlite3_malloc(PACK_MAX_COLUMNS *
 	    sizeof *in->pk_value);
@@ -58,6 +59,8 @@ incoming_flush(struct engine *e)
 	}
 	if (rc == SQLITE_OK)
 		rc = place_flush(e);
+	if (rc == SQLITE_OK)
+		rc = before_flush(e);
 	e->merging--;
 	return rc;
 }
@@ -73,6 +76,7 @@ incoming_drop(struct engine *e)
 		in->broken = false;
 	in->has_row = false;
 	in->run.table = NULL;
+	before_drop(e);
 	in->import_dbv = 0;
 	in->ndue = 0;
 	in->due.len = 0;
@@ -91,6 +95,7 @@ incoming_free(struct engine *e)
 	buf_clear(&in->raw);
 	buf_clear(&in->pk);
 	buf_clear(&in->due);
+	buf_clear(&in->before.bytes);
 	sqlite3_free(in->pk_value);
 	sqlite3_free(in);
 	e->incoming = NULL;

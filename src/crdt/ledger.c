@@ -17,29 +17,38 @@ struct conflict {
 
 /* -- noting ------------------------------------------------------------------------ */
 
+/* A file that an earlier build made has no ledger. */
+static int
+find_ledger(struct engine *e)
+{
+	int rc = SQLITE_OK;
+
+	if (e->tx.ledger == LEDGER_UNKNOWN)
+		rc = storage_optional(e);
+	if (rc == SQLITE_OK && e->tx.ledger == LEDGER_UNKNOWN)
+		e->tx.ledger = e->optional.ledger ? LEDGER_THERE : LEDGER_NONE;
+	return rc;
+}
+
 /* Asked at the first conflict of a transaction: one that began while there was room
- * ends, so that something is merged whenever there is room.  A file that an earlier
- * build made has no ledger. */
+ * ends, so that something is merged whenever there is room. */
 static int
 find_room(struct engine *e)
 {
 	int64_t max = LEDGER_MAX, n = 0;
-	bool has;
 	int rc;
 
-	if (e->tx.ledger != LEDGER_UNKNOWN)
+	if (e->tx.ledger != LEDGER_THERE)
 		return SQLITE_OK;
-	rc = ledger_is_there(e, &has);
-	if (rc == SQLITE_OK && has)
-		rc = storage_setting(e, "conflicts-max", &max);
-	if (rc == SQLITE_OK && has)
+	rc = storage_setting(e, "conflicts-max", &max);
+	if (rc == SQLITE_OK)
 		rc = engine_int(e, &n, "SELECT count(*) FROM (SELECT 1 FROM "
 		    "crsql_ledger WHERE reviewed IS NULL LIMIT %lld)", (long long)max);
-	if (rc == SQLITE_OK && has && n >= max)
+	if (rc == SQLITE_OK && n >= max)
 		return engine_fail(e, CRDT_LEDGER_FULL, "conflicts not reviewed: "
 		    "%lld, and no room for more", (long long)n);
 	if (rc == SQLITE_OK)
-		e->tx.ledger = has ? LEDGER_ROOM : LEDGER_NONE;
+		e->tx.ledger = LEDGER_ROOM;
 	return rc;
 }
 
@@ -68,16 +77,16 @@ insert(struct engine *e, const struct merge_row *row, const struct conflict *c)
 	return rc;
 }
 
-/* *id is 0 if it is noted already, or nothing is noted in this file. */
+/* *id is 0 if it is noted already. */
 static int
 note(struct engine *e, struct merge_row *row, struct conflict *c, int64_t *id)
 {
 	struct fact *come = c->winner.site < 0 ? &c->winner : &c->loser;
 	int64_t rowid = sqlite3_last_insert_rowid(e->db);
-	int rc = find_room(e);
+	int rc = find_room(e);  /* begin() found the ledger */
 
 	*id = 0;
-	if (rc != SQLITE_OK || e->tx.ledger == LEDGER_NONE)
+	if (rc != SQLITE_OK)
 		return rc;
 	/* one of whom nothing has won yet gets its number now */
 	if (come->site < 0) {
@@ -136,20 +145,12 @@ note_values(struct engine *e, int64_t id, int cid, const struct val *winner,
 	return rc;
 }
 
-/* The row that is here; reset by the caller. */
+/* The row that is here; ended by the caller. */
 static int
-read_row(struct engine *e, const struct merge_row *row, sqlite3_stmt **out)
+read_row(struct engine *e, struct merge_row *row, sqlite3_stmt **out, int *first)
 {
-	int rc = table_stmt(e, row->table, TS_ROW, out);
+	int rc = merge_read(e, row, out, first);
 
-	if (rc == SQLITE_OK)
-		rc = sqlite3_bind_int64(*out, 1, row->key);
-	if (rc != SQLITE_OK)
-		return rc;
-	rc = sqlite3_step(*out);
-	if (rc == SQLITE_ROW)
-		return SQLITE_OK;
-	sqlite3_reset(*out);
 	return rc != SQLITE_DONE ? rc : engine_fail(e, SQLITE_CORRUPT,
 	    "a row of table %s is not there", row->table->name);
 }
@@ -170,14 +171,20 @@ come_from(struct engine *e, const struct merge_row *row, struct fact *out)
 	return rc;
 }
 
-/* Begins to look at a change; false by crsql_changes. */
+/* Begins to look at a change; false by crsql_changes, and where there is no
+ * ledger. */
 static int
 begin(struct engine *e, const struct merge_row *row, struct fact *come,
     bool *noted)
 {
+	int rc = SQLITE_OK;
+
 	*noted = row->origin->via == MERGE_IMPORT;
-	if (!*noted)
-		return SQLITE_OK;
+	if (*noted)
+		rc = find_ledger(e);
+	*noted = *noted && e->tx.ledger != LEDGER_NONE;
+	if (rc != SQLITE_OK || !*noted)
+		return rc;
 	return ledger_of(e) != NULL ? come_from(e, row, come) : SQLITE_NOMEM;
 }
 
@@ -190,19 +197,19 @@ note_cell(struct engine *e, struct merge_row *row,
 	char scratch[VAL_SCRATCH];
 	sqlite3_stmt *stmt;
 	int64_t id = 0;
-	int rc = val_settle(e->db, &given, column->affinity, scratch);
+	int first, rc = val_settle(e->db, &given, column->affinity, scratch);
 
 	if (rc == SQLITE_OK)
-		rc = read_row(e, row, &stmt);
+		rc = read_row(e, row, &stmt, &first);
 	if (rc != SQLITE_OK)
 		return rc;
-	here = val_of_column(stmt, row->table->npk + cell->col);
+	here = val_of_column(stmt, first + cell->col);
 	if (val_compare(&given, &here) != 0)
 		rc = note(e, row, c, &id);
 	if (rc == SQLITE_OK && id != 0)
 		rc = note_values(e, id, c->cid, wins ? &given : &here,
 		    wins ? &here : &given);
-	return engine_reset(stmt, rc);
+	return merge_read_end(row, stmt, rc);
 }
 
 int
@@ -272,17 +279,17 @@ note_row(struct engine *e, struct merge_row *row, struct conflict *c,
 	sqlite3_stmt *stmt;
 	struct val here;
 	int64_t id = 0;
-	int i, rc = read_row(e, row, &stmt);
+	int i, first, rc = read_row(e, row, &stmt, &first);
 
 	if (rc != SQLITE_OK)
 		return rc;
 	rc = note(e, row, c, &id);
 	for (i = 0; i < row->room && rc == SQLITE_OK && id != 0; i++) {
-		here = val_of_column(stmt, row->table->npk + i);
+		here = val_of_column(stmt, first + i);
 		rc = note_values(e, id, row->table->col[i].cid,
 		    value_given(cell, ncell, i), &here);
 	}
-	return engine_reset(stmt, rc);
+	return merge_read_end(row, stmt, rc);
 }
 
 /* The delete that is here. */

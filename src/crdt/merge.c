@@ -198,9 +198,12 @@ make_room(struct merge_row *row, const struct table *t)
 {
 	size_t n = (size_t)t->ncol + 1;
 
+	int64_t wanted = row->wanted;
+
 	if (row->room == t->ncol)
 		return SQLITE_OK;
 	merge_row_free(row);
+	row->wanted = wanted;
 	if (meta_init(&row->meta, t) != SQLITE_OK)
 		return SQLITE_NOMEM;
 	row->room = t->ncol;
@@ -228,6 +231,59 @@ forget_wins(struct merge_row *row)
 }
 
 int
+merge_let_go(struct merge_row *row)
+{
+	sqlite3_stmt *stmt = row->here;
+
+	row->here = NULL;
+	return stmt != NULL ? table_end_row(stmt) : SQLITE_OK;
+}
+
+int
+merge_read(struct engine *e, struct merge_row *row, sqlite3_stmt **out,
+    int *first)
+{
+	int rc;
+
+	*out = row->here;
+	*first = 1;
+	if (row->here != NULL)
+		return SQLITE_OK;
+	*first = row->table->npk;
+	rc = table_stmt(e, row->table, TS_ROW, out);
+	if (rc == SQLITE_OK)
+		rc = sqlite3_bind_int64(*out, 1, row->key);
+	if (rc != SQLITE_OK)
+		return rc;
+	rc = sqlite3_step(*out);
+	if (rc == SQLITE_ROW)
+		return SQLITE_OK;
+	sqlite3_reset(*out);
+	return rc;
+}
+
+int
+merge_read_end(struct merge_row *row, sqlite3_stmt *stmt, int rc)
+{
+	return stmt == row->here ? rc : engine_reset(stmt, rc);
+}
+
+/* One who opens a row by crsql_changes lets it lie between two statements. */
+static int
+find_row(struct engine *e, struct merge_row *row)
+{
+	int rc;
+
+	if (!e->tx.keep_before || row->origin->via != MERGE_IMPORT)
+		return table_find_key(e, row->table, row->pk, row->npk, &row->live,
+		    &row->key);
+	rc = table_find_row(e, row->table, row->pk, row->npk, row->wanted,
+	    &row->here, &row->key);
+	row->live = row->here != NULL;
+	return rc;
+}
+
+int
 merge_open(struct engine *e, struct merge_origin *origin, struct table *t,
     const uint8_t *pk, int npk, struct merge_row *row)
 {
@@ -249,7 +305,7 @@ merge_open(struct engine *e, struct merge_origin *origin, struct table *t,
 	row->meta.has_left = false;
 	row->changes = 0;
 	ledger_begin_row(e);
-	rc = table_find_key(e, t, pk, npk, &row->live, &row->key);
+	rc = find_row(e, row);
 	/* a row of a trigger of the user's, which nobody captured (R24) */
 	if (rc == SQLITE_OK && row->live && t->aside && row->key == 0)
 		rc = lookaside_number(e, t, pk, npk, true, &row->key);
@@ -272,35 +328,53 @@ merge_open(struct engine *e, struct merge_origin *origin, struct table *t,
 
 /* -- the decision ------------------------------------------------------------------ */
 
+/* One value of the row that is here, as column *i of *out; to be ended by
+ * merge_read_end. */
+static int
+read_value(struct engine *e, struct merge_row *row, int col, sqlite3_stmt **out,
+    int *i)
+{
+	int rc;
+
+	*out = row->here;
+	*i = 1 + col;
+	if (row->here != NULL)
+		return SQLITE_OK;
+	*i = 0;
+	rc = table_stmt(e, row->table, TS_VALUE, out);
+	if (rc == SQLITE_OK)
+		rc = sqlite3_bind_int64(*out, 1, row->key);
+	if (rc == SQLITE_OK)
+		rc = sqlite3_bind_int(*out, 2, col);
+	if (rc != SQLITE_OK)
+		return rc;
+	rc = sqlite3_step(*out);
+	if (rc == SQLITE_ROW)
+		return SQLITE_OK;
+	sqlite3_reset(*out);
+	return rc != SQLITE_DONE ? rc : engine_fail(e, SQLITE_ERROR,
+	    "could not find row to merge with for tbl %s", row->table->name);
+}
+
 /* Equal versions: the greater value wins, as the column would store it. */
 static int
 value_wins(struct engine *e, struct merge_row *row,
     const struct merge_cell *cell, bool *wins)
 {
-	struct table *t = row->table;
 	struct val given = cell->value, here;
 	char scratch[VAL_SCRATCH];
 	sqlite3_stmt *stmt;
-	int c, rc;
+	int c, i, rc;
 
-	rc = val_settle(e->db, &given, t->col[cell->col].affinity, scratch);
+	rc = val_settle(e->db, &given, row->table->col[cell->col].affinity,
+	    scratch);
 	if (rc == SQLITE_OK)
-		rc = table_stmt(e, t, TS_VALUE, &stmt);
-	if (rc == SQLITE_OK)
-		rc = sqlite3_bind_int64(stmt, 1, row->key);
-	if (rc == SQLITE_OK)
-		rc = sqlite3_bind_int(stmt, 2, cell->col);
+		rc = read_value(e, row, cell->col, &stmt, &i);
 	if (rc != SQLITE_OK)
 		return rc;
-	rc = sqlite3_step(stmt);
-	if (rc != SQLITE_ROW) {
-		sqlite3_reset(stmt);
-		return rc != SQLITE_DONE ? rc : engine_fail(e, SQLITE_ERROR,
-		    "could not find row to merge with for tbl %s", t->name);
-	}
-	here = val_of_column(stmt, 0);
+	here = val_of_column(stmt, i);
 	c = val_compare(&given, &here);
-	rc = sqlite3_reset(stmt);
+	rc = merge_read_end(row, stmt, rc);
 	*wins = c > 0;
 	if (rc == SQLITE_OK && c == 0 && e->merge_equal_values)
 		rc = place_greater_site(e, row, cell->col, wins);
@@ -456,6 +530,8 @@ write_cells(struct engine *e, struct merge_row *row, bool higher,
 		before_life(e, row);
 	else
 		rc = before_change(e, row, higher ? -1 : n);
+	if (rc == SQLITE_OK)
+		rc = merge_let_go(row);
 	if (rc != SQLITE_OK)
 		return rc;
 	if (!row->live)
@@ -499,6 +575,8 @@ delete_row(struct engine *e, struct merge_row *row)
 	struct before_mark mark = before_here(&row->before);
 	int rc = before_delete(e, row);
 
+	if (rc == SQLITE_OK)
+		rc = merge_let_go(row);
 	if (rc != SQLITE_OK)
 		return rc;
 	rc = rows_delete(e, row);

@@ -63,6 +63,9 @@ struct merge_row {
 	bool live;
 	bool was_dead;          /* a tombstone is to be removed */
 	int64_t key;            /* if live */
+	sqlite3_stmt *here;     /* an import that notes old values stands at them
+	                           until it writes: table_find_row.  Else NULL */
+	int64_t wanted;         /* the columns that come to an import, as bits */
 	bool inserted;          /* by this merge, and unknown before ... */
 	bool above;             /* ... with a key that was never used */
 	struct meta meta;       /* if live */
@@ -98,8 +101,9 @@ struct merge_run {
 struct incoming {
 	struct merge_run run;
 	uint8_t run_header[HEADER_LEN];
+	struct before_wait before;
 	int64_t before_dbv;     /* of the last note, and the place behind it: */
-	int64_t before_pos;     /* before.c */
+	int64_t before_pos;     /* before_write.c */
 	bool broken;            /* a batch failed: the transaction is not to be
 	                           committed */
 	bool has_row;
@@ -137,6 +141,16 @@ void merge_row_init(struct merge_row *row);
 int merge_open(struct engine *e, struct merge_origin *origin,
     struct table *t, const uint8_t *pk, int npk, struct merge_row *row);
 void merge_row_free(struct merge_row *row);
+
+/* The live row as it stands in its table: value of column c is column *first + c of
+ * *out, until merge_read_end.  SQLITE_DONE: it is not there. */
+int merge_read(struct engine *e, struct merge_row *row, sqlite3_stmt **out,
+    int *first);
+int merge_read_end(struct merge_row *row, sqlite3_stmt *stmt, int rc);
+
+/* Ends what merge_open began to read: before a row is written, and for good before
+ * who opened it returns.  Fails if a value of it could not be had. */
+int merge_let_go(struct merge_row *row);
 
 /* Cells of one causal length (odd), a column at most once.
  * SQLITE_CONSTRAINT or SQLITE_MISMATCH: refused, with the reason in

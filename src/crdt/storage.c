@@ -73,6 +73,24 @@ storage_has_table(struct engine *e, const char *name, bool *has)
 	return rc;
 }
 
+int
+storage_optional(struct engine *e)
+{
+	int64_t now = 0;
+	int rc = engine_cached_int(e, SLOT_SCHEMA, "PRAGMA main.schema_version",
+	    &now);
+
+	if (rc != SQLITE_OK || (now != 0 && now == e->optional.schema))
+		return rc;
+	e->optional.schema = 0;
+	rc = storage_has_table(e, "crsql_ledger", &e->optional.ledger);
+	if (rc == SQLITE_OK)
+		rc = storage_has_table(e, "crsql_old", &e->optional.old);
+	if (rc == SQLITE_OK)
+		e->optional.schema = now;
+	return rc;
+}
+
 /* A blob of len bytes from a query, made by mprintf; *found if it is one. */
 static int
 read_blob(struct engine *e, uint8_t *out, int len, bool *found,

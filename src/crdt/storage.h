@@ -8,6 +8,9 @@
 /* True if main has a table of that name. */
 int storage_has_table(struct engine *e, const char *name, bool *has);
 
+/* Fills e->optional; looks anew only where the schema is another one. */
+int storage_optional(struct engine *e);
+
 /* A setting, config.NAME in crsql_master; *value stays as it is where it was
  * never set. */
 int storage_setting(struct engine *e, const char *name, int64_t *value);

@@ -133,6 +133,37 @@ table_find_key(struct engine *e, struct table *t, const uint8_t *pk,
 }
 
 int
+table_find_row(struct engine *e, struct table *t, const uint8_t *pk, int npk,
+    int64_t wanted, sqlite3_stmt **row, int64_t *key)
+{
+	sqlite3_stmt *stmt;
+	bool all = wanted == TABLE_WANT_ALL;
+	int rc = table_stmt(e, t, all ? TS_FIND_ALL : TS_FIND_ROW, &stmt);
+
+	*row = NULL;
+	if (rc == SQLITE_OK)
+		rc = pack_bind(stmt, 1, pk, npk, t->npk);
+	if (rc == SQLITE_OK && !all && t->ncol > 0)
+		rc = sqlite3_bind_int64(stmt, t->npk + 1, wanted);
+	if (rc != SQLITE_OK)
+		return rc;
+	if (sqlite3_step(stmt) != SQLITE_ROW)
+		return engine_reset(stmt, rc);
+	*key = sqlite3_column_int64(stmt, 0);
+	*row = stmt;
+	return rc;
+}
+
+int
+table_end_row(sqlite3_stmt *row)
+{
+	int rc = sqlite3_reset(row);
+
+	sqlite3_clear_bindings(row);
+	return rc;
+}
+
+int
 table_pk_of_key(struct engine *e, struct table *t, int64_t key,
     uint8_t **pk, int *npk)
 {

@@ -51,6 +51,8 @@ enum table_stmt {       /* statements kept per table, made by table_stmt() */
 	TS_DEAD_GET, TS_DEAD_ADD, TS_DEAD_FEED, TS_DEAD_PUT,
 	TS_DEAD_DEL,
 	TS_FIND,            /* pk columns -> key */
+	TS_FIND_ROW,        /* pk columns, bits -> key, columns with their bit set */
+	TS_FIND_ALL,        /* pk columns -> key, columns */
 	TS_ROW,             /* key -> pk columns, then columns */
 	TS_VALUE,           /* key, index of a column -> its value */
 	TS_ROW_RANGE,       /* keys lo..hi -> key, pk columns, columns */
@@ -198,6 +200,16 @@ int table_stmt_for(struct engine *e, struct table *t, bool insert,
  * 0 for a row that has no number yet, where the table has a look-aside table. */
 int table_find_key(struct engine *e, struct table *t, const uint8_t *pk,
     int npk, bool *found, int64_t *key);
+
+/* The same with what the row has: *row stands at it, its key in column 0 and its
+ * columns from 1 on, until table_end_row, which is to come before the table is
+ * written to.  NULL if there is none.  Of the first TABLE_WANT_BITS columns only
+ * those whose bit is wanted are read, the others are NULL; of TABLE_WANT_ALL all. */
+enum { TABLE_WANT_BITS = 62 };
+#define TABLE_WANT_ALL INT64_MAX
+int table_find_row(struct engine *e, struct table *t, const uint8_t *pk, int npk,
+    int64_t wanted, struct sqlite3_stmt **row, int64_t *key);
+int table_end_row(struct sqlite3_stmt *row);    /* fails if a value had no memory */
 
 /* The packed pk of a live row (sqlite3_malloc'ed); *pk NULL if there is no
  * such row. */

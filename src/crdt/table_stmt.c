@@ -102,6 +102,18 @@ add_value(sqlite3_str *s, const struct table *t)
 	sqlite3_str_appendf(s, " END FROM %s WHERE %s = ?1", t->from, t->rowid);
 }
 
+/* Column i, if the parameter behind the key has its bit: what is not wanted is not
+ * copied out of the page. */
+static void
+add_wanted(sqlite3_str *s, const struct table *t, int i)
+{
+	if (i < TABLE_WANT_BITS)
+		sqlite3_str_appendf(s, ", CASE WHEN ?%d & %lld THEN \"%w\" END",
+		    t->npk + 1, 1LL << i, t->col[i].name);
+	else
+		add_names(s, &t->col[i], 1, ", ", "");
+}
+
 static void
 add_text(sqlite3_str *s, const struct table *t, enum table_stmt which)
 {
@@ -145,11 +157,17 @@ add_text(sqlite3_str *s, const struct table *t, enum table_stmt which)
 		sqlite3_str_appendf(s, "DELETE FROM " DEAD " WHERE pk = ?1", t->noted);
 		break;
 	case TS_FIND:
+	case TS_FIND_ROW:
+	case TS_FIND_ALL:
 		sqlite3_str_appendall(s, "SELECT ");
 		if (t->aside)
 			lookaside_add_key_of_row(s, t);
 		else
 			sqlite3_str_appendall(s, t->rowid);
+		for (i = 0; which == TS_FIND_ROW && i < t->ncol; i++)
+			add_wanted(s, t, i);
+		if (which == TS_FIND_ALL)
+			add_names(s, t->col, t->ncol, ", ", "");
 		sqlite3_str_appendf(s, " FROM main.\"%w\" t WHERE ", t->name);
 		add_pk_terms(s, t);
 		break;

@@ -113,6 +113,8 @@ tx_restore(struct engine *e, const struct tx *then)
 	e->tables.mended = then->mended;
 	e->tables.names_changed = then->names_changed;
 	e->tables.looked = -1;
+	/* another schema may get the number of one that is taken back */
+	e->optional.schema = 0;
 	ledger_forget(e);
 }
 
@@ -135,14 +137,17 @@ static int
 keep_own_entry(struct engine *e)
 {
 	sqlite3_stmt *stmt, *update = NULL;
-	int rc = engine_prepare(e, &stmt, "SELECT m.first_dbv, l.dbv, "
-	    "substr(l.hdr, 7, 8) FROM crsql_log l, crsql_me m WHERE l.dbv = %lld AND "
+	int rc = engine_cached(e, SLOT_OWN_ENTRY, "SELECT m.first_dbv, l.dbv, "
+	    "substr(l.hdr, 7, 8) FROM crsql_log l, crsql_me m WHERE l.dbv = ?1 AND "
 	    "l.pos = 0 AND l.site IS NULL AND m.first_dbv = (SELECT max(first_dbv) "
-	    "FROM crsql_me) AND m.first_dbv <= l.dbv", (long long)newest(e));
+	    "FROM crsql_me) AND m.first_dbv <= l.dbv", &stmt);
 
-	if (rc == SQLITE_OK && sqlite3_step(stmt) == SQLITE_ROW)
-		rc = engine_prepare(e, &update, "UPDATE crsql_me SET sver = ?2, token = "
-		    "?3 WHERE first_dbv = ?1");
+	if (rc != SQLITE_OK)
+		return rc;
+	sqlite3_bind_int64(stmt, 1, newest(e));
+	if (sqlite3_step(stmt) == SQLITE_ROW)
+		rc = engine_cached(e, SLOT_OWN_KEEP, "UPDATE crsql_me SET sver = ?2, "
+		    "token = ?3 WHERE first_dbv = ?1", &update);
 	if (update != NULL) {
 		sqlite3_bind_int64(update, 1, sqlite3_column_int64(stmt, 0));
 		sqlite3_bind_int64(update, 2, sqlite3_column_int64(stmt, 1));
@@ -150,8 +155,7 @@ keep_own_entry(struct engine *e)
 		    sqlite3_column_bytes(stmt, 2), SQLITE_TRANSIENT);
 		rc = engine_run(e, update);
 	}
-	sqlite3_finalize(update);
-	return engine_finalize(stmt, rc);
+	return engine_reset(stmt, rc);
 }
 
 int
@@ -289,9 +293,14 @@ tx_fold_within(struct engine *e)
 static int
 lock(struct engine *e)
 {
+	sqlite3_stmt *stmt;
+	int rc;
+
 	if (sqlite3_txn_state(e->db, "main") == SQLITE_TXN_WRITE)
 		return SQLITE_OK;
-	return engine_exec(e, "DELETE FROM crsql_master WHERE key = ''");
+	rc = engine_cached(e, SLOT_LOCK, "DELETE FROM crsql_master WHERE key = ''",
+	    &stmt);
+	return rc == SQLITE_OK ? engine_run(e, stmt) : rc;
 }
 
 int
@@ -454,6 +463,7 @@ tx_rolled_back(struct engine *e)
 	ledger_forget(e);
 	e->tx.head = -1;        /* all is read anew */
 	e->newest.dbv = 0;
+	e->optional.schema = 0;
 	incoming_drop(e);
 	capture_clear(e);
 	table_forget_state(e);

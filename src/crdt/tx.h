@@ -24,7 +24,7 @@ struct engine;
 struct sqlite3_stmt;
 
 enum tx_ledger {        /* of conflicts: ledger.h */
-	LEDGER_UNKNOWN, LEDGER_ROOM, LEDGER_NONE
+	LEDGER_UNKNOWN, LEDGER_THERE, LEDGER_ROOM, LEDGER_NONE
 };
 
 struct tx {

@@ -198,6 +198,18 @@ conflicts(const char *base)
 }
 
 static char *
+import_noted(const char *base)
+{
+	char *page = page_of_another();
+	char *sql = sqlite3_mprintf("BEGIN; SELECT crsql_keep_before(1); SELECT "
+	    "crsql_import(x'%s'); SELECT \"table\", pk, kind, existed, cid, val FROM "
+	    "crsql_before; COMMIT; SELECT kind, val FROM crsql_before", page);
+
+	sqlite3_free(page);
+	return sql;
+}
+
+static char *
 conflicts_of_what_goes(const char *base)
 {
 	char *page = page_of_another();
@@ -389,6 +401,8 @@ const struct script scripts[] = {
 	{ .name = "conflicts", .tables = FILLED, .make = conflicts,
 	    .look = LOOK "; SELECT id, tbl, pk, cid, rule, wsver, lsver, lver, "
 		"reviewed IS NULL FROM crsql_ledger; SELECT * FROM crsql_ledger_cell" },
+	{ .name = "noting_what_a_page_writes_over", .tables = FILLED,
+	    .make = import_noted, .look = LOOK },
 	{ .name = "conflicts_of_what_goes", .tables = FILLED,
 	    .make = conflicts_of_what_goes, .look = "SELECT * FROM t; SELECT id, tbl, "
 		"pk, cid, rule FROM crsql_ledger; SELECT * FROM crsql_ledger_cell",

@@ -277,6 +277,132 @@ a_savepoint_takes_notes_back(void **state)
 	    "val FROM crsql_before");
 }
 
+/* -- notes that stand together -------------------------------------------------------- */
+
+enum { MANY = 1000 };
+
+static int64_t
+ask(struct node *w, const char *sql)
+{
+	char *rows = node_rows(w, "%s", sql);
+	int64_t v = strtoll(rows, NULL, 10);
+
+	sqlite3_free(rows);
+	return v;
+}
+
+static void
+pull_many(int to, int from)
+{
+	static const struct mishap large = { .max_bytes = 1 << 20, .noted = true };
+
+	assert_true(node_pull(&n[to], &n[from], &large));
+}
+
+/* A row of each table for every number up to MANY; all but a few are small. */
+static void
+update_many(void)
+{
+	node_exec(&n[A], "WITH RECURSIVE c(v) AS (SELECT 1 UNION ALL SELECT v + 1 FROM "
+	    "c WHERE v < %d) INSERT INTO i SELECT v, v, iif(v %% 300 = 0, "
+	    "zeroblob(9000), 0) FROM c; INSERT INTO r SELECT id, x, y FROM i; "
+	    "INSERT INTO k SELECT id, 'b', x, y FROM i", MANY);
+	pull_many(B, A);
+	node_exec(&n[A], "BEGIN; UPDATE i SET x = -1, y = -1; UPDATE r SET x = -1, "
+	    "y = -1; DELETE FROM k; COMMIT");
+	pull_many(B, A);
+}
+
+static void
+many_notes_stand_together(void **state)
+{
+	update_many();
+	node_expect(&n[B], "1\n", "SELECT count(*) < 60 FROM crsql_old");
+	/* the large ones alone, as all were once */
+	node_expect(&n[B], "9\n", "SELECT count(*) FROM crsql_old WHERE tbl > 0");
+	node_expect(&n[B], "3000|0|2999\n", "SELECT count(DISTINCT place), "
+	    "min(place), max(place) FROM crsql_before");
+	node_expect(&n[B], "3000\n", "SELECT count(*) FROM crsql_before WHERE cid = "
+	    "'x' AND pk = CASE \"table\" WHEN 'i' THEN crsql_pack_columns(val) "
+	    "WHEN 'r' THEN crsql_pack_columns(CAST(val AS TEXT)) ELSE "
+	    "crsql_pack_columns(val, 'b') END");
+	node_expect(&n[B], "2991|81000\n", "SELECT sum(val IS 0), sum(length(val)) - "
+	    "2991 FROM crsql_before WHERE cid = 'y'");
+	/* a table that is gone takes its own along only */
+	node_exec(&n[B], "SELECT crsql_as_table('r')");
+	node_expect(&n[B], "2000\n", "SELECT count(DISTINCT place) FROM crsql_before");
+	node_well(&n[B]);
+}
+
+/* As a whole where they stand in one row. */
+static void
+those_that_stand_together_go_together(void **state)
+{
+	int64_t gone;
+
+	update_many();
+	node_expect(&n[B], "0\n", "SELECT crsql_forget_before(99, 0)");
+	gone = ask(&n[B], "SELECT crsql_forget_before(99, 10)");
+	assert_in_range(gone, 10, 300);
+	node_expect(&n[B], "1\n", "SELECT count(DISTINCT place) + %d = 3000 AND "
+	    "min(place) = %d FROM crsql_before", (int)gone, (int)gone);
+	node_expect(&n[B], "1\n", "SELECT crsql_forget_before(99) + %d = 3000",
+	    (int)gone);
+	node_expect(&n[B], "", NOTES);
+}
+
+/* Only notes of one that is rolled back go, whatever waited of others. */
+static void
+a_savepoint_takes_back_what_waits(void **state)
+{
+	int i;
+
+	node_exec(&n[B], "INSERT INTO i VALUES(1, 0, 0), (2, 0, 0), (3, 0, 0), (4, 0, "
+	    "0)");
+	node_exec(&n[B], "BEGIN; SELECT crsql_keep_before(1)");
+	for (i = 1; i <= 4; i++) {
+		if (i == 3)
+			node_exec(&n[B], "SAVEPOINT s");
+		assert_int_equal(node_change(&n[B], "i", i == 1 ? "1" : i == 2 ? "2" :
+		    i == 3 ? "3" : "4", "x", "7", 2, 2, S1, 1, i), SQLITE_OK);
+	}
+	node_exec(&n[B], "ROLLBACK TO s; COMMIT");
+	node_expect(&n[B], "'update'|'x'|0\n'update'|'x'|0\n", "SELECT kind, cid, val "
+	    "FROM crsql_before ORDER BY place");
+	node_expect(&n[B], "7\n7\n0\n0\n", "SELECT x FROM i");
+}
+
+/* A file may be damaged: no byte of a note may lead a reader astray. */
+static void
+damaged_notes_are_told(void **state)
+{
+	static const char *const ways[] = { "m = substr(m, 1, length(m) - 1)", "m = x''",
+		"m = m || x'00'", "tbl = tbl - 1", "tbl = tbl + 1", "tbl = -9e15",
+		"tbl = -9223372036854775807 - 1", "m = x'0105'" };
+	int64_t len;
+	size_t i;
+
+	update_many();
+	node_exec(&n[B], "CREATE TABLE copy AS SELECT * FROM crsql_old WHERE tbl = -256 "
+	    "LIMIT 1; DELETE FROM crsql_old; INSERT INTO crsql_old SELECT * FROM copy");
+	for (i = 0; i < sizeof ways / sizeof *ways; i++) {
+		node_exec(&n[B], "UPDATE crsql_old SET %s", ways[i]);
+		assert_int_equal(node_try(&n[B], "SELECT count(val) FROM crsql_before"),
+		    SQLITE_CORRUPT);
+		node_exec(&n[B], "DELETE FROM crsql_old; INSERT INTO crsql_old SELECT * "
+		    "FROM copy");
+	}
+	len = ask(&n[B], "SELECT length(m) FROM crsql_old");
+	for (i = 0; i < (size_t)len; i++) {
+		node_exec(&n[B], "UPDATE crsql_old SET m = substr(m, 1, %d) || x'%02x' "
+		    "|| substr(m, %d)", (int)i, i % 2 ? 0xFF : 0x80, (int)i + 2);
+		node_try(&n[B], "SELECT sum(length(val)), sum(length(pk)) FROM "
+		    "crsql_before");
+		node_exec(&n[B], "DELETE FROM crsql_old; INSERT INTO crsql_old SELECT * "
+		    "FROM copy");
+	}
+}
+
 /* -- against what there really was ---------------------------------------------------- */
 
 static int
@@ -396,6 +522,10 @@ main(void)
 		EACH(columns_and_tables_may_go),
 		EACH(notes_are_forgotten_the_oldest_first),
 		EACH(a_savepoint_takes_notes_back),
+		EACH(many_notes_stand_together),
+		EACH(those_that_stand_together_go_together),
+		EACH(a_savepoint_takes_back_what_waits),
+		EACH(damaged_notes_are_told),
 		EACH(notes_and_log_tell_what_there_was),
 	};
 
