@@ -4,7 +4,7 @@
  * ledger of conflicts: the same pages imported with both and without, in one run,
  * alternating, as medians.
  *
- *   bench-notes [--rows N] [--runs R] [--dir DIR]
+ *   bench-notes [--rows N] [--runs R] [--dir DIR] [--only WORK]
  *   bench-notes --once WORK SHAPE on|notes|ledger|off [--rows N] [--dir DIR]
  *       one import in this process, for a profiler: what is measured is what
  *       measured() does
@@ -274,7 +274,8 @@ measure(struct job *job, const struct import *im, int runs)
 static int
 usage(void)
 {
-	fprintf(stderr, "usage: bench-notes [--rows N] [--runs R] [--dir DIR]\n"
+	fprintf(stderr, "usage: bench-notes [--rows N] [--runs R] [--dir DIR] "
+	    "[--only WORK]\n"
 	    "       bench-notes --once WORK SHAPE on|notes|ledger|off [--rows N] "
 	    "[--dir DIR]\n");
 	return 129;
@@ -310,6 +311,7 @@ main(int argc, char **argv)
 	struct job job = { .way = &way, .dir = "/tmp", .rows = 20000 };
 	int i, k, runs = 5;
 	char **names = NULL;
+	const char *only = NULL;
 
 	for (i = 1; i + 1 < argc; i += 2) {
 		if (strcmp(argv[i], "--rows") == 0)
@@ -318,6 +320,8 @@ main(int argc, char **argv)
 			runs = atoi(argv[i + 1]);
 		else if (strcmp(argv[i], "--dir") == 0)
 			job.dir = argv[i + 1];
+		else if (strcmp(argv[i], "--only") == 0)
+			only = argv[i + 1];
 		else if (strcmp(argv[i], "--once") == 0 && i + 3 < argc) {
 			names = argv + i + 1;
 			i += 2;
@@ -332,6 +336,8 @@ main(int argc, char **argv)
 	    "ledger", "both");
 	for (i = 0; i < IMPORTS; i++)
 		for (k = 0; k < NSHAPES; k++) {
+			if (only != NULL && strcmp(only, imports[i].id) != 0)
+				continue;
 			job.shape = &shapes[k];
 			measure(&job, &imports[i], runs);
 		}
