@@ -423,11 +423,12 @@ class Site:
 
     def renumber(self, found):
         """A renaming takes a db_version of its own, or shares the next one:
-        own transactions since then may have higher ones than in the model."""
+        own transactions since then may have higher ones than in the model.
+        Not so those of a table that is told once more (settle_told)."""
         m = self.model
         mine = {}
         for k, (_, _, e) in m.changes().items():
-            if k in found and e.site == self.id and \
+            if k in found and k[0] not in m.told and e.site == self.id and \
                     e.dbv == e.sver > self.checked:
                 mine.setdefault(e.dbv, []).append((k, e))
         moved = 0
