@@ -535,6 +535,7 @@ class Site:
                 continue
             if e is None and row[cid].version <= n:
                 del row[cid]
+                self.model.emptied = True
             elif e and row[cid].version - n <= e.version <= row[cid].version:
                 row[cid] = e
         self.model.maybe = {}
