@@ -6,8 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "base/ticks.h"
 #include "store/config.h"
 #include "store/history.h"
@@ -256,7 +256,6 @@ store_resolve(struct store *s, uint64_t id, enum store_choice choice,
 int
 store_forget_reviewed(struct store *s, struct err *err)
 {
-	struct timespec now;
 	uint64_t days;
 	int rc;
 
@@ -265,9 +264,8 @@ store_forget_reviewed(struct store *s, struct err *err)
 		return 0;
 	s->forgot_ms = ticks_ms();
 	rc = config_number(s, "conflicts.keep-days", &days, err);
-	clock_gettime(CLOCK_REALTIME, &now);
 	return rc != 0 ? rc : sql_do(s->db, err, "SELECT crsql_forget_reviewed(?1)",
-	    "i", ((int64_t)now.tv_sec - (int64_t)days * 86400) * 1000);
+	    "i", clock_ms() - (int64_t)days * 86400000);
 }
 
 int
