@@ -65,8 +65,7 @@ keep_over(struct store *s, int64_t remote, struct err *err)
 
 	name_note(remote, note);
 	rc = read_note(s, note, &pull, err);
-	return rc == 0 && pull != 0 ? sql_do(s->db, err, "DELETE FROM ddcp_meta WHERE "
-	    "key = ?1", "t", note) : rc;
+	return rc == 0 && pull != 0 ? schema_forget(s->db, note, err) : rc;
 }
 
 int
