@@ -248,7 +248,7 @@ log_sweep(struct engine *e, int64_t dbv, int64_t pos)
 }
 
 int
-log_last_pos(struct engine *e, int64_t dbv, int64_t *pos)
+log_next_pos(struct engine *e, int64_t dbv, int64_t *pos)
 {
 	if (dbv == e->tx.current) {
 		*pos = e->tx.next_pos++;
