@@ -41,6 +41,6 @@ int hook_keep(struct engine *e, const char *midst);
 /* Asked behind a row that was written: if the hook is another's by now, triggers note
  * this row and what follows.  SQLITE_ERROR, with a sentence, if a row of the statement
  * may have been missed: it does not happen again. */
-int hook_ask(struct engine *e, sqlite3_context *ctx);
+int hook_ask(struct engine *e);
 
 #endif
