@@ -12,8 +12,15 @@
 SQLITE_EXTENSION_INIT3
 
 static const char *const suffixes[JOURNAL_NTRIGGERS] = {
-	"btrig", "itrig", "utrig", "dtrig", "htrig", "ktrig", "ntrig", "mtrig",
-	"ctrig"
+	[JOURNAL_BEFORE_TRIGGER] = "btrig",
+	[JOURNAL_INSERT_TRIGGER] = "itrig",
+	[JOURNAL_UPDATE_TRIGGER] = "utrig",
+	[JOURNAL_DELETE_TRIGGER] = "dtrig",
+	[JOURNAL_HINT_TRIGGER] = "htrig",
+	[JOURNAL_KEY_TRIGGER] = "ktrig",
+	[JOURNAL_NULL_TRIGGER] = "ntrig",
+	[JOURNAL_NULL_UPDATE_TRIGGER] = "mtrig",
+	[JOURNAL_COLUMNS_TRIGGER] = "ctrig",
 };
 
 const char *
@@ -143,7 +150,7 @@ static void
 before_update(sqlite3_str *s, const struct table *t, const char *event,
     const char *unique)
 {
-	begin(s, t, 4, *unique ? "BEFORE UPDATE" : event);
+	begin(s, t, JOURNAL_HINT_TRIGGER, *unique ? "BEFORE UPDATE" : event);
 	hint(s, t, true, unique);
 }
 
@@ -293,39 +300,38 @@ refuse_null(sqlite3_str *s, const struct table *t, int i, const char *event)
 	    "replicated row may not be NULL'); END");
 }
 
-/* Trigger i of those whose names stand on top. */
 static void
 trigger(sqlite3_str *s, const struct table *t, int i, const char *event,
     const char *unique)
 {
 	switch (i) {
-	case 0:
+	case JOURNAL_BEFORE_TRIGGER:
 		begin(s, t, i, "BEFORE INSERT");
 		before_insert(s, t, unique);
 		break;
-	case 1:
+	case JOURNAL_INSERT_TRIGGER:
 		begin(s, t, i, "AFTER INSERT");
 		record(s, t, JOURNAL_INSERT, "new.");
 		break;
-	case 2:
+	case JOURNAL_UPDATE_TRIGGER:
 		begin(s, t, i, "AFTER UPDATE");
 		after_update(s, t);
 		break;
-	case 3:
+	case JOURNAL_DELETE_TRIGGER:
 		begin(s, t, i, "AFTER DELETE");
 		record(s, t, JOURNAL_DELETE, "old.");
 		break;
-	case 4:
+	case JOURNAL_HINT_TRIGGER:
 		before_update(s, t, event, unique);
 		break;
-	case 5:
+	case JOURNAL_KEY_TRIGGER:
 		begin(s, t, i, event);
 		if (t->aside)
 			after_rename(s, t);
 		else
 			after_rekey(s, t);
 		break;
-	case 6:
+	case JOURNAL_NULL_TRIGGER:
 		if (t->nullable_key)
 			refuse_null(s, t, i, "BEFORE INSERT");
 		break;
@@ -343,10 +349,11 @@ key_event(const struct table *t, int i)
 	sqlite3_str *s = sqlite3_str_new(NULL);
 	int j;
 
-	sqlite3_str_appendf(s, "%s UPDATE OF ", i == 5 ? "AFTER" : "BEFORE");
+	sqlite3_str_appendf(s, "%s UPDATE OF ", i == JOURNAL_KEY_TRIGGER ? "AFTER" :
+	    "BEFORE");
 	for (j = 0; j < t->npk; j++)
 		sqlite3_str_appendf(s, "%s\"%w\"", j ? ", " : "", t->pk[j].name);
-	if (i < 6 && !t->aside)
+	if (i < JOURNAL_NULL_TRIGGER && !t->aside)
 		sqlite3_str_appendall(s, ", rowid, oid, _rowid_");
 	return sqlite3_str_finish(s);
 }
@@ -358,7 +365,8 @@ journal_trigger_sql(struct engine *e, const struct table *t, int i, char **out)
 	char *event = key_event(t, i), *unique = NULL;
 	int rc = event != NULL ? SQLITE_OK : SQLITE_NOMEM;
 
-	if (rc == SQLITE_OK && !t->lean && (i == 0 || i == 4))
+	if (rc == SQLITE_OK && !t->lean && (i == JOURNAL_BEFORE_TRIGGER ||
+	    i == JOURNAL_HINT_TRIGGER))
 		rc = unique_condition(e, t, &unique);
 	if (rc == SQLITE_OK)
 		trigger(s, t, i, event, unique ? unique : "");
