@@ -5,10 +5,6 @@
 
 #include "lib/handle.h"
 
-/* Views of what the store has. */
-ddcp_value lib_value(const struct store_value *v);
-ddcp_author lib_author(const struct store_author *a);
-
 struct lib_change {
 	ddcp_change change;
 	ddcp_cell *cells;       /* its key and its values */
