@@ -141,17 +141,9 @@ note_values(struct engine *e, int64_t id, int cid, const struct val *winner,
 static int
 read_row(struct engine *e, const struct merge_row *row, sqlite3_stmt **out)
 {
-	int rc = table_stmt(e, row->table, TS_ROW, out);
+	int rc = rows_get(e, row, out);
 
-	if (rc == SQLITE_OK)
-		rc = sqlite3_bind_int64(*out, 1, row->key);
-	if (rc != SQLITE_OK)
-		return rc;
-	rc = sqlite3_step(*out);
-	if (rc == SQLITE_ROW)
-		return SQLITE_OK;
-	sqlite3_reset(*out);
-	return rc != SQLITE_DONE ? rc : engine_fail(e, SQLITE_CORRUPT,
+	return rc != SQLITE_OK || *out != NULL ? rc : engine_fail(e, SQLITE_CORRUPT,
 	    "a row of table %s is not there", row->table->name);
 }
 
