@@ -279,8 +279,6 @@ hub_changed(struct hub *h, bool *again)
 	h->look &= *again;
 	look_at_tables(h);
 	look_at_conflicts(h);
-	/* what can't go now goes later */
-	store_forget_reviewed(h->store, NULL);
 }
 
 void

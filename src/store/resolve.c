@@ -8,14 +8,11 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "base/ticks.h"
 #include "store/config.h"
 #include "store/history.h"
 #include "store/ledger.h"
 #include "store/sql.h"
 #include "store/store_private.h"
-
-enum { FORGET_EACH_MS = 3600000 };      /* it is looked whether some may go */
 
 /* A statement as it grows, and the values for its parameters. */
 struct write {
@@ -259,10 +256,8 @@ store_forget_reviewed(struct store *s, struct err *err)
 	uint64_t days;
 	int rc;
 
-	if (s->readonly || (s->forgot_ms != 0 &&
-	    ticks_ms() - s->forgot_ms < FORGET_EACH_MS))
+	if (s->readonly)
 		return 0;
-	s->forgot_ms = ticks_ms();
 	rc = config_number(s, "conflicts.keep-days", &days, err);
 	return rc != 0 ? rc : sql_do(s->db, err, "SELECT crsql_forget_reviewed(?1)",
 	    "i", clock_ms() - (int64_t)days * 86400000);

@@ -602,8 +602,7 @@ int store_resolve(struct store *s, uint64_t id, enum store_choice choice,
 /* All that there are count as reviewed, as they are; *n were not. */
 int store_review_all(struct store *s, uint64_t *n, struct err *err);
 
-/* Forgets those that were reviewed longer ago than the setting says; looks once an
- * hour. */
+/* Forgets those that were reviewed longer ago than the setting says. */
 int store_forget_reviewed(struct store *s, struct err *err);
 
 struct store_follow;        /* reads the log as it grows */

@@ -93,7 +93,6 @@ struct store {
 	uint64_t merges;        /* committed by this handle */
 	int64_t pull;           /* number of the merge that goes on: keep.h */
 	bool allow_delete;      /* whatever merge.max-delete says */
-	int64_t forgot_ms;      /* when reviewed conflicts were last looked at */
 	int64_t tried_schema;   /* for which parked changes were tried */
 	struct {                /* acknowledgement not yet written */
 		int64_t remote;
