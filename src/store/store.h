@@ -558,7 +558,7 @@ struct store_conflict {
 	uint64_t id;
 	const char *table, *rule;   /* version, value, delete, life */
 	bool row;                   /* it lost as a whole: by the last two */
-	const struct store_cell *key;
+	struct store_cell *key;
 	size_t nkey;
 	struct store_author winner, loser;
 	uint64_t winner_version, loser_version;
