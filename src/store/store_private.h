@@ -30,6 +30,8 @@
  *   rows.c       rows of the log in memory         author.c who made them
  *   follow.c     the log as it grows
  *   undo.c       merges, taken back
+ *   ledger.c     conflicts                         resolve.c  settled
+ *   write.c      rows of users' tables, written by those two
  *   look.c       what merging would do             look_row.c  row by row
  *   digest.c     is it the same as another's: digest.h
  *   fsck.c       does it agree with itself
