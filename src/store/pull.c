@@ -27,16 +27,21 @@ enum { LARGE_PAGE = 1 << 20 };
 /* -- pages in memory -------------------------------------------------------- */
 
 static void
+free_waiting(struct store_pull *p, struct waiting_page *w)
+{
+	p->wait_bytes -= w->len;
+	p->wait_rows -= w->arrival.rows;
+	free(w->data);
+	arrival_clear(&w->arrival);
+}
+
+static void
 drop_waiting(struct store_pull *p, size_t from)
 {
 	size_t i;
 
-	for (i = from; i < p->nwait; i++) {
-		p->wait_bytes -= p->wait[i].len;
-		p->wait_rows -= p->wait[i].arrival.rows;
-		free(p->wait[i].data);
-		arrival_clear(&p->wait[i].arrival);
-	}
+	for (i = from; i < p->nwait; i++)
+		free_waiting(p, &p->wait[i]);
 	p->nwait = from < p->nwait ? from : p->nwait;
 	if (p->nwhole > p->nwait)
 		p->nwhole = p->nwait;
@@ -48,12 +53,8 @@ shift_waiting(struct store_pull *p, size_t n)
 {
 	size_t i;
 
-	for (i = 0; i < n; i++) {
-		p->wait_bytes -= p->wait[i].len;
-		p->wait_rows -= p->wait[i].arrival.rows;
-		free(p->wait[i].data);
-		arrival_clear(&p->wait[i].arrival);
-	}
+	for (i = 0; i < n; i++)
+		free_waiting(p, &p->wait[i]);
 	p->nwait -= n;
 	p->nwhole -= n < p->nwhole ? n : p->nwhole;
 	if (p->nwait > 0)
@@ -290,11 +291,8 @@ take(struct store_pull *p, uint8_t *owned, const uint8_t *page, size_t len,
 		rc = to_inbox(p, page, len, &a, err);
 		if (rc == 0 && !a.ends_inside)
 			rc = merge_staged(p, err);
-		if (rc == E_HELD) {
-			p->fetch_only = true;
-			p->failed = false;
-			rc = fetched_held(p->s, p->remote, &p->result, err);
-		}
+		if (rc == E_HELD)
+			rc = hold(p, err);
 	} else {
 		if (owned == NULL && len < LARGE_PAGE) {
 			owned = malloc(len);
@@ -369,8 +367,7 @@ look_into_inbox(struct store_pull *p, struct err *err)
 	if (rc == E_HELD) {
 		/* what comes is put to what lies there */
 		run_clear(&last);
-		p->fetch_only = true;
-		rc = fetched_held(p->s, p->remote, &p->result, err);
+		rc = hold(p, err);
 		if (rc == 0)
 			rc = fetched_check(p->s, p->remote, p->key, &last, err);
 	}

@@ -66,7 +66,6 @@ write_row(sqlite3 *db, const struct store_diff_row *r, const char *or_what,
 	else
 		rc = sql != NULL ? sqlite3_prepare_v2(db, sql, -1, &stmt, NULL) :
 		    SQLITE_NOMEM;
-
 	for (i = 0; i < r->nkey && rc == SQLITE_OK; i++)
 		rc = history_bind(stmt, (int)i + 1, &r->key[i].value);
 	for (i = 0; i < r->ncell && rc == SQLITE_OK && r->kind != STORE_DELETED; i++)
