@@ -18,7 +18,7 @@
 #include <sodium.h>
 
 #include "store/digest.h"
-#include "store/store_private.h"
+#include "store/serve.h"
 
 enum { PAGE_BYTES = 65536 };
 

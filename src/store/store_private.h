@@ -14,7 +14,7 @@
  *   hello.c      what two databases tell of each other first
  *   split.c      sites of others with two pasts
  *   durable.c    durable before sent               known.c  readers' vectors
- *   serve.c      pages out
+ *   serve.c      pages out: serve.h
  *   asked.c      what a pull asked for             arrival.c  a page's claims
  *   pull.c       pages in, as they come            pieces.c   large pages
  *   merge.c      pages into the database           inbox.c    pages that wait
@@ -24,7 +24,7 @@
  *   retry.c      parked changes, when the schema changed
  *   watch.c      who committed                     moved.c  is it still there
  *   other.c      tables that only a peer has
- *   heard.c      what peers say they hold of ours
+ *   heard.c      what peers say they hold of ours  acked.c  and have merged
  *   want.c       and whether it is all that was here
  *   history.c    log and show                      blame.c  one row
  *   rows.c       rows of the log in memory         author.c who made them
@@ -145,6 +145,13 @@ void other_note(struct store *s, int64_t remote, const struct store_end *end);
 /* Tries to write down what was heard last. */
 void heard_write(struct store *s);
 
+/* -- acked.c ----------------------------------------------------------------- */
+
+/* Where a reader says it has merged us; the other tries to write it down. */
+void acked_note(struct store *s, int64_t remote,
+    const uint8_t cursor[static STORE_CURSOR_LEN]);
+void acked_write(struct store *s);
+
 /* -- moved.c ----------------------------------------------------------------- */
 
 /* Before the last connection of a database that has moved is closed. */
@@ -154,20 +161,6 @@ void moved_leave(struct store *s);
 
 /* From now on store_changed tells what is new. */
 int store_watch_begin(struct store *s, struct err *err);
-
-/* -- serve.c ----------------------------------------------------------------- */
-
-/* Tries to write down the last acknowledgement. */
-void store_write_ack(struct store *s);
-
-/* A snapshot that is only looked at: nothing is folded, noted or acknowledged,
- * nor made durable.  E_UNREACHABLE while a table waits to be taken note of. */
-int serve_look(struct store *s, int64_t remote, struct store_reading **out,
-    struct err *err);
-/* Then: what its pages are to hold; p has its vectors whole. */
-int serve_look_for(struct store_reading *r, const struct store_plan *p,
-    struct err *err);
-sqlite3 *serve_handle(const struct store_reading *r);
 
 /* -- fork.c -------------------------------------------------------------------- */
 
