@@ -372,6 +372,7 @@ int conflicts_register(struct engine *e);
 int repair_register(struct engine *e);
 int views_load(struct engine *e);
 int funcs_register(struct engine *e);
+int settings_register(struct engine *e);
 int adopt_register(struct engine *e);
 int pageinfo_register(struct engine *e);
 int fract_register(struct engine *e);
