@@ -10,6 +10,7 @@
 
 #include "base/ticks.h"
 #include "node/once.h"
+#include "store/peer.h"
 
 static const char origin[] = "origin";
 

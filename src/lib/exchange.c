@@ -9,6 +9,7 @@
 #include "node/control_call.h"
 #include "node/once.h"
 #include "node/verbs.h"
+#include "store/peer.h"
 
 enum { LOCKED_AGAIN_MS = 50 };
 

@@ -4,6 +4,7 @@
 #define LIB_HISTORY_H
 
 #include "lib/handle.h"
+#include "store/past.h"
 
 struct lib_change {
 	ddcp_change change;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "node/session_state.h"
+#include "store/past.h"
 
 enum {
 	NEWS_MAX = 64,          /* entries told of at a time */

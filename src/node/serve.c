@@ -11,7 +11,7 @@
 #include "node/session.h"
 #include "node/verbs.h"
 #include "node/watch.h"
-#include "store/store.h"
+#include "store/past.h"
 
 enum {
 	LOCKED_AGAIN_MS = 50,   /* after the database was found locked */

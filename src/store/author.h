@@ -8,7 +8,7 @@
 
 #include <sqlite3.h>
 
-#include "store/store.h"
+#include "store/past.h"
 
 struct authors {
 	struct author {

@@ -20,7 +20,7 @@
 #include <sqlite3.h>
 
 #include "base/buf.h"
-#include "store/store.h"
+#include "store/peer.h"
 
 enum {
 	DIGEST_KEY_LEN = 16,

@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "store/config.h"
+#include "store/past.h"
 #include "store/schema.h"
 #include "store/sql.h"
 #include "store/store_private.h"

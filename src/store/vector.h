@@ -7,7 +7,7 @@
 #ifndef STORE_VECTOR_H
 #define STORE_VECTOR_H
 
-#include "store/store.h"
+#include "store/peer.h"
 
 enum { VECTOR_MAX = 65536 };    /* entries, doc/PROTOCOL.md section 6 */
 

@@ -6,7 +6,7 @@
 
 #include <sqlite3.h>
 
-#include "store/store.h"
+#include "store/past.h"
 
 /* Writes what r says: of its cells what comes after.  or_what is " OR ABORT", by
  * which a row is refused whatever the table's own clauses say, or "".  *changed

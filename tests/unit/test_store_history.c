@@ -4,6 +4,7 @@
  * rows in batches, and the log as it grows.
  */
 #include "test_store_site.h"
+#include "store/past.h"
 
 enum { MANY = 1000 };
 

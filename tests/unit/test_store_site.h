@@ -23,7 +23,7 @@
 #include <sqlite3.h>
 
 #include "crdt/crdt.h"
-#include "store/store.h"
+#include "store/peer.h"
 #include "temp.h"
 
 #define UNUSED __attribute__((unused))
