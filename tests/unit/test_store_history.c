@@ -171,9 +171,6 @@ a_follower_gets_each_row_once(void **state)
 	site_close(&a);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, scratch_make, \
-	scratch_remove)
-
 int
 main(void)
 {
