@@ -17,7 +17,8 @@
  *   serve.c      pages out: serve.h
  *   asked.c      what a pull asked for             arrival.c  a page's claims
  *   pull.c       pages in; pull_take.c  as they come  pieces.c  large pages
- *   merge.c      pages into the database           inbox.c    pages that wait
+ *   merge.c      pages into the database           merge_complete.c  END
+ *   inbox.c      pages that wait                   inbox_open.c  their files
  *   keep.c       what is kept of a merge, and is it too much
  *   fetched.c    what of them may still be merged  inbox_end.c  END as bytes
  *   spool.c      their bytes
