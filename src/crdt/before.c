@@ -132,9 +132,8 @@ note(struct engine *e, struct merge_row *row, enum before_kind kind,
 		return SQLITE_OK;
 	begin_note(row, kind);
 	rc = merge_read(e, row, &stmt, &first);
-	if (rc != SQLITE_OK)
-		return rc == SQLITE_DONE ? SQLITE_OK : rc;
-	rc = add_cells(row, stmt, first, cols, n);
+	if (rc == SQLITE_OK && stmt != NULL)
+		rc = add_cells(row, stmt, first, cols, n);
 	return merge_read_end(row, stmt, rc);
 }
 

@@ -2,6 +2,7 @@
 /* ledger.c - the conflicts that a merge meets; see ledger.h. */
 #include "crdt/ledger.h"
 
+#include "base/clock.h"
 #include "crdt/storage.h"
 
 SQLITE_EXTENSION_INIT3
@@ -71,7 +72,7 @@ insert(struct engine *e, const struct merge_row *row, const struct conflict *c)
 	sqlite3_bind_int64(stmt, 7, c->loser.site);
 	sqlite3_bind_int64(stmt, 8, c->loser.sver);
 	sqlite3_bind_int64(stmt, 9, c->lost_version);
-	sqlite3_bind_int64(stmt, 10, ledger_now());
+	sqlite3_bind_int64(stmt, 10, clock_ms());
 	rc = engine_run(e, stmt);
 	sqlite3_clear_bindings(stmt);
 	return rc;
@@ -151,7 +152,7 @@ read_row(struct engine *e, struct merge_row *row, sqlite3_stmt **out, int *first
 {
 	int rc = merge_read(e, row, out, first);
 
-	return rc != SQLITE_DONE ? rc : engine_fail(e, SQLITE_CORRUPT,
+	return rc != SQLITE_OK || *out != NULL ? rc : engine_fail(e, SQLITE_CORRUPT,
 	    "a row of table %s is not there", row->table->name);
 }
 

@@ -243,23 +243,12 @@ int
 merge_read(struct engine *e, struct merge_row *row, sqlite3_stmt **out,
     int *first)
 {
-	int rc;
-
 	*out = row->here;
 	*first = 1;
 	if (row->here != NULL)
 		return SQLITE_OK;
 	*first = row->table->npk;
-	rc = table_stmt(e, row->table, TS_ROW, out);
-	if (rc == SQLITE_OK)
-		rc = sqlite3_bind_int64(*out, 1, row->key);
-	if (rc != SQLITE_OK)
-		return rc;
-	rc = sqlite3_step(*out);
-	if (rc == SQLITE_ROW)
-		return SQLITE_OK;
-	sqlite3_reset(*out);
-	return rc;
+	return rows_get(e, row, out);
 }
 
 int

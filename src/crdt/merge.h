@@ -143,7 +143,7 @@ int merge_open(struct engine *e, struct merge_origin *origin,
 void merge_row_free(struct merge_row *row);
 
 /* The live row as it stands in its table: value of column c is column *first + c of
- * *out, until merge_read_end.  SQLITE_DONE: it is not there. */
+ * *out, until merge_read_end.  NULL: it is not there. */
 int merge_read(struct engine *e, struct merge_row *row, sqlite3_stmt **out,
     int *first);
 int merge_read_end(struct merge_row *row, sqlite3_stmt *stmt, int rc);
@@ -203,6 +203,10 @@ int rows_update(struct engine *e, struct merge_row *row,
 int rows_reset(struct engine *e, struct merge_row *row,
     const struct merge_cell *cell, int n);
 int rows_delete(struct engine *e, struct merge_row *row);
+
+/* The row as it is here, columns as TS_ROW has them, to be reset; *out NULL if it
+ * is not here. */
+int rows_get(struct engine *e, const struct merge_row *row, sqlite3_stmt **out);
 
 /* INSERT of a whole row under a key never used; *done false if there is no
  * such key for it. */
