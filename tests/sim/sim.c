@@ -22,20 +22,25 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "acts.h"
+#include "bits.h"
 #include "disk.h"
 #include "events.h"
 #include "history.h"
 #include "model.h"
 #include "quick.h"
+#include "cells.h"
+#include "store/store.h"
 #include "verify.h"
 #include "world.h"
 
-enum { ACTIONS = 60, SETTLE_MS = 2000, SETTLE_TRIES = 60,
+enum { ACTIONS = 60, BITS = 3, SETTLE_MS = 2000, SETTLE_TRIES = 60,
 	/* A seed takes less than a second, or some where all is slow. */
 	SECONDS_A_SEED = 300, JOBS_MAX = 64 };
 
 struct totals {
 	uint64_t conflicts, cuts, restarts, event[EVENTS_MAX];
+	uint64_t compared, bits, checked, act[ACTS_MAX];
 };
 
 struct options {
@@ -46,7 +51,7 @@ struct options {
 
 /* A transaction at s, by a program with or without the extension. */
 static void
-write_at(struct site *s, struct rng *rng, struct model *m)
+write_at(struct site *s, struct rng *rng, struct acts *acts)
 {
 	bool plain = rng_chance(rng, 30);
 	bool committed;
@@ -62,8 +67,7 @@ write_at(struct site *s, struct rng *rng, struct model *m)
 		printf("# %8llu %s: %s transaction %s\n",
 		    (unsigned long long)memnet_now(s->world->memnet), s->name,
 		    plain ? "plain" : "own", committed ? "" : "rolled back");
-	world_take(s, m);
-	world_wrote(s);
+	acts_wrote(acts, s);
 }
 
 static void
@@ -128,15 +132,30 @@ settle(struct world *w, struct model *m)
 	return n == 0 ? 0 : compare(w, m, true);
 }
 
+/* Who is said to be identical is. */
+static void
+verify_said(struct acts *acts, struct site *a, struct site *b)
+{
+	if (!acts->exact || a == b || !verify_identical(a, b))
+		return;
+	cells_read(acts->db, "before", a->app, a->schema.shape);
+	cells_read(acts->db, "after", b->app, b->schema.shape);
+	if (cells_differ(acts->db, a->name, "SELECT tbl, hex(pk), cid, quote(val) FROM "
+	    "before", "SELECT tbl, hex(pk), cid, quote(val) FROM after") > 0)
+		acts_wrong(acts, a, "verify takes %s for identical", b->name);
+	acts->count[ACT_EQUAL]++;
+}
+
 /* Two sites in the midst of it: rows of which both have the same changes are
  * equal. */
 static uint64_t
-verify_some(struct world *w, struct rng *rng)
+verify_some(struct world *w, struct rng *rng, struct acts *acts)
 {
 	struct site *a = &w->site[rng_below(rng, (uint32_t)w->nsites)];
 	struct site *b = &w->site[rng_below(rng, (uint32_t)w->nsites)];
 	uint64_t n = a != b ? verify_pair(a, b, false) : 0;
 
+	verify_said(acts, a, b);
 	return n == 0 ? 0 : verify_pair(a, b, true);
 }
 
@@ -156,6 +175,49 @@ verify_end(struct world *w)
 	return n == 0;
 }
 
+static int
+on_fault(void *self, const struct store_fault *f)
+{
+	struct site *s = self;
+
+	if (f->wrong)
+		printf("# %s: fsck: %s: %s: %s\n", s->name, f->part, f->rule,
+		    f->text);
+	return 0;
+}
+
+/* Each database agrees with itself. */
+static uint64_t
+check_all(struct world *w)
+{
+	struct store_health health;
+	struct err err = { .code = 0 };
+	uint64_t faults = 0;
+	int i, rc;
+
+	for (i = 0; i < w->nsites; i++) {
+		rc = store_fsck(w->site[i].store, on_fault, &w->site[i], &health,
+		    &err);
+		if (rc != 0)
+			printf("# %s: fsck: %s\n", w->site[i].name, err.text);
+		faults += rc != 0 || health.faults > 0;
+	}
+	return faults;
+}
+
+/* The ledger of each has what the model met, no more and no less. */
+static uint64_t
+compare_conflicts(struct acts *acts, uint64_t *compared)
+{
+	uint64_t n = 0;
+	int i;
+
+	for (i = 0; i < acts->w->nsites && acts->conflicts != NULL; i++)
+		n += (uint64_t)conflicts_compare(acts->conflicts,
+		    &acts->w->site[i], true, compared);
+	return n;
+}
+
 static void
 print_counts(const struct totals *t)
 {
@@ -168,6 +230,13 @@ print_counts(const struct totals *t)
 		if (t->event[i] > 0)
 			printf(", %llu %s", (unsigned long long)t->event[i],
 			    events_name(i));
+	for (i = 0; acts_name(i) != NULL; i++)
+		if (t->act[i] > 0)
+			printf(", %llu %s", (unsigned long long)t->act[i],
+			    acts_name(i));
+	printf(", %llu conflicts predicted, %llu bits found, %llu checked",
+	    (unsigned long long)t->compared, (unsigned long long)t->bits,
+	    (unsigned long long)t->checked);
 	putchar('\n');
 	fflush(stdout);
 }
@@ -182,6 +251,7 @@ play(const struct options *o, long number, struct totals *t)
 	const struct memnet_counts *counts;
 	struct model *m = model_new();
 	struct events events = { 0 };
+	struct acts acts = { .w = NULL };
 	struct world w;
 	int action, i, n;
 
@@ -191,32 +261,42 @@ play(const struct options *o, long number, struct totals *t)
 		events_draw(&events, &rng);
 	disk_watch(events.kinds != 0);
 	world_open(&w, seed, nsites, o->verbose);
+	acts.exact = events.kinds == 0;
+	acts_begin(&acts, &w, m, seed);
 	for (action = 0; action < ACTIONS; action++) {
-		write_at(&w.site[rng_below(&rng, (uint32_t)nsites)], &rng, m);
+		write_at(&w.site[rng_below(&rng, (uint32_t)nsites)], &rng,
+		    &acts);
 		if (rng_chance(&rng, 15))
 			trouble(&w, &rng);
 		events_happen(&events, &w, &rng, m);
 		if (rng_chance(&rng, 60))
 			world_run(&w, rng_below(&rng, 1500));
 		if (rng_chance(&other, 25))
-			wrong += verify_some(&w, &other);
+			wrong += verify_some(&w, &other, &acts);
+		acts_happen(&acts);
 	}
 	heal(&w);
 	events_heal(&w, m);
 	for (i = 0; i < nsites; i++)
 		world_take(&w.site[i], m);
 	n = settle(&w, m);
+	wrong += check_all(&w) + compare_conflicts(&acts, &t->compared);
+	t->checked = (uint64_t)nsites;
+	if (n == 0 && rng_chance(&other, 30))
+		t->bits = bits_turn(&w, &other, BITS, &wrong);
 	if (n == 0)
 		wrong += verify_end(&w);
-	n += wrong > 0;
+	n += wrong + acts.wrong > 0;
 	counts = memnet_counts(w.memnet);
 	t->conflicts = (uint64_t)model_conflicts(m);
 	t->cuts = counts->cuts;
 	t->restarts = counts->restarts;
 	memcpy(t->event, events.count, sizeof t->event);
+	memcpy(t->act, acts.count, sizeof t->act);
 	printf("%s %ld - seed %llu: %d sites, ", n == 0 ? "ok" : "not ok",
 	    number + 1, (unsigned long long)seed, nsites);
 	print_counts(t);
+	acts_end(&acts);
 	world_close(&w);
 	model_free(m);
 	return n == 0;
@@ -255,8 +335,13 @@ add_totals(struct totals *to, const struct totals *from)
 	to->conflicts += from->conflicts;
 	to->cuts += from->cuts;
 	to->restarts += from->restarts;
+	to->compared += from->compared;
+	to->bits += from->bits;
+	to->checked += from->checked;
 	for (i = 0; i < EVENTS_MAX; i++)
 		to->event[i] += from->event[i];
+	for (i = 0; i < ACTS_MAX; i++)
+		to->act[i] += from->act[i];
 }
 
 /* Waits until one of the processes ends; whether it was well. */
@@ -330,6 +415,9 @@ all_happened(const struct options *o, const struct totals *t)
 
 	for (i = 0; events_name(i) != NULL; i++)
 		all &= o->seeds < 200 || o->events != NULL || t->event[i] > 0;
+	for (i = 0; acts_name(i) != NULL; i++)
+		all &= o->seeds < 200 || t->act[i] > 0;
+	all &= o->seeds < 200 || (t->compared > 0 && t->bits > 0);
 	return all || o->seeds < 20;
 }
 

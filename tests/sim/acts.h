@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: MPL-2.0
+/*
+ * acts.h - what people do with a database besides writing to it: they look at what
+ * a merge would do, merge, take it back, settle conflicts, repair, forget.  Each is
+ * one row of the table in acts.c, with how often it is done; it is checked on the
+ * spot, and whatever it writes goes to the model.  They are drawn from a generator
+ * of their own, so that the same seed has the same history whatever there is of
+ * them.
+ */
+#ifndef SIM_ACTS_H
+#define SIM_ACTS_H
+
+#include <sqlite3.h>
+#include <stdint.h>
+
+#include "conflicts.h"
+#include "rng.h"
+#include "world.h"
+
+enum { ACTS_MAX = 12 };
+
+struct acts {
+	struct world *w;
+	struct model *m;
+	struct conflicts *conflicts;    /* NULL: they are not predicted here */
+	struct rng rng;
+	bool exact;             /* nothing is lost in this history */
+	bool forgets;           /* crsql_gc is called now and then */
+	sqlite3 *db;            /* where things are compared */
+	uint64_t wrong;         /* what was not as it must be, each printed */
+	uint64_t count[ACTS_MAX];
+};
+
+/* What is counted, by number; NULL past the last. */
+const char *acts_name(int number);
+
+void acts_begin(struct acts *a, struct world *w, struct model *m, uint64_t seed);
+void acts_end(struct acts *a);
+
+/* Perhaps one of them somewhere. */
+void acts_happen(struct acts *a);
+
+/* -- for those who do it -------------------------------------------------------- */
+
+/* A program of the site has written a transaction. */
+void acts_wrote(struct acts *a, struct site *s);
+
+/* Counts what is wrong, with a sentence. */
+void acts_wrong(struct acts *a, const struct site *s, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* look.c: what is fetched is looked at, merged, and perhaps taken back. */
+bool look_act(struct acts *a, struct site *s);
+/* How much of it: by acts_name. */
+enum { ACT_LOOK, ACT_UNDO, ACT_UNDO_LATER, ACT_RESOLVE, ACT_REPAIR, ACT_GC,
+	ACT_EQUAL };
+
+/* undo.c: takes back the merge that stands in a->db's `before`, `after` and `came`.
+ */
+void undo_merge(struct acts *a, struct site *s);
+
+/* resolve.c */
+bool resolve_act(struct acts *a, struct site *s);
+
+/* forget.c */
+bool repair_act(struct acts *a, struct site *s);
+bool gc_act(struct acts *a, struct site *s);
+
+/* SQL text of a value that the store gave, to be freed by sqlite3_free(). */
+struct store_value;
+char *acts_quote(const struct store_value *v);
+
+/* The packed key that cells make, as SQL text. */
+struct store_cell;
+char *acts_key(struct site *s, const struct store_cell *key, size_t n);
+
+#endif
