@@ -21,6 +21,7 @@ static const struct act {
 	[ACT_REPAIR] = { "repairs", 5, repair_act },
 	[ACT_GC] = { "forgotten", 60, gc_act },
 	[ACT_EQUAL] = { "verified equal", 0, NULL },
+	[ACT_AWAY] = { "away meanwhile", 0, NULL },
 };
 enum { NACTS = sizeof acts / sizeof *acts };
 
@@ -38,6 +39,7 @@ static const char schema[] =
     "CREATE TABLE now(tbl, pk, cid, val, PRIMARY KEY(tbl, pk, cid));"
     "CREATE TABLE came(tbl, pk, site, version, dbv, seq);"
     "CREATE TABLE touched(tbl, pk);"
+    "CREATE TABLE stood(tbl, pk);"
     "CREATE TABLE told(tbl, pk, kind, site, version, nleft, why);"
     "CREATE TABLE toldcell(tbl, pk, cid, known, old, new);"
     "CREATE TABLE tried(tbl, pk, kind, site, version, nleft, why);"

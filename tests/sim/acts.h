@@ -53,7 +53,7 @@ void acts_wrong(struct acts *a, const struct site *s, const char *fmt, ...)
 bool look_act(struct acts *a, struct site *s);
 /* How much of it: by acts_name. */
 enum { ACT_LOOK, ACT_UNDO, ACT_UNDO_LATER, ACT_RESOLVE, ACT_REPAIR, ACT_GC,
-	ACT_EQUAL };
+	ACT_EQUAL, ACT_AWAY };
 
 /* undo.c: takes back the merge that stands in a->db's `before`, `after` and `came`.
  */

@@ -4,15 +4,18 @@
  * network: loss, delay, cuts, parted networks, restarts, clocks that jump; in
  * some of them also what events.h has.  When the network is whole again every
  * seed must converge to equal tables, equal to what a naive model makes of the
- * same changes, with equal clocks.  At any time sites verify that what both hold
- * is equal, and at the end one that was spoilt is found.
+ * same changes, with equal clocks, and the ledger of each has the conflicts that the
+ * model met (conflicts.h).  People look at merges before they do them, take them
+ * back, settle conflicts, repair and forget (acts.h).  At any time sites verify that
+ * what both hold is equal, and at the end bits that were turned are found.
  *
  *   sim [--seeds N] [--from S] [--jobs J] [--events A,B...] [--verbose 1]
- *       [--quick 1]
+ *       [--quick 1] [--acts 0]
  *
  * Speaks TAP; each seed prints how much really went wrong.  It runs in a process
  * of its own, J at a time; with --jobs 0 in this one.
- * With --quick SQL is parsed once for all (quick.h).
+ * With --acts 0 nobody looks, takes back or forgets (acts.h): a seed has the history
+ * that it had before there was that.  With --quick SQL is parsed once for all (quick.h).
  */
 #include <signal.h>
 #include <stdio.h>
@@ -23,6 +26,7 @@
 #include <unistd.h>
 
 #include "acts.h"
+#include "away.h"
 #include "bits.h"
 #include "disk.h"
 #include "events.h"
@@ -46,7 +50,7 @@ struct totals {
 struct options {
 	long seeds, from, jobs;
 	const char *events;     /* in every history; NULL: some are drawn */
-	bool verbose;
+	bool verbose, acts;
 };
 
 /* A transaction at s, by a program with or without the extension. */
@@ -241,19 +245,64 @@ print_counts(const struct totals *t)
 	fflush(stdout);
 }
 
+/* What befalls everybody, action by action; how much verify found that is none. */
+static uint64_t
+play_actions(const struct options *o, struct acts *acts, struct events *events,
+    struct rng *rng, struct rng *other)
+{
+	struct world *w = acts->w;
+	uint64_t wrong = 0;
+	int action;
+
+	for (action = 0; action < ACTIONS; action++) {
+		write_at(&w->site[rng_below(rng, (uint32_t)w->nsites)], rng, acts);
+		if (rng_chance(rng, 15))
+			trouble(w, rng);
+		events_happen(events, w, rng, acts->m);
+		if (rng_chance(rng, 60))
+			world_run(w, rng_below(rng, 1500));
+		if (rng_chance(other, 25))
+			wrong += verify_some(w, other, acts);
+		if (o->acts)
+			acts_happen(acts);
+	}
+	return wrong;
+}
+
+/* All that must be so once nothing more comes. */
+static uint64_t
+play_end(struct acts *acts, struct events *events, struct rng *other,
+    struct totals *t)
+{
+	struct world *w = acts->w;
+	uint64_t wrong = 0;
+	int i;
+
+	heal(w);
+	events_heal(w, acts->m);
+	for (i = 0; i < w->nsites; i++)
+		world_take(&w->site[i], acts->m);
+	wrong += (uint64_t)settle(w, acts->m);
+	wrong += check_all(w) + compare_conflicts(acts, &t->compared);
+	t->checked = (uint64_t)w->nsites;
+	if (wrong == 0 && acts->forgets)
+		acts->count[ACT_AWAY] += away_play(acts);
+	if (wrong == 0 && rng_chance(other, 30))
+		t->bits = bits_turn(w, other, BITS, &wrong);
+	return wrong > 0 ? wrong : verify_end(w);
+}
+
 static bool
 play(const struct options *o, long number, struct totals *t)
 {
-	uint64_t seed = (uint64_t)(o->from + number);
+	uint64_t seed = (uint64_t)(o->from + number), wrong;
 	struct rng rng = { seed }, other = { ~seed };
-	uint64_t wrong = 0;
 	int nsites = 3 + (int)rng_below(&rng, 6);
 	const struct memnet_counts *counts;
 	struct model *m = model_new();
 	struct events events = { 0 };
 	struct acts acts = { .w = NULL };
 	struct world w;
-	int action, i, n;
 
 	if (o->events != NULL)
 		events.kinds = events_parse(o->events);
@@ -263,43 +312,23 @@ play(const struct options *o, long number, struct totals *t)
 	world_open(&w, seed, nsites, o->verbose);
 	acts.exact = events.kinds == 0;
 	acts_begin(&acts, &w, m, seed);
-	for (action = 0; action < ACTIONS; action++) {
-		write_at(&w.site[rng_below(&rng, (uint32_t)nsites)], &rng,
-		    &acts);
-		if (rng_chance(&rng, 15))
-			trouble(&w, &rng);
-		events_happen(&events, &w, &rng, m);
-		if (rng_chance(&rng, 60))
-			world_run(&w, rng_below(&rng, 1500));
-		if (rng_chance(&other, 25))
-			wrong += verify_some(&w, &other, &acts);
-		acts_happen(&acts);
-	}
-	heal(&w);
-	events_heal(&w, m);
-	for (i = 0; i < nsites; i++)
-		world_take(&w.site[i], m);
-	n = settle(&w, m);
-	wrong += check_all(&w) + compare_conflicts(&acts, &t->compared);
-	t->checked = (uint64_t)nsites;
-	if (n == 0 && rng_chance(&other, 30))
-		t->bits = bits_turn(&w, &other, BITS, &wrong);
-	if (n == 0)
-		wrong += verify_end(&w);
-	n += wrong + acts.wrong > 0;
+	acts.forgets &= o->acts;
+	wrong = play_actions(o, &acts, &events, &rng, &other);
+	wrong += play_end(&acts, &events, &other, t);
+	wrong += acts.wrong;
 	counts = memnet_counts(w.memnet);
 	t->conflicts = (uint64_t)model_conflicts(m);
 	t->cuts = counts->cuts;
 	t->restarts = counts->restarts;
 	memcpy(t->event, events.count, sizeof t->event);
 	memcpy(t->act, acts.count, sizeof t->act);
-	printf("%s %ld - seed %llu: %d sites, ", n == 0 ? "ok" : "not ok",
+	printf("%s %ld - seed %llu: %d sites, ", wrong == 0 ? "ok" : "not ok",
 	    number + 1, (unsigned long long)seed, nsites);
 	print_counts(t);
 	acts_end(&acts);
 	world_close(&w);
 	model_free(m);
-	return n == 0;
+	return wrong == 0;
 }
 
 /* -- many seeds ------------------------------------------------------------- */
@@ -416,7 +445,7 @@ all_happened(const struct options *o, const struct totals *t)
 	for (i = 0; events_name(i) != NULL; i++)
 		all &= o->seeds < 200 || o->events != NULL || t->event[i] > 0;
 	for (i = 0; acts_name(i) != NULL; i++)
-		all &= o->seeds < 200 || t->act[i] > 0;
+		all &= o->seeds < 200 || !o->acts || t->act[i] > 0;
 	all &= o->seeds < 200 || (t->compared > 0 && t->bits > 0);
 	return all || o->seeds < 20;
 }
@@ -425,7 +454,7 @@ int
 main(int argc, char **argv)
 {
 	struct options o = { .seeds = 20, .from = 1, .jobs = 1,
-		.events = getenv("SIM_EVENTS") };
+		.events = getenv("SIM_EVENTS"), .acts = true };
 	struct totals totals = { 0 };
 	bool all;
 	long failed;
@@ -442,6 +471,8 @@ main(int argc, char **argv)
 			o.events = argv[a + 1];
 		else if (strcmp(argv[a], "--verbose") == 0)
 			o.verbose = atoi(argv[a + 1]) != 0;
+		else if (strcmp(argv[a], "--acts") == 0)
+			o.acts = atoi(argv[a + 1]) != 0;
 		else if (strcmp(argv[a], "--quick") == 0)
 			quick_on(atoi(argv[a + 1]) != 0);
 		else
@@ -450,7 +481,7 @@ main(int argc, char **argv)
 	if (a < argc) {
 		fprintf(stderr, "sim: %s is no option, or lacks its value; "
 		    "there are --seeds --from --jobs --events --verbose "
-		    "--quick\n", argv[a]);
+		    "--quick --acts\n", argv[a]);
 		return 2;
 	}
 	if (o.jobs > JOBS_MAX)
