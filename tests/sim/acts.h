@@ -19,6 +19,10 @@
 
 enum { ACTS_MAX = 12 };
 
+/* Those that are counted, by number. */
+enum { ACT_LOOK, ACT_UNDO, ACT_UNDO_LATER, ACT_RESOLVE, ACT_REPAIR, ACT_GC,
+	ACT_EQUAL, ACT_AWAY };
+
 struct acts {
 	struct world *w;
 	struct model *m;
@@ -49,22 +53,15 @@ void acts_wrote(struct acts *a, struct site *s);
 void acts_wrong(struct acts *a, const struct site *s, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* look.c: what is fetched is looked at, merged, and perhaps taken back. */
+/* look.c, resolve.c, forget.c: false if there was nothing to do. */
 bool look_act(struct acts *a, struct site *s);
-/* How much of it: by acts_name. */
-enum { ACT_LOOK, ACT_UNDO, ACT_UNDO_LATER, ACT_RESOLVE, ACT_REPAIR, ACT_GC,
-	ACT_EQUAL, ACT_AWAY };
-
-/* undo.c: takes back the merge that stands in a->db's `before`, `after` and `came`.
- */
-void undo_merge(struct acts *a, struct site *s);
-
-/* resolve.c */
 bool resolve_act(struct acts *a, struct site *s);
-
-/* forget.c */
 bool repair_act(struct acts *a, struct site *s);
 bool gc_act(struct acts *a, struct site *s);
+
+/* undo.c: perhaps takes back the merge of which `before`, `after` and `came` of a->db
+ * tell. */
+void undo_merge(struct acts *a, struct site *s);
 
 /* SQL text of a value that the store gave, to be freed by sqlite3_free(). */
 struct store_value;

@@ -36,7 +36,7 @@ must_have(void *p)
 	return p;
 }
 
-/* -- what a store does ------------------------------------------------------------------ */
+/* -- what a store does ------------------------------------------------------------- */
 
 static void
 drop_steps(struct conflicts *c, int at)
@@ -152,7 +152,7 @@ on_open(void *self, struct site *s)
 	    &c->watched[s->number]);
 }
 
-/* -- what programs do ------------------------------------------------------------------ */
+/* -- what programs do ---------------------------------------------------------------- */
 
 static int
 number_of(const char *const *names, const char *name)
@@ -210,7 +210,7 @@ conflicts_wrote(struct conflicts *c, struct site *s)
 	sqlite3_finalize(stmt);
 }
 
-/* -- comparing ---------------------------------------------------------------------------- */
+/* -- comparing ---------------------------------------------------------------------- */
 
 int
 conflicts_compare(struct conflicts *c, struct site *s, bool print,

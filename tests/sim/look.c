@@ -117,7 +117,7 @@ look(struct acts *a, struct site *s, struct site *from, struct err *err)
 	return rc;
 }
 
-/* *n: how many transactions it took. */
+/* What came of it, by the log, stands in `came`. */
 static int
 merge(struct acts *a, struct site *s, struct site *from, struct err *err)
 {

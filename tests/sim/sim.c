@@ -10,10 +10,11 @@
  * what both hold is equal, and at the end bits that were turned are found.
  *
  *   sim [--seeds N] [--from S] [--jobs J] [--events A,B...] [--verbose 1]
- *       [--quick 1] [--acts 0]
+ *       [--quick 1] [--acts 0] [--actions N]
  *
  * Speaks TAP; each seed prints how much really went wrong.  It runs in a process
- * of its own, J at a time; with --jobs 0 in this one.
+ * of its own, J at a time; with --jobs 0 in this one.  Of one that fails, --from S
+ * --seeds 1 --verbose 1 tells all, and --actions the fewest that it needs, if tried.
  * With --acts 0 nobody looks, takes back or forgets (acts.h): a seed has the history
  * that it had before there was that.  With --quick SQL is parsed once for all (quick.h).
  */
@@ -38,7 +39,8 @@
 #include "verify.h"
 #include "world.h"
 
-enum { ACTIONS = 60, BITS = 3, SETTLE_MS = 2000, SETTLE_TRIES = 60,
+enum { ACTIONS = 60,  /* of a history */
+	BITS = 3, MANY = 160, SETTLE_MS = 2000, SETTLE_TRIES = 60,
 	/* A seed takes less than a second, or some where all is slow. */
 	SECONDS_A_SEED = 300, JOBS_MAX = 64 };
 
@@ -48,7 +50,7 @@ struct totals {
 };
 
 struct options {
-	long seeds, from, jobs;
+	long seeds, from, jobs, actions;
 	const char *events;     /* in every history; NULL: some are drawn */
 	bool verbose, acts;
 };
@@ -138,10 +140,8 @@ settle(struct world *w, struct model *m)
 
 /* Who is said to be identical is. */
 static void
-verify_said(struct acts *acts, struct site *a, struct site *b)
+check_equal(struct acts *acts, struct site *a, struct site *b)
 {
-	if (!acts->exact || a == b || !verify_identical(a, b))
-		return;
 	cells_read(acts->db, "before", a->app, a->schema.shape);
 	cells_read(acts->db, "after", b->app, b->schema.shape);
 	if (cells_differ(acts->db, a->name, "SELECT tbl, hex(pk), cid, quote(val) FROM "
@@ -151,15 +151,20 @@ verify_said(struct acts *acts, struct site *a, struct site *b)
 }
 
 /* Two sites in the midst of it: rows of which both have the same changes are
- * equal. */
+ * equal, and all are where nothing is under way. */
 static uint64_t
 verify_some(struct world *w, struct rng *rng, struct acts *acts)
 {
 	struct site *a = &w->site[rng_below(rng, (uint32_t)w->nsites)];
 	struct site *b = &w->site[rng_below(rng, (uint32_t)w->nsites)];
-	uint64_t n = a != b ? verify_pair(a, b, false) : 0;
+	struct store_compared c = { .rows = 0 };
+	uint64_t n;
 
-	verify_said(acts, a, b);
+	if (a == b || !verify_with(a, b, false, &c, NULL, NULL))
+		return 0;
+	n = c.differ + c.here + c.there;
+	if (n == 0 && c.in_flight == 0 && c.others == 0 && acts->exact)
+		check_equal(acts, a, b);
 	return n == 0 ? 0 : verify_pair(a, b, true);
 }
 
@@ -252,9 +257,9 @@ play_actions(const struct options *o, struct acts *acts, struct events *events,
 {
 	struct world *w = acts->w;
 	uint64_t wrong = 0;
-	int action;
+	long action;
 
-	for (action = 0; action < ACTIONS; action++) {
+	for (action = 0; action < o->actions; action++) {
 		write_at(&w->site[rng_below(rng, (uint32_t)w->nsites)], rng, acts);
 		if (rng_chance(rng, 15))
 			trouble(w, rng);
@@ -443,10 +448,10 @@ all_happened(const struct options *o, const struct totals *t)
 	int i;
 
 	for (i = 0; events_name(i) != NULL; i++)
-		all &= o->seeds < 200 || o->events != NULL || t->event[i] > 0;
+		all &= o->seeds < MANY || o->events != NULL || t->event[i] > 0;
 	for (i = 0; acts_name(i) != NULL; i++)
-		all &= o->seeds < 200 || !o->acts || t->act[i] > 0;
-	all &= o->seeds < 200 || (t->compared > 0 && t->bits > 0);
+		all &= o->seeds < MANY || !o->acts || t->act[i] > 0;
+	all &= o->seeds < MANY || (t->compared > 0 && t->bits > 0);
 	return all || o->seeds < 20;
 }
 
@@ -454,6 +459,7 @@ int
 main(int argc, char **argv)
 {
 	struct options o = { .seeds = 20, .from = 1, .jobs = 1,
+		.actions = ACTIONS,
 		.events = getenv("SIM_EVENTS"), .acts = true };
 	struct totals totals = { 0 };
 	bool all;
@@ -471,6 +477,8 @@ main(int argc, char **argv)
 			o.events = argv[a + 1];
 		else if (strcmp(argv[a], "--verbose") == 0)
 			o.verbose = atoi(argv[a + 1]) != 0;
+		else if (strcmp(argv[a], "--actions") == 0)
+			o.actions = atol(argv[a + 1]);
 		else if (strcmp(argv[a], "--acts") == 0)
 			o.acts = atoi(argv[a + 1]) != 0;
 		else if (strcmp(argv[a], "--quick") == 0)
@@ -481,7 +489,7 @@ main(int argc, char **argv)
 	if (a < argc) {
 		fprintf(stderr, "sim: %s is no option, or lacks its value; "
 		    "there are --seeds --from --jobs --events --verbose "
-		    "--quick --acts\n", argv[a]);
+		    "--quick --acts --actions\n", argv[a]);
 		return 2;
 	}
 	if (o.jobs > JOBS_MAX)

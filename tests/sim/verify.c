@@ -88,15 +88,6 @@ verify_pair(struct site *a, struct site *b, bool print)
 	return c.differ + c.here + c.there;
 }
 
-bool
-verify_identical(struct site *a, struct site *b)
-{
-	struct store_compared c = { .rows = 0 };
-
-	return verify_with(a, b, false, &c, NULL, NULL) && c.in_flight == 0 &&
-	    c.differ + c.here + c.there + c.others == 0;
-}
-
 uint64_t
 verify_all(struct world *w, bool print)
 {

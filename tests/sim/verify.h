@@ -23,9 +23,6 @@ uint64_t verify_pair(struct site *a, struct site *b, bool print);
 /* The same for all that know each other. */
 uint64_t verify_all(struct world *w, bool print);
 
-/* Whether a verifies b as identical and complete: nothing was under way. */
-bool verify_identical(struct site *a, struct site *b);
-
 /* Changes a cell of a site past its engine; whether there was one. */
 bool verify_spoil(struct site *s);
 
