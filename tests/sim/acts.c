@@ -7,7 +7,7 @@
 
 #include "model.h"
 #include "cells.h"
-#include "store/store.h"
+#include "store/past.h"
 
 static const struct act {
 	const char *name;

@@ -3,7 +3,7 @@
 
 #include "cells.h"
 #include "exchange.h"
-#include "store/store.h"
+#include "store/peer.h"
 
 enum { STEP_MS = 1000, STEPS = 120 };
 

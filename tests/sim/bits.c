@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "store/store.h"
+#include "store/peer.h"
 #include "verify.h"
 
 struct bit {

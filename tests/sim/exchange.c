@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 #include "exchange.h"
 
-#include "store/store.h"
+#include "store/peer.h"
 
 enum { PAGE_BYTES = 4096 };
 

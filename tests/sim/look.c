@@ -10,7 +10,8 @@
 #include "cells.h"
 #include "exchange.h"
 #include "history.h"
-#include "store/store.h"
+#include "store/past.h"
+#include "store/peer.h"
 
 struct telling {
 	struct acts *a;

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "cells.h"
-#include "store/store.h"
+#include "store/past.h"
 
 struct chosen {
 	struct acts *a;

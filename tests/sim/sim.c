@@ -35,7 +35,7 @@
 #include "model.h"
 #include "quick.h"
 #include "cells.h"
-#include "store/store.h"
+#include "store/peer.h"
 #include "verify.h"
 #include "world.h"
 

@@ -11,7 +11,7 @@
 #include "history.h"
 #include "model.h"
 #include "cells.h"
-#include "store/store.h"
+#include "store/past.h"
 
 struct telling {
 	struct acts *a;
