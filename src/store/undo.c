@@ -130,9 +130,13 @@ plan_row(struct undo *u, const struct look_row *row, struct store_undone *out)
 			.column = c->column, .was_known = c->stands,
 			.before = c->after, .after = c->before };
 	}
-	if (out->why == NULL && out->row.kind == STORE_CHANGED &&
-	    out->row.ncell == 0)
-		out->why = since;
+	if (out->why != NULL || out->row.kind != STORE_CHANGED ||
+	    out->row.ncell > 0 || out->row.cell == NULL)
+		return true;
+	/* a new life that changed no value, as of a row without columns */
+	if (out->nleft == 0)
+		return false;
+	out->why = since;
 	return true;
 }
 

@@ -4,11 +4,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "history.h"
+#include "cells.h"
 
 struct model {
 	sqlite3 *db;
-	bool doubted;
+	bool doubted, forgets;
 };
 
 /* Later lives win; a dead row is its sentinel; in the last life of a row the
@@ -17,11 +17,12 @@ struct model {
  * is the same unless something was.  `have` and `held` are what is found at
  * a site, `first_...` what was found at the first. */
 static const char schema[] =
-    "CREATE TABLE change(tbl, pk, cid, val, ver, cl, site);"
-    "CREATE TABLE sure(tbl, pk, cid, val, ver, cl, site);"
-    "CREATE TABLE have(tbl, pk, cid, val, ver, cl, site);"
+    "CREATE TABLE change(tbl, pk, cid, val, ver, cl, site, sver);"
+    "CREATE TABLE sure(tbl, pk, cid, val, ver, cl, site, sver);"
+    "CREATE TABLE everywhere(site, version);"
+    "CREATE TABLE have(tbl, pk, cid, val, ver, cl, site, sver);"
     "CREATE TABLE held(tbl, pk, cid, val);"
-    "CREATE TABLE first_have(tbl, pk, cid, val, ver, cl, site);"
+    "CREATE TABLE first_have(tbl, pk, cid, val, ver, cl, site, sver);"
     "CREATE TABLE first_held(tbl, pk, cid, val);"
     "CREATE VIEW life AS"
     " SELECT tbl, pk, max(cl) AS cl FROM sure GROUP BY tbl, pk;"
@@ -35,23 +36,9 @@ static const char schema[] =
 
 /* What a site tells, under the name that a column had at first. */
 #define CHANGES "SELECT \"table\", pk, CASE WHEN \"table\" = 'words' AND " \
-    "cid = 'd' THEN 'c' ELSE cid END, val, col_version, cl, site_id " \
+    "cid = 'd' THEN 'c' ELSE cid END, val, col_version, cl, site_id, " \
+    "sver " \
     "FROM crsql_changes "
-
-static void
-must(sqlite3 *db, int rc)
-{
-	if (rc == SQLITE_OK || rc == SQLITE_ROW || rc == SQLITE_DONE)
-		return;
-	fprintf(stderr, "model: %s\n", sqlite3_errmsg(db));
-	abort();
-}
-
-static void
-exec(sqlite3 *db, const char *sql)
-{
-	must(db, sqlite3_exec(db, sql, NULL, NULL, NULL));
-}
 
 struct model *
 model_new(void)
@@ -60,8 +47,8 @@ model_new(void)
 
 	if (m == NULL)
 		abort();
-	must(NULL, sqlite3_open(":memory:", &m->db));
-	exec(m->db, schema);
+	cells_must(NULL, sqlite3_open(":memory:", &m->db));
+	cells_exec(m->db, "%s", schema);
 	return m;
 }
 
@@ -73,34 +60,6 @@ model_free(struct model *m)
 	free(m);
 }
 
-/* Copies the rows of a query on from into a table of the model. */
-static int
-copy(struct model *m, sqlite3 *from, const char *query, int64_t parameter,
-    const char *insert)
-{
-	sqlite3_stmt *read, *write;
-	int i, rc;
-
-	rc = sqlite3_prepare_v2(from, query, -1, &read, NULL);
-	if (rc != SQLITE_OK) {
-		fprintf(stderr, "%s: %s\n", query, sqlite3_errmsg(from));
-		return rc;
-	}
-	sqlite3_bind_int64(read, 1, parameter);
-	must(m->db, sqlite3_prepare_v2(m->db, insert, -1, &write, NULL));
-	while ((rc = sqlite3_step(read)) == SQLITE_ROW) {
-		for (i = 0; i < sqlite3_column_count(read); i++)
-			sqlite3_bind_value(write, i + 1, sqlite3_column_value(read, i));
-		must(m->db, sqlite3_step(write));
-		sqlite3_reset(write);
-	}
-	sqlite3_finalize(write);
-	sqlite3_finalize(read);
-	if (rc != SQLITE_DONE)
-		fprintf(stderr, "%s: %s\n", query, sqlite3_errmsg(from));
-	return rc == SQLITE_DONE ? SQLITE_OK : rc;
-}
-
 int
 model_take(struct model *m, sqlite3 *site, int64_t after)
 {
@@ -108,10 +67,10 @@ model_take(struct model *m, sqlite3 *site, int64_t after)
 	    "site_id = crsql_site_id()";
 	int rc;
 
-	rc = copy(m, site, query, after,
-	    "INSERT INTO change VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)");
-	return rc != SQLITE_OK ? rc : copy(m, site, query, after,
-	    "INSERT INTO sure VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)");
+	rc = cells_copy(m->db, site, query, after,
+	    "INSERT INTO change VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)");
+	return rc != SQLITE_OK ? rc : cells_copy(m->db, site, query, after,
+	    "INSERT INTO sure VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)");
 }
 
 int
@@ -121,7 +80,7 @@ model_doubt(struct model *m, const char *table)
 	    table != NULL ? table : "");
 
 	m->doubted = true;
-	exec(m->db, sql);
+	cells_exec(m->db, "%s", sql);
 	sqlite3_free(sql);
 	return SQLITE_OK;
 }
@@ -131,80 +90,36 @@ model_witness(struct model *m, sqlite3 *site, const char *table)
 {
 	char *query = sqlite3_mprintf(CHANGES "WHERE ?1 = 0 AND "
 	    "%Q IN (\"table\", '')", table != NULL ? table : "");
-	int rc = copy(m, site, query, 0,
-	    "INSERT INTO sure VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)");
+	int rc = cells_copy(m->db, site, query, 0,
+	    "INSERT INTO sure VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)");
 
 	sqlite3_free(query);
 	return rc;
 }
 
 static int
-print_difference(void *self, int n, char **text, char **names)
-{
-	printf("# %s: %s", (const char *)self, text[0]);
-	for (n--; n > 0; n--)
-		printf(" | %s", text[n] ? text[n] : "NULL");
-	putchar('\n');
-	return 0;
-}
-
-/* Rows of one query that the other has not, both ways. */
-static int
-differences(struct model *m, const char *name, const char *want,
-    const char *have)
-{
-	char *sql = sqlite3_mprintf("WITH w AS (%s), h AS (%s) "
-	    "SELECT 'missing', * FROM (SELECT * FROM w EXCEPT SELECT * FROM h) "
-	    "UNION ALL "
-	    "SELECT 'too much', * FROM (SELECT * FROM h EXCEPT SELECT * FROM w)",
-	    want, have);
-	char *count = sqlite3_mprintf("SELECT count(*) FROM (%s)", sql);
-	sqlite3_stmt *stmt;
-	int n;
-
-	must(m->db, sqlite3_prepare_v2(m->db, count, -1, &stmt, NULL));
-	must(m->db, sqlite3_step(stmt));
-	n = sqlite3_column_int(stmt, 0);
-	sqlite3_finalize(stmt);
-	if (n > 0 && name != NULL)
-		sqlite3_exec(m->db, sql, print_difference, (void *)(uintptr_t)name,
-		    NULL);
-	sqlite3_free(count);
-	sqlite3_free(sql);
-	return n;
-}
-
-static int
 read_site(struct model *m, sqlite3 *site, struct history_shape shape)
 {
-	const char *const queries[HISTORY_NTABLES + 1] = {
-		shape.renamed ?
-		"WITH k AS (SELECT crsql_pack_columns(id) AS pk, * FROM words) "
-		"SELECT 'words', pk, 'a', a FROM k UNION ALL "
-		"SELECT 'words', pk, 'b', b FROM k UNION ALL "
-		"SELECT 'words', pk, 'c', d FROM k" :
-		"WITH k AS (SELECT crsql_pack_columns(id) AS pk, * FROM words) "
-		"SELECT 'words', pk, 'a', a FROM k UNION ALL "
-		"SELECT 'words', pk, 'b', b FROM k UNION ALL "
-		"SELECT 'words', pk, 'c', c FROM k",
-		"WITH k AS (SELECT crsql_pack_columns(id) AS pk, * FROM numbers) "
-		"SELECT 'numbers', pk, 'x', x FROM k UNION ALL "
-		"SELECT 'numbers', pk, 'y', y FROM k",
-		"WITH k AS (SELECT crsql_pack_columns(p, q) AS pk, * FROM pairs) "
-		"SELECT 'pairs', pk, 'r', r FROM k UNION ALL "
-		"SELECT 'pairs', pk, 's', s FROM k",
-		"SELECT 'marks', crsql_pack_columns(id), '-1', NULL FROM marks",
-		"SELECT 'tags', crsql_pack_columns(p, q), 'v', v FROM tags",
-		"SELECT 'words', crsql_pack_columns(id), 'e', e FROM words",
-	};
-	int i, n = HISTORY_NTABLES + (shape.widened ? 1 : 0), rc;
+	int rc;
 
-	exec(m->db, "DELETE FROM have; DELETE FROM held");
-	rc = copy(m, site, CHANGES "WHERE ?1 = 0", 0,
-	    "INSERT INTO have VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)");
-	for (i = 0; i < n && rc == SQLITE_OK; i++)
-		rc = copy(m, site, queries[i], 0,
-		    "INSERT INTO held VALUES(?1, ?2, ?3, ?4)");
+	cells_exec(m->db, "DELETE FROM have");
+	rc = cells_copy(m->db, site, CHANGES "WHERE ?1 = 0", 0,
+	    "INSERT INTO have VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)");
+	return rc == SQLITE_OK ? cells_read(m->db, "held", site, shape) : rc;
+}
+
+int
+model_forget(struct model *m, sqlite3 *from, const char *vector)
+{
+	int rc;
+
+	m->forgets = true;
+	cells_exec(m->db, "DELETE FROM everywhere");
+	rc = cells_copy(m->db, from, vector, 0, "INSERT INTO everywhere VALUES(?1, "
+	    "?2)");
+	cells_exec(m->db, "DELETE FROM sure WHERE cl <= (SELECT max(d.cl) FROM sure d "
+	    "JOIN everywhere e ON hex(d.site) = e.site AND d.sver <= e.version WHERE "
+	    "d.tbl = sure.tbl AND d.pk = sure.pk AND d.cl %% 2 = 0)");
 	return rc;
 }
 
@@ -216,18 +131,21 @@ exactly(struct model *m, const char *name)
 {
 	int n;
 
-	n = differences(m, name,
+	n = cells_differ(m->db, name,
 	    "SELECT tbl, hex(pk), cid, quote(val) FROM state WHERE cl % 2 = 1 "
 	    "AND (cid <> '-1' OR tbl = 'marks')",
 	    "SELECT tbl, hex(pk), cid, quote(val) FROM held WHERE (tbl, pk, cid) IN "
 	    "(SELECT tbl, pk, cid FROM state WHERE cl % 2 = 1)");
-	n += differences(m, name,
+	n += cells_differ(m->db, name,
 	    "SELECT DISTINCT tbl, hex(pk) FROM life WHERE cl % 2 = 1",
 	    "SELECT DISTINCT tbl, hex(pk) FROM held");
-	n += differences(m, name,
-	    "SELECT tbl, hex(pk), cid, quote(val), ver, cl FROM state",
-	    "SELECT tbl, hex(pk), cid, quote(val), ver, cl FROM have");
-	n += differences(m, name,
+	n += cells_differ(m->db, name, m->forgets ?
+	    "SELECT tbl, hex(pk), cid, quote(val), ver, cl FROM state WHERE cl % 2 = "
+	    "1" : "SELECT tbl, hex(pk), cid, quote(val), ver, cl FROM state",
+	    m->forgets ?
+	    "SELECT tbl, hex(pk), cid, quote(val), ver, cl FROM have WHERE cl % 2 = 1"
+	    : "SELECT tbl, hex(pk), cid, quote(val), ver, cl FROM have");
+	n += cells_differ(m->db, name,
 	    "SELECT tbl, hex(pk), cid, hex(site) FROM have",
 	    "SELECT h.tbl, hex(h.pk), h.cid, hex(h.site) FROM have h WHERE EXISTS("
 	    "SELECT 1 FROM change c WHERE (c.tbl, c.pk, c.cid, c.ver, c.cl, c.site) "
@@ -242,16 +160,16 @@ within(struct model *m, const char *name)
 {
 	int n;
 
-	n = differences(m, name,
+	n = cells_differ(m->db, name,
 	    "SELECT tbl, hex(pk), cid, quote(val), ver, cl FROM have",
 	    "SELECT h.tbl, hex(h.pk), h.cid, quote(h.val), h.ver, h.cl FROM have h "
 	    "JOIN change c ON (c.tbl, c.pk, c.cid, c.ver, c.cl) = "
 	    "(h.tbl, h.pk, h.cid, h.ver, h.cl) AND c.val IS h.val");
-	exec(m->db, "SAVEPOINT more; INSERT INTO sure SELECT * FROM have");
-	n += differences(m, name,
+	cells_exec(m->db, "SAVEPOINT more; INSERT INTO sure SELECT * FROM have");
+	n += cells_differ(m->db, name,
 	    "SELECT tbl, hex(pk), cid, quote(val), ver, cl FROM state",
 	    "SELECT tbl, hex(pk), cid, quote(val), ver, cl FROM have");
-	exec(m->db, "ROLLBACK TO more; RELEASE more");
+	cells_exec(m->db, "ROLLBACK TO more; RELEASE more");
 	return n;
 }
 
@@ -264,15 +182,19 @@ model_compare(struct model *m, sqlite3 *site, struct history_shape shape,
 	if (read_site(m, site, shape) != SQLITE_OK)
 		return 1;
 	if (first)
-		exec(m->db, "DELETE FROM first_have; DELETE FROM first_held; "
+		cells_exec(m->db, "DELETE FROM first_have; DELETE FROM first_held; "
 		    "INSERT INTO first_have SELECT * FROM have; "
 		    "INSERT INTO first_held SELECT * FROM held");
-	n = differences(m, name,
+	n = cells_differ(m->db, name,
 	    "SELECT tbl, hex(pk), cid, quote(val) FROM first_held",
 	    "SELECT tbl, hex(pk), cid, quote(val) FROM held");
-	n += differences(m, name,
+	n += cells_differ(m->db, name, m->forgets ?
+	    "SELECT tbl, hex(pk), cid, quote(val), ver, cl FROM first_have WHERE cl % "
+	    "2 = 1" :
 	    "SELECT tbl, hex(pk), cid, quote(val), ver, cl FROM first_have",
-	    "SELECT tbl, hex(pk), cid, quote(val), ver, cl FROM have");
+	    m->forgets ?
+	    "SELECT tbl, hex(pk), cid, quote(val), ver, cl FROM have WHERE cl % 2 = 1"
+	    : "SELECT tbl, hex(pk), cid, quote(val), ver, cl FROM have");
 	/* The others equal the first. */
 	if (n == 0 && m->doubted)
 		n = first ? within(m, name) : 0;
@@ -284,15 +206,7 @@ model_compare(struct model *m, sqlite3 *site, struct history_shape shape,
 int
 model_conflicts(struct model *m)
 {
-	sqlite3_stmt *stmt;
-	int n;
-
-	must(m->db, sqlite3_prepare_v2(m->db, "SELECT count(*) FROM (SELECT 1 "
-	    "FROM change WHERE cid <> '-1' GROUP BY tbl, pk, cid, ver, cl "
-	    "HAVING count(DISTINCT site) > 1 AND count(DISTINCT quote(val)) > 1)",
-	    -1, &stmt, NULL));
-	must(m->db, sqlite3_step(stmt));
-	n = sqlite3_column_int(stmt, 0);
-	sqlite3_finalize(stmt);
-	return n;
+	return (int)cells_int(m->db, "SELECT count(*) FROM (SELECT 1 FROM change "
+	    "WHERE cid <> '-1' GROUP BY tbl, pk, cid, ver, cl HAVING "
+	    "count(DISTINCT site) > 1 AND count(DISTINCT quote(val)) > 1)");
 }

@@ -32,6 +32,10 @@ int model_take(struct model *m, sqlite3 *site, int64_t after);
 int model_doubt(struct model *m, const char *table);
 int model_witness(struct model *m, sqlite3 *site, const char *table);
 
+/* Everybody has what lies at or below a vector, a query by `from` of sites in hex and
+ * versions: rows that were deleted there may be forgotten, and begin anew. */
+int model_forget(struct model *m, sqlite3 *from, const char *vector);
+
 /* Compares a site's tables, and its crsql_changes (but for db_version and
  * seq), with those of the site that was compared as the first, and with what
  * follows from all changes; the number of differences, each printed with name

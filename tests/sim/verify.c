@@ -47,32 +47,44 @@ remote_of(struct site *s, const struct site *other, int64_t *id)
 	return rc;
 }
 
-uint64_t
-verify_pair(struct site *a, struct site *b, bool print)
+bool
+verify_with(struct site *a, struct site *b, bool print, struct store_compared *c,
+    void (*each)(void *self, const struct store_difference *d), void *self)
 {
 	struct store_digest *d[2] = { NULL, NULL };
-	struct store_compared c = { .rows = 0 };
 	struct err err = { .code = 0 };
 	int64_t of_a, of_b;
+	size_t i;
 	int rc;
 
 	if (a->store == NULL || b->store == NULL
 	    || remote_of(a, b, &of_a) != 0 || remote_of(b, a, &of_b) != 0)
-		return 0;
+		return false;
 	rc = store_digest_ask(a->store, of_a, &d[0], &err);
 	if (rc == 0)
 		rc = store_digest_answer(b->store, of_b, &d[1], &err);
 	if (rc == 0)
 		rc = talk(d, &err);
 	if (rc == 0)
-		store_digest_result(d[0], &c);
+		store_digest_result(d[0], c);
 	else if (print || (rc != E_UNREACHABLE && rc != E_HORIZON))
 		printf("# %s verifies %s: %d %s\n", a->name, b->name, rc,
 		    err.text);
 	if (print)
-		print_found(a, b, &c);
+		print_found(a, b, c);
+	for (i = 0; rc == 0 && each != NULL && i < c->nfound; i++)
+		each(self, &c->found[i]);
 	store_digest_close(d[0]);
 	store_digest_close(d[1]);
+	return rc == 0;
+}
+
+uint64_t
+verify_pair(struct site *a, struct site *b, bool print)
+{
+	struct store_compared c = { .rows = 0 };
+
+	verify_with(a, b, print, &c, NULL, NULL);
 	return c.differ + c.here + c.there;
 }
 

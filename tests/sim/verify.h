@@ -6,6 +6,15 @@
 
 #include "world.h"
 
+struct store_compared;
+struct store_difference;
+
+/* What it finds goes to each, NULL or not, and the sum to *c; false if they can't be
+ * compared now. */
+bool verify_with(struct site *a, struct site *b, bool print,
+    struct store_compared *c, void (*each)(void *self,
+    const struct store_difference *d), void *self);
+
 /* How many rows differ between two sites that know each other, in any state they
  * are in: 0, or verify is wrong.  What keeps them from comparing now counts as
  * 0.  With print they are named. */

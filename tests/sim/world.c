@@ -240,7 +240,17 @@ open_handle(const char *file, bool with_extension)
 }
 
 static void
-start(struct site *s)
+open_store(struct site *s)
+{
+	struct store_open how = { .db_file = s->file, .busy_ms = BUSY_MS };
+	struct err err;
+
+	must(store_open(&how, &s->store, &err), &err, "open");
+}
+
+/* A node begins to run. */
+static void
+begin(struct site *s)
 {
 	struct net_env env = memnet_env(s->world->memnet);
 	struct net_options net_options = { .memnet = s->world->memnet,
@@ -248,13 +258,9 @@ start(struct site *s)
 	struct hub_env hub_env = { site_now, site_date, site_wake, s };
 	struct hub_options hub_options = { .follow = true, .event = on_event,
 		.self = s };
-	struct store_open open = { .db_file = s->file, .busy_ms = BUSY_MS };
 	char place[PLACE_MAX];
 	struct err err;
 
-	must(store_open(&open, &s->store, &err), &err, "open");
-	s->app = open_handle(s->file, true);
-	s->plain = open_handle(s->file, false);
 	s->wake_at = HUB_NEVER;
 	must(net_memory.open(&env, &net_options, &s->net, &err), &err, "net");
 	must(hub_new(s->store, &hub_env, &hub_options, &s->hub, &err), &err,
@@ -264,21 +270,40 @@ start(struct site *s)
 }
 
 static void
-stop(struct site *s)
+end(struct site *s)
 {
 	hub_free(s->hub);
 	memnet_crash(s->net);
+	s->hub = NULL;
+	s->net = NULL;
+	s->epoch++;
+	memset(s->dialling, 0, sizeof s->dialling);
+}
+
+static void
+start(struct site *s)
+{
+	struct world_watch *watch = &s->world->watch;
+
+	open_store(s);
+	s->app = open_handle(s->file, true);
+	s->plain = open_handle(s->file, false);
+	if (watch->opened != NULL)
+		watch->opened(watch->self, s);
+	begin(s);
+}
+
+static void
+stop(struct site *s)
+{
+	end(s);
 	/* as programs with the extension do last */
 	world_sql(s, s->app, "SELECT crsql_finalize()");
 	if (sqlite3_close(s->app) != SQLITE_OK)
 		broken("%s: can't close", s->name);
 	sqlite3_close(s->plain);
 	store_close(s->store);
-	s->hub = NULL;
-	s->net = NULL;
 	s->store = NULL;
-	s->epoch++;
-	memset(s->dialling, 0, sizeof s->dialling);
 }
 
 static void
@@ -329,6 +354,19 @@ world_start(struct site *s)
 {
 	start(s);
 	read_schema(s);
+	dial_all(s);
+}
+
+void
+world_offline(struct site *s)
+{
+	end(s);
+}
+
+void
+world_online(struct site *s)
+{
+	begin(s);
 	dial_all(s);
 }
 
@@ -450,15 +488,6 @@ name_site(struct site *s, int number, const char *dir)
 	s->number = number;
 	snprintf(s->name, sizeof s->name, "s%d", number);
 	snprintf(s->file, sizeof s->file, "%s/s%d.db", dir, number);
-}
-
-static void
-open_store(struct site *s)
-{
-	struct store_open how = { .db_file = s->file, .busy_ms = BUSY_MS };
-	struct err err;
-
-	must(store_open(&how, &s->store, &err), &err, "open");
 }
 
 static void

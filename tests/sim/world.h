@@ -48,6 +48,12 @@ struct site {
 	bool dialling[WORLD_SITES_MAX];
 };
 
+/* Somebody is told of each store that is opened. */
+struct world_watch {
+	void (*opened)(void *self, struct site *s);     /* or NULL */
+	void *self;
+};
+
 struct world {
 	char dir[128];
 	uint64_t seed;
@@ -55,6 +61,7 @@ struct world {
 	struct site site[WORLD_SITES_MAX];
 	struct memnet *memnet;
 	struct link *links;     /* world.c */
+	struct world_watch watch;
 	bool verbose;
 };
 
@@ -78,6 +85,10 @@ void world_restart(struct site *s);
  * back with what is found there. */
 void world_stop(struct site *s);
 void world_start(struct site *s);
+
+/* No node runs meanwhile; the store stays open. */
+void world_offline(struct site *s);
+void world_online(struct site *s);
 
 /* Keeps a copy of a site, and puts it back (between stop and start): of the
  * database only, or with its state directory. */

@@ -295,6 +295,35 @@ a_merge_is_taken_back(void **state)
 	}
 }
 
+/* Deleted and made again elsewhere, a row without columns is as it was: nothing of it
+ * can be taken back, and nobody has changed it since. */
+static void
+a_new_life_of_the_same_is_nothing(void **state)
+{
+	static const char *const marks = "CREATE TABLE m(id INTEGER PRIMARY KEY NOT "
+	    "NULL); SELECT crsql_as_crr('m')";
+	struct store_undo last = { .name = NULL };
+	struct store_undo_sum sum;
+	struct site a, b;
+	struct err err;
+	int n = 0;
+
+	two(&a, &b);
+	sql(&a, "%s; INSERT INTO m VALUES(1)", marks);
+	sql(&b, "%s", marks);
+	pull(&b, &a);
+	sql(&a, "DELETE FROM m");
+	sql(&a, "INSERT INTO m VALUES(1), (2)");
+	pull(&b, &a);
+	must(store_undo(b.store, &last, count_undone, &n, &sum, &err));
+	assert_int_equal(n, 1);
+	assert_int_equal(sum.done, 1);
+	assert_int_equal(sum.left, 0);
+	expect(&b, "SELECT id FROM m", "1\n");
+	site_close(&a);
+	site_close(&b);
+}
+
 #define EACH(f) cmocka_unit_test_setup_teardown(f, scratch_make, scratch_remove)
 
 int
@@ -304,6 +333,7 @@ main(void)
 		EACH(r09_looking_changes_nothing),
 		EACH(a_diff_is_what_the_merge_does),
 		EACH(a_merge_is_taken_back),
+		EACH(a_new_life_of_the_same_is_nothing),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
