@@ -250,7 +250,9 @@ store_resolve(struct store *s, uint64_t id, enum store_choice choice,
 	}
 	conflict_clear(&c);
 	authors_clear(&authors);
-	return rc == 0 ? store_forget_reviewed(s, err) : rc;
+	if (rc == 0)
+		store_forget_reviewed(s, NULL);
+	return rc;
 }
 
 int
@@ -266,8 +268,12 @@ store_forget_reviewed(struct store *s, struct err *err)
 	s->forgot_ms = ticks_ms();
 	rc = config_number(s, "conflicts.keep-days", &days, err);
 	clock_gettime(CLOCK_REALTIME, &now);
-	return rc != 0 ? rc : sql_do(s->db, err, "SELECT crsql_forget_reviewed(?1)",
-	    "i", ((int64_t)now.tv_sec - (int64_t)days * 86400) * 1000);
+	if (rc == 0)
+		rc = sql_do(s->db, err, "SELECT crsql_forget_reviewed(?1)", "i",
+		    ((int64_t)now.tv_sec - (int64_t)days * 86400) * 1000);
+	if (rc != 0)
+		s->forgot_ms = 0;       /* the next one tries again */
+	return rc;
 }
 
 int
@@ -279,7 +285,7 @@ store_review_all(struct store *s, uint64_t *n, struct err *err)
 	if (rc == 0)
 		rc = sql_int(s->db, &count, err, "SELECT crsql_reviewed()", "");
 	if (rc == 0)
-		rc = store_forget_reviewed(s, err);
+		store_forget_reviewed(s, NULL);
 	*n = (uint64_t)count;
 	return rc;
 }
