@@ -8,6 +8,8 @@
 #include <openssl/sha.h>
 #include <sqlite3.h>
 
+#include "store/past.h"
+
 #define DAY ((int64_t)86400000)
 
 void
