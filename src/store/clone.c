@@ -48,7 +48,8 @@ clone_refuse_half(sqlite3 *db, const char *db_file, struct err *err)
 	    db_file);
 }
 
-/* What may become a clone: what is none yet must be empty. */
+/* What may become a clone: what is none yet must be empty, but for what the engine
+ * made when it was tried before. */
 int
 clone_may_begin(sqlite3 *db, const char *db_file, bool initialised,
     const uint8_t wanted[static KEY_LEN], struct err *err)
@@ -61,8 +62,8 @@ clone_may_begin(sqlite3 *db, const char *db_file, bool initialised,
 	if (initialised)
 		rc = clone_origin(db, origin, &half, err);
 	else
-		rc = sql_int(db, &n, err, "SELECT count(*) FROM sqlite_schema",
-		    "");
+		rc = sql_int(db, &n, err, "SELECT count(*) FROM sqlite_schema "
+		    "WHERE tbl_name NOT LIKE 'crsql\\_%' ESCAPE '\\'", "");
 	if (rc != 0 || (!initialised && n == 0) ||
 	    (half && memcmp(origin, wanted, KEY_LEN) == 0))
 		return rc;

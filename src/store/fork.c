@@ -62,6 +62,7 @@ enum reason {
 
 struct new_life {
 	enum reason reason;
+	int64_t remote, now_ms; /* BY_CLAIM: whose, and when */
 	uint8_t incarnation[INCARNATION_LEN];
 	uint8_t site[STORE_SITE_LEN];
 	struct store_entry old;         /* where the old one ends here */
@@ -223,6 +224,9 @@ begin_life(struct store *s, struct new_life *l, uint64_t common, bool *begun,
 		rc = start_new(s, l, common, err);
 	if (rc == 0 && again.n > 0)
 		rc = again_forget(s->db, err);
+	if (rc == 0 && l->reason == BY_CLAIM)
+		rc = sql_do(s->db, err, "UPDATE ddcp_remote SET fork_ms = ?2 "
+		    "WHERE id = ?1", "ii", l->remote, l->now_ms);
 	again_clear(&again);
 	return rc;
 }
@@ -234,15 +238,14 @@ become(struct store *s, const uint8_t site[static STORE_SITE_LEN])
 	memcpy(s->site, site, STORE_SITE_LEN);
 	s->merges++;
 	/* It knows the old identity. */
-	sqlite3_close_v2(s->spare);
+	store_disconnect(s->spare);
 	s->spare = NULL;
 }
 
 /* Own changes after common are of the new incarnation. */
 static int
-fork_now(struct store *s, enum reason reason, uint64_t common, struct err *err)
+fork_now(struct store *s, struct new_life l, uint64_t common, struct err *err)
 {
-	struct new_life l = { .reason = reason };
 	bool begun;
 	int rc;
 
@@ -258,8 +261,8 @@ fork_now(struct store *s, enum reason reason, uint64_t common, struct err *err)
 	if (rc == 0 && begun)
 		become(s, l.site);
 	if (rc == 0) {
-		s->forked = s->forked || reason != BY_AGAIN;
-		s->behind = s->behind && reason != BY_CLAIM;
+		s->forked = s->forked || l.reason != BY_AGAIN;
+		s->behind = s->behind && l.reason != BY_CLAIM;
 	}
 	return rc;
 }
@@ -299,7 +302,8 @@ fork_look(struct store *s, struct err *err)
 		rc = sql_do(s->db, err, "SELECT crsql_fold()", "");
 	if (rc == 0)
 		rc = again_is_settled(s->db, &settled, err);
-	return rc == 0 && !settled ? fork_now(s, BY_AGAIN, UINT64_MAX, err) : rc;
+	return rc == 0 && !settled ? fork_now(s, (struct new_life){
+	    .reason = BY_AGAIN }, UINT64_MAX, err) : rc;
 }
 
 int
@@ -317,11 +321,8 @@ store_fork(struct store *s, int64_t remote, int64_t now_ms, uint64_t common,
 		return err_set(err, E_INTEGRITY, "find out which of you restores "
 		    "old copies", "that peer claims for the second time today "
 		    "to have changes of this database that are not here");
-	rc = fork_now(s, BY_CLAIM, common, err);
-	if (rc == 0)
-		rc = sql_do(s->db, err, "UPDATE ddcp_remote SET fork_ms = ?2 "
-		    "WHERE id = ?1", "ii", remote, now_ms);
-	return rc;
+	return fork_now(s, (struct new_life){ .reason = BY_CLAIM,
+	    .remote = remote, .now_ms = now_ms }, common, err);
 }
 
 /* -- the note ------------------------------------------------------------------- */
@@ -449,7 +450,7 @@ fork_check_note(struct store *s, struct err *err)
 	s->unsafe = s->readonly;
 	if (s->readonly)
 		return 0;
-	rc = fork_now(s, BY_NOTE, common, err);
+	rc = fork_now(s, (struct new_life){ .reason = BY_NOTE }, common, err);
 	/* Else each look before the first word to a peer begins another one. */
 	if (rc == 0)
 		rc = durable_sync(s, s->db, err);

@@ -77,6 +77,22 @@ fsck_is_damage(sqlite3 *db, int rc)
 	return rc == E_FATAL && (code == SQLITE_CORRUPT || code == SQLITE_NOTADB);
 }
 
+/* True if SQLite could not look, which it says like a damage; a file that is too
+ * short is one. */
+static bool
+is_unread(const char *text, struct err *err)
+{
+	static const char word[] = "unable to get the page. error code=";
+	const char *at = strstr(text, word);
+	int code = at != NULL ? atoi(at + sizeof word - 1) : 0;
+
+	if ((code & 0xFF) != SQLITE_IOERR || code == SQLITE_IOERR_SHORT_READ)
+		return false;
+	err_set(err, E_FATAL, "check the disk", "reading or writing the database "
+	    "failed: %s", sqlite3_errstr(code));
+	return true;
+}
+
 int
 fsck_integrity(struct fsck *f, sqlite3 *db, const char *table,
     const char *part, const char *hint, struct err *err)
@@ -95,7 +111,7 @@ fsck_integrity(struct fsck *f, sqlite3 *db, const char *table,
 		if (rc != 0 || !row)
 			break;
 		text = (const char *)sqlite3_column_text(stmt, 0);
-		rc = text == NULL ? err_nomem(err) :
+		rc = text == NULL ? err_nomem(err) : is_unread(text, err) ? E_FATAL :
 		    fsck_wrong(f, part, "integrity", text, hint);
 	}
 	sqlite3_finalize(stmt);
@@ -332,8 +348,8 @@ check_note(struct fsck *f, struct err *err)
 static int
 check_modes(struct fsck *f, struct err *err)
 {
-	static const char *const names[] = { "key", "note", "lock", "inbox.db",
-		"inbox.db-wal", "inbox.db-shm", "inbox.pages", "control" };
+	static const char *const names[] = { "key", "key.next", "note", "lock",
+		"inbox.db", "inbox.db-wal", "inbox.db-shm", "inbox.pages", "control" };
 	struct err why = { .code = 0 };
 	size_t i;
 	int rc = 0;
@@ -393,7 +409,7 @@ count(struct fsck *f, struct err *err)
 static int
 check_database(struct fsck *f, struct err *err)
 {
-	int rc = sql_do(f->s->db, err, "BEGIN", "");
+	int rc = sql_begin_reading(f->s->db, err);
 
 	if (rc == 0)
 		rc = check_file(f, err);
@@ -405,8 +421,7 @@ check_database(struct fsck *f, struct err *err)
 		rc = check_bookkeeping(f, err);
 	if (rc == 0)
 		rc = count(f, err);
-	if (!sqlite3_get_autocommit(f->s->db))
-		sqlite3_exec(f->s->db, "ROLLBACK", NULL, NULL, NULL);
+	sql_rollback(f->s->db);
 	return rc;
 }
 

@@ -93,8 +93,8 @@ read_waiting(struct spool *sp, const struct waiting *w, struct err *err)
 	    &data, err);
 }
 
-/* Another process may be taking pages out: it cuts the file, and then commits.  So
- * what can't be read is looked at again while nobody else can do that. */
+/* Another process may be taking pages out, and cuts the file behind that.  So what
+ * can't be read is looked at again while nobody else can do that. */
 static int
 look_again(struct fsck *f, sqlite3 *writer, struct spool *sp,
     struct waiting *w, bool *bad, struct err *err)
@@ -114,7 +114,7 @@ look_again(struct fsck *f, sqlite3 *writer, struct spool *sp,
 		err_clear(err);
 		rc = 0;
 	}
-	sqlite3_exec(writer, "ROLLBACK", NULL, NULL, NULL);
+	sql_rollback(writer);
 	return rc;
 }
 

@@ -16,7 +16,7 @@ enum {
 };
 
 static const char magic[] = "ddcpkey1";
-static const char file_name[] = "key";
+static const char file_name[] = "key", next_name[] = "key.next";
 
 int
 identity_random(void *out, size_t len, struct err *err)
@@ -68,8 +68,8 @@ checksum(const uint8_t *data, uint8_t out[static SUM_LEN])
 	memcpy(out, full, SUM_LEN);
 }
 
-int
-identity_read(int state_dir, struct identity *out, bool *found,
+static int
+read_from(int state_dir, const char *name, struct identity *out, bool *found,
     struct err *err)
 {
 	uint8_t data[FILE_LEN + 1], sum[SUM_LEN];
@@ -77,7 +77,7 @@ identity_read(int state_dir, struct identity *out, bool *found,
 	int rc;
 
 	*found = false;
-	rc = statedir_read(state_dir, file_name, data, sizeof data, &len, err);
+	rc = statedir_read(state_dir, name, data, sizeof data, &len, err);
 	if (rc != 0 || len == 0)
 		goto out;
 	checksum(data, sum);
@@ -98,7 +98,35 @@ out:
 }
 
 int
-identity_write(int state_dir, const struct identity *id, struct err *err)
+identity_read(int state_dir, struct identity *out, bool *found,
+    struct err *err)
+{
+	return read_from(state_dir, file_name, out, found, err);
+}
+
+int
+identity_read_next(int state_dir, struct identity *out, bool *found,
+    struct err *err)
+{
+	struct err why = { .code = 0 };
+	int rc = read_from(state_dir, next_name, out, found, &why);
+
+	if (rc == E_INTEGRITY)
+		rc = 0;
+	else if (rc != 0 && err != NULL)
+		*err = why;
+	return rc;
+}
+
+int
+identity_take_next(int state_dir, struct err *err)
+{
+	return statedir_rename(state_dir, next_name, file_name, err);
+}
+
+int
+identity_write_next(int state_dir, const struct identity *id,
+    struct err *err)
 {
 	uint8_t data[FILE_LEN];
 	int rc;
@@ -107,7 +135,7 @@ identity_write(int state_dir, const struct identity *id, struct err *err)
 	memcpy(data + MAGIC_LEN, id->seed, SEED_LEN);
 	memcpy(data + MAGIC_LEN + SEED_LEN, id->database, DATABASE_ID_LEN);
 	checksum(data, data + FILE_LEN - SUM_LEN);
-	rc = statedir_write(state_dir, file_name, data, sizeof data, err);
+	rc = statedir_write(state_dir, next_name, data, sizeof data, err);
 	explicit_bzero(data, sizeof data);
 	return rc;
 }

@@ -4,7 +4,7 @@
  * section 3, R16, R17), and the two files that hold a key.
  *
  * FILE key, in the state directory: "ddcpkey1" seed[32] database id[16] and
- * the first 8 bytes of SHA-256 over these.
+ * the first 8 bytes of SHA-256 over these.  FILE key.next likewise: key.h.
  *
  * FILE of key export: "ddcpkex1" salt[16] opslimit u32, memlimit u32 (KiB) for
  * Argon2id, header[24] and the message of libsodium's secretstream: the seed.
@@ -41,7 +41,14 @@ void identity_site(const uint8_t key[static KEY_LEN],
  * E_INTEGRITY. */
 int identity_read(int state_dir, struct identity *out, bool *found,
     struct err *err);
-int identity_write(int state_dir, const struct identity *id, struct err *err);
+
+/* The same for one that waits to take its place; a damaged one is none. */
+int identity_read_next(int state_dir, struct identity *out, bool *found,
+    struct err *err);
+int identity_write_next(int state_dir, const struct identity *id,
+    struct err *err);
+/* Puts it there, durably; no error if somebody else has. */
+int identity_take_next(int state_dir, struct err *err);
 
 void identity_wipe(struct identity *id);
 

@@ -225,18 +225,20 @@ inbox_page(struct store *s, int64_t run, int64_t after, int64_t *seq,
 
 /* -- removing ----------------------------------------------------------------- */
 
-/* Ends a transaction that removes pages: their space goes before others, who
- * wait for it, can add any. */
+/* Ends a transaction that removes pages.  Their space goes when they are gone for
+ * sure; others, who may add pages, have to wait for it. */
 static int
 end_removal(struct inbox *i, int rc, struct err *err)
 {
 	int64_t at = 0;
 
-	if (rc == 0)
-		rc = spool_end(i, &at, err);
-	if (rc == 0)
-		spool_cut(&i->spool, at);
-	return sql_end(i->db, rc, err);
+	rc = sql_end(i->db, rc, err);
+	if (rc == 0 && sql_begin(i->db, NULL) == 0) {
+		if (spool_end(i, &at, NULL) == 0)
+			spool_cut(&i->spool, at);
+		sql_rollback(i->db);
+	}
+	return rc;
 }
 
 int
@@ -368,8 +370,8 @@ inbox_count(struct store *s, bool remove, uint64_t *pages, uint64_t *bytes,
 	rc = sql_begin(s->inbox->db, err);
 	if (rc == 0)
 		rc = end_removal(s->inbox, remove_all(s, err), err);
-	/* Gives the space back to the disk. */
+	/* Gives the space back to the disk, if it can be done now. */
 	if (rc == 0)
-		rc = sql_do(s->inbox->db, err, "VACUUM", "");
+		sql_do(s->inbox->db, NULL, "VACUUM", "");
 	return rc;
 }

@@ -7,6 +7,7 @@
 
 #include "base/rd.h"
 #include "store/clone.h"
+#include "store/key.h"
 #include "store/schema.h"
 #include "store/sql.h"
 #include "store/statedir.h"
@@ -21,10 +22,8 @@ struct init {
 	sqlite3 *db;
 	bool existed;           /* the database file */
 	bool initialised;
-	bool has_key;           /* in the state directory: id */
+	enum key_state key;     /* in the state directory: id */
 	struct identity id;
-	bool had_key;           /* and what it was there before: was */
-	struct identity was;
 	struct lock lock;
 };
 
@@ -42,7 +41,6 @@ init_clear(struct init *i)
 {
 	lock_drop(&i->lock);
 	identity_wipe(&i->id);
-	identity_wipe(&i->was);
 	sqlite3_close_v2(i->db);
 	if (i->dir >= 0)
 		close(i->dir);
@@ -51,9 +49,24 @@ init_clear(struct init *i)
 	free(i->state_dir);
 }
 
+/* Without a database that names one, any will do. */
+static int
+find_key(struct init *i, struct err *err)
+{
+	bool found = false;
+	int rc;
+
+	if (i->initialised)
+		return key_find(i->db, i->dir, false, &i->id, &i->key, err);
+	rc = identity_read(i->dir, &i->id, &found, err);
+	i->key = found ? KEY_OTHER : KEY_MISSING;
+	return rc;
+}
+
 /* Finds out what there is; changes nothing. */
 static int
-look(struct init *i, const struct store_init *how, struct err *err)
+look(struct init *i, const struct store_init *how, bool key_given,
+    struct err *err)
 {
 	int number = 0, rc;
 
@@ -75,11 +88,9 @@ look(struct init *i, const struct store_init *how, struct err *err)
 	if (rc == 0)
 		rc = statedir_open(i->asked_dir, false, &i->dir, err);
 	if (rc == 0 && i->dir >= 0)
-		rc = identity_read(i->dir, &i->id, &i->has_key, err);
-	i->had_key = rc == 0 && i->has_key;
-	i->was = i->id;
-	/* A damaged key is no key for who wants a new one. */
-	if (rc == E_INTEGRITY && how->new_identity)
+		rc = find_key(i, err);
+	/* A damaged key is no key for who has another one. */
+	if (rc == E_INTEGRITY && (how->new_identity || key_given))
 		rc = 0;
 	return rc;
 }
@@ -226,27 +237,16 @@ common_version(struct init *i, int64_t *after, struct err *err)
 	return rc;
 }
 
-/* The key file is there before the database names it, and the old one again if
- * the database does not. */
 static int
 take_key(struct init *i, struct identity_facts *f, struct err *err)
 {
-	bool written = false;
-	int rc = sql_begin(i->db, err);
+	/* on the disk before the old key goes */
+	int rc = sql_do(i->db, err, "PRAGMA synchronous = EXTRA", "");
 
-	if (rc != 0)
-		return rc;
-	rc = take_identity(i, f, err);
-	if (rc == 0) {
-		rc = identity_write(i->dir, &i->id, err);
-		written = rc == 0;
-	}
-	rc = sql_end(i->db, rc, err);
-	if (rc != 0 && written && i->had_key)
-		identity_write(i->dir, &i->was, NULL);
 	if (rc == 0)
-		unlinkat(i->dir, "note", 0);
-	return rc;
+		rc = sql_begin(i->db, err);
+	return rc != 0 ? rc : key_commit(i->db, i->dir, &i->id,
+	    take_identity(i, f, err), err);
 }
 
 static int
@@ -285,26 +285,6 @@ new_key(struct identity *id, struct err *err)
 	return rc == 0 ? identity_public(id->seed, id->key, err) : rc;
 }
 
-/* True if the key in the state directory is the one that the database had. */
-static int
-key_fits(struct init *i, bool *fits, struct err *err)
-{
-	uint8_t key[KEY_LEN], database[DATABASE_ID_LEN];
-	bool found;
-	int rc;
-
-	*fits = false;
-	if (!i->has_key)
-		return 0;
-	rc = schema_get(i->db, "public_key", key, sizeof key, &found, err);
-	if (rc == 0)
-		rc = schema_get(i->db, "database", database, sizeof database,
-		    &found, err);
-	*fits = rc == 0 && memcmp(key, i->id.key, KEY_LEN) == 0 &&
-	    memcmp(database, i->id.database, sizeof database) == 0;
-	return rc;
-}
-
 /* What a failed init made is removed again: an empty file. */
 static void
 undo_file(const struct init *i, int rc)
@@ -317,32 +297,29 @@ int
 store_init(const struct store_init *how, bool *already, struct err *err)
 {
 	struct init i;
-	bool fits = false;
 	int rc;
 
 	*already = false;
-	rc = look(&i, how, err);
+	rc = look(&i, how, false, err);
 	if (rc == 0 && how->clone_of != NULL)
 		rc = clone_may_begin(i.db, i.db_file, i.initialised,
 		    how->clone_of, err);
 	else if (rc == 0 && i.initialised)
 		rc = clone_refuse_half(i.db, i.db_file, err);
-	if (rc == 0 && i.initialised)
-		rc = key_fits(&i, &fits, err);
 	if (rc == 0 && i.initialised && !how->new_identity) {
-		if (!fits)
+		if (i.key != KEY_FITS)
 			rc = store_key_is_gone(i.db, i.db_file, err);
 		*already = rc == 0;
 		goto out;
 	}
 	/* A key that is there without a database is kept, unless a new one is
 	 * wanted. */
-	if (rc == 0 && (how->new_identity || !i.has_key)) {
+	if (rc == 0 && (how->new_identity || i.key == KEY_MISSING)) {
 		rc = new_key(&i.id, err);
-		i.has_key = false;
+		i.key = KEY_MISSING;
 	}
 	if (rc == 0)
-		rc = become(&i, i.has_key, err);
+		rc = become(&i, i.key != KEY_MISSING, err);
 out:
 	undo_file(&i, rc);
 	init_clear(&i);
@@ -355,7 +332,7 @@ store_key_import(const struct store_init *how, const char *file,
 {
 	uint8_t seed[SEED_LEN], key[KEY_LEN], was[KEY_LEN];
 	struct init i;
-	bool fits = false, found = false;
+	bool found = false;
 	int rc;
 
 	rc = identity_import(file, pass, seed, err);
@@ -363,11 +340,9 @@ store_key_import(const struct store_init *how, const char *file,
 		return rc;
 	rc = identity_public(seed, key, err);
 	if (rc == 0)
-		rc = look(&i, how, err);
+		rc = look(&i, how, true, err);
 	else
 		init_begin(&i, how);
-	if (rc == 0 && i.initialised)
-		rc = key_fits(&i, &fits, err);
 	if (rc == 0 && i.initialised)
 		rc = schema_get(i.db, "public_key", was, sizeof was, &found,
 		    err);
@@ -376,7 +351,7 @@ store_key_import(const struct store_init *how, const char *file,
 		rc = err_set(err, E_EXISTS, "give up the key it has with "
 		    "--new-identity", "this database has another key");
 	/* The same key in the same place: nothing to do. */
-	if (rc == 0 && !(fits && memcmp(i.id.key, key, KEY_LEN) == 0)) {
+	if (rc == 0 && !(i.key == KEY_FITS && memcmp(i.id.key, key, KEY_LEN) == 0)) {
 		memcpy(i.id.seed, seed, SEED_LEN);
 		memcpy(i.id.key, key, KEY_LEN);
 		rc = become(&i, true, err);

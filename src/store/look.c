@@ -198,7 +198,7 @@ attempt(struct trial *t, bool copy, struct look *l, struct err *err)
 		if (copy)
 			t->limit_ms = 0;
 		rc = try_and_look(t, l, err);
-		sqlite3_exec(t->db, "ROLLBACK", NULL, NULL, NULL);
+		sql_rollback(t->db);
 	}
 	sqlite3_close(t->db);
 	l->db = NULL;

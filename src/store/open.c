@@ -13,6 +13,7 @@
 #include "store/clone.h"
 #include "store/config.h"
 #include "store/inbox.h"
+#include "store/key.h"
 #include "store/schema.h"
 #include "store/sql.h"
 #include "store/statedir.h"
@@ -217,33 +218,26 @@ open_state(struct store *s, const char *asked, struct err *err)
 static int
 read_identity(struct store *s, struct err *err)
 {
-	uint8_t key[KEY_LEN], database[DATABASE_ID_LEN];
 	uint8_t incarnation[INCARNATION_LEN];
-	bool found = false, has;
+	enum key_state key = KEY_MISSING;
+	bool has;
 	int rc = 0;
 
 	if (s->dir >= 0)
-		rc = identity_read(s->dir, &s->id, &found, err);
-	if (rc == 0 && !found)
-		return store_key_is_gone(s->db, s->db_file, err);
-	if (rc == 0)
-		rc = schema_get(s->db, "public_key", key, sizeof key, &has, err);
-	if (rc == 0)
-		rc = schema_get(s->db, "database", database, sizeof database,
-		    &has, err);
+		rc = key_find(s->db, s->dir, s->readonly, &s->id, &key, err);
+	if (rc == 0 && key == KEY_MISSING)
+		rc = store_key_is_gone(s->db, s->db_file, err);
 	if (rc == 0)
 		rc = schema_get(s->db, "incarnation", incarnation,
 		    sizeof incarnation, &has, err);
-	if (rc != 0)
-		return rc;
-	if (memcmp(key, s->id.key, KEY_LEN) != 0 ||
-	    memcmp(database, s->id.database, sizeof database) != 0)
-		return err_set(err, E_FATAL, "name the right one with "
+	if (rc == 0 && key == KEY_OTHER)
+		rc = err_set(err, E_FATAL, "name the right one with "
 		    "--state-dir, or use \"ddcp init --new-identity\"",
 		    "the state directory %s belongs to another database",
 		    s->state_dir);
-	identity_site(s->id.key, incarnation, s->site);
-	return 0;
+	if (rc == 0)
+		identity_site(s->id.key, incarnation, s->site);
+	return rc;
 }
 
 /* The database remembers where its key was, for the day when it is gone. */
@@ -304,12 +298,12 @@ store_open(const struct store_open *how, struct store **out, struct err *err)
 	return 0;
 }
 
-/* The engine asks for a last call before the connection goes. */
-static void
-close_connection(sqlite3 *db)
+void
+store_disconnect(sqlite3 *db)
 {
 	if (db == NULL)
 		return;
+	sql_rollback(db);
 	sqlite3_exec(db, "SELECT crsql_finalize()", NULL, NULL, NULL);
 	sqlite3_close_v2(db);
 }
@@ -324,10 +318,10 @@ store_close(struct store *s)
 		heard_write(s);
 	}
 	inbox_close(s->inbox);
-	close_connection(s->spare);
+	store_disconnect(s->spare);
 	if (s->moved)
 		moved_leave(s);
-	close_connection(s->db);
+	store_disconnect(s->db);
 	lock_drop(&s->lock);
 	config_free(s->config);
 	known_clear(&s->known);
@@ -345,8 +339,11 @@ store_close(struct store *s)
 /* -- small answers --------------------------------------------------------------- */
 
 int
-store_writable(const struct store *s, struct err *err)
+store_writable(struct store *s, struct err *err)
 {
+	/* there was no memory to say so then */
+	if (s->stuck_looking)
+		store_only_look(s, false);
 	if (!s->readonly)
 		return 0;
 	return err_set(err, E_FATAL, "check the permissions of the file and of "
@@ -376,8 +373,10 @@ store_own_entry(sqlite3 *db, struct store_entry *out, struct err *err)
 void
 store_only_look(struct store *s, bool on)
 {
-	sqlite3_exec(s->db, on ? "PRAGMA query_only = 1" :
+	int rc = sqlite3_exec(s->db, on ? "PRAGMA query_only = 1" :
 	    "PRAGMA query_only = 0", NULL, NULL, NULL);
+
+	s->stuck_looking = !on && rc != SQLITE_OK;
 }
 
 void
@@ -448,7 +447,7 @@ store_lock_is_free(struct store *s)
 
 	sqlite3_busy_timeout(s->db, 0);
 	if (sql_begin(s->db, &err) == 0)
-		sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
+		sql_rollback(s->db);
 	sqlite3_busy_timeout(s->db, s->busy_ms);
 	return !err.locked;
 }

@@ -161,7 +161,9 @@ store_resolve(struct store *s, uint64_t id, enum store_choice choice,
 	}
 	conflict_clear(&c);
 	authors_clear(&authors);
-	return rc == 0 ? store_forget_reviewed(s, err) : rc;
+	if (rc == 0)
+		store_forget_reviewed(s, NULL);
+	return rc;
 }
 
 int
@@ -186,7 +188,7 @@ store_review_all(struct store *s, uint64_t *n, struct err *err)
 	if (rc == 0)
 		rc = sql_int(s->db, &count, err, "SELECT crsql_reviewed()", "");
 	if (rc == 0)
-		rc = store_forget_reviewed(s, err);
+		store_forget_reviewed(s, NULL);
 	*n = (uint64_t)count;
 	return rc;
 }

@@ -350,7 +350,7 @@ rows_read(struct store *s, struct authors *a, struct rows_wanted *wanted,
 	memset(out, 0, sizeof *out);
 	out->last_seq = -1;
 	store_only_look(s, true);
-	rc = sql_do(s->db, err, "BEGIN", "");
+	rc = sql_begin_reading(s->db, err);
 	if (rc == 0)
 		rc = read_rows(&x, wanted);
 	sqlite3_finalize(x.stmt);

@@ -25,6 +25,11 @@ connect_anew(struct store *s, sqlite3 **out, struct err *err)
 		rc = sql_do(*out, err, "PRAGMA query_only = 1", "");
 	if (rc == 0)
 		rc = sql_do(*out, err, "PRAGMA cache_size = -2048", "");
+	/* half made it would be kept for the next one */
+	if (rc != 0) {
+		store_disconnect(*out);
+		*out = NULL;
+	}
 	return rc;
 }
 
@@ -47,14 +52,14 @@ begin_snapshot(struct store_reading *r, bool *settled, struct err *err)
 	store_fold(r->s);
 	rc = fork_look(r->s, err);
 	if (rc == 0)
-		rc = sql_do(r->db, err, "BEGIN", "");
+		rc = sql_begin_reading(r->db, err);
 	if (rc == 0)
 		rc = sql_int(r->db, &version, err, "SELECT crsql_db_version()",
 		    "");
 	if (rc == 0)
 		rc = again_is_settled(r->db, settled, err);
-	if (!*settled && !sqlite3_get_autocommit(r->db))
-		sqlite3_exec(r->db, "ROLLBACK", NULL, NULL, NULL);
+	if (!*settled)
+		sql_rollback(r->db);
 	return rc;
 }
 
@@ -89,8 +94,8 @@ close_snapshot(struct store_reading *r)
 		sqlite3_reset(r->export);
 		sqlite3_clear_bindings(r->export);
 	}
-	if (r->db != NULL && !sqlite3_get_autocommit(r->db))
-		sqlite3_exec(r->db, "ROLLBACK", NULL, NULL, NULL);
+	if (r->db != NULL)
+		sql_rollback(r->db);
 	r->snapshot = false;
 }
 
@@ -168,7 +173,7 @@ begin_look(struct store_reading *r, struct err *err)
 	bool settled = false;
 	int rc;
 
-	rc = sql_do(r->db, err, "BEGIN", "");
+	rc = sql_begin_reading(r->db, err);
 	if (rc == 0)
 		rc = sql_int(r->db, &tables, err,
 		    "SELECT crsql_schema_pending()", "");
@@ -311,7 +316,7 @@ store_serve_close(struct store_reading *r)
 		sqlite3_db_release_memory(r->db);
 		r->s->spare = r->db;
 	} else {
-		sqlite3_close_v2(r->db);
+		store_disconnect(r->db);
 	}
 	for (i = 0; i < r->ngroups; i++) {
 		for (k = 0; k < r->group[i].ntables; k++)

@@ -46,6 +46,7 @@ sql_fail(sqlite3 *db, int rc, struct err *err)
 		return err_nomem(err);
 	case SQLITE_BUSY:
 	case SQLITE_LOCKED:
+	case SQLITE_PROTOCOL:   /* of a WAL, for longer than SQLite tries */
 		return is_locked(err);
 	case SQLITE_NOTADB:
 		return err_set(err, E_FATAL, "name the file of a database, or one "
@@ -241,13 +242,60 @@ sql_column_text(sqlite3_stmt *stmt, int i, char *out, size_t max)
 	out[len] = '\0';
 }
 
-int
-sql_begin(sqlite3 *db, struct err *err)
+/* Without memory there is no saying ROLLBACK: it is said beforehand. */
+static const char kept_rollback[] = "ROLLBACK -- kept";
+
+static sqlite3_stmt *
+find_kept(sqlite3 *db)
 {
+	sqlite3_stmt *stmt = NULL;
+
+	while ((stmt = sqlite3_next_stmt(db, stmt)) != NULL)
+		if (strcmp(sqlite3_sql(stmt), kept_rollback) == 0)
+			break;
+	return stmt;
+}
+
+static int
+begin(sqlite3 *db, const char *sql, struct err *err)
+{
+	sqlite3_stmt *stmt;
+	int rc;
+
 	if (!sqlite3_get_autocommit(db))
 		return err_set(err, E_USAGE, "end it first", "a transaction is "
 		    "open on this handle");
-	return sql_do(db, err, "BEGIN IMMEDIATE", "");
+	rc = sql_open(db, &stmt, err, kept_rollback, "");
+	if (rc == 0)
+		rc = sql_do(db, err, sql, "");
+	if (rc != 0)
+		sqlite3_finalize(stmt);
+	return rc;
+}
+
+int
+sql_begin(sqlite3 *db, struct err *err)
+{
+	return begin(db, "BEGIN IMMEDIATE", err);
+}
+
+int
+sql_begin_reading(sqlite3 *db, struct err *err)
+{
+	return begin(db, "BEGIN", err);
+}
+
+/* Some failures have rolled back by themselves. */
+void
+sql_rollback(sqlite3 *db)
+{
+	sqlite3_stmt *kept = find_kept(db);
+
+	if (!sqlite3_get_autocommit(db) && kept != NULL)
+		sqlite3_step(kept);
+	else if (!sqlite3_get_autocommit(db))
+		sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
+	sqlite3_finalize(kept);
 }
 
 int
@@ -255,8 +303,6 @@ sql_end(sqlite3 *db, int rc, struct err *err)
 {
 	if (rc == 0)
 		rc = sql_do(db, err, "COMMIT", "");
-	/* Some failures have rolled back by themselves. */
-	if (rc != 0 && !sqlite3_get_autocommit(db))
-		sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
+	sql_rollback(db);
 	return rc;
 }

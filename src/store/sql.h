@@ -55,11 +55,16 @@ bool sql_column(sqlite3_stmt *stmt, int i, void *out, size_t len);
 /* Column i as text cut to max - 1 bytes. */
 void sql_column_text(sqlite3_stmt *stmt, int i, char *out, size_t max);
 
-/* BEGIN IMMEDIATE; E_USAGE if a transaction is open on this handle. */
+/* BEGIN IMMEDIATE, or BEGIN; E_USAGE if a transaction is open on this handle.  The
+ * way back is prepared: it needs no memory. */
 int sql_begin(sqlite3 *db, struct err *err);
+int sql_begin_reading(sqlite3 *db, struct err *err);
 
 /* Ends what sql_begin began: commits if rc is 0, else rolls back.  Returns rc
  * or what went wrong at the commit. */
 int sql_end(sqlite3 *db, int rc, struct err *err);
+
+/* Ends it without a commit, if it has not ended by itself. */
+void sql_rollback(sqlite3 *db);
 
 #endif

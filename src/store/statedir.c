@@ -82,6 +82,8 @@ statedir_real_path(const char *db_file, char **out, struct err *err)
 	*out = realpath(db_file, NULL);
 	if (*out != NULL)
 		return check_file(db_file, *out, err);
+	if (errno == ENOMEM)
+		return err_nomem(err);
 	if (errno != ENOENT || *name == '\0' || strcmp(name, ".") == 0 ||
 	    strcmp(name, "..") == 0)
 		return err_set(err, E_NOTFOUND, "name an existing directory",
@@ -99,7 +101,9 @@ statedir_real_path(const char *db_file, char **out, struct err *err)
 	if (dir == NULL)
 		return err_nomem(err);
 	real_dir = realpath(dir, NULL);
-	if (real_dir == NULL)
+	if (real_dir == NULL && errno == ENOMEM)
+		rc = err_nomem(err);
+	else if (real_dir == NULL)
 		rc = err_set(err, E_NOTFOUND, "make the directory first",
 		    "there is no directory %s", dir);
 	else if (asprintf(out, "%s/%s", strcmp(real_dir, "/") == 0 ? "" :
@@ -336,6 +340,14 @@ statedir_write(int dir, const char *name, const uint8_t *data, size_t len,
 	return rc;
 }
 
+int
+statedir_rename(int dir, const char *from, const char *to, struct err *err)
+{
+	if (renameat(dir, from, dir, to) != 0)
+		return errno == ENOENT ? 0 : fail_errno(err, "write", to);
+	return fsync(dir) == 0 ? 0 : fail_errno(err, "write", to);
+}
+
 void
 statedir_remove(const char *path, int dir, bool key_too)
 {
@@ -349,6 +361,7 @@ statedir_remove(const char *path, int dir, bool key_too)
 	if (!key_too)
 		return;
 	unlinkat(dir, "key", 0);
+	unlinkat(dir, "key.next", 0);
 	unlinkat(dir, "lock", 0);
 	unlinkat(dir, ".gitignore", 0);
 	rmdir(path);

@@ -44,6 +44,11 @@ int statedir_look(int dir, const char *name, struct err *err);
 int statedir_write(int dir, const char *name, const uint8_t *data,
     size_t len, struct err *err);
 
+/* Puts a file in the place of another one, durably.  One that is not there has
+ * been put there already: no error. */
+int statedir_rename(int dir, const char *from, const char *to,
+    struct err *err);
+
 /* Removes the files that ddcp puts there, the key only if asked, and the
  * directory if it is empty then. */
 void statedir_remove(const char *path, int dir, bool key_too);

@@ -5,6 +5,7 @@
  *   open.c       connections, opening, closing     init.c   init and deinit
  *   statedir.c   the state directory               lock.c   lock of `serve`
  *   identity.c   key and site ids                  keyfile.c  key export
+ *   key.c        the one that the database names, and how another one follows
  *   note.c       what was sent, to notice copies   fork.c   and what follows
  *   claims.c     own transactions, and what peers claim of them
  *   again.c      tables that lost their log and are replicated again
@@ -71,6 +72,7 @@ struct store {
 	int dir;                /* descriptor of state_dir */
 	int busy_ms;
 	bool readonly;          /* asked for, or the file is */
+	bool stuck_looking;     /* store_only_look could not be ended */
 	bool forked;
 	bool behind;            /* own changes came that are not here: only a
 	                           HELLO makes that good */
@@ -117,8 +119,11 @@ int store_load_engine(sqlite3 *db, struct err *err);
 /* The error for a database whose key is not in its state directory. */
 int store_key_is_gone(sqlite3 *db, const char *db_file, struct err *err);
 
-/* E_FATAL if s can't be written. */
-int store_writable(const struct store *s, struct err *err);
+/* Closes one that has the engine; it asks for a last call. */
+void store_disconnect(sqlite3 *db);
+
+/* Before s is written: E_FATAL if that can't be. */
+int store_writable(struct store *s, struct err *err);
 
 /* The own vector entry, as db sees it (R15). */
 int store_own_entry(sqlite3 *db, struct store_entry *out, struct err *err);

@@ -275,6 +275,19 @@ tell_all(struct undo *u, int (*each)(void *self, const struct store_undone *row)
 	return rc;
 }
 
+/* Who would do it again would take back what was merged before. */
+static int
+say_that_it_is_done(int rc, struct err *err)
+{
+	char why[ERR_TEXT_MAX];
+
+	if (rc == 0 || err == NULL || err->code != rc)
+		return rc;
+	memcpy(why, err->text, sizeof why);
+	return err_set(err, E_FATAL, NULL, "it is taken back, but what was can't "
+	    "be told: %s", why);
+}
+
 int
 store_undo(struct store *s, const struct store_undo *what,
     int (*each)(void *self, const struct store_undone *row), void *self,
@@ -299,11 +312,14 @@ store_undo(struct store *s, const struct store_undo *what,
 	if (rc == 0)
 		rc = undo_all(&u, true);
 	if (rc == 0 && what->dry_run)
-		sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
+		sql_rollback(s->db);
 	else
 		rc = sql_end(s->db, rc, err);
-	if (rc == 0)
+	if (rc == 0) {
 		rc = tell_all(&u, each, self, out);
+		if (!what->dry_run)
+			rc = say_that_it_is_done(rc, err);
+	}
 	look_clear(&u.look);
 	free(u.why);
 	return rc;

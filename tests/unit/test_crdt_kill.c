@@ -71,6 +71,7 @@ enum { NSTEPS = sizeof steps / sizeof *steps };
 
 static char base[NODE_FILE], work[NODE_FILE];
 static char *states[NSTEPS + 1];        /* after so many steps */
+static char *seen[NSTEPS + 1];          /* the same as a plain program sees it */
 static int *acknowledged;               /* steps of the child, shared with it */
 
 static void
@@ -166,7 +167,7 @@ child_dies(int count, long at, bool power)
 	pid = fork();
 	assert_true(pid >= 0);
 	if (pid == 0) {
-		vfs_kill_register(at, power, (unsigned)at);
+		vfs_kill_register(at, power, (unsigned)at, false);
 		do_steps(count);
 	}
 	assert_int_equal(waitpid(pid, &status, 0), pid);
@@ -196,6 +197,37 @@ state_of(struct node *n)
 	sqlite3_free(w);
 	sqlite3_free(later);
 	return all;
+}
+
+static int
+add_values(void *out, int n, char **value, char **name)
+{
+	int i;
+
+	for (i = 0; i < n; i++)
+		sqlite3_str_appendf(out, "%s|", value[i] != NULL ? value[i] : "");
+	sqlite3_str_appendall(out, "\n");
+	return 0;
+}
+
+/* What a plain program sees, to be freed with sqlite3_free; a file that is damaged
+ * is seen as nothing else is. */
+static char *
+seen_by_others(void)
+{
+	static const char *const queries[] = { "PRAGMA integrity_check",
+		"SELECT * FROM t ORDER BY id", "SELECT * FROM i ORDER BY id",
+		"SELECT * FROM w ORDER BY k", "SELECT * FROM later ORDER BY id" };
+	sqlite3_str *out = sqlite3_str_new(NULL);
+	sqlite3 *db;
+	size_t i;
+
+	assert_int_equal(sqlite3_open(work, &db), SQLITE_OK);
+	for (i = 0; i < sizeof queries / sizeof *queries; i++)
+		if (sqlite3_exec(db, queries[i], add_values, out, NULL) != SQLITE_OK)
+			sqlite3_str_appendall(out, "damaged\n");
+	sqlite3_close(db);
+	return sqlite3_str_finish(out);
 }
 
 static void
@@ -262,6 +294,7 @@ make_states(const char *mode)
 		node_open(&n, 0, work);
 		states[i] = state_of(&n);
 		node_close(&n);
+		seen[i] = seen_by_others();
 	}
 }
 
@@ -281,6 +314,44 @@ die_everywhere(const char *mode, bool power)
 	}
 	print_message("ended at %ld writes\n", died);
 	assert_true(died > 20);
+}
+
+/* What these tests are worth: with a disk that does not sync when it says so, what
+ * was acknowledged is lost, or the file is damaged, and it is noticed. */
+static void
+fails_on_a_disk_that_lies(const char *mode)
+{
+	long at, died = 0, bad = 0;
+	char *now;
+	int done;
+
+	make_states(mode);
+	vfs_kill_lies = true;
+	for (at = 0;; at += 13, died++) {
+		begin_anew();
+		if (!child_dies(NSTEPS, at, true))
+			break;
+		done = *acknowledged;
+		now = seen_by_others();
+		bad += strcmp(now, seen[done]) != 0 && (done == NSTEPS ||
+		    strcmp(now, seen[done + 1]) != 0);
+		sqlite3_free(now);
+	}
+	vfs_kill_lies = false;
+	print_message("%ld of %ld are noticed\n", bad, died);
+	assert_true(bad > died / 4);
+}
+
+static void
+lying_with_a_rollback_journal(void **state)
+{
+	fails_on_a_disk_that_lies("PRAGMA journal_mode = delete");
+}
+
+static void
+lying_with_a_wal(void **state)
+{
+	fails_on_a_disk_that_lies("PRAGMA journal_mode = wal");
 }
 
 static void
@@ -325,7 +396,8 @@ tear_down(void **state)
 
 	for (i = 0; i <= NSTEPS; i++) {
 		sqlite3_free(states[i]);
-		states[i] = NULL;
+		sqlite3_free(seen[i]);
+		states[i] = seen[i] = NULL;
 	}
 	each_file(base, remove_one, base);
 	each_file(work, remove_one, work);
@@ -343,6 +415,8 @@ main(void)
 		TEST(killed_with_a_wal),
 		TEST(power_cut_with_a_rollback_journal),
 		TEST(power_cut_with_a_wal),
+		TEST(lying_with_a_rollback_journal),
+		TEST(lying_with_a_wal),
 	};
 
 	return cmocka_run_group_tests_name("kill", tests, NULL, NULL);

@@ -250,6 +250,76 @@ a_failed_new_identity_keeps_the_old_key(void **state)
 /* -- the key ------------------------------------------------------------------------ */
 
 static void
+state_path(char out[SITE_PATH_MAX], const char *name)
+{
+	snprintf(out, SITE_PATH_MAX, "%s/.ddcp/alice.db/%s", scratch, name);
+}
+
+/* Who makes a new key dies after the database named it, or before. */
+static void
+a_new_key_that_was_not_put_in_place(void **state)
+{
+	struct store_open reading = { .readonly = true };
+	struct store_init anew = { .new_identity = true };
+	char key[SITE_PATH_MAX], next[SITE_PATH_MAX], old[SITE_PATH_MAX];
+	uint8_t was[KEY_LEN];
+	struct site a;
+	struct err err;
+	bool already;
+
+	site_make(&a, "alice");
+	memcpy(was, a.key, sizeof was);
+	site_close(&a);
+	state_path(key, "key");
+	state_path(next, "key.next");
+	path_of(old, "old-key");
+	copy_file(key, old);
+	anew.db_file = reading.db_file = a.file;
+	must(store_init(&anew, &already, &err));
+	assert_int_equal(rename(key, next), 0);
+	copy_file(old, key);
+	must(store_open(&reading, &a.store, &err));
+	site_close(&a);
+	assert_int_equal(access(next, F_OK), 0);
+	site_open(&a);
+	assert_memory_not_equal(a.key, was, sizeof was);
+	assert_int_equal(access(next, F_OK), -1);
+	memcpy(was, a.key, sizeof was);
+	site_close(&a);
+	/* one that no database names is none */
+	copy_file(old, next);
+	site_open(&a);
+	assert_memory_equal(a.key, was, sizeof was);
+	site_close(&a);
+	assert_int_equal(remove(key), 0);
+	assert_int_equal(try_open(a.file, &err), E_NOTFOUND);
+}
+
+static void
+an_exported_key_mends_a_damaged_one(void **state)
+{
+	struct store_init how = { .busy_ms = 100 };
+	char file[SITE_PATH_MAX], key[SITE_PATH_MAX];
+	uint8_t was[KEY_LEN];
+	struct site a;
+	struct err err;
+
+	site_make(&a, "alice");
+	memcpy(was, a.key, sizeof was);
+	path_of(file, "alice.key");
+	must(store_key_export(a.store, file, "secret", &err));
+	site_close(&a);
+	state_path(key, "key");
+	assert_int_equal(truncate(key, 40), 0);
+	assert_int_equal(try_open(a.file, &err), E_INTEGRITY);
+	how.db_file = a.file;
+	must(store_key_import(&how, file, "secret", &err));
+	site_open(&a);
+	assert_memory_equal(a.key, was, sizeof was);
+	site_close(&a);
+}
+
+static void
 key_export_and_import(void **state)
 {
 	struct store_init how = { .busy_ms = 100 };
@@ -530,6 +600,8 @@ main(void)
 		TEST(a_failed_new_identity_keeps_the_old_key),
 		TEST(deinit_leaves_an_ordinary_file),
 		TEST(key_export_and_import),
+		TEST(a_new_key_that_was_not_put_in_place),
+		TEST(an_exported_key_mends_a_damaged_one),
 		TEST(r26_connections_are_defended),
 		TEST(tracking),
 		TEST(lint),

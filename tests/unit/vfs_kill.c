@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* One that is not synced: bytes at a place, or data NULL: a new size. */
@@ -34,8 +35,9 @@ struct handle {
 
 static sqlite3_vfs *under, kill_vfs;
 static struct disk_file *files;
-static long left;
+static long left, count;
 static bool power;
+bool vfs_kill_lies;
 static uint64_t random_state;
 
 static void *
@@ -82,14 +84,18 @@ static void
 take(struct disk_file *f)
 {
 	FILE *in = fopen(f->path, "rb");
+	struct stat st;
 	long size;
 
 	forget(f);
 	free(f->synced);
 	f->synced = NULL;
 	f->size = 0;
-	if (in == NULL)
+	if (in == NULL || fstat(fileno(in), &st) != 0 || !S_ISREG(st.st_mode)) {
+		if (in != NULL)
+			fclose(in);
 		return;
+	}
 	if (fseek(in, 0, SEEK_END) != 0 || (size = ftell(in)) < 0)
 		abort();
 	rewind(in);
@@ -156,6 +162,7 @@ die(void)
 static bool
 is_due(void)
 {
+	count++;
 	return left >= 0 && left-- == 0;
 }
 
@@ -195,7 +202,7 @@ kill_sync(sqlite3_file *f, int flags)
 	(void)flags;
 	if (FILE_OF(f) != NULL && is_due())
 		die();
-	if (power && FILE_OF(f) != NULL)
+	if (power && FILE_OF(f) != NULL && !vfs_kill_lies)
 		take(FILE_OF(f));
 	return SQLITE_OK;
 }
@@ -238,7 +245,7 @@ kill_delete(sqlite3_vfs *vfs, const char *path, int sync)
 }
 
 void
-vfs_kill_register(long at, bool cuts_power, unsigned seed)
+vfs_kill_register(long at, bool cuts_power, unsigned seed, bool by_default)
 {
 	left = at;
 	power = cuts_power;
@@ -248,7 +255,63 @@ vfs_kill_register(long at, bool cuts_power, unsigned seed)
 	methods.xTruncate = kill_truncate;
 	methods.xSync = kill_sync;
 	methods.xDeviceCharacteristics = kill_traits;
-	under = vfs_pass_register(&kill_vfs, "kill", sizeof(struct handle), 0);
+	under = vfs_pass_register(&kill_vfs, "kill", sizeof(struct handle),
+	    by_default);
 	kill_vfs.xOpen = kill_open;
 	kill_vfs.xDelete = kill_delete;
+}
+
+/* -- files of others ------------------------------------------------------------------- */
+
+long
+vfs_kill_count(void)
+{
+	return count;
+}
+
+void
+vfs_kill_here(void)
+{
+	if (is_due())
+		die();
+}
+
+void
+vfs_kill_opened(const char *path)
+{
+	struct disk_file *f = file_of(path);
+
+	if (power && f->n == 0)
+		take(f);
+}
+
+void
+vfs_kill_wrote(const char *path, const void *data, size_t len, long at)
+{
+	note(file_of(path), at, data, len);
+}
+
+void
+vfs_kill_cut(const char *path, long size)
+{
+	note(file_of(path), size, NULL, 0);
+}
+
+void
+vfs_kill_synced(const char *path)
+{
+	if (power && !vfs_kill_lies)
+		take(file_of(path));
+}
+
+/* What was there before is gone, whatever it held. */
+void
+vfs_kill_renamed(const char *from, const char *to)
+{
+	struct disk_file *f = file_of(from), *old = file_of(to);
+	char *path = old->path;
+
+	forget(old);
+	old->path = f->path;
+	f->path = path;
 }
