@@ -54,9 +54,8 @@ backfill(struct engine *e, struct table *t)
 	return rc;
 }
 
-/* The table gets a number, and its columns theirs. */
-static int
-number_it(struct engine *e, const char *name, int64_t *id)
+int
+crr_number(struct engine *e, const char *name, int64_t *id)
 {
 	/* numbers are not used twice: a table made again is another one */
 	int rc = engine_exec(e, "INSERT INTO crsql_tbl(id, name) SELECT 1 + max("
@@ -78,9 +77,8 @@ number_it(struct engine *e, const char *name, int64_t *id)
 	    "hidden = 0 AND NOT pk", *id, name);
 }
 
-/* What is known of the rows it has. */
-static int
-fill(struct engine *e, struct table *t)
+int
+crr_fill(struct engine *e, struct table *t)
 {
 	int rc = backfill(e, t);
 
@@ -110,7 +108,7 @@ static int
 enter(struct engine *e, const char *name, struct table **out)
 {
 	int64_t id = 0;
-	int rc = number_it(e, name, &id);
+	int rc = crr_number(e, name, &id);
 
 	e->tables.schema_version = -1;
 	if (rc == SQLITE_OK)
@@ -129,7 +127,7 @@ enter_alone(struct engine *e, const char *name)
 	struct table *t = NULL;
 	struct schema s = { .n = 0 };
 	int64_t id = 0;
-	int rc = number_it(e, name, &id);
+	int rc = crr_number(e, name, &id);
 
 	if (rc == SQLITE_OK)
 		rc = table_add(e, (int)id, name, &s, &t);
@@ -138,7 +136,7 @@ enter_alone(struct engine *e, const char *name)
 	if (rc == SQLITE_OK)
 		rc = table_added(e, t, &s);
 	schema_clear(&s);
-	return rc == SQLITE_OK ? fill(e, t) : rc;
+	return rc == SQLITE_OK ? crr_fill(e, t) : rc;
 }
 
 int
@@ -147,7 +145,7 @@ crr_enter(struct engine *e, const char *name)
 	struct table *t;
 	int rc = enter(e, name, &t);
 
-	return rc == SQLITE_OK ? fill(e, t) : rc;
+	return rc == SQLITE_OK ? crr_fill(e, t) : rc;
 }
 
 /* True if a name that we need beside the table is a user's.  What we left there
@@ -204,18 +202,28 @@ check_names(struct engine *e, const char *name)
 	return rc;
 }
 
-static int
-make_metadata(struct engine *e, const char *name)
+char *
+crr_metadata_sql(const char *name)
 {
-	int rc = check_names(e, name);
-
-	if (rc == SQLITE_OK)
-		rc = lost_drop_metadata(e, name);
-	return rc != SQLITE_OK ? rc : engine_exec(e,
+	return sqlite3_mprintf(
 	    "CREATE TABLE main.\"%w__crsql_meta\"("
 	    "key INTEGER PRIMARY KEY, m BLOB NOT NULL);"
 	    "CREATE TABLE main.\"%w__crsql_dead\"(pk BLOB PRIMARY KEY, "
 	    "m BLOB NOT NULL) WITHOUT ROWID;", name, name);
+}
+
+static int
+make_metadata(struct engine *e, const char *name)
+{
+	char *sql = crr_metadata_sql(name);
+	int rc = sql ? check_names(e, name) : SQLITE_NOMEM;
+
+	if (rc == SQLITE_OK)
+		rc = lost_drop_metadata(e, name);
+	if (rc == SQLITE_OK)
+		rc = engine_exec(e, "%s", sql);
+	sqlite3_free(sql);
+	return rc;
 }
 
 int
@@ -397,6 +405,23 @@ as_crr(sqlite3_context *ctx, int argc, sqlite3_value **argv)
 }
 
 static void
+as_crrs(sqlite3_context *ctx, int argc, sqlite3_value **argv)
+{
+	struct engine *e = sqlite3_user_data(ctx);
+	const char *names = (const char *)sqlite3_value_text(argv[0]);
+	int64_t made = 0;
+	int rc = SQLITE_OK;
+
+	(void)argc;
+	if (names != NULL)
+		rc = crr_make_many(e, names, &made);
+	if (rc == SQLITE_OK)
+		sqlite3_result_int64(ctx, made);
+	else
+		engine_result_error(e, ctx, rc);
+}
+
+static void
 as_table(sqlite3_context *ctx, int argc, sqlite3_value **argv)
 {
 	struct engine *e = sqlite3_user_data(ctx);
@@ -416,5 +441,8 @@ crr_register(struct engine *e)
 	if (rc == SQLITE_OK)
 		rc = sqlite3_create_function(e->db, "crsql_as_table", 1, SQLITE_UTF8, e,
 		    as_table, NULL, NULL);
+	if (rc == SQLITE_OK)
+		rc = sqlite3_create_function(e->db, "crsql_as_crrs", 1,
+		    SQLITE_UTF8 | SQLITE_DIRECTONLY, e, as_crrs, NULL, NULL);
 	return rc;
 }

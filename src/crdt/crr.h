@@ -9,6 +9,15 @@
 int crr_make(struct engine *e, const char *name);
 int crr_unmake(struct engine *e, const char *name);
 
+/* crr_many.c: those of a JSON array of names; *made is how many were none yet. */
+int crr_make_many(struct engine *e, const char *names, int64_t *made);
+
+/* Parts of crr_make: the table gets a number, and its columns theirs; CREATEs of its
+ * metadata; what is known of the rows it has. */
+int crr_number(struct engine *e, const char *name, int64_t *id);
+char *crr_metadata_sql(const char *name);
+int crr_fill(struct engine *e, struct table *t);
+
 /* The same inside a statement that writes: without a savepoint. */
 int crr_make_inside(struct engine *e, const char *name);
 int crr_unmake_inside(struct engine *e, const char *name);

@@ -7,10 +7,11 @@
  *   table.c     what is known of a replicated table; table_shape.c its columns
  *   table_list.c  which there are; table_mend.c  what follows from changes of
  *               the schema
- *   schema.c    sqlite_schema, read in one go
+ *   schema.c    sqlite_schema, read in one go; shelf.c  put aside meanwhile
  *   lookaside.c keys for rows without a rowid
  *   columns.c   numbers and birthdays of its columns; column_names.c  old names
- *   crr.c       crsql_as_crr, crsql_as_table; crr_check.c  their checks
+ *   crr.c       crsql_as_crr, crsql_as_table; crr_check.c  their checks;
+ *   crr_many.c  many at once
  *   alter.c     crsql_begin_alter, crsql_commit_alter
  *   automigrate.c  crsql_automigrate
  *   migrate.c   brings tables to the shape of another database's

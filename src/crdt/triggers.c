@@ -61,12 +61,30 @@ look_at_trigger(struct engine *e, const struct table *t, int i, bool plain,
 }
 
 /* A TEMP table of the same name is not meant: it would be without "main". */
+static const char create[] = "CREATE TRIGGER ";
+
 static int
 make_trigger(struct engine *e, const char *sql)
 {
-	static const char create[] = "CREATE TRIGGER ";
-
 	return engine_exec(e, "%smain.%s", create, sql + strlen(create));
+}
+
+int
+triggers_add_sql(struct engine *e, const struct table *t, sqlite3_str *s)
+{
+	bool wanted;
+	char *sql;
+	int i, rc = journal_wanted(e, &wanted);
+
+	for (i = 0; i < JOURNAL_NTRIGGERS && rc == SQLITE_OK; i++) {
+		sql = NULL;
+		rc = text_of(e, t, i, wanted, &sql);
+		if (rc == SQLITE_OK && *sql != '\0')
+			sqlite3_str_appendf(s, "%smain.%s;", create,
+			    sql + strlen(create));
+		sqlite3_free(sql);
+	}
+	return rc;
 }
 
 static int

@@ -21,6 +21,10 @@ int triggers_make(struct engine *e, struct table *t, struct schema *s);
 int triggers_differ(struct engine *e, struct table *t, const struct schema *s,
     const char **suffix, bool *gone);
 
+/* Adds to s the CREATEs of all that t must have, where it has none; each is ended by
+ * a semicolon. */
+int triggers_add_sql(struct engine *e, const struct table *t, sqlite3_str *s);
+
 /* Drops those of the table of that name. */
 int triggers_drop(struct engine *e, const char *name);
 

@@ -143,19 +143,24 @@ tell_left(const struct shape *shape, const struct store_clone_calls *calls)
 static int
 make_tables(struct store *s, const struct shape *shape, struct err *err)
 {
+	const char **made = calloc(shape->ntables + 1, sizeof *made);
 	struct held h;
-	bool already;
-	size_t i;
-	int rc = held_load(s->db, &h, err);
+	size_t i, n = 0;
+	int rc;
 
+	if (made == NULL)
+		return err_nomem(err);
+	rc = held_load(s->db, &h, err);
 	for (i = 0; i < shape->ntables && rc == 0; i++) {
 		if (held_find(&h, shape->table[i].name) != NULL)
 			continue;
 		rc = shape_make(s->db, &shape->table[i], err);
-		if (rc == 0)
-			rc = store_track(s, shape->table[i].name, &already, err);
+		made[n++] = shape->table[i].name;
 	}
+	if (rc == 0 && n > 0)
+		rc = store_track_many(s, made, n, err);
 	held_clear(&h);
+	free(made);
 	return rc;
 }
 

@@ -187,4 +187,9 @@ int fork_write_note(struct store *s, sqlite3 *db, struct err *err);
 /* Tries parked changes again if the schema is another than the last time. */
 int retry_look(struct store *s, struct err *err);
 
+/* track.c: makes those n replicated, none of which is; as store_track of each, in a
+ * time that grows with their number. */
+int store_track_many(struct store *s, const char *const *table, size_t n,
+    struct err *err);
+
 #endif

@@ -95,6 +95,54 @@ store_track(struct store *s, const char *table, bool *already,
 	return refused(s, table, rc, err);
 }
 
+/* A JSON array of the names; NULL without memory. */
+static char *
+list_names(const char *const *table, size_t n)
+{
+	sqlite3_str *s = sqlite3_str_new(NULL);
+	const char *p;
+	size_t i;
+
+	sqlite3_str_appendchar(s, 1, '[');
+	for (i = 0; i < n; i++) {
+		sqlite3_str_appendf(s, "%s\"", i > 0 ? "," : "");
+		for (p = table[i]; *p != '\0'; p++)
+			if (*p == '"' || *p == '\\' || (unsigned char)*p < ' ')
+				sqlite3_str_appendf(s, "\\u%04x",
+				    (unsigned)(unsigned char)*p);
+			else
+				sqlite3_str_appendchar(s, 1, *p);
+		sqlite3_str_appendchar(s, 1, '"');
+	}
+	sqlite3_str_appendchar(s, 1, ']');
+	return sqlite3_str_finish(s);
+}
+
+/* The engine may put rows of the schema aside meanwhile: this connection defends it
+ * against SQL that somebody else has a say in, of which there is none here. */
+int
+store_track_many(struct store *s, const char *const *table, size_t n,
+    struct err *err)
+{
+	char *names;
+	int rc;
+
+	rc = store_writable(s, err);
+	if (rc != 0)
+		return rc;
+	names = list_names(table, n);
+	if (names == NULL)
+		return err_nomem(err);
+	sqlite3_db_config(s->db, SQLITE_DBCONFIG_DEFENSIVE, 0, NULL);
+	rc = sql_do(s->db, err, "SELECT crsql_as_crrs(?1)", "t", names);
+	if (rc == E_FATAL && (sqlite3_errcode(s->db) & 0xFF) == SQLITE_ERROR)
+		rc = err_set(err, E_USAGE, NULL, "tables can't be replicated: %s",
+		    sqlite3_errmsg(s->db));
+	sqlite3_db_config(s->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+	sqlite3_free(names);
+	return rc;
+}
+
 /* The other tables keep their vectors and cursors, though the log gets another
  * id: only this table's changes left it. */
 static int

@@ -472,6 +472,9 @@ const struct script scripts[] = {
 	{ .name = "taking_over_a_horizon", .plainly = TABLES, .first = "SELECT "
 		"crsql_as_crr('t'), crsql_as_crr('i'), crsql_as_crr('c')",
 	    .make = import_of_one_who_forgot, .look = LOOK },
+	{ .name = "many_at_once", .tables = TABLES "INSERT INTO t VALUES('a', 1, 1); "
+		"INSERT INTO c VALUES('k', 1, 'v');", .sql = "SELECT crsql_as_crrs("
+		"'[\"t\", \"c\"]'); UPDATE t SET x = 3", .look = LOOK, .altering = true },
 	{ .name = "a_table_made_anew", .tables = ROWS, .plainly = MADE_ANEW("*"),
 	    .sql = "SELECT crsql_schema_pending(), crsql_fold(); UPDATE t SET y = 0 "
 		"WHERE id < 'k09'", .look = "SELECT * FROM t" },
