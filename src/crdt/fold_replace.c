@@ -26,6 +26,8 @@ live_again(struct fold *f, const struct record *r)
 		return rc;
 	f->meta.cl = d.cl - 1;
 	f->meta.has_sentinel = true;
+	f->meta.has_left = d.has_left;
+	f->meta.left = d.has_left ? d.left : 0;
 	return dead_del(f->e, f->table, pk, (int)r->npk);
 }
 
