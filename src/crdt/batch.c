@@ -31,7 +31,7 @@ replace_dead(struct engine *e, struct batch *b)
 		rc = dead_get(e, b->table, r->a.data, (int)r->a.i, &found, &there);
 		if (rc == SQLITE_OK && found && (there.dbv != b->dead[i].dbv ||
 		    there.pos != b->dead[i].pos))
-			rc = dead_replace(e, b->table, r->a.data, (int)r->a.i,
+			rc = dead_again(e, b->table, r->a.data, (int)r->a.i,
 			    &b->dead[i]);
 	}
 	return rc;

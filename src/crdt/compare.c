@@ -8,6 +8,7 @@
 #include "crdt/keymap.h"
 #include "crdt/lookaside.h"
 #include "crdt/meta.h"
+#include "crdt/remap.h"
 #include "crdt/val.h"
 
 SQLITE_EXTENSION_INIT3
@@ -33,6 +34,7 @@ struct compare {
 	bool tell;              /* what is gone is journalled as deleted */
 	bool late;              /* ... behind all that waits */
 	bool clocks_told;       /* ... and rows with a clock row are already */
+	bool listed;            /* the rowids that the log knows are in crsql_old */
 	struct buf pk;
 };
 
@@ -139,7 +141,7 @@ compare_new(struct engine *e, bool journal, struct compare **out)
 	if (c == NULL)
 		return SQLITE_NOMEM;
 	c->e = e;
-	c->any = c->tell = c->late = c->clocks_told = false;
+	c->any = c->tell = c->late = c->clocks_told = c->listed = false;
 	c->what.slot = NULL;
 	c->left = NULL;
 	c->wrote = NULL;
@@ -418,6 +420,9 @@ static int
 is_known(struct compare *c, struct table *t, int64_t key, int64_t *known)
 {
 	*known = 0;
+	if (c->listed)
+		return engine_int(c->e, known, "SELECT 1 FROM temp.crsql_old WHERE key "
+		    "= %lld", key);
 	return engine_int(c->e, known, "SELECT EXISTS(SELECT 1 FROM "
 	    "main.\"%w__crsql_meta\" WHERE key = %lld) OR EXISTS(SELECT 1 FROM "
 	    "crsql_log WHERE tbl = %d AND n > 0 AND mask IS NULL AND key <= %lld "
@@ -471,6 +476,61 @@ note_returned(struct compare *c, struct table *t)
 			rc = add_row(c, t, l->key);
 		rc = engine_reset(stmt, rc);
 	}
+	return engine_finalize(stmt, rc);
+}
+
+/* Rows at rowids that the log does not know. */
+static int
+note_unlisted(struct compare *c, struct table *t)
+{
+	sqlite3_stmt *stmt;
+	int64_t key;
+	int rc = engine_prepare(c->e, &stmt, "SELECT x.%s FROM %s x WHERE NOT EXISTS("
+	    "SELECT 1 FROM temp.crsql_old WHERE key = x.%s) ORDER BY 1", t->rowid,
+	    t->from, t->rowid);
+
+	while (rc == SQLITE_OK && sqlite3_step(stmt) == SQLITE_ROW) {
+		key = sqlite3_column_int64(stmt, 0);
+		if (first_of(c, t, key) < 0)
+			rc = add_row(c, t, key);
+	}
+	return engine_finalize(stmt, rc);
+}
+
+int
+compare_add_stayed(struct compare *c, struct table *t)
+{
+	int rc;
+
+	if (lookaside_names_pk(t))
+		return compare_add_new(c, t);
+	rc = remap_list_old(c->e, t);
+	c->listed = true;
+	if (rc == SQLITE_OK)
+		rc = note_unlisted(c, t);
+	if (rc == SQLITE_OK)
+		rc = note_returned(c, t);
+	if (rc == SQLITE_OK)
+		rc = note_living_dead(c, t);
+	c->listed = false;
+	return rc;
+}
+
+int
+compare_gone_by_rowid(struct compare *c, struct table *t, bool *gone)
+{
+	sqlite3_stmt *stmt;
+	int rc = remap_list_old(c->e, t);
+
+	*gone = false;
+	c->tell = false;
+	if (rc == SQLITE_OK)
+		rc = engine_prepare(c->e, &stmt, "SELECT key FROM temp.crsql_old WHERE "
+		    "NOT EXISTS(SELECT 1 FROM %s x WHERE x.%s = key)", t->from, t->rowid);
+	if (rc != SQLITE_OK)
+		return rc;
+	while (rc == SQLITE_OK && !*gone && sqlite3_step(stmt) == SQLITE_ROW)
+		rc = check_key(c, t, sqlite3_column_int64(stmt, 0), false, gone);
 	return engine_finalize(stmt, rc);
 }
 

@@ -34,4 +34,11 @@ int compare_tell_gone(struct compare *c, struct table *t, bool late);
 /* Notes as new what is not known, and what was deleted and is there again. */
 int compare_add_new(struct compare *c, struct table *t);
 
+/* The same where rows are at the rowids they had: then what the log knows is told by
+ * these (temp.crsql_old of remap.h, which it makes), also where they are not the key. */
+int compare_add_stayed(struct compare *c, struct table *t);
+
+/* *gone by these, of a table whose rowids are not its keys. */
+int compare_gone_by_rowid(struct compare *c, struct table *t, bool *gone);
+
 #endif

@@ -86,13 +86,15 @@ put(struct engine *e, struct table *t, enum table_stmt which,
 	return rc;
 }
 
-int
-dead_replace(struct engine *e, struct table *t, const uint8_t *pk, int npk,
-    const struct dead *d)
+static int
+replace(struct engine *e, struct table *t, const uint8_t *pk, int npk,
+    const struct dead *d, bool again)
 {
 	struct dead old = { .has_left = false }, new = *d;
 	int rc = sweep_old(e, t, pk, npk, &old);
 
+	if (again && new.cl <= old.cl)
+		new.cl = old.cl + 2;
 	if (!new.has_left) {
 		new.has_left = old.has_left;
 		new.left = old.left;
@@ -100,18 +102,39 @@ dead_replace(struct engine *e, struct table *t, const uint8_t *pk, int npk,
 	return rc == SQLITE_OK ? put(e, t, TS_DEAD_PUT, pk, npk, &new) : rc;
 }
 
+int
+dead_again(struct engine *e, struct table *t, const uint8_t *pk, int npk,
+    const struct dead *d)
+{
+	return replace(e, t, pk, npk, d, true);
+}
+
 /* Few rows that die have a tombstone already: it is looked for only where there
  * is one in the way. */
-int
-dead_put(struct engine *e, struct table *t, const uint8_t *pk, int npk,
-    const struct dead *d)
+static int
+add_or_replace(struct engine *e, struct table *t, const uint8_t *pk, int npk,
+    const struct dead *d, bool again)
 {
 	int rc = put(e, t, TS_DEAD_ADD, pk, npk, d);
 
 	if (rc == SQLITE_OK && sqlite3_changes(e->db) == 0)
-		rc = dead_replace(e, t, pk, npk, d);
+		rc = replace(e, t, pk, npk, d, again);
 	t->has_dead = 1;
 	return rc;
+}
+
+int
+dead_put(struct engine *e, struct table *t, const uint8_t *pk, int npk,
+    const struct dead *d)
+{
+	return add_or_replace(e, t, pk, npk, d, false);
+}
+
+int
+dead_bury(struct engine *e, struct table *t, const uint8_t *pk, int npk,
+    const struct dead *d)
+{
+	return add_or_replace(e, t, pk, npk, d, true);
 }
 
 int

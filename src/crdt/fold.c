@@ -178,26 +178,10 @@ run_length(struct fold *f, int i)
 
 /* -- rows that leave ---------------------------------------------------------------- */
 
-/* True if the delete of that key is known already: of a new row that a younger
- * trigger than ours deleted before ours told of it, so that it never lived. */
-static int
-is_known_death(struct fold *f, const uint8_t *pk, int npk, int64_t cl,
-    bool *known)
-{
-	struct dead d;
-	bool found = false;
-	int rc = SQLITE_OK;
-
-	if (f->journal && f->table->has_dead != 0)
-		rc = dead_get(f->e, f->table, pk, npk, &found, &d);
-	*known = found && d.cl >= cl;
-	return rc;
-}
-
 struct grave {
 	const uint8_t *pk;
 	int npk;
-	struct dead dead;       /* cl 0: it is known already */
+	struct dead dead;
 };
 
 /* All that a delete changes but the tombstone, which is to be put.  batch: for the
@@ -211,7 +195,6 @@ bury(struct fold *f, const struct record *r, struct batch *batch,
 	struct meta *m = &f->meta;
 	struct log_row row = { .table = t->id, .pk = pk, .npk = (int)r->npk,
 		.n = LOG_DEAD, .own = true };
-	bool known = false;
 	int rc = meta_get(f->e, t, r->key, m);
 
 	*g = (struct grave){ .pk = pk, .npk = (int)r->npk };
@@ -219,10 +202,6 @@ bury(struct fold *f, const struct record *r, struct batch *batch,
 		rc = meta_sweep(f->e, m);
 	if (rc == SQLITE_OK && m->stored)
 		rc = meta_del(f->e, t, r->key);
-	if (rc == SQLITE_OK)
-		rc = is_known_death(f, pk, (int)r->npk, m->cl + 1, &known);
-	if (known)
-		return rc;
 	if (rc == SQLITE_OK)
 		rc = tx_own_dbv(f->e, &row.dbv);
 	if (rc == SQLITE_OK)
@@ -252,7 +231,7 @@ compare_graves(const void *a, const void *b)
 }
 
 /* Tombstones of many rows are put in the order of their keys, so that each page is
- * met once.  Whether a journalled one is known already is told by those before. */
+ * met once. */
 enum { GRAVES_MIN = 16, GRAVES_MAX = 1 << 16 };
 
 static int
@@ -273,8 +252,7 @@ fold_delete(struct fold *f, const struct record *r)
 	struct grave g;
 	int rc = bury(f, r, NULL, &g);
 
-	return rc == SQLITE_OK && g.dead.cl > 0 ? dead_put(f->e, f->table, g.pk,
-	    g.npk, &g.dead) : rc;
+	return rc == SQLITE_OK ? dead_bury(f->e, f->table, g.pk, g.npk, &g.dead) : rc;
 }
 
 static int

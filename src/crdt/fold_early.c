@@ -13,8 +13,10 @@ struct early {
 	struct record_list *l;
 	int journalled;
 	struct keymap next;     /* by table and key: the next record of it ... */
-	bool *gone;             /* by record: an INSERT whose row is not there, and
-	                           that no record takes away */
+	enum gone {
+		IS_THERE, MAY_BE_GONE, IS_GONE
+	} *gone;                /* by record: an INSERT or UPDATE whose row is not
+	                           there, and that no record takes away */
 };
 
 /* Notes that record i is the next one of its keys. */
@@ -28,26 +30,43 @@ note(struct early *w, int i)
 		keymap_set(&w->next, r->table, r->n, i);
 }
 
-/* Whether the row that INSERT i puts there is gone without a record behind it. */
-static int
-look(struct early *w, int i)
+static bool
+is_row(const struct record *r)
+{
+	return r->op == RECORD_INSERT || r->op == RECORD_UPDATE;
+}
+
+/* Whether the row that record i tells of is gone without a record behind it, if that
+ * is to be known by the records. */
+static enum gone
+look(const struct early *w, int i)
 {
 	const struct record *r = &w->l->record[i];
-	struct table *t = table_by_id(w->e, r->table);
-	int j = keymap_get(&w->next, r->table, r->key), npk, rc;
-	uint8_t *pk;
+	int j = keymap_get(&w->next, r->table, r->key);
 
 	if (j >= 0)     /* another one came, with none that left */
-		w->gone[i] = w->l->record[j].op == RECORD_INSERT;
-	if (j >= 0 || i >= w->journalled || t->bare)
+		return w->l->record[j].op == RECORD_INSERT ? IS_GONE : IS_THERE;
+	return i < w->journalled && !table_by_id(w->e, r->table)->bare ? MAY_BE_GONE :
+	    IS_THERE;
+}
+
+/* The table is asked only for what may have left early. */
+static int
+look_at_table(struct early *w, int i)
+{
+	const struct record *r = &w->l->record[i];
+	uint8_t *pk = NULL;
+	int npk, rc = SQLITE_OK;
+
+	if (!is_row(r) || w->gone[i] != MAY_BE_GONE)
 		return SQLITE_OK;
-	rc = table_pk_of_key(w->e, t, r->key, &pk, &npk);
-	w->gone[i] = pk == NULL;
+	rc = table_pk_of_key(w->e, table_by_id(w->e, r->table), r->key, &pk, &npk);
+	w->gone[i] = pk == NULL ? IS_GONE : IS_THERE;
 	sqlite3_free(pk);
 	return rc;
 }
 
-/* The INSERT at j comes before the records from i on. */
+/* Record j comes before the records from i on. */
 static void
 pull_up(struct early *w, int i, int j)
 {
@@ -60,7 +79,7 @@ pull_up(struct early *w, int i, int j)
 		note(w, k);
 	}
 	w->l->record[i] = r;
-	w->gone[i] = false;     /* by the one behind it */
+	w->gone[i] = IS_THERE;  /* by the one behind it */
 	note(w, i);
 }
 
@@ -69,8 +88,7 @@ static bool
 leaves(const struct record *r, int64_t *key)
 {
 	*key = r->op == RECORD_MOVE ? r->n : r->key;
-	return r->op == RECORD_MOVE ||
-	    (r->op == RECORD_DELETE && r->mask == FOLD_REKEYED);
+	return r->op == RECORD_MOVE || r->op == RECORD_DELETE;
 }
 
 static int
@@ -85,9 +103,10 @@ work(struct early *w)
 		if (table_by_id(w->e, r->table) == NULL)
 			continue;
 		j = i < w->journalled && leaves(r, &key) ? keymap_get(&w->next, r->table, key) : -1;
-		if (r->op == RECORD_INSERT)
-			rc = look(w, i);
-		if (j >= 0 && w->l->record[j].op == RECORD_INSERT && w->gone[j])
+		w->gone[i] = is_row(r) ? look(w, i) : IS_THERE;
+		if (j >= 0)
+			rc = look_at_table(w, j);
+		if (j >= 0 && is_row(&w->l->record[j]) && w->gone[j] == IS_GONE)
 			pull_up(w, i, j);
 		else
 			note(w, i);
@@ -101,13 +120,11 @@ fold_early(struct engine *e, struct record_list *l, int journalled)
 	struct early w = { .e = e, .l = l, .journalled = journalled };
 	int rc = keymap_init(&w.next, l->n * 2);
 
-	w.gone = sqlite3_malloc64((uint64_t)l->n + 1);
+	w.gone = sqlite3_malloc64(sizeof *w.gone * ((uint64_t)l->n + 1));
 	if (w.gone == NULL)
 		rc = SQLITE_NOMEM;
-	if (rc == SQLITE_OK) {
-		memset(w.gone, 0, (size_t)l->n + 1);
+	if (rc == SQLITE_OK)
 		rc = work(&w);
-	}
 	keymap_free(&w.next);
 	sqlite3_free(w.gone);
 	return rc;

@@ -3,17 +3,14 @@
  * fold_early.h - journalled records that stand before the one they follow.
  *
  * SQLite runs the youngest trigger first.  A user's that is younger than ours gives
- * a new row another rowid, or another key, before ours tells that it came: the
- * journal says that a row left its key, and then that one came there.  If none is
- * there, and no record says why, that is the row that left.
+ * a new row another rowid, or another key, or deletes it, before ours tells that it
+ * came: the journal says that a row left its key, and then that one came there, or
+ * changed.  If none is there, and no record says why, that is the row that left.
  */
 #ifndef CRDT_FOLD_EARLY_H
 #define CRDT_FOLD_EARLY_H
 
 #include "crdt/capture.h"
-
-/* The mask of a DELETE of the journal that may be half of another key for a row. */
-enum { FOLD_REKEYED = 1 };
 
 /* Puts the records of rows that came before those of their leaving, among the first
  * `journalled` of l; those behind were captured, in their order. */

@@ -85,15 +85,6 @@ add_update(struct reading *rd, const struct journal_record *j)
 	return SQLITE_OK;
 }
 
-/* The DELETE that was just read. */
-static int
-note_rekeyed(struct reading *rd)
-{
-	rd->list->record[rd->list->n - 1].mask = FOLD_REKEYED;
-	rd->leave = true;
-	return SQLITE_OK;
-}
-
 static int
 on_journal(void *self, const struct journal_record *j)
 {
@@ -107,17 +98,14 @@ on_journal(void *self, const struct journal_record *j)
 	case JOURNAL_UPDATE:
 		return add_update(rd, j);
 	case JOURNAL_DELETE:
-		rc = add_named(l, RECORD_DELETE, j->table, j->key, j);
-		/* of such a table another key is told by these two */
-		return rc == SQLITE_OK && table_by_id(rd->e, j->table)->aside ?
-		    note_rekeyed(rd) : rc;
+		rd->leave = true;
+		return add_named(l, RECORD_DELETE, j->table, j->key, j);
 	case JOURNAL_HINT:
 		rd->hints = true;
 		return add_named(l, (enum record_op)RECORD_HINT, j->table, j->key, j);
 	case JOURNAL_REKEY:
 		rc = add_named(l, RECORD_DELETE, j->table, j->mask, j);
-		if (rc == SQLITE_OK)
-			rc = note_rekeyed(rd);
+		rd->leave = true;
 		if (rc == SQLITE_OK && record_add(l, RECORD_INSERT, j->table,
 		    j->key) == NULL)
 			rc = SQLITE_NOMEM;

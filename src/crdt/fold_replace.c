@@ -12,6 +12,25 @@ SQLITE_EXTENSION_INIT3
 
 enum { REPLACES_MIN = 16, REPLACES_MAX = 4096 };
 
+/* f->meta is that of a row without a clock.  If it has a tombstone nobody noted that
+ * it came again: it has lived since, in the life behind that. */
+static int
+live_again(struct fold *f, const struct record *r)
+{
+	const uint8_t *pk = record_pk(f->list.list, r);
+	struct dead d;
+	bool dead;
+	int rc = dead_get(f->e, f->table, pk, (int)r->npk, &dead, &d);
+
+	if (rc != SQLITE_OK || !dead)
+		return rc;
+	f->meta.cl = d.cl - 1;
+	f->meta.has_sentinel = true;
+	f->meta.has_left = d.has_left;
+	f->meta.left = d.has_left ? d.left : 0;
+	return dead_del(f->e, f->table, pk, (int)r->npk);
+}
+
 /* Its log row stands at `at`: f->other becomes its clock row.  What it had before
  * goes. */
 static int
@@ -21,6 +40,8 @@ renew(struct fold *f, const struct record *r, const struct stamp *at)
 	struct meta *m = &f->meta, *new = &f->other;
 	int i, rc = meta_get(f->e, t, r->n, m);
 
+	if (rc == SQLITE_OK && !m->stored && t->has_dead != 0)
+		rc = live_again(f, r);
 	meta_fresh(new);
 	if (r->n != r->key)
 		meta_leave(m, r->n);

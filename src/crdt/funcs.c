@@ -327,7 +327,8 @@ fold_function(sqlite3_context *ctx, int argc, sqlite3_value **argv)
 	/* triggers that another build has made are made anew, too */
 	if (rc == SQLITE_OK && n + tables == 0 && e->has_storage)
 		rc = lost_nothing(e, &as_is);
-	if (rc == SQLITE_OK && (n + tables > 0 || !as_is || columns_unsaved(e)))
+	if (rc == SQLITE_OK && (n + tables > 0 || !as_is || columns_unsaved(e) ||
+	    table_any_overtaken(&e->tables)))
 		rc = apply_end(e, &scope, apply_begin(e, false, &scope));
 	give_int(ctx, rc, n);
 }

@@ -126,8 +126,12 @@ int dead_get(struct engine *e, struct table *t, const uint8_t *pk, int npk,
     bool *found, struct dead *out);
 int dead_put(struct engine *e, struct table *t, const uint8_t *pk, int npk,
     const struct dead *d);
-/* The same where one is known to be there. */
-int dead_replace(struct engine *e, struct table *t, const uint8_t *pk, int npk,
+/* The same for a row that died here: where there is one already, the row had come
+ * again and nobody noted it, so that this death is a later one (d->cl may be less).
+ * The other is for where there is one. */
+int dead_bury(struct engine *e, struct table *t, const uint8_t *pk, int npk,
+    const struct dead *d);
+int dead_again(struct engine *e, struct table *t, const uint8_t *pk, int npk,
     const struct dead *d);
 /* Encodes it at the end of b, which is failed without memory. */
 void dead_add(struct buf *b, const struct table *t, const struct dead *d);

@@ -202,20 +202,26 @@ set_aside(struct engine *e, struct samples *s, const char *query)
 	return rc;
 }
 
-static int
-make_lists(struct engine *e, struct table *t, struct samples *s)
+int
+remap_list_old(struct engine *e, struct table *t)
 {
 	int rc = remap_clear(e);
 
-	if (rc == SQLITE_OK)
-		rc = list_rows(e, t);
 	if (rc == SQLITE_OK)
 		rc = list_runs(e, t);
 	if (rc == SQLITE_OK)
 		rc = engine_exec(e, "INSERT OR IGNORE INTO temp.crsql_old SELECT key "
 		    "FROM main.\"%w__crsql_meta\"", t->noted);
+	return rc == SQLITE_OK ? drop_all_left(e, t) : rc;
+}
+
+static int
+make_lists(struct engine *e, struct table *t, struct samples *s)
+{
+	int rc = remap_list_old(e, t);
+
 	if (rc == SQLITE_OK)
-		rc = drop_all_left(e, t);
+		rc = list_rows(e, t);
 	/* one that was deleted and inserted again left its first rowid */
 	return rc == SQLITE_OK ? set_aside(e, s, "SELECT EXISTS(SELECT 1 FROM "
 	    "temp.crsql_old WHERE key = %lld)") : rc;

@@ -50,6 +50,9 @@ int remap_make_list(struct engine *e, struct table *t);
 int remap_follow(struct engine *e, const struct fold_list *l);
 int remap_drop_list(struct engine *e, int id);
 
+/* Makes crsql_old alone: the rowids of rows that the log knows. */
+int remap_list_old(struct engine *e, struct table *t);
+
 int remap_clear(struct engine *e);
 
 #endif

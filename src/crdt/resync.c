@@ -14,6 +14,7 @@
 #include "crdt/lookaside.h"
 #include "crdt/lost.h"
 #include "crdt/meta.h"
+#include "crdt/remap.h"
 #include "crdt/repair.h"
 #include "crdt/triggers.h"
 #include "crdt/unique.h"
@@ -378,12 +379,84 @@ mend_unique(struct engine *e, struct compare *c)
 	return rc;
 }
 
+/* -- tables of which a trigger of the user's is younger than ours ------------------ */
+
+static bool
+is_overtaken(const struct engine *e, const struct table *t)
+{
+	return t->overtaken && !t->mended && !t->bare && (e->tables.others ||
+	    e->capture->by_journal);
+}
+
+/* True if a delete may have been hidden by RAISE(IGNORE). */
+static int
+may_hide_deletes(struct engine *e, const struct table *t, bool *may)
+{
+	int64_t n = 0;
+	int rc = engine_int(e, &n, "SELECT EXISTS(SELECT 1 FROM main.sqlite_schema WHERE "
+	    "type = 'trigger' AND tbl_name = %Q AND name NOT GLOB '*__crsql_[a-z]trig' AND "
+	    "sql LIKE '%%after%%delete%%raise%%ignore%%')", t->name);
+
+	*may = n != 0;
+	return rc;
+}
+
+/* Where the key does not tell which row is gone, peers are asked for it. */
+static int
+find_hidden_deletes(struct engine *e, struct compare *c, struct table *t)
+{
+	bool gone = false;
+	int rc = may_hide_deletes(e, t, &gone);
+
+	if (rc != SQLITE_OK || !gone)
+		return rc;
+	if (lookaside_names_pk(t))
+		return compare_tell_gone(c, t, true);
+	rc = compare_gone_by_rowid(c, t, &gone);
+	if (rc != SQLITE_OK || !gone)
+		return rc;
+	sqlite3_log(SQLITE_WARNING, "table %s has a trigger that may have hidden deletes: "
+	    "peers are asked for what is gone", t->name);
+	return lost_doubt(e, t->id);
+}
+
+/* Rows that stayed although such a trigger ended what wrote them, before ours told of
+ * them. */
+static int
+mend_overtaken(struct engine *e, struct compare *c)
+{
+	struct table *t;
+	int i, rc = SQLITE_OK;
+
+	for (i = 0; i < e->tables.n && rc == SQLITE_OK; i++) {
+		t = &e->tables.table[i];
+		if (!is_overtaken(e, t))
+			continue;
+		rc = find_hidden_deletes(e, c, t);
+		if (rc == SQLITE_OK)
+			rc = compare_add_stayed(c, t);
+		if (rc == SQLITE_OK && !lookaside_names_pk(t))
+			rc = remap_clear(e);
+	}
+	return rc;
+}
+
+static bool
+any_overtaken(const struct engine *e)
+{
+	int i;
+
+	for (i = 0; i < e->tables.n && !is_overtaken(e, &e->tables.table[i]); i++)
+		;
+	return i < e->tables.n;
+}
+
 int
 resync_tables(struct engine *e)
 {
 	struct compare *c = NULL;
 	struct rest rest = { NULL, 0 };
-	bool lost, journal = false;
+	bool lost, overtaken, journal = false;
 	int64_t fresh = 0;
 	int rc = replace_rekeyed(e, &lost);
 
@@ -391,13 +464,16 @@ resync_tables(struct engine *e)
 		rc = unique_pending(e, &fresh);
 	if (rc == SQLITE_OK)
 		rc = journal_any(e, &journal);
-	if (rc != SQLITE_OK || (!lost && !(fresh && journal)))
+	overtaken = any_overtaken(e);
+	if (rc != SQLITE_OK || (!lost && !overtaken && !(fresh && journal)))
 		return rc;
 	rc = compare_new(e, journal, &c);
 	if (rc == SQLITE_OK && lost)
 		rc = mend_rebuilt(e, c, &rest);
 	if (rc == SQLITE_OK && fresh && journal)
 		rc = mend_unique(e, c);
+	if (rc == SQLITE_OK && overtaken)
+		rc = mend_overtaken(e, c);
 	compare_free(c);
 	if (rc == SQLITE_OK)
 		rc = do_rest(e, journal, &rest);

@@ -2,7 +2,8 @@
 /*
  * resync.h - tables made anew by a program that does not know of their
  * triggers: rows came or went while nobody was looking, or it is another table.
- * And tables that got a unique index: a REPLACE on it fires no trigger.
+ * Tables that got a unique index: a REPLACE on it fires no trigger.  And those with a
+ * trigger of the user's that is younger than ours (triggers.h).
  */
 #ifndef CRDT_RESYNC_H
 #define CRDT_RESYNC_H
@@ -15,7 +16,8 @@
  * rows are compared by key with what is known; new ones are noted.  Where rows
  * are not known by their keys, samples tell whether it is the same table, and
  * it is repaired if they are at other rowids.  All of it is said in SQLite's error log.  Of a table whose unique index is new it looks
- * for rows that are gone with no record of it. */
+ * for rows that are gone with no record of it, and of one whose triggers are overtaken
+ * for rows that stayed. */
 int resync_tables(struct engine *e);
 
 /* Notes the key of t, which another one is told from. */

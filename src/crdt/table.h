@@ -94,6 +94,7 @@ struct table {
 	bool old_triggers;  /* the journal's may not know all columns */
 	bool bare;          /* none of them is there: made anew by a program
 	                       that does not know of them */
+	bool overtaken;     /* triggers.h: a younger one runs before they note a row */
 	bool unique;        /* it may have unique indexes besides the key's */
 	bool forgot;        /* gc_sweep.c: tombstones of it were dropped */
 	bool gone;          /* crsql_col has a column that is not there */
@@ -125,6 +126,7 @@ struct table_list {
 	bool nothing;           /* what it found */
 	int64_t rows_looked;    /* ... and the one a reader has (copied.h) */
 	bool rebuilt;           /* some table has lost its triggers */
+	bool others;            /* others may have written since it was mended */
 	bool half;              /* crsql_repair has left one to be repaired */
 	bool names_changed;     /* columns.h: to be told at the commit */
 	bool ordered;           /* one may be an ordered one: fract.h */
@@ -163,6 +165,9 @@ void table_doubt(struct engine *e);
 int table_add(struct engine *e, int id, const char *name, struct schema *s,
     struct table **out);
 int table_added(struct engine *e, struct table *t, struct schema *s);
+
+/* True if one of them is overtaken. */
+bool table_any_overtaken(const struct table_list *l);
 
 /* Follows tables that were renamed or dropped, if there are any. */
 int table_follow(struct engine *e);

@@ -172,6 +172,7 @@ look_at_rows(struct table *t, const struct schema_table *in)
 
 	t->bare = true;
 	t->unique = false;
+	t->overtaken = triggers_are_overtaken(in);
 	for (r = in != NULL ? in->row : NULL; r != NULL; r = r->next) {
 		if (r->kind == SCHEMA_TRIGGER && schema_trigger_of(r->name) >= 0 &&
 		    sqlite3_stricmp(strrchr(r->name, '_'), "_itrig") == 0)

@@ -57,6 +57,16 @@ any_to_mend(const struct table_list *l)
 	return i < l->n;
 }
 
+bool
+table_any_overtaken(const struct table_list *l)
+{
+	int i;
+
+	for (i = 0; i < l->n && !l->table[i].overtaken; i++)
+		;
+	return i < l->n;
+}
+
 int
 table_follow(struct engine *e)
 {
@@ -118,8 +128,10 @@ table_mend_triggers(struct engine *e)
 	struct table *t;
 	int i, rc = SQLITE_OK;
 
-	if (is_mended(e))
+	if (is_mended(e)) {
+		e->tables.others = false;
 		return SQLITE_OK;
+	}
 	if (any_to_mend(&e->tables))
 		rc = make_triggers(e);
 	if (rc == SQLITE_OK && e->tables.ordered)
@@ -136,5 +148,6 @@ table_mend_triggers(struct engine *e)
 	if (rc == SQLITE_OK && !e->repairing)
 		rc = copied_note(e);
 	e->tables.mended = rc == SQLITE_OK ? e->tables.schema_version : -1;
+	e->tables.others = e->tables.others && rc != SQLITE_OK;
 	return rc;
 }

@@ -8,6 +8,7 @@
 #include "crdt/journal.h"
 #include "crdt/marker.h"
 #include "crdt/mask.h"
+#include "crdt/quiet.h"
 #include "crdt/resync.h"
 #include "crdt/schema.h"
 #include "crdt/storage.h"
@@ -43,11 +44,37 @@ text_of(struct engine *e, const struct table *t, int i, bool plain, char **out)
 	return journal_trigger_sql(e, t, i, out);
 }
 
-/* The text that trigger i must have, and that which it has, NULL if it is not
- * there; valid as long as in. */
+/* True if r, of ours, notes rows that are written, and a trigger of the user's that
+ * runs behind a row is younger: rows of the schema stand in the order they came. */
+static bool
+is_overtaken(const struct schema_row *r)
+{
+	if (strstr(r->sql, " AFTER ") == NULL || strstr(r->sql, " crsql_j(") == NULL)
+		return false;
+	while ((r = r->next) != NULL)
+		if (r->kind == SCHEMA_TRIGGER && schema_trigger_of(r->name) < 0 &&
+		    r->sql != NULL && quiet_count_word(r->sql, "after") > 0)
+			return true;
+	return false;
+}
+
+bool
+triggers_are_overtaken(const struct schema_table *in)
+{
+	const struct schema_row *r = in != NULL ? in->row : NULL;
+
+	for (; r != NULL; r = r->next)
+		if (r->kind == SCHEMA_TRIGGER && schema_trigger_of(r->name) >= 0 &&
+		    r->sql != NULL && is_overtaken(r))
+			return true;
+	return false;
+}
+
+/* The text that trigger i must have, and the one that is there, NULL if there is
+ * none; valid as long as in. */
 static int
 look_at_trigger(struct engine *e, const struct table *t, int i, bool plain,
-    const struct schema_table *in, char **sql, const char **now)
+    const struct schema_table *in, char **sql, const struct schema_row **now)
 {
 	char *name = sqlite3_mprintf("%s__crsql_%s", t->name,
 	    journal_trigger_suffix(i));
@@ -55,7 +82,7 @@ look_at_trigger(struct engine *e, const struct table *t, int i, bool plain,
 	int rc = name ? text_of(e, t, i, plain, sql) : SQLITE_NOMEM;
 
 	r = rc == SQLITE_OK ? schema_row(in, SCHEMA_TRIGGER, name) : NULL;
-	*now = r != NULL ? r->sql : NULL;
+	*now = r != NULL && r->sql != NULL ? r : NULL;
 	sqlite3_free(name);
 	return rc;
 }
@@ -92,9 +119,10 @@ check_trigger(struct engine *e, const struct table *t, int i, bool plain,
     const struct schema_table *in)
 {
 	char *sql = NULL;
-	const char *now;
+	const struct schema_row *now;
 	int rc = look_at_trigger(e, t, i, plain, in, &sql, &now);
-	bool same = rc == SQLITE_OK && now != NULL && strcmp(now, sql) == 0;
+	bool same = rc == SQLITE_OK && now != NULL && strcmp(now->sql, sql) == 0 &&
+	    !is_overtaken(now);
 
 	if (rc == SQLITE_OK && now != NULL && !same)
 		rc = engine_exec(e, "DROP TRIGGER main.\"%w__crsql_%w\"", t->name,
@@ -110,7 +138,7 @@ triggers_differ(struct engine *e, struct table *t, const struct schema *s,
     const char **suffix, bool *gone)
 {
 	const struct schema_table *in = schema_find(s, t->name);
-	const char *now;
+	const struct schema_row *now;
 	bool wanted;
 	char *sql;
 	int i, rc = journal_wanted(e, &wanted);
@@ -121,7 +149,7 @@ triggers_differ(struct engine *e, struct table *t, const struct schema *s,
 	    *suffix == NULL; i++) {
 		sql = NULL;
 		rc = look_at_trigger(e, t, i, wanted, in, &sql, &now);
-		if (rc == SQLITE_OK && strcmp(now ? now : "", sql) != 0) {
+		if (rc == SQLITE_OK && strcmp(now ? now->sql : "", sql) != 0) {
 			*suffix = journal_trigger_suffix(i);
 			*gone = now == NULL;
 		}

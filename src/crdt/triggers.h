@@ -25,6 +25,11 @@ int triggers_differ(struct engine *e, struct table *t, const struct schema *s,
  * a semicolon. */
 int triggers_add_sql(struct engine *e, const struct table *t, sqlite3_str *s);
 
+/* True if a trigger of the user's is younger than one of those that note a row behind
+ * it, and may end the statement before; in has texts, and may be NULL.  Made anew,
+ * ours are the youngest: SQLite runs these first. */
+bool triggers_are_overtaken(const struct schema_table *in);
+
 /* Drops those of the table of that name. */
 int triggers_drop(struct engine *e, const char *name);
 

@@ -55,6 +55,7 @@ reload(struct engine *e)
 	if (e->tx.head >= 0 && now == e->tx.data_version)
 		return SQLITE_OK;
 	table_forget_state(e);
+	e->tables.others = true;
 	e->newest.dbv = 0;
 	/* another one may have numbered it, with no change of the schema */
 	if (e->tables.mended != e->tables.schema_version && columns_unsaved(e))
@@ -111,6 +112,7 @@ tx_restore(struct engine *e, const struct tx *then)
 	e->tx.alters = then->alters;
 	e->tx.keep_before = then->keep_before;
 	e->tables.mended = then->mended;
+	e->tables.others = true;        /* or the look for it is undone */
 	e->tables.names_changed = then->names_changed;
 	e->tables.looked = -1;
 	/* another schema may get the number of one that is taken back */
@@ -374,7 +376,8 @@ fold_for_reader(struct engine *e, bool rebuilt)
 	bool writable = false;
 	int rc = SQLITE_OK;
 
-	if (e->tx.plain_pending || e->tables.rebuilt || renamed(e) || rebuilt)
+	if (e->tx.plain_pending || e->tables.rebuilt || renamed(e) || rebuilt ||
+	    table_any_overtaken(&e->tables))
 		rc = engine_writable(e, &writable);
 	if (rc != SQLITE_OK || !writable)
 		return rc;

@@ -32,8 +32,6 @@ def history(seed):
     if h["settings"].get("plain-writers") == 0:
         plain = 0
     alters = r.choice([0, 0, 0.1, 0.2])
-    if h["extra"] and h["recursive_triggers"]:
-        plain = 0       # the order of triggers is not known
     if "parent" in str(h["extra"]):
         alters = 0      # as_crr refuses foreign keys
     gc = r.choice([0, 0, 0.04]) if sites > 1 else 0
@@ -77,7 +75,6 @@ def closed(r, h, here):
         h["extra"] = [user_trigger(r, t, here)
                       for _ in range(r.choice([1, 2]))]
         h["recursive_triggers"] = 1     # as in the shadow
-        h["settings"].pop("capture", None)
     elif r.random() < 0.15 and t.cols:
         names = r.sample(t.names, min(len(t.names), r.choice([1, 1, 2])))
         h["extra"] = ['CREATE UNIQUE INDEX "one of it" ON %s(%s)' % (
@@ -121,7 +118,8 @@ def user_trigger(r, t, here):
     kinds = [insert, upsert, delete] + ([update] if other.cols else [])
     x = r.random()
     if x < 0.3:
-        time, body = "BEFORE", "SELECT RAISE(%s)" % r.choice(
+        # behind the row it stays, with IGNORE and FAIL
+        time, body = r.choice(["BEFORE", "AFTER"]), "SELECT RAISE(%s)" % r.choice(
             ["IGNORE", "ABORT, 'no'", "FAIL, 'no'", "ROLLBACK, 'no'"])
     elif x < 0.6:
         # what changes a row before it is updated is undefined in SQLite, and
