@@ -295,7 +295,8 @@ static int
 look_at(struct engine *e, struct table *t, const struct compare *pending,
     struct meta *m, struct sample *s)
 {
-	bool found;
+	bool found, dead = false;
+	struct dead d;
 	int rc = table_find_key(e, t, s->pk, s->npk, &found, &s->now);
 
 	s->state = SAMPLE_GONE;
@@ -310,6 +311,11 @@ look_at(struct engine *e, struct table *t, const struct compare *pending,
 	if (s->state == SAMPLE_MOVED)
 		rc = meta_get(e, t, s->now, m);
 	if (s->state == SAMPLE_MOVED && m->cl > 1)
+		s->state = SAMPLE_GONE;
+	/* or again, and nobody noted that */
+	if (rc == SQLITE_OK && s->state == SAMPLE_MOVED)
+		rc = dead_get(e, t, s->pk, s->npk, &dead, &d);
+	if (dead)
 		s->state = SAMPLE_GONE;
 	return rc;
 }

@@ -491,6 +491,14 @@ const struct script scripts[] = {
 		"TRIGGER younger AFTER INSERT ON t BEGIN INSERT INTO audit VALUES(new.id); END;",
 	    .sql = "BEGIN; INSERT INTO t(id) VALUES('n1'), ('n2'); INSERT INTO t(id) "
 		"VALUES('n3'); DELETE FROM t WHERE id = 'n1'; COMMIT", .look = LOOK },
+	{ .name = "what_younger_triggers_left", .tables = FILLED, .plainly = "CREATE TRIGGER "
+		"young AFTER INSERT ON t BEGIN SELECT RAISE(IGNORE); END; CREATE TRIGGER hides "
+		"AFTER DELETE ON t BEGIN SELECT RAISE(IGNORE); END; CREATE TRIGGER young_i AFTER "
+		"INSERT ON i BEGIN SELECT RAISE(IGNORE); END; CREATE TRIGGER hides_i AFTER DELETE "
+		"ON i BEGIN SELECT RAISE(IGNORE); END; INSERT INTO t VALUES('b', 1, 1), ('n', 1, 1); "
+		"INSERT INTO i VALUES(20, 1, 1); DELETE FROM t WHERE id = 'a'; DELETE FROM i WHERE "
+		"id = 1", .sql = "SELECT crsql_fold(); REPLACE INTO t VALUES('n', 2, 2); DELETE FROM "
+		"t WHERE id = 'b'", .look = LOOK },
 	{ .name = "a_table_made_anew_with_other_values", .tables = ROWS,
 	    .plainly = MADE_ANEW("id, x + 1, y") "INSERT INTO t VALUES('new', 1, 1)",
 	    .sql = "UPDATE t SET y = 0 WHERE id < 'k09'", .look = "SELECT * FROM t" },
