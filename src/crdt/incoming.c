@@ -62,6 +62,9 @@ incoming_flush(struct engine *e)
 	if (rc == SQLITE_OK)
 		rc = before_flush(e);
 	e->merging--;
+	/* SQLite may have rolled all back meanwhile */
+	if (!e->tx.open)
+		incoming_drop(e);
 	return rc;
 }
 
