@@ -10,12 +10,12 @@ struct rng {
 };
 
 static inline uint32_t
-below(struct rng *r, uint32_t n)
+below(struct rng *r, uint32_t bound)
 {
 	r->s ^= r->s << 13;
 	r->s ^= r->s >> 7;
 	r->s ^= r->s << 17;
-	return (uint32_t)(r->s >> 33) % n;
+	return (uint32_t)(r->s >> 33) % bound;
 }
 
 #endif
