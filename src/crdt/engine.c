@@ -37,8 +37,8 @@ engine_result_error(struct engine *e, sqlite3_context *ctx, int rc)
 	e->error = NULL;
 }
 
-static int
-prepare_text(struct engine *e, sqlite3_stmt **out, const char *sql)
+int
+engine_prepare_text(struct engine *e, sqlite3_stmt **out, const char *sql)
 {
 	int rc;
 
@@ -62,7 +62,7 @@ engine_prepare(struct engine *e, sqlite3_stmt **out, const char *fmt, ...)
 	va_start(ap, fmt);
 	sql = sqlite3_vmprintf(fmt, ap);
 	va_end(ap);
-	rc = prepare_text(e, out, sql);
+	rc = engine_prepare_text(e, out, sql);
 	sqlite3_free(sql);
 	return rc;
 }
@@ -202,10 +202,10 @@ by_text(struct engine *e, const char *sql, sqlite3_stmt **out, bool *own)
 	kept = &e->cache.by_text[hash_text(sql) % places];
 	*own = !may_be_kept(e, sql) || sqlite3_stmt_busy(*kept);
 	if (*own)
-		return prepare_text(e, out, sql);
+		return engine_prepare_text(e, out, sql);
 	if (*kept == NULL || strcmp(sqlite3_sql(*kept), sql) != 0) {
 		sqlite3_finalize(*kept);
-		rc = prepare_text(e, kept, sql);
+		rc = engine_prepare_text(e, kept, sql);
 	}
 	*out = *kept;
 	return rc;
@@ -263,7 +263,7 @@ engine_prepare_built(struct engine *e, sqlite3_str *s, sqlite3_stmt **out)
 
 	*out = NULL;
 	if (rc == SQLITE_OK)
-		rc = prepare_text(e, out, sql);
+		rc = engine_prepare_text(e, out, sql);
 	sqlite3_free(sql);
 	return rc;
 }
@@ -312,7 +312,7 @@ engine_cached(struct engine *e, enum engine_slot slot, const char *sql,
 	int rc = SQLITE_OK;
 
 	if (*kept == NULL)
-		rc = prepare_text(e, kept, sql);
+		rc = engine_prepare_text(e, kept, sql);
 	else
 		sqlite3_reset(*kept);
 	*out = *kept;

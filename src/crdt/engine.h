@@ -205,6 +205,8 @@ void engine_result_error(struct engine *e, sqlite3_context *ctx, int rc);
 
 /* Prepares a statement made by sqlite3_mprintf; *out is NULL on failure. */
 int engine_prepare(struct engine *e, sqlite3_stmt **out, const char *fmt, ...);
+/* The text as it is; NULL is SQLITE_NOMEM. */
+int engine_prepare_text(struct engine *e, sqlite3_stmt **out, const char *sql);
 
 /* Runs statements made by sqlite3_mprintf. */
 int engine_exec(struct engine *e, const char *fmt, ...);

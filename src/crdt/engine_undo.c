@@ -16,11 +16,11 @@ static int
 prepare_undo(struct engine *e, struct undo *u)
 {
 	sqlite3_stmt *all[2];
-	int rc = engine_prepare(e, &all[0], "ROLLBACK");
+	int rc = engine_prepare_text(e, &all[0], "ROLLBACK");
 
 	if (rc != SQLITE_OK)
 		return rc;
-	rc = engine_prepare(e, &all[1], "VACUUM");
+	rc = engine_prepare_text(e, &all[1], "VACUUM");
 	if (rc != SQLITE_OK) {
 		sqlite3_finalize(all[0]);
 		return rc;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-/* rng.h - numbers for random histories, the same from the same seed: below a limit. */
+/* rng.h - numbers for random histories, the same ones from the same seed. */
 #ifndef TESTS_RNG_H
 #define TESTS_RNG_H
 
@@ -10,12 +10,12 @@ struct rng {
 };
 
 static inline uint32_t
-below(struct rng *r, uint32_t limit)
+below(struct rng *r, uint32_t bound)
 {
 	r->s ^= r->s << 13;
 	r->s ^= r->s >> 7;
 	r->s ^= r->s << 17;
-	return (uint32_t)(r->s >> 33) % limit;
+	return (uint32_t)(r->s >> 33) % bound;
 }
 
 #endif
