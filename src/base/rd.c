@@ -120,6 +120,16 @@ rd_zigzag(struct rd *r)
 	return (int64_t)(v >> 1) ^ -(int64_t)(v & 1);
 }
 
+size_t
+rd_count(struct rd *r, size_t max, size_t least)
+{
+	uint64_t n = rd_varint(r, max);
+
+	if (n > rd_left(r) / least)
+		rd_fail(r);
+	return r->failed ? 0 : (size_t)n;
+}
+
 void
 rd_copy(struct rd *r, size_t n, void *out)
 {

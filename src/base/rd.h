@@ -42,6 +42,10 @@ uint64_t rd_u64(struct rd *r);
 uint64_t rd_varint(struct rd *r, uint64_t max);
 int64_t rd_zigzag(struct rd *r);
 
+/* How many things of at least `least` bytes each follow.  Fails above max, and on
+ * more than the bytes left could hold, so that memory may be taken for them. */
+size_t rd_count(struct rd *r, size_t max, size_t least);
+
 /* A view of the next n bytes, or NULL (with r failed) if there are fewer.
  * Never NULL on success, also for n == 0. */
 const uint8_t *rd_bytes(struct rd *r, size_t n);

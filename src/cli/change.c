@@ -112,14 +112,21 @@ put_cells(FILE *to, const ddcp_cell *cell, size_t n)
 }
 
 char *
-cli_change_line(const struct cli *cli, const ddcp_change *c)
+cli_sign(const struct cli *cli, enum ddcp_change_kind kind)
 {
 	static const struct { const char *sign; enum cli_colour colour; } kinds[] = {
 		[DDCP_INSERTED] = { "+", CLI_GREEN },
 		[DDCP_CHANGED] = { "~", CLI_YELLOW },
 		[DDCP_DELETED] = { "-", CLI_RED } };
+
+	return cli_paint(cli, kinds[kind].colour, kinds[kind].sign);
+}
+
+char *
+cli_change_line(const struct cli *cli, const ddcp_change *c)
+{
 	char *key = cli_literals(c->key, c->nkey, CLI_SHORT), *out = NULL;
-	char *sign = cli_paint(cli, kinds[c->kind].colour, kinds[c->kind].sign);
+	char *sign = cli_sign(cli, c->kind);
 	size_t len;
 	FILE *to = cli_memory(open_memstream(&out, &len));
 

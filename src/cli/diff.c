@@ -54,7 +54,7 @@ row_json(const ddcp_diff_row *r)
 }
 
 static void
-put_cell(FILE *to, const ddcp_diff_row *r, const ddcp_diff_cell *c)
+print_cell(const ddcp_diff_row *r, const ddcp_diff_cell *c)
 {
 	char *name = cli_safe(c->column);
 	char *before = c->was_known ? cli_literal(&c->before, CLI_SHORT) :
@@ -62,10 +62,9 @@ put_cell(FILE *to, const ddcp_diff_row *r, const ddcp_diff_cell *c)
 	char *after = cli_literal(&c->after, CLI_SHORT);
 
 	if (r->kind == DDCP_CHANGED)
-		fprintf(to, "%s: %s \u2192 %s", name, before, after);
+		printf("%s: %s \u2192 %s", name, before, after);
 	else
-		fprintf(to, "%s: %s", name, r->kind == DDCP_DELETED ? before :
-		    after);
+		printf("%s: %s", name, r->kind == DDCP_DELETED ? before : after);
 	free(name);
 	free(before);
 	free(after);
@@ -74,12 +73,7 @@ put_cell(FILE *to, const ddcp_diff_row *r, const ddcp_diff_cell *c)
 static void
 print_text(struct diff *d, const ddcp_diff_row *r)
 {
-	static const struct { const char *sign; enum cli_colour colour; } kinds[] = {
-		[DDCP_INSERTED] = { "+", CLI_GREEN },
-		[DDCP_CHANGED] = { "~", CLI_YELLOW },
-		[DDCP_DELETED] = { "-", CLI_RED } };
-	char *sign = cli_paint(d->cli, kinds[r->kind].colour,
-	    kinds[r->kind].sign);
+	char *sign = cli_sign(d->cli, r->kind);
 	char *key = cli_literals(r->key, r->nkey, CLI_SHORT);
 	char *author = cli_author(&r->author, r->version), age[32];
 	size_t i;
@@ -88,7 +82,7 @@ print_text(struct diff *d, const ddcp_diff_row *r)
 	printf("%s %s%s", sign, key, r->ncell > 0 ? "   " : "");
 	for (i = 0; i < r->ncell; i++) {
 		fputs(i > 0 ? ", " : "", stdout);
-		put_cell(stdout, r, &r->cell[i]);
+		print_cell(r, &r->cell[i]);
 	}
 	printf("   %s, %s\n", author, cli_age(r->time_ms, age));
 	free(sign);

@@ -65,7 +65,10 @@ void cli_heading(char **last, const char *table);
 json_t *cli_change_json(const ddcp_change *c);
 const char *cli_kind(enum ddcp_change_kind kind);       /* "insert" ... */
 
-/* The same in a line: "~ 't1'  title: 'buy oat milk', done: 0". */
+/* "+", "~" or "-", painted if that is wanted. */
+char *cli_sign(const struct cli *cli, enum ddcp_change_kind kind);
+
+/* A change of one row in a line: "~ 't1'  title: 'buy oat milk', done: 0". */
 char *cli_change_line(const struct cli *cli, const ddcp_change *c);
 
 /* A transaction as `log` shows it, in whichever form is asked for (log.c); the

@@ -115,16 +115,13 @@ note(struct engine *e, struct merge_row *row, enum before_kind kind,
 	if (row->inserted || row->before.kind == BEFORE_ABSENT ||
 	    row->before.kind == BEFORE_LARGE)
 		return SQLITE_OK;
-	rc = table_stmt(e, row->table, TS_ROW, &stmt);
-	if (rc == SQLITE_OK)
-		rc = sqlite3_bind_int64(stmt, 1, row->key);
+	rc = rows_get(e, row, &stmt);
 	if (rc != SQLITE_OK)
 		return rc;
 	begin_note(row, kind);
-	rc = sqlite3_step(stmt);
-	if (rc == SQLITE_ROW)
+	if (stmt != NULL)
 		rc = add_cells(row, stmt, cols, n);
-	return engine_reset(stmt, rc == SQLITE_DONE ? SQLITE_OK : rc);
+	return engine_reset(stmt, rc);
 }
 
 int

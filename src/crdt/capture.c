@@ -329,7 +329,7 @@ printf_function(sqlite3_context *ctx, int argc, sqlite3_value **argv)
 	(void)argv;
 	if (refuse_attached(e->capture, ctx))
 		return;
-	rc = hook_ask(e, ctx);
+	rc = hook_ask(e);
 	if (rc != SQLITE_OK) {
 		engine_result_error(e, ctx, rc);
 		return;

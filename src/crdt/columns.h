@@ -33,6 +33,10 @@ int columns_read(struct engine *e, struct table *t,
 /* A fingerprint of what is written down of the columns of table id. */
 int columns_print(struct engine *e, int id, uint64_t *print);
 
+/* Reads the old names of t.  The other notes one in memory alone. */
+int columns_names_of(struct engine *e, struct table *t);
+int columns_keep_name(struct table *t, const char *name, int len, int cid);
+
 /* Reads the old names alone again, of all tables of a list: another connection
  * may have learned some. */
 int columns_read_names(struct engine *e, const struct table_list *l);

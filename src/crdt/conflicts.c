@@ -12,21 +12,11 @@
  */
 #include "crdt/ledger.h"
 
-#include <time.h>
-
+#include "base/clock.h"
 #include "crdt/storage.h"
 #include "crdt/vtab.h"
 
 SQLITE_EXTENSION_INIT3
-
-int64_t
-ledger_now(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_REALTIME, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 int
 ledger_is_there(struct engine *e, bool *has)
@@ -101,7 +91,7 @@ review(struct engine *e, int64_t id, int64_t *n)
 	if (rc == SQLITE_OK && has)
 		rc = engine_exec(e, id != 0 ? "UPDATE crsql_ledger SET reviewed = %lld "
 		    "WHERE reviewed IS NULL AND id = %lld" : "UPDATE crsql_ledger SET "
-		    "reviewed = %lld WHERE reviewed IS NULL", (long long)ledger_now(),
+		    "reviewed = %lld WHERE reviewed IS NULL", (long long)clock_ms(),
 		    (long long)id);
 	*n = rc == SQLITE_OK && has ? sqlite3_changes(e->db) : 0;
 	return rc;

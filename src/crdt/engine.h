@@ -9,7 +9,7 @@
  *               the schema
  *   schema.c    sqlite_schema, read in one go
  *   lookaside.c keys for rows without a rowid
- *   columns.c   numbers, birthdays and old names of its columns
+ *   columns.c   numbers and birthdays of its columns; column_names.c  old names
  *   crr.c       crsql_as_crr, crsql_as_table; crr_check.c  their checks
  *   alter.c     crsql_begin_alter, crsql_commit_alter
  *   automigrate.c  crsql_automigrate
@@ -26,7 +26,7 @@
  *   note.c      what is noted of a row
  *   quiet.c     triggers off for a while          bulk.c  in long transactions
  *   record.c    the records that wait for a fold; savepoints
- *   journal.c   writes of plain programs: triggers, and reading the journal
+ *   journal.c   writes of plain programs, read; journal_sql.c  their triggers
  *   fold.c      records become clocks, tombstones and log rows
  *   mask.c      the columns of an update, in all of these
  *   fold_list.c the records of a fold         fold_hw.c  highest keys before
@@ -62,7 +62,8 @@
  *   gc.c        crsql_gc: forgetting             gc_sweep.c  what goes
  *   adopt.c     files of cr-sqlite are taken over
  *   adopt_read.c   its clocks        adopt_write.c  as ours
- *   funcs.c     the small SQL functions
+ *   funcs.c     the small SQL functions      settings.c  those for settings
+ *   engine.c    statements, errors           engine_undo.c  steps done or not
  *   views.c     <t>__crsql_clock and <t>__crsql_pks: which there are;
  *   clock_view.c, pks_view.c  what they say
  *   check.c     crsql_check: what is wrong; check_log.c, check_rows.c its parts
@@ -372,6 +373,7 @@ int conflicts_register(struct engine *e);
 int repair_register(struct engine *e);
 int views_load(struct engine *e);
 int funcs_register(struct engine *e);
+int settings_register(struct engine *e);
 int adopt_register(struct engine *e);
 int pageinfo_register(struct engine *e);
 int fract_register(struct engine *e);

@@ -115,7 +115,7 @@ register_all(struct engine *e)
 		history_register, before_register, pack_register, export_register, import_register,
 		park_register, seen_register, adopt_register, check_register,
 		repair_register, fract_register, gc_register, conflicts_register, views_load,
-		funcs_register,
+		settings_register, funcs_register,
 	};
 	size_t i;
 	int rc = SQLITE_OK;

@@ -95,7 +95,7 @@ static int
 go_on(struct engine *e, const struct run *r, int64_t n, int64_t packed)
 {
 	int64_t pos;
-	int rc = log_last_pos(e, r->dbv, &pos);
+	int rc = log_next_pos(e, r->dbv, &pos);
 
 	return rc == SQLITE_OK ? engine_exec(e, "INSERT INTO crsql_log(dbv, pos, tbl, "
 	    "key, n, seq_stride, site, sver) SELECT dbv, %lld, tbl, %lld, %lld, %lld, "

@@ -131,7 +131,7 @@ was_taken(struct engine *e)
 }
 
 int
-hook_ask(struct engine *e, sqlite3_context *ctx)
+hook_ask(struct engine *e)
 {
 	struct capture *c = e->capture;
 	bool ours = true;

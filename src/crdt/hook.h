@@ -5,7 +5,7 @@
  * there before: so nothing is set where one is, and one that was taken from us is left
  * to who has it.  Writes go through the journal then (capture.h).
  *
- * HOW IT IS SEEN.  A trigger behind each row asks (journal.c), and of that row our hook
+ * HOW IT IS SEEN.  A trigger behind each row asks (journal_sql.c), and of that row our hook
  * must have been told in the same statement.  Where that can't be said, as others'
  * triggers wrote in between, a write that changes nothing proves it.
  */
@@ -41,6 +41,6 @@ int hook_keep(struct engine *e, const char *midst);
 /* Asked behind a row that was written: if the hook is another's by now, triggers note
  * this row and what follows.  SQLITE_ERROR, with a sentence, if a row of the statement
  * may have been missed: it does not happen again. */
-int hook_ask(struct engine *e, sqlite3_context *ctx);
+int hook_ask(struct engine *e);
 
 #endif

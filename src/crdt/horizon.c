@@ -163,14 +163,11 @@ horizon_next(struct rd *r, const uint8_t **site, int64_t *version)
 bool
 horizon_take(struct rd *r, bool ordered, struct horizon_given *out)
 {
-	uint64_t n = rd_varint(r, HORIZON_MAX);
 	const uint8_t *site, *before = NULL;
 	int64_t version;
 	int i;
 
-	if (n > rd_left(r) / ENTRY_BYTES)
-		rd_fail(r);
-	out->n = rd_failed(r) ? 0 : (int)n;
+	out->n = (int)rd_count(r, HORIZON_MAX, ENTRY_BYTES);
 	out->entries = *r;
 	for (i = 0; i < out->n && !rd_failed(r); i++) {
 		horizon_next(r, &site, &version);

@@ -11,12 +11,17 @@
 
 /* Six of the journal, two that refuse a NULL key where the declaration allows
  * one, and while a table is altered one that names its columns (marker.h). */
-enum {
-	JOURNAL_NTRIGGERS = 9,
-	JOURNAL_INSERT_TRIGGER = 1,
-	JOURNAL_UPDATE_TRIGGER = 2,
-	JOURNAL_NULL_TRIGGER = 6,       /* and the next */
-	JOURNAL_COLUMNS_TRIGGER = 8
+enum journal_trigger {
+	JOURNAL_BEFORE_TRIGGER,         /* of an insert: what it may replace */
+	JOURNAL_INSERT_TRIGGER,
+	JOURNAL_UPDATE_TRIGGER,
+	JOURNAL_DELETE_TRIGGER,
+	JOURNAL_HINT_TRIGGER,           /* before an update of the key: the same */
+	JOURNAL_KEY_TRIGGER,            /* behind it */
+	JOURNAL_NULL_TRIGGER,           /* inserted, and the next: updated */
+	JOURNAL_NULL_UPDATE_TRIGGER,
+	JOURNAL_COLUMNS_TRIGGER,
+	JOURNAL_NTRIGGERS
 };
 
 enum journal_op {       /* w = 8 * table + op */

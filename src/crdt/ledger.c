@@ -2,6 +2,7 @@
 /* ledger.c - the conflicts that a merge meets; see ledger.h. */
 #include "crdt/ledger.h"
 
+#include "base/clock.h"
 #include "crdt/storage.h"
 
 SQLITE_EXTENSION_INIT3
@@ -62,7 +63,7 @@ insert(struct engine *e, const struct merge_row *row, const struct conflict *c)
 	sqlite3_bind_int64(stmt, 7, c->loser.site);
 	sqlite3_bind_int64(stmt, 8, c->loser.sver);
 	sqlite3_bind_int64(stmt, 9, c->lost_version);
-	sqlite3_bind_int64(stmt, 10, ledger_now());
+	sqlite3_bind_int64(stmt, 10, clock_ms());
 	rc = engine_run(e, stmt);
 	sqlite3_clear_bindings(stmt);
 	return rc;
@@ -140,17 +141,9 @@ note_values(struct engine *e, int64_t id, int cid, const struct val *winner,
 static int
 read_row(struct engine *e, const struct merge_row *row, sqlite3_stmt **out)
 {
-	int rc = table_stmt(e, row->table, TS_ROW, out);
+	int rc = rows_get(e, row, out);
 
-	if (rc == SQLITE_OK)
-		rc = sqlite3_bind_int64(*out, 1, row->key);
-	if (rc != SQLITE_OK)
-		return rc;
-	rc = sqlite3_step(*out);
-	if (rc == SQLITE_ROW)
-		return SQLITE_OK;
-	sqlite3_reset(*out);
-	return rc != SQLITE_DONE ? rc : engine_fail(e, SQLITE_CORRUPT,
+	return rc != SQLITE_OK || *out != NULL ? rc : engine_fail(e, SQLITE_CORRUPT,
 	    "a row of table %s is not there", row->table->name);
 }
 

@@ -72,9 +72,6 @@ int ledger_is_there(struct engine *e, bool *has);
 int ledger_forget_table(struct engine *e, int id);
 int ledger_forget_gone(struct engine *e, int id);
 
-/* ms since 1970. */
-int64_t ledger_now(void);
-
 /* -- ledger_origin.c: who made what is here ---------------------------------------- */
 
 struct fact {

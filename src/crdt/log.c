@@ -2,9 +2,9 @@
 #include "crdt/log.h"
 
 #include <string.h>
-#include <time.h>
 
 #include "base/be64.h"
+#include "base/clock.h"
 
 SQLITE_EXTENSION_INIT3
 
@@ -12,12 +12,9 @@ SQLITE_EXTENSION_INIT3
 static void
 make_header(uint8_t header[HEADER_LEN])
 {
-	struct timespec now;
-	int64_t ms;
+	int64_t ms = clock_ms();
 	int i;
 
-	clock_gettime(CLOCK_REALTIME, &now);
-	ms = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 	for (i = 0; i < 6; i++)
 		header[i] = (uint8_t)(ms >> 8 * (5 - i));
 	sqlite3_randomness(TOKEN_LEN, header + 6);
@@ -251,7 +248,7 @@ log_sweep(struct engine *e, int64_t dbv, int64_t pos)
 }
 
 int
-log_last_pos(struct engine *e, int64_t dbv, int64_t *pos)
+log_next_pos(struct engine *e, int64_t dbv, int64_t *pos)
 {
 	if (dbv == e->tx.current) {
 		*pos = e->tx.next_pos++;

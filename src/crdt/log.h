@@ -59,7 +59,7 @@ int log_append(struct engine *e, struct log_row *row);
 int64_t log_take_pos(struct engine *e);
 
 /* A place behind all of a transaction that is in the log. */
-int log_last_pos(struct engine *e, int64_t dbv, int64_t *pos);
+int log_next_pos(struct engine *e, int64_t dbv, int64_t *pos);
 
 /* Removes the run at (dbv, pos); the one at pos 0 stays as LOG_HEADER. */
 int log_drop_run(struct engine *e, int64_t dbv, int64_t pos);

@@ -190,6 +190,10 @@ int rows_reset(struct engine *e, struct merge_row *row,
     const struct merge_cell *cell, int n);
 int rows_delete(struct engine *e, struct merge_row *row);
 
+/* The row as it is here, columns as TS_ROW has them, to be reset; *out NULL if it
+ * is not here. */
+int rows_get(struct engine *e, const struct merge_row *row, sqlite3_stmt **out);
+
 /* INSERT of a whole row under a key never used; *done false if there is no
  * such key for it. */
 int rows_insert_all(struct engine *e, struct table *t,

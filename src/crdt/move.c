@@ -15,7 +15,7 @@ static int
 leave_run(struct engine *e, int64_t dbv, int64_t *pos, int64_t key)
 {
 	int64_t to = 0;
-	int rc = log_last_pos(e, dbv, &to);
+	int rc = log_next_pos(e, dbv, &to);
 
 	if (rc == SQLITE_OK)
 		rc = engine_exec(e, "INSERT INTO crsql_log(dbv, pos, tbl, key, site, "

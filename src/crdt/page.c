@@ -26,18 +26,6 @@ page_text(struct rd *r, size_t max, const char **text, int *len)
 	return *text != NULL;
 }
 
-/* How many of something follow: more than the bytes could hold is refused
- * before anything is allocated. */
-static int
-read_count(struct rd *r, uint64_t max, size_t min_bytes)
-{
-	uint64_t n = rd_varint(r, max);
-
-	if (n > rd_left(r) / min_bytes)
-		rd_fail(r);
-	return rd_failed(r) ? 0 : (int)n;
-}
-
 static int
 read_index(struct rd *r, int n)
 {
@@ -66,11 +54,11 @@ read_table(const struct page *p, struct rd *r, struct page_table *t)
 	t->npk = (int)rd_varint(r, PACK_MAX_COLUMNS);
 	if (t->npk == 0)
 		rd_fail(r);
-	t->ncol = read_count(r, PAGE_MAX_COLUMNS, 1);
+	t->ncol = (int)rd_count(r, PAGE_MAX_COLUMNS, 1);
 	t->columns = *r;
 	for (i = 0; i < t->ncol && !rd_failed(r); i++)
 		page_text(r, NAME_MAX_BYTES, &name, &len);
-	t->nold = read_count(r, OLD_NAMES_MAX, 2);
+	t->nold = (int)rd_count(r, OLD_NAMES_MAX, 2);
 	t->old = *r;
 	for (i = 0; i < t->nold && !rd_failed(r); i++)
 		page_read_old(r, t, &column, &name, &len);
@@ -113,7 +101,7 @@ read_horizons(struct page *p, struct rd *r)
 	int i;
 
 	p->nhorizon = p->flags & PAGE_HORIZON ?
-	    read_count(r, PAGE_MAX_TABLES, 1) : 0;
+	    (int)rd_count(r, PAGE_MAX_TABLES, 1) : 0;
 	p->horizon = new_array(p->nhorizon, sizeof *p->horizon);
 	if (p->horizon == NULL)
 		return SQLITE_NOMEM;
@@ -127,7 +115,7 @@ read_tables(struct page *p, struct rd *r)
 {
 	int i;
 
-	p->ntable = read_count(r, PAGE_MAX_TABLES, MIN_TABLE_BYTES);
+	p->ntable = (int)rd_count(r, PAGE_MAX_TABLES, MIN_TABLE_BYTES);
 	p->table = new_array(p->ntable, sizeof *p->table);
 	if (p->table == NULL)
 		return SQLITE_NOMEM;
@@ -144,7 +132,7 @@ read_sites(struct page *p, struct rd *r)
 {
 	int i;
 
-	p->nsite = read_count(r, PAGE_MAX_SITES, MIN_SITE_BYTES);
+	p->nsite = (int)rd_count(r, PAGE_MAX_SITES, MIN_SITE_BYTES);
 	p->site = new_array(p->nsite, sizeof *p->site);
 	if (p->site == NULL)
 		return SQLITE_NOMEM;
@@ -228,7 +216,7 @@ page_read_tx(struct page *p, struct page_tx *tx)
 	if (tx->flags > (PAGE_TX_BEGINS | PAGE_TX_ENDS))
 		rd_fail(r);
 	tx->header = rd_bytes(r, HEADER_LEN);
-	tx->nstep = read_count(r, PAGE_MAX_STEPS, 3);
+	tx->nstep = (int)rd_count(r, PAGE_MAX_STEPS, 3);
 	tx->steps = *r;
 	for (i = 0; i < tx->nstep && !rd_failed(r); i++)
 		read_one_step(p, r, &step);

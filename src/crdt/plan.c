@@ -73,11 +73,9 @@ read_tables(struct engine *e, struct plan *p, struct rd *r, int group)
 static void
 read_entries(struct plan *p, struct rd *r, struct plan_group *g, size_t *used)
 {
-	uint64_t i, n = rd_varint(r, PLAN_MAX_ENTRIES - *used);
+	size_t i, n = rd_count(r, PLAN_MAX_ENTRIES - *used, ENTRY_BYTES);
 	bool sorted = true;
 
-	if (n > rd_left(r) / ENTRY_BYTES)
-		rd_fail(r);
 	if (rd_failed(r))
 		return;
 	g->entry = p->entries + *used;

@@ -264,6 +264,25 @@ rows_delete(struct engine *e, struct merge_row *row)
 }
 
 int
+rows_get(struct engine *e, const struct merge_row *row, sqlite3_stmt **out)
+{
+	sqlite3_stmt *stmt;
+	int rc = table_stmt(e, row->table, TS_ROW, &stmt);
+
+	*out = NULL;
+	if (rc == SQLITE_OK)
+		rc = sqlite3_bind_int64(stmt, 1, row->key);
+	if (rc != SQLITE_OK)
+		return rc;
+	rc = sqlite3_step(stmt);
+	if (rc == SQLITE_ROW) {
+		*out = stmt;
+		return SQLITE_OK;
+	}
+	return engine_reset(stmt, rc == SQLITE_DONE ? SQLITE_OK : rc);
+}
+
+int
 rows_insert_all(struct engine *e, struct table *t, const struct val *value,
     int64_t *key, bool *done)
 {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-/* triggers.c - see triggers.h; their text is in journal.c. */
+/* triggers.c - see triggers.h; their text is in journal_sql.c. */
 #include "crdt/triggers.h"
 
 #include <string.h>

@@ -3,14 +3,14 @@
  * clone.c - a database made from another one's: how its tables are declared is
  * asked first, on a connection of its own; then all is pulled.
  */
-#include "lib/handle.h"
+#include "lib/exchange.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/ticks.h"
-#include "node/event.h"
 #include "node/once.h"
+#include "store/peer.h"
 
 static const char origin[] = "origin";
 
@@ -77,10 +77,7 @@ static int
 take_rows(void *self, const struct exchange_result *r)
 {
 	struct clone *c = self;
-	ddcp_result out = { .remote = r->remote, .code = r->code,
-		.error = r->error, .hint = r->hint, .path = r->path,
-		.transactions = r->transactions, .rows = r->rows,
-		.bytes = r->bytes, .parked = r->parked, .held = r->held };
+	ddcp_result out = lib_result(r);
 
 	if (r->code != 0 && r->code != E_HELD)
 		err_set(&c->why, r->code, r->hint, "%s", r->error);
@@ -92,10 +89,7 @@ static int
 give_progress(void *self, const struct exchange_progress *p)
 {
 	struct clone *c = self;
-	ddcp_progress out = { .remote = p->remote, .stage = p->stage,
-		.rows = p->rows, .transactions = p->transactions,
-		.bytes = p->bytes, .total = p->total,
-		.elapsed_ms = p->elapsed_ms };
+	ddcp_progress out = lib_progress(p);
 
 	return c->options->progress(c->options->self, &out);
 }

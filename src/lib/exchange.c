@@ -3,13 +3,13 @@
  * exchange.c - fetch, merge, pull, push, verify and wait: through the running serve of the
  * database if there is one, else by connections of their own.
  */
-#include "lib/handle.h"
+#include "lib/exchange.h"
 
 #include "base/ticks.h"
 #include "node/control_call.h"
-#include "node/event.h"
 #include "node/once.h"
 #include "node/verbs.h"
+#include "store/peer.h"
 
 enum { LOCKED_AGAIN_MS = 50 };
 
@@ -23,15 +23,31 @@ struct asked {
 	struct err gravest;
 };
 
+ddcp_progress
+lib_progress(const struct exchange_progress *p)
+{
+	return (ddcp_progress){ .remote = p->remote, .stage = p->stage,
+		.rows = p->rows, .transactions = p->transactions,
+		.bytes = p->bytes, .total = p->total,
+		.elapsed_ms = p->elapsed_ms };
+}
+
+ddcp_result
+lib_result(const struct exchange_result *r)
+{
+	return (ddcp_result){ .remote = r->remote, .code = r->code,
+		.error = r->error, .hint = r->hint, .path = r->path,
+		.transactions = r->transactions, .rows = r->rows,
+		.bytes = r->bytes, .parked = r->parked, .held = r->held,
+		.peer_merges = r->peer_merges };
+}
+
 static int
 give_progress(void *self, const struct exchange_progress *p)
 {
 	const struct asked *asked = self;
 	const ddcp_exchange *x = asked->x;
-	ddcp_progress out = { .remote = p->remote, .stage = p->stage,
-		.rows = p->rows, .transactions = p->transactions,
-		.bytes = p->bytes, .total = p->total,
-		.elapsed_ms = p->elapsed_ms };
+	ddcp_progress out = lib_progress(p);
 
 	return x->progress != NULL ? x->progress(x->self, &out) : 0;
 }
@@ -68,13 +84,9 @@ give_result(void *self, const struct exchange_result *r)
 	const struct store_compared *c = r->compared;
 	ddcp_compared compared = { .rows = 0 };
 	int rc = give_differences(asked, r);
-	ddcp_result out = { .remote = r->remote, .code = r->code,
-		.error = r->error, .hint = r->hint, .path = r->path,
-		.transactions = r->transactions, .rows = r->rows,
-		.bytes = r->bytes, .parked = r->parked, .held = r->held,
-		.peer_merges = r->peer_merges,
-		.compared = c != NULL ? &compared : NULL };
+	ddcp_result out = lib_result(r);
 
+	out.compared = c != NULL ? &compared : NULL;
 	if (c != NULL)
 		compared = (ddcp_compared){ .tables = c->tables,
 			.rows = c->rows, .in_flight = c->in_flight,

@@ -4,10 +4,7 @@
 #define LIB_HISTORY_H
 
 #include "lib/handle.h"
-
-/* Views of what the store has. */
-ddcp_value lib_value(const struct store_value *v);
-ddcp_author lib_author(const struct store_author *a);
+#include "store/past.h"
 
 struct lib_change {
 	ddcp_change change;

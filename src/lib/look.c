@@ -4,6 +4,7 @@
 
 #include "node/control_call.h"
 #include "node/doctor.h"
+#include "store/peer.h"
 
 _Static_assert((int)DDCP_FINE == (int)DOCTOR_FINE
     && (int)DDCP_NOTE == (int)DOCTOR_NOTE

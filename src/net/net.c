@@ -2,10 +2,10 @@
 #include "net/net.h"
 
 #include <string.h>
-#include <time.h>
 
 #include <uv.h>
 
+#include "base/clock.h"
 #include "net/direct.h"
 #include "net/memory.h"
 
@@ -34,10 +34,7 @@ net_find(const char *name)
 static uint64_t
 system_now_ms(void *self)
 {
-	struct timespec ts;
-
-	clock_gettime(CLOCK_REALTIME, &ts);
-	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+	return (uint64_t)clock_ms();
 }
 
 static int

@@ -7,7 +7,7 @@
 #ifndef NODE_CONVERT_H
 #define NODE_CONVERT_H
 
-#include "store/store.h"
+#include "store/peer.h"
 #include "wire/msg.h"
 
 void convert_entry_out(const struct store_entry *in, struct wire_entry *out);

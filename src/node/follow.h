@@ -7,7 +7,7 @@
 #define NODE_FOLLOW_H
 
 #include "node/stop.h"
-#include "store/store.h"
+#include "store/past.h"
 
 struct follow_options {
 	const uint8_t *from;    /* STORE_CURSOR_LEN bytes; NULL: from now on */

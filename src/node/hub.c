@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "node/session_state.h"
+#include "store/past.h"
 
 enum {
 	NEWS_MAX = 64,          /* entries told of at a time */
@@ -279,8 +280,6 @@ hub_changed(struct hub *h, bool *again)
 	h->look &= *again;
 	look_at_tables(h);
 	look_at_conflicts(h);
-	/* what can't go now goes later */
-	store_forget_reviewed(h->store, NULL);
 }
 
 void

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "node/session.h"
+#include "store/peer.h"
 
 enum {
 	SLACK_MS = 500,         /* who reaches has the better reason to give */

@@ -11,7 +11,7 @@
 #include "node/session.h"
 #include "node/verbs.h"
 #include "node/watch.h"
-#include "store/store.h"
+#include "store/past.h"
 
 enum {
 	LOCKED_AGAIN_MS = 50,   /* after the database was found locked */
@@ -174,6 +174,7 @@ on_forget(uv_timer_t *timer)
 	struct serve *s = timer->data;
 	bool more = false;
 
+	store_forget_reviewed(s->store, NULL);
 	store_forget(s->store, &more, NULL);
 	uv_timer_start(timer, on_forget, more ? FORGET_MORE_MS : FORGET_MS, 0);
 }

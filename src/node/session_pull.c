@@ -5,6 +5,7 @@
 
 #include "node/convert.h"
 #include "node/session_state.h"
+#include "store/past.h"
 
 enum {
 	PULL_AGAIN_MS = 1000,

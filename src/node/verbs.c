@@ -10,6 +10,7 @@
 #include "node/places.h"
 #include "node/run.h"
 #include "node/session.h"
+#include "store/peer.h"
 
 /* A request that is being done. */
 struct work {

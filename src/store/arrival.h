@@ -6,7 +6,7 @@
 #ifndef STORE_ARRIVAL_H
 #define STORE_ARRIVAL_H
 
-#include "store/store.h"
+#include "store/peer.h"
 
 struct arrival {
 	uint8_t end[STORE_CURSOR_LEN];

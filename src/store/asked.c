@@ -241,19 +241,6 @@ asked_load(sqlite3 *db, int64_t remote, const struct asked *fetched,
 
 /* -- as bytes -------------------------------------------------------------------- */
 
-static void
-encode_vector(struct buf *b, const struct store_vector *v)
-{
-	size_t i;
-
-	buf_add_varint(b, v->n);
-	for (i = 0; i < v->n; i++) {
-		buf_add(b, v->entry[i].site, STORE_SITE_LEN);
-		buf_add_varint(b, v->entry[i].version);
-		buf_add(b, v->entry[i].token, STORE_TOKEN_LEN);
-	}
-}
-
 int
 asked_encode(const struct asked *a, struct buf *out, struct err *err)
 {
@@ -272,7 +259,7 @@ asked_encode(const struct asked *a, struct buf *out, struct err *err)
 		}
 		buf_add(out, g->start, STORE_CURSOR_LEN);
 		buf_add(out, g->cursor, STORE_CURSOR_LEN);
-		encode_vector(out, &g->vector);
+		vector_encode(&g->vector, out);
 	}
 	return out->failed ? err_nomem(err) : 0;
 }
@@ -282,7 +269,6 @@ decode_group(struct asked *a, struct rd *r, struct err *err)
 {
 	uint64_t k, n = rd_varint(r, TABLES_MAX), len, tbl;
 	struct asked_group *g = add_group(a, nothing);
-	struct store_entry e;
 	const uint8_t *name;
 	int rc = 0;
 
@@ -299,14 +285,7 @@ decode_group(struct asked *a, struct rd *r, struct err *err)
 	rd_copy(r, STORE_CURSOR_LEN, g->start);
 	rd_copy(r, STORE_CURSOR_LEN, g->cursor);
 	memcpy(g->next, g->cursor, STORE_CURSOR_LEN);
-	n = rd_varint(r, VECTOR_MAX);
-	for (k = 0; k < n && rc == 0 && !rd_failed(r); k++) {
-		rd_copy(r, sizeof e.site, e.site);
-		e.version = rd_varint(r, INT64_MAX);
-		rd_copy(r, sizeof e.token, e.token);
-		rc = vector_set(&g->vector, &e, err);
-	}
-	return rc;
+	return rc == 0 ? vector_decode(r, &g->vector, err) : rc;
 }
 
 int

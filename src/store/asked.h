@@ -8,7 +8,7 @@
 
 #include <sqlite3.h>
 
-#include "store/store.h"
+#include "store/peer.h"
 
 struct asked {
 	struct asked_group {

@@ -59,16 +59,23 @@ add_author(struct authors *a, sqlite3_stmt *stmt, struct err *err)
 int
 authors_load(struct store *s, struct authors *a, struct err *err)
 {
+	return authors_load_of(s, s->db, a, err);
+}
+
+int
+authors_load_of(const struct store *s, sqlite3 *db, struct authors *a,
+    struct err *err)
+{
 	uint8_t key[KEY_LEN];
 	sqlite3_stmt *stmt = NULL;
 	bool row = true;
 	int rc;
 
 	memset(a, 0, sizeof *a);
-	rc = sql_has_table(s->db, "crsql_me", &row, err);
+	rc = sql_has_table(db, "crsql_me", &row, err);
 	store_public_key(s, key);
 	if (rc == 0 && row)
-		rc = sql_open(s->db, &stmt, err, "SELECT s.site_id, s.public_key, "
+		rc = sql_open(db, &stmt, err, "SELECT s.site_id, s.public_key, "
 		    "r.name, s.public_key = ?1 OR s.ordinal IN "
 		    "(SELECT ordinal FROM crsql_me) FROM crsql_site_id AS s "
 		    "LEFT JOIN ddcp_remote AS r ON r.key = s.public_key "

@@ -6,7 +6,9 @@
 #ifndef STORE_AUTHOR_H
 #define STORE_AUTHOR_H
 
-#include "store/store.h"
+#include <sqlite3.h>
+
+#include "store/past.h"
 
 struct authors {
 	struct author {
@@ -20,6 +22,9 @@ struct authors {
 
 /* Reads all that are known; authors_clear frees, also after failure. */
 int authors_load(struct store *s, struct authors *a, struct err *err);
+/* The same, as another connection sees it. */
+int authors_load_of(const struct store *s, sqlite3 *db, struct authors *a,
+    struct err *err);
 void authors_clear(struct authors *a);
 
 /* Copies who a site is; what was not known at authors_load is read anew. */

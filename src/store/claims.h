@@ -9,7 +9,7 @@
 
 #include <sqlite3.h>
 
-#include "store/store.h"
+#include "store/peer.h"
 
 /* The first db_version that the current incarnation may have made. */
 int claims_first_own(sqlite3 *db, int64_t *out, struct err *err);

@@ -186,8 +186,7 @@ finish(struct store *s, const struct shape *shape, struct err *err)
 
 	for (i = 0; i < shape->ntables && rc == 0; i++)
 		rc = shape_make_indexes(s->db, &shape->table[i], err);
-	return rc != 0 ? rc : sql_do(s->db, err, "DELETE FROM ddcp_meta WHERE "
-	    "key = ?1", "t", mark);
+	return rc == 0 ? schema_forget(s->db, mark, err) : rc;
 }
 
 int

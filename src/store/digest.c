@@ -18,12 +18,12 @@
 #include <sodium.h>
 
 #include "store/digest.h"
-#include "store/store_private.h"
+#include "store/serve.h"
 
 enum { PAGE_BYTES = 65536 };
 
-static int
-out_of_turn(struct err *err)
+int
+digest_out_of_turn(struct err *err)
 {
 	return err_set(err, E_INTEGRITY, NULL, "a DIGEST that was not its turn");
 }
@@ -62,9 +62,8 @@ open_digest(struct store *s, int64_t remote, bool asks,
 	return rc;
 }
 
-/* The tables are numbered as the asker names them. */
-static int
-make_tables(struct store_digest *d, size_t n, struct err *err)
+int
+digest_make_tables(struct store_digest *d, size_t n, struct err *err)
 {
 	d->table = calloc(n + 1, sizeof *d->table);
 	if (d->table == NULL)
@@ -81,7 +80,7 @@ store_digest_ask(struct store *s, int64_t remote, struct store_digest **out,
 
 	if (rc == 0) {
 		randombytes_buf((*out)->secret, DIGEST_KEY_LEN);
-		rc = make_tables(*out, (*out)->own.nshapes, err);
+		rc = digest_make_tables(*out, (*out)->own.nshapes, err);
 	}
 	if (rc != 0 && *out != NULL) {
 		store_digest_close(*out);
@@ -134,8 +133,8 @@ store_digest_close(struct store_digest *d)
 
 /* -- saying ------------------------------------------------------------------- */
 
-static int
-say(struct store_digest *d, const struct digest_msg *m,
+int
+digest_say(struct store_digest *d, const struct digest_msg *m,
     enum store_digest_state *state, struct err *err)
 {
 	int rc;
@@ -156,7 +155,7 @@ say_plan(struct store_digest *d, enum digest_said said,
 	memcpy(m.key, d->secret, DIGEST_KEY_LEN);
 	m.flight = d->flight.hash;
 	m.nflight = d->flight.n;
-	return say(d, &m, state, err);
+	return digest_say(d, &m, state, err);
 }
 
 static int
@@ -166,7 +165,7 @@ say_flight(struct store_digest *d, enum store_digest_state *state,
 	const struct digest_msg m = { .said = DIGEST_FLIGHT,
 		.flight = d->flight.hash, .nflight = d->flight.n };
 
-	return say(d, &m, state, err);
+	return digest_say(d, &m, state, err);
 }
 
 static int
@@ -186,21 +185,12 @@ say_sums(struct store_digest *d, enum store_digest_state *state,
 		if (!d->table[t].compared)
 			m.sums[t].bucket = &none;
 	}
-	rc = say(d, &m, state, err);
+	rc = digest_say(d, &m, state, err);
 	free(m.sums);
 	return rc;
 }
 
 /* -- what is in flight ----------------------------------------------------------- */
-
-/* For the other side's plan: from now on pages are what it would get. */
-static int
-begin_flight(struct store_digest *d, const struct store_plan *theirs,
-    struct err *err)
-{
-	d->work = DIGEST_WORK_FLIGHT;
-	return serve_look_for(d->reading, theirs, err);
-}
 
 static int
 end_flight(struct store_digest *d, enum store_digest_state *state,
@@ -263,196 +253,10 @@ step_reading(struct store_digest *d, size_t max,
 	if (work == DIGEST_WORK_SUM)
 		return say_sums(d, state, err);
 	d->rows.said = DIGEST_ROWS;
-	return say(d, &d->rows, state, err);
-}
-
-/* The next buckets, as many as have about the rows that fit into an answer. */
-static int
-want_more(struct store_digest *d, enum store_digest_state *state,
-    struct err *err)
-{
-	struct digest_msg m = { .said = DIGEST_WANT };
-	const struct digest_suspect *s;
-	uint64_t rows = 0;
-	int rc = 0;
-
-	digest_forget_rows(d);
-	d->answered = d->asked;
-	if (d->asked == d->nsuspects) {
-		d->work = DIGEST_WORK_OVER;
-		return 0;
-	}
-	m.want = calloc(d->nsuspects - d->asked, sizeof *m.want);
-	if (m.want == NULL)
-		return err_nomem(err);
-	while (rc == 0 && d->asked < d->nsuspects) {
-		s = &d->suspect[d->asked];
-		rows += s->n;
-		if (m.nwant > 0 && rows > DIGEST_ROWS_WANTED)
-			break;
-		m.want[m.nwant] = (struct digest_want){ s->table, s->bits,
-		    s->bucket };
-		rc = digest_want_bucket(d, &m.want[m.nwant++], err);
-		d->asked++;
-	}
-	if (rc == 0)
-		rc = digest_begin_reading(d, DIGEST_WORK_ROWS, err);
-	if (rc == 0)
-		rc = say(d, &m, state, err);
-	d->expected = DIGEST_ROWS;
-	free(m.want);
-	return rc;
+	return digest_say(d, &d->rows, state, err);
 }
 
 /* -- hearing --------------------------------------------------------------------------- */
-
-static struct digest_shape *
-find_shape(struct digest_msg *m, const char *name)
-{
-	size_t i;
-
-	for (i = 0; i < m->nshapes; i++)
-		if (sqlite3_stricmp(m->shape[i].name, name) == 0)
-			return &m->shape[i];
-	return NULL;
-}
-
-/* Table t is those shapes, of which the other side's may be missing, or ours. */
-static int
-set_table(struct store_digest *d, size_t t, struct digest_shape *here,
-    struct digest_shape *there, struct err *err)
-{
-	struct digest_table *table = &d->table[t];
-
-	if ((here != NULL && here->taken) || (there != NULL && there->taken))
-		return err_set(err, E_INTEGRITY, NULL,
-		    "a DIGEST names a table twice");
-	if (here != NULL) {
-		table->here = *here;
-		here->taken = true;
-	}
-	if (there != NULL) {
-		table->there = *there;
-		there->taken = true;
-	}
-	return digest_match(table, err);
-}
-
-static int
-hear_ask(struct store_digest *d, struct digest_msg *m, struct err *err)
-{
-	size_t t;
-	int rc;
-
-	memcpy(d->secret, m->key, DIGEST_KEY_LEN);
-	rc = make_tables(d, m->nshapes, err);
-	for (t = 0; t < d->n && rc == 0; t++)
-		rc = set_table(d, t, find_shape(&d->own, m->shape[t].name),
-		    &m->shape[t], err);
-	return rc == 0 ? begin_flight(d, &m->plan, err) : rc;
-}
-
-static int
-hear_have(struct store_digest *d, struct digest_msg *m, struct err *err)
-{
-	size_t t, i;
-	int rc = 0;
-
-	for (t = 0; t < d->n && rc == 0; t++) {
-		rc = set_table(d, t, &d->own.shape[t],
-		    find_shape(m, d->own.shape[t].name), err);
-		if (rc == 0)
-			rc = digest_found_shape(&d->found, &d->table[t], err);
-	}
-	for (i = 0; i < m->nshapes && rc == 0; i++)
-		if (!m->shape[i].taken)
-			rc = digest_found_add(&d->found, STORE_TABLE_THERE,
-			    m->shape[i].name, "", err);
-	for (i = 0; i < m->nflight && rc == 0; i++)
-		rc = digest_flight_add(&d->flight, &m->flight[i], err);
-	if (rc == 0)
-		rc = digest_begin_reading(d, DIGEST_WORK_SUM, err);
-	return rc == 0 ? begin_flight(d, &m->plan, err) : rc;
-}
-
-static int
-hear_flight(struct store_digest *d, struct digest_msg *m, struct err *err)
-{
-	size_t i;
-	int rc = 0;
-
-	for (i = 0; i < m->nflight && rc == 0; i++)
-		rc = digest_flight_add(&d->flight, &m->flight[i], err);
-	digest_flight_sort(&d->flight);
-	return rc == 0 ? digest_begin_reading(d, DIGEST_WORK_SUM, err) : rc;
-}
-
-static int
-hear_sums(struct store_digest *d, struct digest_msg *m,
-    enum store_digest_state *state, struct err *err)
-{
-	size_t t;
-	int rc = 0;
-
-	if (m->nsums != d->n)
-		return out_of_turn(err);
-	for (t = 0; t < d->n && rc == 0; t++) {
-		d->table[t].theirs = m->sums[t];
-		m->sums[t].bucket = NULL;
-		rc = digest_compare(d, t, err);
-	}
-	return rc == 0 ? want_more(d, state, err) : rc;
-}
-
-static int
-hear_want(struct store_digest *d, struct digest_msg *m, struct err *err)
-{
-	size_t i;
-	int rc = 0;
-
-	/* It costs a reading of the tables, and the snapshot is held. */
-	if (m->nwant == 0 || d->nwants++ == DIGEST_WANTS_MAX)
-		return err_set(err, E_INTEGRITY, NULL, "a DIGEST wants nothing, "
-		    "or too often");
-	digest_forget_rows(d);
-	for (i = 0; i < m->nwant && rc == 0; i++)
-		rc = digest_want_bucket(d, &m->want[i], err);
-	return rc == 0 ? digest_begin_reading(d, DIGEST_WORK_ROWS, err) : rc;
-}
-
-static int
-hear_rows(struct store_digest *d, struct digest_msg *m,
-    enum store_digest_state *state, struct err *err)
-{
-	int rc = digest_check_rows(d, m, err);
-
-	if (rc == 0)
-		rc = digest_found_rows(&d->found, d->table, &d->rows, m, err);
-	return rc == 0 ? want_more(d, state, err) : rc;
-}
-
-static int
-hear(struct store_digest *d, struct digest_msg *m,
-    enum store_digest_state *state, struct err *err)
-{
-	if (m->said != d->expected)
-		return out_of_turn(err);
-	switch (m->said) {
-	case DIGEST_ASK:
-		return hear_ask(d, m, err);
-	case DIGEST_HAVE:
-		return hear_have(d, m, err);
-	case DIGEST_FLIGHT:
-		return hear_flight(d, m, err);
-	case DIGEST_SUMS:
-		return hear_sums(d, m, state, err);
-	case DIGEST_WANT:
-		return hear_want(d, m, err);
-	case DIGEST_ROWS:
-		return hear_rows(d, m, state, err);
-	}
-	return out_of_turn(err);
-}
 
 static int
 hear_came(struct store_digest *d, enum store_digest_state *state,
@@ -467,7 +271,7 @@ hear_came(struct store_digest *d, enum store_digest_state *state,
 	}
 	rc = digest_decode(d->came, d->came_len, &m, err);
 	if (rc == 0)
-		rc = hear(d, &m, state, err);
+		rc = digest_hear(d, &m, state, err);
 	if (m.nshapes > 0 && d->theirs.nshapes == 0)
 		d->theirs = m;          /* the tables have views of it */
 	else
@@ -485,7 +289,7 @@ store_digest_take(struct store_digest *d, const uint8_t *data, size_t len,
 	if (d->came != NULL || len == 0 || data[0] != d->expected ||
 	    d->work == DIGEST_WORK_SAY || d->work == DIGEST_WORK_FLIGHT ||
 	    d->work == DIGEST_WORK_OVER || (d->work != DIGEST_WORK_HEAR && !d->asks))
-		return out_of_turn(err);
+		return digest_out_of_turn(err);
 	d->came = malloc(len);
 	if (d->came == NULL)
 		return err_nomem(err);

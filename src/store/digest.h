@@ -4,6 +4,7 @@
  * the two sides talk is doc/PROTOCOL.md, section 3.5.
  *
  *   digest.c         what is said and done when      digest_msg.c  as bytes
+ *   digest_hear.c    what is done at each message
  *   digest_read.c    reading tables, in steps        digest_compare.c  the sums
  *   digest_plan.c    tables and columns of both sides
  *   digest_flight.c  keys of rows that are in flight
@@ -19,7 +20,7 @@
 #include <sqlite3.h>
 
 #include "base/buf.h"
-#include "store/store.h"
+#include "store/peer.h"
 
 enum {
 	DIGEST_KEY_LEN = 16,
@@ -264,6 +265,23 @@ struct store_digest {
 };
 
 sqlite3 *digest_db(const struct store_digest *d);
+
+/* The error for what comes when it should not. */
+int digest_out_of_turn(struct err *err);
+
+/* Room for the tables, which are numbered as the asker names them. */
+int digest_make_tables(struct store_digest *d, size_t n, struct err *err);
+
+/* m is what is sent next. */
+int digest_say(struct store_digest *d, const struct digest_msg *m,
+    enum store_digest_state *state, struct err *err);
+
+/* -- digest_hear.c ------------------------------------------------------------------- */
+
+/* Does what a message asks for, whose things it may take; what is not expected now
+ * is refused. */
+int digest_hear(struct store_digest *d, struct digest_msg *m,
+    enum store_digest_state *state, struct err *err);
 
 /* -- digest_read.c ------------------------------------------------------------------- */
 

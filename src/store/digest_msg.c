@@ -163,15 +163,6 @@ struct reader {
 	bool nomem;
 };
 
-/* A count of things of at least that many bytes. */
-static size_t
-get_count(struct reader *r, size_t max, size_t least)
-{
-	size_t left = rd_left(&r->rd) / least;
-
-	return (size_t)rd_varint(&r->rd, left < max ? left : max);
-}
-
 /* n zeroed things, or NULL. */
 static void *
 get_room(struct reader *r, size_t n, size_t size)
@@ -202,7 +193,7 @@ is_name(const uint8_t *data, size_t len)
 static char *
 get_text(struct reader *r)
 {
-	size_t len = get_count(r, DIGEST_NAME_MAX, 1);
+	size_t len = rd_count(&r->rd, DIGEST_NAME_MAX, 1);
 	const uint8_t *data = rd_bytes(&r->rd, len);
 	char *text;
 
@@ -224,7 +215,7 @@ get_shape(struct reader *r, struct digest_shape *s)
 
 	s->name = get_text(r);
 	s->nkey = (size_t)rd_varint(&r->rd, DIGEST_KEYS_MAX);
-	n = get_count(r, DIGEST_COLUMNS_MAX, NAME_LEAST);
+	n = rd_count(&r->rd, DIGEST_COLUMNS_MAX, NAME_LEAST);
 	r->names += n + 1;
 	if (s->nkey == 0 || r->names > DIGEST_NAMES_MAX)
 		rd_fail(&r->rd);
@@ -238,7 +229,7 @@ get_shape(struct reader *r, struct digest_shape *s)
 static void
 get_vector(struct reader *r, struct store_vector *v)
 {
-	size_t i, n = get_count(r, VECTOR_MAX - r->entries, ENTRY_LEAST);
+	size_t i, n = rd_count(&r->rd, VECTOR_MAX - r->entries, ENTRY_LEAST);
 
 	r->entries += n;
 	v->entry = get_room(r, n, sizeof *v->entry);
@@ -275,7 +266,7 @@ more_shapes(struct reader *r, size_t n)
 static void
 get_group(struct reader *r, struct store_group *g)
 {
-	size_t i, n = get_count(r, DIGEST_TABLES_MAX - r->tables, SHAPE_LEAST);
+	size_t i, n = rd_count(&r->rd, DIGEST_TABLES_MAX - r->tables, SHAPE_LEAST);
 	struct digest_shape *s;
 
 	r->tables += n;
@@ -304,7 +295,7 @@ static void
 get_plan(struct reader *r)
 {
 	struct store_plan *p = &r->m->plan;
-	size_t n = get_count(r, DIGEST_GROUPS_MAX, GROUP_LEAST);
+	size_t n = rd_count(&r->rd, DIGEST_GROUPS_MAX, GROUP_LEAST);
 
 	p->group = get_room(r, n, sizeof *p->group);
 	while (p->ngroups < n && !rd_failed(&r->rd))
@@ -315,7 +306,7 @@ static void
 get_flight(struct reader *r)
 {
 	struct digest_msg *m = r->m;
-	size_t n = get_count(r, DIGEST_FLIGHT_MAX, DIGEST_HASH_LEN);
+	size_t n = rd_count(&r->rd, DIGEST_FLIGHT_MAX, DIGEST_HASH_LEN);
 
 	m->flight = get_room(r, n, sizeof *m->flight);
 	if (m->flight == NULL)
@@ -345,7 +336,7 @@ static void
 get_sums(struct reader *r)
 {
 	struct digest_msg *m = r->m;
-	size_t i, buckets = 0, n = get_count(r, DIGEST_TABLES_MAX, 2);
+	size_t i, buckets = 0, n = rd_count(&r->rd, DIGEST_TABLES_MAX, 2);
 
 	m->sums = get_room(r, n, sizeof *m->sums);
 	for (i = 0; i < n && !rd_failed(&r->rd); i++) {
@@ -367,7 +358,7 @@ static void
 get_wants(struct reader *r)
 {
 	struct digest_msg *m = r->m;
-	size_t i, n = get_count(r, DIGEST_BUCKETS_MAX, WANT_LEAST);
+	size_t i, n = rd_count(&r->rd, DIGEST_BUCKETS_MAX, WANT_LEAST);
 
 	m->want = get_room(r, n, sizeof *m->want);
 	if (m->want == NULL)
@@ -387,7 +378,7 @@ static void
 get_rows(struct reader *r)
 {
 	struct digest_msg *m = r->m;
-	size_t i, n = get_count(r, DIGEST_ROWS_MAX, ROW_LEAST);
+	size_t i, n = rd_count(&r->rd, DIGEST_ROWS_MAX, ROW_LEAST);
 	struct digest_row *row;
 
 	m->row = get_room(r, n, sizeof *m->row);

@@ -12,7 +12,7 @@
 
 #include <sqlite3.h>
 
-#include "store/store.h"
+#include "store/peer.h"
 
 struct held {
 	struct held_table {

@@ -5,7 +5,7 @@
 
 #include <sqlite3.h>
 
-#include "store/store.h"
+#include "store/past.h"
 
 /* Column i, until the statement moves on. */
 struct store_value history_value(sqlite3_stmt *stmt, int i);

@@ -31,7 +31,8 @@ struct run {
 };
 void run_clear(struct run *r);
 
-/* Opens or makes it.  One that is damaged is replaced by an empty one. */
+/* Opens or makes it (inbox_open.c).  One that is damaged is replaced by an empty
+ * one. */
 int inbox_open(struct store *s, struct err *err);
 void inbox_close(struct inbox *i);
 

@@ -40,13 +40,7 @@ inbox_encode_end(const struct store_end *e, struct buf *b, struct err *err)
 		buf_add_varint(b, g->nabsent);
 		for (k = 0; k < g->nabsent; k++)
 			buf_add_varint(b, g->absent[k]);
-		buf_add_varint(b, g->vector.n);
-		for (k = 0; k < g->vector.n; k++) {
-			buf_add(b, g->vector.entry[k].site, STORE_SITE_LEN);
-			buf_add_varint(b, g->vector.entry[k].version);
-			buf_add(b, g->vector.entry[k].token,
-			    STORE_TOKEN_LEN);
-		}
+		vector_encode(&g->vector, b);
 	}
 	return b->failed ? err_nomem(err) : 0;
 }
@@ -54,9 +48,7 @@ inbox_encode_end(const struct store_end *e, struct buf *b, struct err *err)
 static int
 decode_end_group(struct rd *r, struct store_end_group *g, struct err *err)
 {
-	struct store_entry e;
-	uint64_t k, n;
-	int rc = 0;
+	uint64_t n;
 
 	g->complete = rd_u8(r) != 0;
 	n = rd_varint(r, rd_left(r));
@@ -65,14 +57,7 @@ decode_end_group(struct rd *r, struct store_end_group *g, struct err *err)
 		return err_nomem(err);
 	for (; g->nabsent < n; g->nabsent++)
 		g->absent[g->nabsent] = rd_varint(r, UINT32_MAX);
-	n = rd_varint(r, VECTOR_MAX);
-	for (k = 0; k < n && rc == 0 && !rd_failed(r); k++) {
-		rd_copy(r, sizeof e.site, e.site);
-		e.version = rd_varint(r, INT64_MAX);
-		rd_copy(r, sizeof e.token, e.token);
-		rc = vector_set(&g->vector, &e, err);
-	}
-	return rc;
+	return vector_decode(r, &g->vector, err);
 }
 
 int

@@ -5,9 +5,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "store/config.h"
+#include "store/past.h"
 #include "store/schema.h"
 #include "store/sql.h"
 #include "store/store_private.h"
@@ -18,15 +19,6 @@ enum {
 };
 
 #define NEWEST "(SELECT dbv FROM crsql_log ORDER BY dbv DESC LIMIT 1)"
-
-static int64_t
-now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_REALTIME, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
 
 static void
 name_note(int64_t remote, char out[static NOTE_MAX])
@@ -74,8 +66,7 @@ keep_over(struct store *s, int64_t remote, struct err *err)
 
 	name_note(remote, note);
 	rc = read_note(s, note, &pull, err);
-	return rc == 0 && pull != 0 ? sql_do(s->db, err, "DELETE FROM ddcp_meta WHERE "
-	    "key = ?1", "t", note) : rc;
+	return rc == 0 && pull != 0 ? schema_forget(s->db, note, err) : rc;
 }
 
 int
@@ -181,7 +172,7 @@ read_bounds(struct store *s, int64_t *time_ms, int64_t *bytes, struct err *err)
 
 	if (rc == 0)
 		rc = config_number(s, "undo.max-bytes", &most, err);
-	*time_ms = now_ms() - (int64_t)days * 86400000;
+	*time_ms = clock_ms() - (int64_t)days * 86400000;
 	*bytes = (int64_t)most;
 	return rc;
 }
@@ -252,7 +243,7 @@ write_merge(struct merge *m, int64_t last, struct err *err)
 		rc = sql_int(db, &m->s->pull, err, "SELECT coalesce(max(pull), 0) + 1 "
 		    "FROM ddcp_merge", "");
 	return rc == 0 ? sql_do(db, err, "INSERT INTO ddcp_merge VALUES(?1, ?2, ?3, "
-	    "?4, ?5, ?6)", "iiiiii", m->head + 1, last, now_ms(), m->remote,
+	    "?4, ?5, ?6)", "iiiiii", m->head + 1, last, clock_ms(), m->remote,
 	    m->s->pull, bytes) : rc;
 }
 

@@ -7,7 +7,7 @@
 #ifndef STORE_KNOWN_H
 #define STORE_KNOWN_H
 
-#include "store/store.h"
+#include "store/peer.h"
 
 enum {
 	KNOWN_PER_REMOTE = 8,

@@ -13,82 +13,8 @@
 void
 conflict_clear(struct conflict *c)
 {
-	size_t i;
-
-	for (i = 0; i < c->nvalues; i++)
-		sqlite3_value_free(c->value[i]);
-	for (i = 0; i < c->ntexts; i++)
-		free(c->text[i]);
-	free(c->value);
-	free(c->text);
-	free(c->key);
-	free(c->lost);
+	rows_clear(&c->rows);
 	memset(c, 0, sizeof *c);
-}
-
-/* -- copies ------------------------------------------------------------------------ */
-
-static struct store_value
-view_of(sqlite3_value *v)
-{
-	struct store_value out = { .type = STORE_NULL };
-
-	switch (sqlite3_value_type(v)) {
-	case SQLITE_INTEGER:
-		out.type = STORE_INTEGER;
-		out.integer = sqlite3_value_int64(v);
-		break;
-	case SQLITE_FLOAT:
-		out.type = STORE_REAL;
-		out.real = sqlite3_value_double(v);
-		break;
-	case SQLITE_TEXT:
-		out.type = STORE_TEXT;
-		out.data = sqlite3_value_text(v);
-		break;
-	case SQLITE_BLOB:
-		out.type = STORE_BLOB;
-		out.data = sqlite3_value_blob(v);
-		break;
-	}
-	if (out.type == STORE_TEXT || out.type == STORE_BLOB) {
-		out.size = out.data != NULL ? (size_t)sqlite3_value_bytes(v) : 0;
-		out.data = out.data != NULL ? out.data : "";
-	}
-	return out;
-}
-
-static int
-keep_value(struct conflict *c, sqlite3_stmt *stmt, int i,
-    struct store_value *out, struct err *err)
-{
-	sqlite3_value **more = realloc(c->value, (c->nvalues + 1) * sizeof *more);
-
-	if (more == NULL)
-		return err_nomem(err);
-	c->value = more;
-	more[c->nvalues] = sqlite3_value_dup(sqlite3_column_value(stmt, i));
-	if (more[c->nvalues] == NULL)
-		return err_nomem(err);
-	*out = view_of(more[c->nvalues++]);
-	return 0;
-}
-
-static int
-keep_text(struct conflict *c, sqlite3_stmt *stmt, int i, const char **out,
-    struct err *err)
-{
-	const char *text = (const char *)sqlite3_column_text(stmt, i);
-	char **more = realloc(c->text, (c->ntexts + 1) * sizeof *more);
-
-	if (more == NULL)
-		return err_nomem(err);
-	c->text = more;
-	more[c->ntexts] = strdup(text != NULL ? text : "");
-	if (more[c->ntexts] == NULL)
-		return err_nomem(err);
-	*out = more[c->ntexts++];
-	return 0;
 }
 
 /* -- reading ----------------------------------------------------------------------- */
@@ -97,52 +23,54 @@ static int
 read_key(struct store *s, struct conflict *c, sqlite3_stmt *from, int pk,
     struct err *err)
 {
-	sqlite3_stmt *stmt;
-	struct store_cell *more;
-	bool row = true;
+	sqlite3_stmt *names = NULL, *values = NULL;
+	struct store_cell *key = NULL;
 	int rc;
 
-	rc = sql_open(s->db, &stmt, err, "SELECT c.name, u.cell FROM (SELECT name, "
-	    "row_number() OVER (ORDER BY pk) AS n FROM pragma_table_info(?1) WHERE "
-	    "pk > 0) AS c JOIN (SELECT cell, row_number() OVER () AS n FROM "
-	    "crsql_unpack_columns WHERE package = ?2) AS u ON u.n = c.n ORDER BY c.n",
-	    "t", c->is.table);
+	rc = sql_open(s->db, &names, err, "SELECT name FROM pragma_table_info(?1) "
+	    "WHERE pk > 0 ORDER BY pk", "t", c->is.table);
 	if (rc == 0)
-		sqlite3_bind_value(stmt, 2, sqlite3_column_value(from, pk));
-	while (rc == 0 && (rc = sql_next(stmt, &row, err)) == 0 && row) {
-		more = realloc(c->key, (c->is.nkey + 1) * sizeof *more);
-		if (more == NULL) {
-			rc = err_nomem(err);
-			break;
-		}
-		c->is.key = c->key = more;
-		memset(&more[c->is.nkey], 0, sizeof *more);
-		rc = keep_text(c, stmt, 0, &more[c->is.nkey].column, err);
-		if (rc == 0)
-			rc = keep_value(c, stmt, 1, &more[c->is.nkey].value, err);
-		c->is.nkey += rc == 0;
+		rc = sql_open(s->db, &values, err, "SELECT cell FROM "
+		    "crsql_unpack_columns WHERE package = ?1", "");
+	if (rc == 0) {
+		sqlite3_bind_value(values, 1, sqlite3_column_value(from, pk));
+		rc = rows_key(&c->rows, names, values,
+		    sqlite3_column_blob(from, pk),
+		    (size_t)sqlite3_column_bytes(from, pk), &key, &c->is.nkey, err);
 	}
-	sqlite3_finalize(stmt);
+	c->is.key = key;
+	sqlite3_finalize(names);
+	sqlite3_finalize(values);
 	return rc;
+}
+
+/* *out "" for NULL. */
+static int
+read_text(struct conflict *c, sqlite3_stmt *stmt, int i, const char **out,
+    struct err *err)
+{
+	const char *text = (const char *)sqlite3_column_text(stmt, i);
+
+	*out = rows_text(&c->rows, text != NULL ? text : "");
+	return *out != NULL ? 0 : err_nomem(err);
 }
 
 static int
 add_lost(struct conflict *c, sqlite3_stmt *stmt, struct err *err)
 {
-	struct store_lost *more = realloc(c->lost, (c->is.nlost + 1) *
-	    sizeof *more);
+	struct store_lost *lost = rows_grow(&c->rows, c->lost, c->is.nlost,
+	    sizeof *lost);
 	int rc;
 
-	if (more == NULL)
+	if (lost == NULL)
 		return err_nomem(err);
-	c->is.lost = c->lost = more;
-	more += c->is.nlost;
-	memset(more, 0, sizeof *more);
-	rc = keep_text(c, stmt, 3, &more->column, err);
-	if (rc == 0)
-		rc = keep_value(c, stmt, 6, &more->winner, err);
-	if (rc == 0)
-		rc = keep_value(c, stmt, 9, &more->loser, err);
+	c->is.lost = c->lost = lost;
+	lost += c->is.nlost;
+	memset(lost, 0, sizeof *lost);
+	rc = read_text(c, stmt, 3, &lost->column, err);
+	if (rc == 0 && (!rows_value(&c->rows, stmt, 6, &lost->winner) ||
+	    !rows_value(&c->rows, stmt, 9, &lost->loser)))
+		rc = err_nomem(err);
 	c->is.nlost += rc == 0;
 	return rc;
 }
@@ -164,9 +92,9 @@ take_head(struct store *s, struct authors *a, struct conflict *c,
 	c->is.loser_version = (uint64_t)sqlite3_column_int64(stmt, 8);
 	c->is.time_ms = sqlite3_column_int64(stmt, 11);
 	c->is.reviewed_ms = sqlite3_column_int64(stmt, 12);
-	rc = keep_text(c, stmt, 1, &c->is.table, err);
+	rc = read_text(c, stmt, 1, &c->is.table, err);
 	if (rc == 0)
-		rc = keep_text(c, stmt, 10, &c->is.rule, err);
+		rc = read_text(c, stmt, 10, &c->is.rule, err);
 	if (rc == 0)
 		rc = read_key(s, c, stmt, 2, err);
 	sql_column(stmt, 4, site, sizeof site);

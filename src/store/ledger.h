@@ -5,15 +5,12 @@
 
 #include <sqlite3.h>
 
-#include "store/author.h"
+#include "store/rows.h"
 
 struct conflict {
-	struct store_conflict is;       /* points into what follows */
-	struct store_cell *key;
-	struct store_lost *lost;
-	sqlite3_value **value;          /* copies, that those are views of */
-	char **text;
-	size_t nvalues, ntexts;
+	struct store_conflict is;
+	struct store_lost *lost;        /* is.lost, as it grows */
+	struct rows rows;       /* memory of what it points to */
 };
 
 /* Reads the one of that number; conflict_clear frees, also after failure.

@@ -153,28 +153,6 @@ try_all(struct trial *t, struct err *err)
 
 /* -- the transaction ------------------------------------------------------------------ */
 
-/* Authors that come with what is merged are known in it only: by this handle they
- * are read with the store's place taken. */
-static int
-load_authors(struct trial *t, struct look *l, struct err *err)
-{
-	struct store there = *t->s;
-
-	there.db = t->db;
-	return authors_load(&there, &l->authors, err);
-}
-
-static int
-parked_of(struct trial *t, uint64_t *out, struct err *err)
-{
-	int64_t n = 0;
-	int rc = sql_int(t->db, &n, err,
-	    "SELECT count(*) FROM crsql_log WHERE n = -4", "");
-
-	*out = (uint64_t)n;
-	return rc;
-}
-
 /* Merges, and copies what that did into l. */
 static int
 try_and_look(struct trial *t, struct look *l, struct err *err)
@@ -186,23 +164,20 @@ try_and_look(struct trial *t, struct look *l, struct err *err)
 	if (rc == 0)
 		rc = keep_newest(t->db, &head, err);
 	if (rc == 0)
-		rc = parked_of(t, &before, err);
+		rc = merge_parked(t->db, &before, err);
 	if (rc == 0)
 		rc = try_all(t, err);
 	if (rc == 0)
-		rc = parked_of(t, &after, err);
+		rc = merge_parked(t->db, &after, err);
 	t->sum->parked = after > before ? after - before : 0;
-	if (rc == 0 && !is_late(t))
-		rc = load_authors(t, l, err);
 	if (rc == 0 && !is_late(t)) {
-		struct authors authors = l->authors;
-
 		rc = look_open(l, t->s, t->db, head + 1, INT64_MAX,
 		    t->limit_ms != 0 ? t->started_ms + t->limit_ms : 0, err);
-		l->authors = authors;
 		t->late = t->late || l->late;
 	}
-	return rc;
+	/* those that come with what is merged are known there only */
+	return rc == 0 && !t->late ? authors_load_of(t->s, t->db, &l->authors,
+	    err) : rc;
 }
 
 /* One attempt, in place or on a copy. */

@@ -337,29 +337,10 @@ int
 look_key(struct look *l, const struct look_row *row, struct store_cell **key,
     size_t *nkey, struct err *err)
 {
-	size_t n = row->npk > 0 ? *(const uint8_t *)row->pk : 0;
-	bool name = true, value = true;
-	struct store_cell *c;
 	int rc = begin_key(l, row, err);
 
+	*key = NULL;
 	*nkey = 0;
-	*key = rows_take(&l->rows, n * sizeof *c + 1);
-	if (rc == 0 && *key == NULL)
-		rc = err_nomem(err);
-	while (rc == 0 && *nkey < n) {
-		rc = sql_next(l->names, &name, err);
-		if (rc == 0)
-			rc = sql_next(l->keys, &value, err);
-		if (rc != 0 || !name || !value)
-			break;
-		c = &(*key)[(*nkey)++];
-		c->column = rows_text(&l->rows,
-		    (const char *)sqlite3_column_text(l->names, 0));
-		if (c->column == NULL ||
-		    !rows_value(&l->rows, l->keys, 0, &c->value))
-			rc = err_nomem(err);
-	}
-	sqlite3_reset(l->names);
-	sqlite3_reset(l->keys);
-	return rc;
+	return rc == 0 ? rows_key(&l->rows, l->names, l->keys, row->pk, row->npk,
+	    key, nkey, err) : rc;
 }

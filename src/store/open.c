@@ -320,7 +320,7 @@ store_close(struct store *s)
 	if (s == NULL)
 		return;
 	if (s->db != NULL) {
-		store_write_ack(s);
+		acked_write(s);
 		heard_write(s);
 	}
 	inbox_close(s->inbox);

@@ -6,50 +6,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
-#include "base/ticks.h"
+#include "base/clock.h"
 #include "store/config.h"
-#include "store/history.h"
 #include "store/ledger.h"
 #include "store/sql.h"
 #include "store/store_private.h"
-
-enum { FORGET_EACH_MS = 3600000 };      /* it is looked whether some may go */
-
-/* A statement as it grows, and the values for its parameters. */
-struct write {
-	sqlite3_str *sql;
-	const struct store_value **value;
-	size_t n;
-};
-
-static void
-add_value(struct write *w, const char *format, const char *column,
-    const struct store_value *v)
-{
-	w->value[w->n++] = v;
-	sqlite3_str_appendf(w->sql, format, column, (int)w->n);
-}
-
-static void
-add_where(struct write *w, const struct store_conflict *c)
-{
-	size_t i;
-
-	for (i = 0; i < c->nkey; i++)
-		add_value(w, i == 0 ? " WHERE \"%w\" IS ?%d" : " AND \"%w\" IS ?%d",
-		    c->key[i].column, &c->key[i].value);
-}
-
-static int
-begin_write(struct write *w, const struct store_conflict *c, struct err *err)
-{
-	w->n = 0;
-	w->value = calloc(2 * c->nkey + 2 * c->nlost + 2, sizeof *w->value);
-	w->sql = sqlite3_str_new(NULL);
-	return w->value != NULL ? 0 : err_nomem(err);
-}
+#include "store/write.h"
 
 /* Why a row can't be written, in SQLite's words. */
 static int
@@ -62,81 +25,28 @@ refused(sqlite3 *db, int rc, struct err *err)
 	    "%s", sqlite3_errmsg(db));
 }
 
-/* Ends w; *changed tells how many rows it wrote. */
+/* Writes what lost, or a value that is given in place of it. */
 static int
-run(struct store *s, struct write *w, int rc, int *changed, struct err *err)
+write_lost(struct store *s, const struct store_conflict *c,
+    enum store_change_kind kind, const struct store_value *given, int *changed,
+    struct err *err)
 {
-	char *sql = sqlite3_str_finish(w->sql);
-	sqlite3_stmt *stmt = NULL;
+	struct store_diff_row row = { .kind = kind, .table = c->table,
+		.key = c->key, .nkey = c->nkey, .ncell = c->nlost };
 	size_t i;
+	int rc;
 
-	if (rc == 0 && sql == NULL)
-		rc = err_nomem(err);
-	if (rc == 0)
-		rc = sql_open(s->db, &stmt, err, sql, "");
-	for (i = 0; i < w->n && rc == 0; i++)
-		if (history_bind(stmt, (int)i + 1, w->value[i]) != SQLITE_OK)
-			rc = sql_fail(s->db, sqlite3_errcode(s->db), err);
-	if (rc == 0 && sqlite3_step(stmt) != SQLITE_DONE)
-		rc = refused(s->db, sqlite3_extended_errcode(s->db), err);
-	*changed = rc == 0 ? sqlite3_changes(s->db) : 0;
-	sqlite3_finalize(stmt);
-	sqlite3_free(sql);
-	free(w->value);
-	return rc;
-}
-
-/* UPDATE of the columns that lost, or of one to a value that is given. */
-static int
-update(struct store *s, const struct store_conflict *c,
-    const struct store_value *given, int *changed, struct err *err)
-{
-	struct write w;
-	size_t i;
-	int rc = begin_write(&w, c, err);
-
-	sqlite3_str_appendf(w.sql, "UPDATE main.\"%w\" SET ", c->table);
-	for (i = 0; i < c->nlost && rc == 0; i++)
-		add_value(&w, i == 0 ? "\"%w\" = ?%d" : ", \"%w\" = ?%d",
-		    c->lost[i].column, given != NULL ? given : &c->lost[i].loser);
-	if (rc == 0)
-		add_where(&w, c);
-	return run(s, &w, rc, changed, err);
-}
-
-static int
-insert(struct store *s, const struct store_conflict *c, struct err *err)
-{
-	struct write w;
-	size_t i;
-	int changed, rc = begin_write(&w, c, err);
-
-	sqlite3_str_appendf(w.sql, "INSERT INTO main.\"%w\"(", c->table);
-	for (i = 0; i < c->nkey; i++)
-		sqlite3_str_appendf(w.sql, i == 0 ? "\"%w\"" : ", \"%w\"",
-		    c->key[i].column);
+	*changed = 0;
+	row.cell = calloc(c->nlost + 1, sizeof *row.cell);
+	if (row.cell == NULL)
+		return err_nomem(err);
 	for (i = 0; i < c->nlost; i++)
-		sqlite3_str_appendf(w.sql, ", \"%w\"", c->lost[i].column);
-	sqlite3_str_appendall(w.sql, ") VALUES(");
-	for (i = 0; i < c->nkey && rc == 0; i++)
-		add_value(&w, i == 0 ? "%.0s?%d" : "%.0s, ?%d", "",
-		    &c->key[i].value);
-	for (i = 0; i < c->nlost && rc == 0; i++)
-		add_value(&w, "%.0s, ?%d", "", &c->lost[i].loser);
-	sqlite3_str_appendall(w.sql, ")");
-	return run(s, &w, rc, &changed, err);
-}
-
-static int
-delete(struct store *s, const struct store_conflict *c, struct err *err)
-{
-	struct write w;
-	int changed, rc = begin_write(&w, c, err);
-
-	sqlite3_str_appendf(w.sql, "DELETE FROM main.\"%w\"", c->table);
-	if (rc == 0)
-		add_where(&w, c);
-	return run(s, &w, rc, &changed, err);
+		row.cell[i] = (struct store_diff_cell){
+			.column = c->lost[i].column,
+			.after = given != NULL ? *given : c->lost[i].loser };
+	rc = write_row(s->db, &row, "", changed);
+	free(row.cell);
+	return rc == SQLITE_OK ? 0 : refused(s->db, rc, err);
 }
 
 /* A delete lost: nothing of the row did. */
@@ -153,27 +63,28 @@ was_delete(struct store *s, const struct store_conflict *c, bool *was,
 }
 
 static int
-write_row(struct store *s, const struct store_conflict *c, struct err *err)
+settle_row(struct store *s, const struct store_conflict *c, struct err *err)
 {
 	bool dead;
 	int changed = 0, rc = was_delete(s, c, &dead, err);
 
 	if (rc == 0 && dead)
-		return delete(s, c, err);
+		return write_lost(s, c, STORE_DELETED, NULL, &changed, err);
 	if (rc == 0 && c->nlost > 0)
-		rc = update(s, c, NULL, &changed, err);
-	return rc == 0 && changed == 0 ? insert(s, c, err) : rc;
+		rc = write_lost(s, c, STORE_CHANGED, NULL, &changed, err);
+	return rc == 0 && changed == 0 ? write_lost(s, c, STORE_INSERTED, NULL,
+	    &changed, err) : rc;
 }
 
 static int
-write_cell(struct store *s, const struct store_conflict *c,
+settle_cell(struct store *s, const struct store_conflict *c,
     const struct store_value *given, struct err *err)
 {
 	int changed, rc;
 
 	if (c->nlost == 0)
 		return err_set(err, E_NOTFOUND, NULL, "its column is gone");
-	rc = update(s, c, given, &changed, err);
+	rc = write_lost(s, c, STORE_CHANGED, given, &changed, err);
 	return rc == 0 && changed == 0 ? err_set(err, E_NOTFOUND, "--winner leaves "
 	    "it as it is", "the row was deleted meanwhile") : rc;
 }
@@ -223,7 +134,7 @@ settle(struct store *s, const struct store_conflict *c,
 		rc = err_set(err, E_USAGE, "say --winner or --loser, and write other "
 		    "values yourself", "a whole row lost, and not one value");
 	if (rc == 0 && loser)
-		rc = c->row ? write_row(s, c, err) : write_cell(s, c,
+		rc = c->row ? settle_row(s, c, err) : settle_cell(s, c,
 		    choice == STORE_GIVEN ? value : NULL, err);
 	return rc == 0 ? sql_do(s->db, err, "SELECT crsql_reviewed(?1)", "i",
 	    (int64_t)c->id) : rc;
@@ -256,18 +167,14 @@ store_resolve(struct store *s, uint64_t id, enum store_choice choice,
 int
 store_forget_reviewed(struct store *s, struct err *err)
 {
-	struct timespec now;
 	uint64_t days;
 	int rc;
 
-	if (s->readonly || (s->forgot_ms != 0 &&
-	    ticks_ms() - s->forgot_ms < FORGET_EACH_MS))
+	if (s->readonly)
 		return 0;
-	s->forgot_ms = ticks_ms();
 	rc = config_number(s, "conflicts.keep-days", &days, err);
-	clock_gettime(CLOCK_REALTIME, &now);
 	return rc != 0 ? rc : sql_do(s->db, err, "SELECT crsql_forget_reviewed(?1)",
-	    "i", ((int64_t)now.tv_sec - (int64_t)days * 86400) * 1000);
+	    "i", clock_ms() - (int64_t)days * 86400000);
 }
 
 int

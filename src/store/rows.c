@@ -91,29 +91,74 @@ rows_value(struct rows *r, sqlite3_stmt *stmt, int i, struct store_value *v)
 	return true;
 }
 
+/* A value that found no memory is told of here. */
+static int
+reset(sqlite3_stmt *stmt, int rc, struct err *err)
+{
+	int last = sqlite3_reset(stmt);
+
+	return rc == 0 && last != SQLITE_OK ?
+	    sql_fail(sqlite3_db_handle(stmt), last, err) : rc;
+}
+
+/* Room for 1, 2, 4, 8 ... */
+void *
+rows_grow(struct rows *r, void *list, size_t n, size_t size)
+{
+	void *grown;
+
+	if ((n & (n - 1)) != 0)
+		return list;
+	grown = rows_take(r, (n > 0 ? 2 * n : 1) * size);
+	if (grown != NULL && n > 0)
+		memcpy(grown, list, n * size);
+	return grown;
+}
+
 /* Adds a cell of that name, which stays where it is, to a list that may have to
  * move; NULL without memory, or without a name. */
 static struct store_cell *
 add_cell(struct rows *r, struct store_cell **list, size_t *n, const char *name)
 {
-	struct store_cell *grown;
+	struct store_cell *grown = name != NULL ? rows_grow(r, *list, *n,
+	    sizeof *grown) : NULL;
 
-	if (name == NULL)
+	if (grown == NULL)
 		return NULL;
-	/* room for 1, 2, 4, 8 ... */
-	if ((*n & (*n - 1)) == 0) {
-		grown = rows_take(r, (*n > 0 ? 2 * *n : 1) * sizeof *grown);
-		if (grown == NULL)
-			return NULL;
-		if (*n > 0)
-			memcpy(grown, *list, *n * sizeof *grown);
-		*list = grown;
-	}
-	grown = &(*list)[*n];
+	*list = grown;
+	grown += (*n)++;
 	memset(grown, 0, sizeof *grown);
 	grown->column = name;
-	(*n)++;
 	return grown;
+}
+
+int
+rows_key(struct rows *r, sqlite3_stmt *names, sqlite3_stmt *values,
+    const void *pk, size_t npk, struct store_cell **key, size_t *nkey,
+    struct err *err)
+{
+	size_t n = npk > 0 ? *(const uint8_t *)pk : 0;
+	bool name = true, value = true;
+	struct store_cell *c;
+	int rc = 0;
+
+	*nkey = 0;
+	*key = rows_take(r, n * sizeof *c + 1);
+	if (*key == NULL)
+		rc = err_nomem(err);
+	while (rc == 0 && *nkey < n) {
+		rc = sql_next(names, &name, err);
+		if (rc == 0)
+			rc = sql_next(values, &value, err);
+		if (rc != 0 || !name || !value)
+			break;
+		c = &(*key)[(*nkey)++];
+		c->column = rows_text(r,
+		    (const char *)sqlite3_column_text(names, 0));
+		if (c->column == NULL || !rows_value(r, values, 0, &c->value))
+			rc = err_nomem(err);
+	}
+	return reset(values, reset(names, rc, err), err);
 }
 
 /* -- reading ------------------------------------------------------------------------- */
@@ -188,8 +233,7 @@ read_key(struct reader *x, struct store_change *c)
 		if (cell == NULL || !rows_value(x->out, x->keys, 0, &cell->value))
 			rc = err_nomem(x->err);
 	}
-	sqlite3_reset(x->keys);
-	return rc;
+	return reset(x->keys, rc, x->err);
 }
 
 static enum store_change_kind

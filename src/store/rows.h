@@ -43,6 +43,13 @@ void *rows_take(struct rows *r, size_t n);
 char *rows_text(struct rows *r, const char *text);
 bool rows_value(struct rows *r, sqlite3_stmt *stmt, int i,
     struct store_value *v);
+/* The list of n things of that size with room for one more: it may have moved. */
+void *rows_grow(struct rows *r, void *list, size_t n, size_t size);
+/* The packed key of a row as cells: `names` gives its columns, `values` unpacks it;
+ * both are reset, and may be NULL after a failure. */
+int rows_key(struct rows *r, sqlite3_stmt *names, sqlite3_stmt *values,
+    const void *pk, size_t npk, struct store_cell **key, size_t *nkey,
+    struct err *err);
 void rows_again(struct rows *r);
 
 #endif

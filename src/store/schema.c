@@ -159,3 +159,9 @@ schema_set(sqlite3 *db, const char *key, const void *data, size_t len,
 	    "ON CONFLICT(key) DO UPDATE SET value = excluded.value", "tb", key,
 	    data, len);
 }
+
+int
+schema_forget(sqlite3 *db, const char *key, struct err *err)
+{
+	return sql_do(db, err, "DELETE FROM ddcp_meta WHERE key = ?1", "t", key);
+}

@@ -49,5 +49,6 @@ int schema_get_text(sqlite3 *db, const char *key, char **out,
     struct err *err);
 int schema_set(sqlite3 *db, const char *key, const void *data, size_t len,
     struct err *err);
+int schema_forget(sqlite3 *db, const char *key, struct err *err);
 
 #endif

@@ -1,218 +1,14 @@
 // SPDX-License-Identifier: MPL-2.0
-/*
- * serve.c - a pull that a peer makes: pages of one snapshot, then END, on a
- * connection of their own that never writes.
- */
+/* serve.c - see serve.h: the snapshot, and pages of it. */
+#include "store/serve.h"
+
 #include <stdlib.h>
-#include <string.h>
 
 #include "store/again.h"
 #include "store/durable.h"
-#include "store/held.h"
-#include "store/split.h"
 #include "store/sql.h"
-#include "store/store_private.h"
-#include "store/vector.h"
 
-enum { PLAN_MAX = 64 << 20, LOOKS_MAX = 5 };
-
-struct serving_group {
-	char **table;
-	size_t ntables;
-	struct store_vector asked;      /* what the reader has */
-	struct store_vector denied;     /* of that: what proves nothing */
-};
-
-struct store_reading {
-	struct store *s;
-	sqlite3 *db;
-	int64_t remote;
-	struct serving_group *group;
-	size_t ngroups;
-	struct split split;     /* sites with two pasts, known and found */
-	struct buf plan;        /* for crsql_export */
-	sqlite3_stmt *export;
-	bool begun;             /* a page was given: position is its end */
-	uint8_t position[STORE_CURSOR_LEN];
-	bool snapshot;          /* open */
-	bool last;              /* the last page was given */
-	bool looks;             /* for a digest: nothing is written */
-	uint64_t transactions, rows;    /* in the pages so far */
-};
-
-/* -- what was asked ---------------------------------------------------------- */
-
-/* An entry of the own site whose token is not that of our transaction of that
- * version is of another history: it covers nothing here (R15). */
-static int
-check_own(struct store_reading *r, const struct store_entry *own,
-    struct store_entry *e, struct err *err)
-{
-	uint8_t token[STORE_TOKEN_LEN];
-	bool found = true;
-	int rc = 0;
-
-	memcpy(token, own->token, sizeof token);
-	if (e->version > own->version) {
-		e->version = 0;         /* not ours any more */
-		found = false;
-	} else if (e->version < own->version) {
-		rc = sql_bytes(r->db, token, sizeof token, &found, err,
-		    "SELECT crsql_token(?1, ?2)", "bi", e->site,
-		    (size_t)STORE_SITE_LEN, (int64_t)e->version);
-	}
-	if (rc == 0 && found && memcmp(token, e->token, sizeof token) != 0)
-		e->version = 0;
-	return rc;
-}
-
-/* Makes an entry cover nothing where it proves nothing. */
-static int
-check_entry(struct store_reading *r, const struct store_entry *own,
-    struct serving_group *mine, struct store_entry *e, struct err *err)
-{
-	struct store_entry denied = *e;
-
-	if (memcmp(own->site, e->site, STORE_SITE_LEN) == 0)
-		return check_own(r, own, e, err);
-	if (!split_has(&r->split, e->site))
-		return 0;
-	split_answer(&denied);
-	e->version = 0;
-	return vector_set(&mine->denied, &denied, err);
-}
-
-static int
-encode_group(struct store_reading *r, const struct store_group *g,
-    const struct store_entry *own, struct serving_group *mine, struct err *err)
-{
-	struct buf *b = &r->plan;
-	struct store_entry e;
-	size_t i, n = mine->asked.n;
-	int rc = 0;
-
-	buf_add_varint(b, g->ntables);
-	for (i = 0; i < g->ntables; i++) {
-		buf_add_varint(b, strlen(g->table[i]));
-		buf_add(b, g->table[i], strlen(g->table[i]));
-	}
-	buf_add(b, g->cursor, STORE_CURSOR_LEN);
-	buf_add_varint(b, n);
-	for (i = 0; i < n && rc == 0; i++) {
-		e = mine->asked.entry[i];
-		rc = check_entry(r, own, mine, &e, err);
-		buf_add(b, e.site, STORE_SITE_LEN);
-		buf_add_varint(b, e.version);
-	}
-	return rc;
-}
-
-static int
-copy_tables(const struct store_group *g, struct serving_group *mine,
-    struct err *err)
-{
-	mine->table = calloc(g->ntables + 1, sizeof *mine->table);
-	if (mine->table == NULL)
-		return err_nomem(err);
-	for (; mine->ntables < g->ntables; mine->ntables++) {
-		mine->table[mine->ntables] = strdup(g->table[mine->ntables]);
-		if (mine->table[mine->ntables] == NULL)
-			return err_nomem(err);
-	}
-	return 0;
-}
-
-/* The vector of a group: whole, or known from before by its hash. */
-static int
-find_vector(struct store_reading *r, const struct store_group *g,
-    struct serving_group *mine, bool *missing, struct err *err)
-{
-	const struct store_vector *known;
-	struct store_vector none = { .n = 0 };
-	int rc;
-
-	*missing = false;
-	if (g->vector_known) {
-		rc = vector_copy(&g->vector, &mine->asked, err);
-		if (rc == 0)
-			rc = vector_sort(&mine->asked, err);
-		return rc != 0 ? rc :
-		    known_add(&r->s->known, r->remote, &mine->asked, err);
-	}
-	vector_rehash(&none);
-	if (memcmp(none.hash, g->vector.hash, STORE_HASH_LEN) == 0)
-		return 0;
-	known = known_find(&r->s->known, r->remote, g->vector.hash);
-	*missing = known == NULL;
-	return known != NULL ? vector_copy(known, &mine->asked, err) : 0;
-}
-
-static int
-take_plan(struct store_reading *r, const struct store_plan *p,
-    bool *need_whole, struct err *err)
-{
-	bool missing;
-	size_t i;
-	int rc = 0;
-
-	r->group = calloc(p->ngroups + 1, sizeof *r->group);
-	if (r->group == NULL)
-		return err_nomem(err);
-	for (i = 0; i < p->ngroups && rc == 0; i++) {
-		r->ngroups++;
-		rc = copy_tables(&p->group[i], &r->group[i], err);
-		if (rc == 0)
-			rc = find_vector(r, &p->group[i], &r->group[i],
-			    &missing, err);
-		if (rc == 0 && missing)
-			*need_whole = true;
-	}
-	return rc;
-}
-
-/* Sites with two pasts that the reader's vectors show. */
-static int
-find_splits(struct store_reading *r, const struct store_entry *own,
-    struct err *err)
-{
-	const struct store_vector **v = calloc(r->ngroups + 1, sizeof *v);
-	size_t i, known;
-	int rc;
-
-	if (v == NULL)
-		return err_nomem(err);
-	for (i = 0; i < r->ngroups; i++)
-		v[i] = &r->group[i].asked;
-	rc = split_load(r->db, &r->split, err);
-	known = r->split.n;
-	if (rc == 0)
-		rc = split_find(r->db, &r->split, v, r->ngroups, own->site,
-		    err);
-	if (rc == 0 && !r->looks)
-		split_keep(r->s, &r->split, known);
-	free(v);
-	return rc;
-}
-
-static int
-encode_plan(struct store_reading *r, const struct store_plan *p,
-    struct err *err)
-{
-	struct store_entry own;
-	size_t i;
-	int rc;
-
-	rc = store_own_entry(r->db, &own, err);
-	if (rc == 0)
-		rc = find_splits(r, &own, err);
-	buf_init(&r->plan, PLAN_MAX);
-	buf_add_varint(&r->plan, p->ngroups);
-	for (i = 0; i < p->ngroups && rc == 0; i++)
-		rc = encode_group(r, &p->group[i], &own, &r->group[i], err);
-	if (rc == 0 && r->plan.failed)
-		rc = err_nomem(err);
-	return rc;
-}
+enum { LOOKS_MAX = 5 };
 
 /* -- the snapshot -------------------------------------------------------------- */
 
@@ -298,46 +94,6 @@ close_snapshot(struct store_reading *r)
 	r->snapshot = false;
 }
 
-/* -- acknowledgements -------------------------------------------------------------- */
-
-/* Where a reader says it has merged us: kept, but no reason to wait for the
- * write lock. */
-static void
-acknowledge(struct store *s, int64_t remote,
-    const uint8_t cursor[STORE_CURSOR_LEN])
-{
-	static const uint8_t nothing[STORE_CURSOR_LEN];
-
-	if (memcmp(cursor, nothing, sizeof nothing) == 0)
-		return;
-	store_write_ack(s);
-	s->ack.remote = remote;
-	memcpy(s->ack.cursor, cursor, sizeof s->ack.cursor);
-	store_write_ack(s);
-}
-
-void
-store_write_ack(struct store *s)
-{
-	int64_t same;
-	int rc;
-
-	if (s->ack.remote == 0 || s->readonly ||
-	    !sqlite3_get_autocommit(s->db))
-		return;
-	sqlite3_busy_timeout(s->db, 0);
-	rc = sql_int(s->db, &same, NULL, "SELECT count(*) FROM ddcp_remote "
-	    "WHERE id = ?1 AND acked = ?2", "ib", s->ack.remote, s->ack.cursor,
-	    sizeof s->ack.cursor);
-	if (rc == 0 && same == 0)
-		rc = sql_do(s->db, NULL, "UPDATE ddcp_remote SET acked = ?2 "
-		    "WHERE id = ?1", "ib", s->ack.remote, s->ack.cursor,
-		    sizeof s->ack.cursor);
-	sqlite3_busy_timeout(s->db, s->busy_ms);
-	if (rc == 0)
-		s->ack.remote = 0;
-}
-
 /* -- pages ---------------------------------------------------------------------------- */
 
 static int
@@ -365,7 +121,7 @@ static int
 prepare_pages(struct store_reading *r, const struct store_plan *p,
     struct err *err)
 {
-	int rc = encode_plan(r, p, err);
+	int rc = serve_encode_plan(r, p, err);
 
 	return rc != 0 ? rc : sql_open(r->db, &r->export, err,
 	    "SELECT crsql_export(?1, ?2, ?3)", "");
@@ -383,7 +139,7 @@ store_serve(struct store *s, int64_t remote, const struct store_plan *p,
 	rc = new_reading(s, remote, &r, err);
 	if (rc != 0)
 		return rc;
-	rc = take_plan(r, p, need_whole, err);
+	rc = serve_take_plan(r, p, need_whole, err);
 	if (rc != 0 || *need_whole) {
 		store_serve_close(r);
 		return rc;
@@ -397,7 +153,7 @@ store_serve(struct store *s, int64_t remote, const struct store_plan *p,
 		store_serve_close(r);
 		return rc;
 	}
-	acknowledge(s, remote, p->merged);
+	acked_note(s, remote, p->merged);
 	*out = r;
 	return 0;
 }
@@ -453,7 +209,7 @@ serve_look_for(struct store_reading *r, const struct store_plan *p,
     struct err *err)
 {
 	bool need_whole = false;
-	int rc = take_plan(r, p, &need_whole, err);
+	int rc = serve_take_plan(r, p, &need_whole, err);
 
 	if (rc == 0 && need_whole)
 		rc = err_set(err, E_INTEGRITY, NULL, "a vector is not whole");
@@ -538,106 +294,6 @@ store_serve_pause(struct store_reading *r)
 	/* END belongs to the snapshot of the last page. */
 	if (!r->last)
 		close_snapshot(r);
-}
-
-/* -- END ---------------------------------------------------------------------------------- */
-
-/* What is held of exactly these tables. */
-static int
-end_group(struct store_reading *r, const struct held *h,
-    const struct store_entry *own, const struct serving_group *g,
-    struct store_end_group *out, struct err *err)
-{
-	const struct held_table *t;
-	bool any = false;
-	size_t i;
-	int rc = 0;
-
-	out->complete = true;
-	out->absent = calloc(g->ntables + 1, sizeof *out->absent);
-	if (out->absent == NULL)
-		return err_nomem(err);
-	for (i = 0; i < g->ntables && rc == 0; i++) {
-		t = held_find(h, g->table[i]);
-		if (t == NULL)
-			out->absent[out->nabsent++] = i;
-		else if (any)
-			vector_meet(&out->vector, &h->vector[t->vector].v);
-		else
-			rc = vector_copy(&h->vector[t->vector].v, &out->vector,
-			    err);
-		any = any || t != NULL;
-	}
-	if (rc == 0 && any)
-		rc = vector_set(&out->vector, own, err);
-	/* The reader hears it, too. */
-	split_drop(&r->split, &out->vector);
-	for (i = 0; i < g->denied.n && rc == 0 && any; i++)
-		rc = vector_set(&out->vector, &g->denied.entry[i], err);
-	vector_rehash(&out->vector);
-	return rc;
-}
-
-/* The reader will have what it had and what it is told now: next time it may
- * name that by its hash. */
-static int
-remember(struct store_reading *r, const struct serving_group *g,
-    const struct store_end_group *end, struct err *err)
-{
-	struct store_vector v = { .n = 0 };
-	int rc;
-
-	rc = vector_copy(&g->asked, &v, err);
-	if (rc == 0)
-		rc = vector_join(&v, &end->vector, err);
-	if (rc == 0)
-		rc = known_add(&r->s->known, r->remote, &v, err);
-	store_vector_clear(&v);
-	return rc;
-}
-
-static bool
-was_asked(void *self, const char *name)
-{
-	const struct store_reading *r = self;
-	size_t i, k;
-
-	for (i = 0; i < r->ngroups; i++)
-		for (k = 0; k < r->group[i].ntables; k++)
-			if (sqlite3_stricmp(r->group[i].table[k], name) == 0)
-				return true;
-	return false;
-}
-
-int
-store_serve_end(struct store_reading *r, struct store_end *out,
-    struct err *err)
-{
-	struct store_entry own;
-	struct held h;
-	size_t i;
-	int rc;
-
-	memset(out, 0, sizeof *out);
-	if (!r->last)
-		return err_set(err, E_FATAL, NULL, "the last page was not read");
-	memcpy(out->cursor, r->position, sizeof out->cursor);
-	out->group = calloc(r->ngroups + 1, sizeof *out->group);
-	if (out->group == NULL)
-		return err_nomem(err);
-	rc = held_load(r->db, &h, err);
-	if (rc == 0)
-		rc = store_own_entry(r->db, &own, err);
-	for (i = 0; i < r->ngroups && rc == 0; i++) {
-		out->ngroups++;
-		rc = end_group(r, &h, &own, &r->group[i], &out->group[i], err);
-		if (rc == 0)
-			rc = remember(r, &r->group[i], &out->group[i], err);
-	}
-	if (rc == 0)
-		rc = other_find(&h, was_asked, r, out, err);
-	held_clear(&h);
-	return rc;
 }
 
 void

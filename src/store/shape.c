@@ -212,20 +212,11 @@ room(struct reading *r, size_t n, size_t size)
 	return p;
 }
 
-/* A count of things of at least min bytes each. */
-static size_t
-get_count(struct reading *r, size_t max, size_t min)
-{
-	size_t left = rd_left(&r->rd) / min;
-
-	return (size_t)rd_varint(&r->rd, left < max ? left : max);
-}
-
 /* A copy with a NUL behind it; NULL after a failure. */
 static char *
 get_bytes(struct reading *r, size_t max, size_t *len)
 {
-	size_t n = get_count(r, max, 1);
+	size_t n = rd_count(&r->rd, max, 1);
 	const uint8_t *p = rd_bytes(&r->rd, n);
 	char *copy = p != NULL ? room(r, n + 1, 1) : NULL;
 
@@ -322,7 +313,7 @@ static void
 get_columns(struct reading *r, struct shape_table *t)
 {
 	struct shape_column *c;
-	size_t n = get_count(r, SHAPE_COLUMNS_MAX, 6), len;
+	size_t n = rd_count(&r->rd, SHAPE_COLUMNS_MAX, 6), len;
 
 	count_columns(r, n);
 	t->column = room(r, n, sizeof *t->column);
@@ -339,7 +330,7 @@ get_columns(struct reading *r, struct shape_table *t)
 static void
 get_key(struct reading *r, struct shape_table *t)
 {
-	size_t n = get_count(r, t->ncolumns, 1), i;
+	size_t n = rd_count(&r->rd, t->ncolumns, 1), i;
 
 	t->key = room(r, n, sizeof *t->key);
 	if (t->key == NULL || t->ncolumns == 0) {
@@ -362,7 +353,7 @@ get_index(struct reading *r, const struct shape_table *t,
 	size_t n;
 
 	x->name = get_name(r);
-	n = get_count(r, SHAPE_PARTS_MAX, 3);
+	n = rd_count(&r->rd, SHAPE_PARTS_MAX, 3);
 	count_columns(r, n);
 	x->part = room(r, n, sizeof *x->part);
 	if (x->part == NULL) {
@@ -391,7 +382,7 @@ get_table(struct reading *r, struct shape_table *t)
 	t->no_alias = flags & TABLE_NO_ALIAS;
 	get_columns(r, t);
 	get_key(r, t);
-	n = get_count(r, SHAPE_INDEXES_MAX, 3);
+	n = rd_count(&r->rd, SHAPE_INDEXES_MAX, 3);
 	t->index = room(r, n, sizeof *t->index);
 	while (t->index != NULL && t->nindexes < n && !rd_failed(&r->rd))
 		get_index(r, t, &t->index[t->nindexes++]);
@@ -422,11 +413,11 @@ shape_decode(const uint8_t *data, size_t len, struct shape *out,
 	rd_init(&r.rd, data, len);
 	if (rd_u8(&r.rd) != SHAPE_FORMAT)
 		rd_fail(&r.rd);
-	n = get_count(&r, SHAPE_TABLES_MAX, 12);
+	n = rd_count(&r.rd, SHAPE_TABLES_MAX, 12);
 	out->table = room(&r, n, sizeof *out->table);
 	while (out->table != NULL && out->ntables < n && !rd_failed(&r.rd))
 		get_table(&r, &out->table[out->ntables++]);
-	n = get_count(&r, SHAPE_LEFT_MAX, 4);
+	n = rd_count(&r.rd, SHAPE_LEFT_MAX, 4);
 	out->left = room(&r, n, sizeof *out->left);
 	while (out->left != NULL && out->nleft < n && !rd_failed(&r.rd))
 		get_left(&r, &out->left[out->nleft++]);

@@ -11,7 +11,7 @@
 
 #include <sqlite3.h>
 
-#include "store/store.h"
+#include "store/peer.h"
 
 struct split {
 	struct split_site {

@@ -2,7 +2,7 @@
 /*
  * spool.h - the bytes of pages that wait, one behind the other in a file of
  * the state directory.  Where each lies, how long it is and its hash stand in
- * inbox.db (inbox.c): pages are written once and in large pieces, and removing
+ * inbox.db (inbox.h): pages are written once and in large pieces, and removing
  * them costs nothing.  The file is never synced; what a power cut took does
  * not fit its hash.
  */

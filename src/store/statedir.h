@@ -2,7 +2,7 @@
 /*
  * statedir.h - the state directory: where it is, that it is private, small
  * files in it (R30).  What the files mean is the business of identity.c,
- * note.c and inbox.c.
+ * note.c and inbox_open.c.
  */
 #ifndef STORE_STATEDIR_H
 #define STORE_STATEDIR_H

@@ -8,6 +8,7 @@
 #include "store/held.h"
 #include "store/inbox.h"
 #include "store/merge.h"
+#include "store/past.h"
 #include "store/sql.h"
 #include "store/store_private.h"
 

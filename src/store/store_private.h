@@ -14,22 +14,25 @@
  *   hello.c      what two databases tell of each other first
  *   split.c      sites of others with two pasts
  *   durable.c    durable before sent               known.c  readers' vectors
- *   serve.c      pages out
+ *   serve.c      pages out: serve.h
  *   asked.c      what a pull asked for             arrival.c  a page's claims
- *   pull.c       pages in, as they come            pieces.c   large pages
- *   merge.c      pages into the database           inbox.c    pages that wait
+ *   pull.c       pages in; pull_take.c  as they come  pieces.c  large pages
+ *   merge.c      pages into the database           merge_complete.c  END
+ *   inbox.c      pages that wait                   inbox_open.c  their files
  *   keep.c       what is kept of a merge, and is it too much
  *   fetched.c    what of them may still be merged  inbox_end.c  END as bytes
  *   spool.c      their bytes
  *   retry.c      parked changes, when the schema changed
  *   watch.c      who committed                     moved.c  is it still there
  *   other.c      tables that only a peer has
- *   heard.c      what peers say they hold of ours
+ *   heard.c      what peers say they hold of ours  acked.c  and have merged
  *   want.c       and whether it is all that was here
  *   history.c    log and show                      blame.c  one row
  *   rows.c       rows of the log in memory         author.c who made them
  *   follow.c     the log as it grows
  *   undo.c       merges, taken back
+ *   ledger.c     conflicts                         resolve.c  settled
+ *   write.c      rows of users' tables, written by those two
  *   look.c       what merging would do             look_row.c  row by row
  *   digest.c     is it the same as another's: digest.h
  *   fsck.c       does it agree with itself
@@ -93,7 +96,6 @@ struct store {
 	uint64_t merges;        /* committed by this handle */
 	int64_t pull;           /* number of the merge that goes on: keep.h */
 	bool allow_delete;      /* whatever merge.max-delete says */
-	int64_t forgot_ms;      /* when reviewed conflicts were last looked at */
 	int64_t tried_schema;   /* for which parked changes were tried */
 	struct {                /* acknowledgement not yet written */
 		int64_t remote;
@@ -144,6 +146,13 @@ void other_note(struct store *s, int64_t remote, const struct store_end *end);
 /* Tries to write down what was heard last. */
 void heard_write(struct store *s);
 
+/* -- acked.c ----------------------------------------------------------------- */
+
+/* Where a reader says it has merged us; the other tries to write it down. */
+void acked_note(struct store *s, int64_t remote,
+    const uint8_t cursor[static STORE_CURSOR_LEN]);
+void acked_write(struct store *s);
+
 /* -- moved.c ----------------------------------------------------------------- */
 
 /* Before the last connection of a database that has moved is closed. */
@@ -153,20 +162,6 @@ void moved_leave(struct store *s);
 
 /* From now on store_changed tells what is new. */
 int store_watch_begin(struct store *s, struct err *err);
-
-/* -- serve.c ----------------------------------------------------------------- */
-
-/* Tries to write down the last acknowledgement. */
-void store_write_ack(struct store *s);
-
-/* A snapshot that is only looked at: nothing is folded, noted or acknowledged,
- * nor made durable.  E_UNREACHABLE while a table waits to be taken note of. */
-int serve_look(struct store *s, int64_t remote, struct store_reading **out,
-    struct err *err);
-/* Then: what its pages are to hold; p has its vectors whole. */
-int serve_look_for(struct store_reading *r, const struct store_plan *p,
-    struct err *err);
-sqlite3 *serve_handle(const struct store_reading *r);
 
 /* -- fork.c -------------------------------------------------------------------- */
 

@@ -11,6 +11,7 @@
 #include "store/look.h"
 #include "store/sql.h"
 #include "store/store_private.h"
+#include "store/write.h"
 
 static const char since[] = "it was changed since";
 static const char large[] = "what it had is more than 16 MiB, and was not kept";
@@ -137,79 +138,20 @@ plan_row(struct undo *u, const struct look_row *row, struct store_undone *out)
 
 /* -- doing it ------------------------------------------------------------------------- */
 
-static void
-add_where(sqlite3_str *s, const struct store_diff_row *r)
-{
-	size_t i;
-
-	for (i = 0; i < r->nkey; i++)
-		sqlite3_str_appendf(s, "%s \"%w\" = ?%d", i > 0 ? " AND" : " WHERE",
-		    r->key[i].column, (int)i + 1);
-}
-
-/* The key's parameters come first, then the cells'. */
-static char *
-sql_of(const struct store_diff_row *r)
-{
-	sqlite3_str *s = sqlite3_str_new(NULL);
-	size_t i;
-
-	if (r->kind == STORE_DELETED) {
-		sqlite3_str_appendf(s, "DELETE FROM main.\"%w\"", r->table);
-		add_where(s, r);
-	} else if (r->kind == STORE_CHANGED) {
-		sqlite3_str_appendf(s, "UPDATE OR ABORT main.\"%w\" SET", r->table);
-		for (i = 0; i < r->ncell; i++)
-			sqlite3_str_appendf(s, "%s \"%w\" = ?%d", i > 0 ? "," : "",
-			    r->cell[i].column, (int)(r->nkey + i) + 1);
-		add_where(s, r);
-	} else {
-		sqlite3_str_appendf(s, "INSERT OR ABORT INTO main.\"%w\"(", r->table);
-		for (i = 0; i < r->nkey + r->ncell; i++)
-			sqlite3_str_appendf(s, "%s\"%w\"", i > 0 ? ", " : "",
-			    i < r->nkey ? r->key[i].column :
-			    r->cell[i - r->nkey].column);
-		sqlite3_str_appendall(s, ") VALUES(");
-		for (i = 0; i < r->nkey + r->ncell; i++)
-			sqlite3_str_appendf(s, "%s?%d", i > 0 ? ", " : "", (int)i + 1);
-		sqlite3_str_appendall(s, ")");
-	}
-	return sqlite3_str_finish(s);
-}
-
 /* *done false: a constraint or a trigger refuses it, and it is as it was. */
 static int
-write_row(struct undo *u, const struct store_diff_row *r, bool *done,
+write_back(struct undo *u, const struct store_diff_row *r, bool *done,
     struct err *err)
 {
-	char *sql = sql_of(r);
-	sqlite3_stmt *stmt = NULL;
-	size_t i;
-	int rc;
+	int changed, rc = write_row(u->s->db, r, " OR ABORT", &changed);
 
-	*done = false;
-	if (sql == NULL)
-		return err_nomem(err);
-	rc = sqlite3_prepare_v2(u->s->db, sql, -1, &stmt, NULL);
-	for (i = 0; i < r->nkey && rc == SQLITE_OK; i++)
-		rc = history_bind(stmt, (int)i + 1, &r->key[i].value);
-	for (i = 0; i < r->ncell && rc == SQLITE_OK && r->kind != STORE_DELETED; i++)
-		rc = history_bind(stmt, (int)(r->nkey + i) + 1, &r->cell[i].after);
-	if (rc == SQLITE_OK)
-		rc = sqlite3_step(stmt);
-	*done = rc == SQLITE_DONE && sqlite3_changes(u->s->db) > 0;
-	sqlite3_free(sql);
+	*done = changed > 0;
 	if (rc == SQLITE_CONSTRAINT && sqlite3_get_autocommit(u->s->db))
-		rc = err_set(err, E_REFUSED, "drop the trigger, or write it yourself",
+		return err_set(err, E_REFUSED, "drop the trigger, or write it yourself",
 		    "nothing was taken back: a trigger of %s rolled it back",
 		    r->table);
-	else if (rc != SQLITE_DONE && rc != SQLITE_CONSTRAINT &&
-	    rc != SQLITE_MISMATCH)
-		rc = sql_fail(u->s->db, rc, err);
-	else
-		rc = 0;
-	sqlite3_finalize(stmt);
-	return rc;
+	return rc == SQLITE_OK || rc == SQLITE_CONSTRAINT || rc == SQLITE_MISMATCH ?
+	    0 : sql_fail(u->s->db, rc, err);
 }
 
 /* A row that came with the merge goes only where nobody has set anything of it. */
@@ -263,7 +205,7 @@ undo_row(struct undo *u, const struct look_row *row, struct store_undone *r,
 	int rc = look_key(&u->look, row, &r->row.key, &r->row.nkey, u->err);
 
 	if (rc == 0)
-		rc = write_row(u, &r->row, &done, u->err);
+		rc = write_back(u, &r->row, &done, u->err);
 	*why = done ? NULL : refused;
 	return rc;
 }

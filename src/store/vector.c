@@ -223,3 +223,32 @@ vector_sort(struct store_vector *v, struct err *err)
 			    "a vector names a site twice");
 	return 0;
 }
+
+void
+vector_encode(const struct store_vector *v, struct buf *out)
+{
+	size_t i;
+
+	buf_add_varint(out, v->n);
+	for (i = 0; i < v->n; i++) {
+		buf_add(out, v->entry[i].site, STORE_SITE_LEN);
+		buf_add_varint(out, v->entry[i].version);
+		buf_add(out, v->entry[i].token, STORE_TOKEN_LEN);
+	}
+}
+
+int
+vector_decode(struct rd *r, struct store_vector *v, struct err *err)
+{
+	uint64_t i, n = rd_varint(r, VECTOR_MAX);
+	struct store_entry e;
+	int rc = 0;
+
+	for (i = 0; i < n && rc == 0 && !rd_failed(r); i++) {
+		rd_copy(r, sizeof e.site, e.site);
+		e.version = rd_varint(r, INT64_MAX);
+		rd_copy(r, sizeof e.token, e.token);
+		rc = vector_set(v, &e, err);
+	}
+	return rc;
+}

@@ -7,7 +7,8 @@
 #ifndef STORE_VECTOR_H
 #define STORE_VECTOR_H
 
-#include "store/store.h"
+#include "base/rd.h"
+#include "store/peer.h"
 
 enum { VECTOR_MAX = 65536 };    /* entries, doc/PROTOCOL.md section 6 */
 
@@ -43,6 +44,10 @@ int vector_copy(const struct store_vector *v, struct store_vector *out,
 
 /* Computes v->hash: what names it on the wire. */
 void vector_rehash(struct store_vector *v);
+
+/* As bytes of our own files, and back: entries are added to v. */
+void vector_encode(const struct store_vector *v, struct buf *out);
+int vector_decode(struct rd *r, struct store_vector *v, struct err *err);
 
 /* Sorts what came from outside; E_INTEGRITY if a site is named twice. */
 int vector_sort(struct store_vector *v, struct err *err);

@@ -306,7 +306,7 @@ store_changed(struct store *s, bool *changed, struct store_entry *out,
 	sqlite3_busy_timeout(s->db, 0);
 	rc = look(s, changed, out, max, n, err);
 	sqlite3_busy_timeout(s->db, s->busy_ms);
-	store_write_ack(s);
+	acked_write(s);
 	heard_write(s);
 	return rc;
 }

@@ -2,12 +2,11 @@
 /*
  * state.h - what the files of sync share; nobody else includes it.
  *
- * Each file has one part of the conversation: sync.c the connection and its
- * time, hello.c who is who, reader.c the pull from the peer, server.c the
- * peer's pull from us, news.c NOTIFY and PUSH, digest.c DIGEST,
- * schema.c SCHEMA.  Functions return 0, or an
- * error of sync_step(); a peer that misbehaves is ended by sync_bad(), which
- * is no error.
+ * Each file has one part of the conversation: sync.c the connection, time.c
+ * whether the peer is there, hello.c who is who, reader.c the pull from the peer,
+ * server.c the peer's pull from us, news.c NOTIFY and PUSH, digest.c DIGEST,
+ * schema.c SCHEMA.  Functions return 0, or an error of sync_step(); a peer that
+ * misbehaves is ended by sync_bad(), which is no error.
  */
 #ifndef SYNC_STATE_H
 #define SYNC_STATE_H
@@ -187,6 +186,12 @@ int sync_on_forked(struct sync *s, const struct sync_event *ev);
 int sync_got_hello(struct sync *s, const struct frame *f);
 int sync_got_tokens(struct sync *s);
 int sync_got_common(struct sync *s);
+
+/* ---- time.c ---- */
+
+int sync_on_time(struct sync *s, const struct sync_event *ev);
+int sync_on_probe(struct sync *s, const struct sync_event *ev);
+void sync_set_timer(struct sync *s);    /* asks for one where it is due sooner */
 
 /* ---- reader.c ---- */
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 /*
- * sync.c - the connection: events to their handlers, messages to theirs,
- * time, and the end.
+ * sync.c - the connection: events to their handlers, messages to theirs, and the
+ * end.
  */
 #include "sync/state.h"
 
@@ -375,99 +375,6 @@ on_room(struct sync *s, const struct sync_event *ev)
 	return rc != 0 ? rc : sync_server_room(s);
 }
 
-/* ---- time ---- */
-
-static int
-send_ping(struct sync *s)
-{
-	struct wire_msg m = { .type = WIRE_PING };
-
-	s->pinged = true;
-	m.ping.token = (uint32_t)s->now_ms;
-	return sync_send(s, &m);
-}
-
-/* When the peer is given up if it stays silent. */
-static uint64_t
-dead_at(const struct sync *s)
-{
-	if (s->phase == PHASE_HELLO)
-		return s->start_ms + SYNC_HELLO_MS;
-	if (s->probe_ms != 0)
-		return s->probe_ms + SYNC_PROBE_MS;
-	return s->heard_ms + SYNC_DEAD_MS;
-}
-
-static uint64_t
-due_at(const struct sync *s)
-{
-	uint64_t dead = dead_at(s), ask = s->heard_ms + SYNC_KEEPALIVE_MS;
-
-	return s->phase == PHASE_HELLO || s->pinged || dead < ask ? dead : ask;
-}
-
-/* We were asleep or busy, so the silence may be ours: the peer gets another
- * chance. */
-static int
-listen_again(struct sync *s)
-{
-	if (s->phase == PHASE_HELLO) {
-		s->start_ms = s->now_ms;
-		return 0;
-	}
-	s->probe_ms = s->now_ms;
-	return send_ping(s);
-}
-
-static int
-on_time(struct sync *s, const struct sync_event *ev)
-{
-	struct err why = { .code = 0 };
-	bool late = s->timer_ms != 0
-	    && s->now_ms > s->timer_ms + SYNC_LATE_MS;
-
-	if (s->phase == PHASE_NEW)
-		return 0;
-	s->cheap = 0;
-	s->timer_ms = 0;
-	if (s->now_ms >= dead_at(s)) {
-		if (late)
-			return listen_again(s);
-		err_set(&why, E_UNREACHABLE, NULL, "the peer %s",
-		    s->phase == PHASE_HELLO ? "did not answer in time"
-		    : "is silent");
-		return sync_end(s, WIRE_E_ENDED, &why);
-	}
-	if (s->phase != PHASE_HELLO && !s->pinged && s->now_ms >= due_at(s))
-		return send_ping(s);
-	return 0;
-}
-
-static int
-on_probe(struct sync *s, const struct sync_event *ev)
-{
-	if (s->phase <= PHASE_HELLO || s->probe_ms != 0)
-		return 0;
-	s->probe_ms = s->now_ms > 0 ? s->now_ms : 1;
-	return send_ping(s);
-}
-
-/* A timer that comes too early asks again, so hearing the peer need not move
- * it. */
-static void
-set_timer(struct sync *s)
-{
-	uint64_t due;
-
-	if (s->phase == PHASE_NEW || s->phase == PHASE_OVER)
-		return;
-	due = due_at(s);
-	if (s->timer_ms != 0 && due >= s->timer_ms)
-		return;
-	s->timer_ms = due;
-	sync_do(s, SYNC_DO_TIMER)->at_ms = due;
-}
-
 /* ---- one step ---- */
 
 static const struct {
@@ -478,8 +385,8 @@ static const struct {
 	[SYNC_ON_REFUSE] = { "REFUSE", on_refuse },
 	[SYNC_ON_BYTES] = { "BYTES", on_bytes },
 	[SYNC_ON_ROOM] = { "ROOM", on_room },
-	[SYNC_ON_TIME] = { "TIME", on_time },
-	[SYNC_ON_PROBE] = { "PROBE", on_probe },
+	[SYNC_ON_TIME] = { "TIME", sync_on_time },
+	[SYNC_ON_PROBE] = { "PROBE", sync_on_probe },
 	[SYNC_ON_STOP] = { "STOP", on_stop },
 	[SYNC_ON_GONE] = { "GONE", on_gone },
 	[SYNC_ON_PULL] = { "PULL", sync_on_pull },
@@ -566,7 +473,7 @@ sync_step(struct sync *s, const struct sync_event *event,
 		forget_hello(s);
 	rc = events[event->kind].handle(s, event);
 	if (rc == 0)
-		set_timer(s);
+		sync_set_timer(s);
 	if (out->n > SYNC_ACTIONS_MAX)
 		rc = err_set(err, E_FATAL, NULL, "too many actions of sync");
 	if (rc == 0 && out->send.failed)

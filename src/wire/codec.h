@@ -30,9 +30,6 @@ void wire_put_entries(struct buf *b, const struct wire_entry *e, size_t n,
 
 /* ---- reading ---- */
 
-/* A count of things of at least min bytes each. */
-size_t wire_get_count(struct decoder *d, size_t max, size_t min);
-
 /* n zeroed things that live as long as the message; NULL, with the reader
  * failed, without memory. Also NULL for n == 0. */
 void *wire_get_room(struct decoder *d, size_t n, size_t size);

@@ -80,14 +80,6 @@ wire_put_entries(struct buf *b, const struct wire_entry *e, size_t n,
 	}
 }
 
-size_t
-wire_get_count(struct decoder *d, size_t max, size_t min)
-{
-	size_t left = rd_left(&d->rd) / min;
-
-	return (size_t)rd_varint(&d->rd, left < max ? left : max);
-}
-
 /* Makes the list of what a message owns longer by one. */
 static bool
 own(struct wire_msg *m, void *p)
@@ -137,7 +129,7 @@ wire_get_entries(struct decoder *d, size_t max, size_t *n)
 	struct wire_entry *e;
 	size_t i;
 
-	*n = wire_get_count(d, max, WIRE_SITE_LEN + 1 + WIRE_TOKEN_LEN);
+	*n = rd_count(&d->rd, max, WIRE_SITE_LEN + 1 + WIRE_TOKEN_LEN);
 	e = wire_get_room(d, *n, sizeof *e);
 	if (e == NULL)
 		*n = 0;
@@ -156,7 +148,7 @@ get_sentence(struct decoder *d)
 	struct wire_view v;
 	size_t i, n;
 
-	v = wire_get_bytes(d, wire_get_count(d, WIRE_TEXT_MAX, 1));
+	v = wire_get_bytes(d, rd_count(&d->rd, WIRE_TEXT_MAX, 1));
 	for (i = 0; i < v.len; i += n)
 		if ((n = utf8_len(v.data + i, v.len - i)) == 0) {
 			rd_fail(&d->rd);
@@ -200,7 +192,7 @@ read_hello(struct decoder *d)
 	h->frame_max = rd_u32(r);
 	rd_copy(r, sizeof h->head, h->head);
 	rd_copy(r, sizeof h->schema, h->schema);
-	h->nown = wire_get_count(d, WIRE_SITES_MAX,
+	h->nown = rd_count(&d->rd, WIRE_SITES_MAX,
 	    WIRE_INCARNATION_LEN + 1 + WIRE_TOKEN_LEN);
 	h->own = wire_get_room(d, h->nown, sizeof *h->own);
 	if (h->own == NULL)
@@ -309,7 +301,7 @@ read_tokens(struct decoder *d)
 
 	t->id = rd_u32(&d->rd);
 	rd_copy(&d->rd, sizeof site, site);
-	t->nentries = wire_get_count(d, WIRE_TOKENS_MAX, 1 + WIRE_TOKEN_LEN);
+	t->nentries = rd_count(&d->rd, WIRE_TOKENS_MAX, 1 + WIRE_TOKEN_LEN);
 	t->entry = wire_get_room(d, t->nentries, sizeof *t->entry);
 	if (t->entry == NULL) {
 		rd_fail(&d->rd);

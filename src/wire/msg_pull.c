@@ -65,7 +65,7 @@ get_name(struct decoder *d)
 	struct wire_view v;
 	size_t i;
 
-	v = wire_get_bytes(d, wire_get_count(d, WIRE_NAME_MAX, 1));
+	v = wire_get_bytes(d, rd_count(&d->rd, WIRE_NAME_MAX, 1));
 	if (v.len == 0)
 		rd_fail(&d->rd);
 	for (i = 0; i < v.len; i++)
@@ -80,7 +80,7 @@ read_pull_group(struct decoder *d, struct wire_group *g)
 	uint8_t form;
 	size_t i;
 
-	g->ntables = wire_get_count(d, WIRE_TABLES_MAX - d->tables, 2);
+	g->ntables = rd_count(&d->rd, WIRE_TABLES_MAX - d->tables, 2);
 	g->table = wire_get_room(d, g->ntables, sizeof *g->table);
 	if (g->table == NULL)
 		g->ntables = 0;
@@ -111,7 +111,7 @@ wire_read_pull(struct decoder *d)
 	rd_copy(&d->rd, WIRE_HASH_LEN, p->resume_page);
 	p->resume_at = rd_u64(&d->rd);
 	rd_copy(&d->rd, WIRE_CURSOR_LEN, p->merged);
-	p->ngroups = wire_get_count(d, WIRE_GROUPS_MAX, PULL_GROUP_MIN);
+	p->ngroups = rd_count(&d->rd, WIRE_GROUPS_MAX, PULL_GROUP_MIN);
 	p->group = wire_get_room(d, p->ngroups, sizeof *p->group);
 	if (p->group == NULL)
 		p->ngroups = 0;
@@ -210,7 +210,7 @@ read_end_group(struct decoder *d, struct wire_end_group *g)
 
 	g->complete = flags & END_COMPLETE;
 	if (flags & END_ABSENT)
-		g->nabsent = wire_get_count(d, WIRE_TABLES_MAX - d->tables, 1);
+		g->nabsent = rd_count(&d->rd, WIRE_TABLES_MAX - d->tables, 1);
 	g->absent = wire_get_room(d, g->nabsent, sizeof *g->absent);
 	if (g->absent == NULL)
 		g->nabsent = 0;
@@ -234,13 +234,13 @@ wire_read_end(struct decoder *d)
 
 	e->id = rd_u32(&d->rd);
 	rd_copy(&d->rd, WIRE_CURSOR_LEN, e->cursor);
-	e->ngroups = wire_get_count(d, WIRE_GROUPS_MAX, END_GROUP_MIN);
+	e->ngroups = rd_count(&d->rd, WIRE_GROUPS_MAX, END_GROUP_MIN);
 	e->group = wire_get_room(d, e->ngroups, sizeof *e->group);
 	if (e->group == NULL)
 		e->ngroups = 0;
 	for (i = 0; i < e->ngroups && !rd_failed(&d->rd); i++)
 		read_end_group(d, &e->group[i]);
-	e->nothers = wire_get_count(d, WIRE_OTHERS_MAX, 2);
+	e->nothers = rd_count(&d->rd, WIRE_OTHERS_MAX, 2);
 	e->other = wire_get_room(d, e->nothers, sizeof *e->other);
 	if (e->other == NULL)
 		e->nothers = 0;

@@ -23,7 +23,8 @@ REFERENCES = (r"REFERENCES parent\(id\)( ON (DELETE|UPDATE) "
               "(CASCADE|SET NULL|SET DEFAULT|NO ACTION))*")
 
 
-RECURSION = "too many levels of trigger recursion"
+# Errors by which SQLite may leave what a statement had done so far (torn).
+TEARING = ("too many levels of trigger recursion", "cannot store")
 
 
 class Mismatch(Exception):
@@ -135,7 +136,7 @@ class Site:
                 self.control(which, sql.split(), before)
         else:
             ops = read_oplog(self.shadow, self.model.tables)
-            if self.open_handle and RECURSION in (expected or ""):
+            if self.open_handle and any(t in (expected or "") for t in TEARING):
                 ops += self.torn(which, sql)
             self.told(which, ops)
         if quick:       # triggers may go off, and rows come in another order
@@ -192,10 +193,11 @@ class Site:
         self.compare_tables()
 
     def torn(self, which, sql):
-        """SQLite undoes a statement that ends by too many levels of triggers
-        only if that has a journal of its own, as have all that are logged by
-        triggers, and none where the engine needs no triggers.  What it left,
-        as Ops: how often its rows were changed is not known."""
+        """SQLite undoes a statement that ends by too many levels of triggers,
+        or by a value that a STRICT table does not take, only if that has a
+        journal of its own, as have all that are logged by triggers, and none
+        where the engine needs no triggers.  What it left, as Ops: how often
+        its rows were changed is not known."""
         if self.same_tables(self.handle(which)):
             return []
         before = read_data(self.shadow, self.tables)
@@ -423,11 +425,12 @@ class Site:
 
     def renumber(self, found):
         """A renaming takes a db_version of its own, or shares the next one:
-        own transactions since then may have higher ones than in the model."""
+        own transactions since then may have higher ones than in the model.
+        Not so those of a table that is told once more (settle_told)."""
         m = self.model
         mine = {}
         for k, (_, _, e) in m.changes().items():
-            if k in found and e.site == self.id and \
+            if k in found and k[0] not in m.told and e.site == self.id and \
                     e.dbv == e.sver > self.checked:
                 mine.setdefault(e.dbv, []).append((k, e))
         moved = 0
@@ -532,6 +535,7 @@ class Site:
                 continue
             if e is None and row[cid].version <= n:
                 del row[cid]
+                self.model.emptied = True
             elif e and row[cid].version - n <= e.version <= row[cid].version:
                 row[cid] = e
         self.model.maybe = {}

@@ -46,7 +46,7 @@ class Model:
         self.bare = set()           # rows that had no columns when inserted
         self.loosen = False         # ... in the fold that goes on
         self.dropped = set()        # tables that lost a column
-        self.emptied = False        # some table lost all its rows
+        self.emptied = False        # of some transaction nothing may be left
         self.told = set()           # tables that are told once more
         self.news = 0               # renamings not known to be numbered yet
         self.renamed = False
@@ -65,7 +65,7 @@ class Model:
                 for name in ("head", "current", "current_own", "seq", "news")}
         return {**deep, **flat, "pending": list(self.pending),
                 "maybe": dict(self.maybe), "fresh": dict(self.fresh),
-                "captured": list(self.captured),
+                "captured": list(self.captured), "loose": set(self.loose),
                 "unsure": dict(self.unsure), "tables": dict(self.tables)}
 
     def restore(self, snapshot):

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "store/store.h"
+#include "store/peer.h"
 
 enum { ROWS = 64 };             /* a step */
 

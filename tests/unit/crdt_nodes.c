@@ -41,8 +41,8 @@ node_plainly(const char *path, const char *sql)
 	sqlite3_close(db);
 }
 
-static void
-run(sqlite3 *db, const char *sql)
+void
+node_run(sqlite3 *db, const char *sql)
 {
 	char *why = NULL;
 
@@ -50,15 +50,14 @@ run(sqlite3 *db, const char *sql)
 		fail_msg("%s: %s", sql, why);
 }
 
-/* Runs what a query answers, row by row. */
-static void
-run_each(sqlite3 *db, const char *query)
+void
+node_run_each(sqlite3 *db, const char *query)
 {
 	sqlite3_stmt *stmt;
 
 	assert_int_equal(sqlite3_prepare_v2(db, query, -1, &stmt, NULL), 0);
 	while (sqlite3_step(stmt) == SQLITE_ROW)
-		run(db, (const char *)sqlite3_column_text(stmt, 0));
+		node_run(db, (const char *)sqlite3_column_text(stmt, 0));
 	sqlite3_finalize(stmt);
 }
 
@@ -70,15 +69,15 @@ node_copy_as_text(const char *from, const char *to)
 
 	unlink(to);
 	assert_int_equal(sqlite3_open(to, &db), SQLITE_OK);
-	run(db, sql);
+	node_run(db, sql);
 	sqlite3_free(sql);
-	run_each(db, "SELECT sql FROM old.sqlite_schema WHERE type = 'table' AND "
+	node_run_each(db, "SELECT sql FROM old.sqlite_schema WHERE type = 'table' AND "
 	    "name NOT LIKE 'sqlite_%'");
-	run_each(db, "SELECT printf('INSERT INTO main.\"%w\" SELECT * FROM "
+	node_run_each(db, "SELECT printf('INSERT INTO main.\"%w\" SELECT * FROM "
 	    "old.\"%w\" ORDER BY %s', name, name, iif(sql LIKE '%WITHOUT ROWID%', "
 	    "'1', 'rowid')) FROM old.sqlite_schema WHERE type = 'table' AND name NOT "
 	    "LIKE 'sqlite_%'");
-	run_each(db, "SELECT sql FROM old.sqlite_schema WHERE type <> 'table' AND "
+	node_run_each(db, "SELECT sql FROM old.sqlite_schema WHERE type <> 'table' AND "
 	    "sql IS NOT NULL");
 	sqlite3_close(db);
 }

@@ -41,6 +41,10 @@ void node_file(char path[static NODE_FILE]);
 /* Runs statements on it as a program that loads nothing. */
 void node_plainly(const char *path, const char *sql);
 
+/* Runs statements; what a query answers, row by row. */
+void node_run(sqlite3 *db, const char *sql);
+void node_run_each(sqlite3 *db, const char *query);
+
 /* As `.dump | sqlite3` does: tables, their rows in order, and then the rest. */
 void node_copy_as_text(const char *from, const char *to);
 

@@ -109,6 +109,26 @@ a_varint_is_bounded(void **state)
 }
 
 static void
+a_count_is_bounded_by_what_is_left(void **state)
+{
+	static const uint8_t six[] = { 3, 0, 0, 0, 0, 0, 0 };
+	struct rd r;
+
+	rd_init(&r, six, sizeof six);
+	assert_int_equal(rd_count(&r, 3, 2), 3);
+	assert_int_equal(rd_left(&r), 6);
+	rd_init(&r, six, sizeof six - 1);
+	assert_int_equal(rd_count(&r, 3, 2), 0);
+	assert_true(rd_failed(&r));
+	rd_init(&r, six, sizeof six);
+	assert_int_equal(rd_count(&r, 2, 2), 0);
+	assert_true(rd_failed(&r));
+	rd_init(&r, "", 1);
+	assert_int_equal(rd_count(&r, 9, 100), 0);
+	assert_true(rd_done(&r));
+}
+
+static void
 addresses_have_one_text(void **state)
 {
 	uint8_t key[KEY_LEN], back[KEY_LEN];
@@ -200,6 +220,7 @@ main(void)
 		cmocka_unit_test(a_buffer_stops_at_its_maximum),
 		cmocka_unit_test(the_first_read_error_sticks),
 		cmocka_unit_test(a_varint_is_bounded),
+		cmocka_unit_test(a_count_is_bounded_by_what_is_left),
 		cmocka_unit_test(addresses_have_one_text),
 		cmocka_unit_test(places_are_checked),
 		cmocka_unit_test(errors_are_cut_at_a_character),

@@ -14,6 +14,8 @@
 
 #include <cmocka.h>
 
+#include "rng.h"
+
 enum { COUNT = 3 };
 static struct group group = { .count = COUNT, .sql =
 	"CREATE TABLE r(id TEXT PRIMARY KEY, x, y, "
@@ -30,19 +32,6 @@ agree(int a, int b)
 	nodes_agree(&n[a], &n[b], FACTS);
 	node_expect(&n[a], "0\n", PARKED);
 	node_expect(&n[b], "0\n", PARKED);
-}
-
-struct rng {
-	uint64_t s;
-};
-
-static unsigned
-below(struct rng *r, unsigned bound)
-{
-	r->s ^= r->s << 13;
-	r->s ^= r->s >> 7;
-	r->s ^= r->s << 17;
-	return (unsigned)(r->s >> 33) % bound;
 }
 
 /* What each database calls x and y now, and whether it has added d and e. */

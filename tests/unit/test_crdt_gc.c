@@ -17,6 +17,7 @@
 #include <cmocka.h>
 
 #include "base/rd.h"
+#include "rng.h"
 
 enum { A, B, C, HORIZON = 18433, DONE = 1 };
 
@@ -824,19 +825,6 @@ superseded_runs_go(void **state)
 }
 
 /* -- random histories -------------------------------------------------------- */
-
-struct rng {
-	uint64_t s;
-};
-
-static uint32_t
-below(struct rng *r, uint32_t n)
-{
-	r->s ^= r->s << 13;
-	r->s ^= r->s >> 7;
-	r->s ^= r->s << 17;
-	return (uint32_t)(r->s >> 33) % n;
-}
 
 enum { KEYS = 6, STAMPS = 400, RANDOM_MAX = 4 };
 

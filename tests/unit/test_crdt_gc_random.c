@@ -15,6 +15,8 @@
 
 #include <cmocka.h>
 
+#include "rng.h"
+
 enum { TABLES = 2, KEYS = 5, MEMBERS = 4, STAMPS = 600, HORIZON = 18433,
        DONE = 1, ENDS_INSIDE = 8 };
 
@@ -36,10 +38,6 @@ struct member {
 	bool asked[MEMBERS];                    /* ... of both tables */
 };
 
-struct rng {
-	uint64_t s;
-};
-
 struct world {
 	struct member m[MEMBERS];
 	struct member twin[MEMBERS];
@@ -52,15 +50,6 @@ struct world {
 	bool over[STAMPS];      /* a delete took it away */
 	int refusals;
 };
-
-static uint32_t
-below(struct rng *r, uint32_t n)
-{
-	r->s ^= r->s << 13;
-	r->s ^= r->s >> 7;
-	r->s ^= r->s << 17;
-	return (uint32_t)(r->s >> 33) % n;
-}
 
 /* -- a database ---------------------------------------------------------------- */
 

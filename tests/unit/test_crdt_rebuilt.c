@@ -15,6 +15,8 @@
 
 #include <cmocka.h>
 
+#include "rng.h"
+
 enum { COUNT = 2 };         /* A makes it anew, B does all the rest */
 
 #define FACTS "SELECT crsql_unpack_columns.cell, cid, val, col_version, cl FROM " \
@@ -165,19 +167,6 @@ another_key(void **state)
 }
 
 /* -- anything ---------------------------------------------------------------------- */
-
-struct rng {
-	uint64_t s;
-};
-
-static unsigned
-below(struct rng *r, unsigned bound)
-{
-	r->s ^= r->s << 13;
-	r->s ^= r->s >> 7;
-	r->s ^= r->s << 17;
-	return (unsigned)(r->s >> 33) % bound;
-}
 
 static void
 write_something(struct rng *r)

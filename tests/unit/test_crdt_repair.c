@@ -119,27 +119,6 @@ cells(int node)
 }
 
 static void
-run(sqlite3 *db, const char *sql)
-{
-	char *why = NULL;
-
-	if (sqlite3_exec(db, sql, NULL, NULL, &why) != SQLITE_OK)
-		fail_msg("%s: %s", sql, why);
-}
-
-/* Runs what a query answers, row by row. */
-static void
-run_each(sqlite3 *db, const char *query)
-{
-	sqlite3_stmt *stmt;
-
-	assert_int_equal(sqlite3_prepare_v2(db, query, -1, &stmt, NULL), 0);
-	while (sqlite3_step(stmt) == SQLITE_ROW)
-		run(db, (const char *)sqlite3_column_text(stmt, 0));
-	sqlite3_finalize(stmt);
-}
-
-static void
 refused(const char *sql)
 {
 	assert_int_not_equal(node_try(&n[A], "%s", sql), SQLITE_OK);
@@ -153,8 +132,8 @@ make_triggers(void)
 	sqlite3 *db;
 
 	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
-	run_each(db, "SELECT sql FROM kept");
-	run(db, "DROP TABLE kept");
+	node_run_each(db, "SELECT sql FROM kept");
+	node_run(db, "DROP TABLE kept");
 	sqlite3_close(db);
 }
 

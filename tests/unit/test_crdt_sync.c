@@ -15,6 +15,8 @@
 
 #include <cmocka.h>
 
+#include "rng.h"
+
 static const char *const schema =
     "CREATE TABLE t(id TEXT PRIMARY KEY, a, b INTEGER, c TEXT DEFAULT 'd');"
     "CREATE TABLE n(k INTEGER PRIMARY KEY NOT NULL, v REAL);"
@@ -42,19 +44,6 @@ agree(struct node *a, struct node *b)
 }
 
 /* -- random histories ---------------------------------------------------------- */
-
-struct rng {
-	uint64_t s;
-};
-
-static uint32_t
-below(struct rng *r, uint32_t n)
-{
-	r->s ^= r->s << 13;
-	r->s ^= r->s >> 7;
-	r->s ^= r->s << 17;
-	return (uint32_t)(r->s >> 33) % n;
-}
 
 static void
 value(struct rng *r, char out[64])

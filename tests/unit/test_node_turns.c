@@ -225,9 +225,6 @@ two_slow_ones_at_once_are_right(void **state)
 	assert_int_equal(pull_from_two(1000), 2);
 }
 
-#define TEST(f) cmocka_unit_test_setup_teardown(f, scratch_make, \
-	scratch_remove)
-
 int
 main(void)
 {

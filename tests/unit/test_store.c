@@ -517,9 +517,6 @@ no_waiting_while_somebody_writes(void **state)
 	site_close(&a);
 }
 
-#define TEST(f) cmocka_unit_test_setup_teardown(f, scratch_make, \
-	scratch_remove)
-
 int
 main(void)
 {

@@ -716,9 +716,6 @@ r06_replaced_with_its_key_unknown(void **state)
 	site_close(&b);
 }
 
-#define TEST(f) cmocka_unit_test_setup_teardown(f, scratch_make, \
-	scratch_remove)
-
 int
 main(void)
 {

@@ -269,9 +269,6 @@ r13_two_of_which_one_is_cut(void **state)
 	play_seeds("3000", true);
 }
 
-#define TEST(f) cmocka_unit_test_setup_teardown(f, scratch_make, \
-	scratch_remove)
-
 int
 main(void)
 {

@@ -635,9 +635,6 @@ r16_one_incarnation_a_day(void **state)
 	site_close(&b);
 }
 
-#define TEST(f) cmocka_unit_test_setup_teardown(f, scratch_make, \
-	scratch_remove)
-
 int
 main(void)
 {

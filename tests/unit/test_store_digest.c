@@ -761,8 +761,6 @@ a_name_is_utf8(void **state)
 	buf_clear(&out);
 }
 
-#define TEST(f) cmocka_unit_test_setup_teardown(f, scratch_make, scratch_remove)
-
 int
 main(void)
 {

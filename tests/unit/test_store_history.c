@@ -4,6 +4,7 @@
  * rows in batches, and the log as it grows.
  */
 #include "test_store_site.h"
+#include "store/past.h"
 
 enum { MANY = 1000 };
 
@@ -169,9 +170,6 @@ a_follower_gets_each_row_once(void **state)
 	    E_NOTFOUND);
 	site_close(&a);
 }
-
-#define TEST(name) cmocka_unit_test_setup_teardown(name, scratch_make, \
-	scratch_remove)
 
 int
 main(void)

@@ -278,9 +278,6 @@ r23_cleanup_during_a_pull(void **state)
 	site_close(&b);
 }
 
-#define TEST(f) cmocka_unit_test_setup_teardown(f, scratch_make, \
-    scratch_remove)
-
 int
 main(void)
 {

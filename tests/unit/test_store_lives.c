@@ -243,9 +243,6 @@ r16_three_lives(void **state)
 	close_trio(s);
 }
 
-#define TEST(f) cmocka_unit_test_setup_teardown(f, scratch_make, \
-	scratch_remove)
-
 int
 main(void)
 {

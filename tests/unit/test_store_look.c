@@ -4,6 +4,7 @@
  * taken back.
  */
 #include "test_store_site.h"
+#include "store/past.h"
 
 enum { SEEDS = 25, ROUNDS = 8 };
 

@@ -259,9 +259,6 @@ ends_that_lie(void **state)
 	site_close(&b);
 }
 
-#define TEST(f) cmocka_unit_test_setup_teardown(f, scratch_make, \
-	scratch_remove)
-
 int
 main(void)
 {

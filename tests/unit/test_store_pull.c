@@ -605,9 +605,6 @@ random_histories(void **state)
 	assert_true(cuts > 0 || first != NULL);
 }
 
-#define TEST(f) cmocka_unit_test_setup_teardown(f, scratch_make, \
-	scratch_remove)
-
 int
 main(void)
 {

@@ -539,9 +539,6 @@ r30_state_of_another_database(void **state)
 	site_close(&b);
 }
 
-#define TEST(f) cmocka_unit_test_setup_teardown(f, scratch_make, \
-	scratch_remove)
-
 int
 main(void)
 {

@@ -250,9 +250,6 @@ settings_of_the_user(void **state)
 	assert_int_equal(store_open(&how, &s, &err), E_FATAL);
 }
 
-#define TEST(f) cmocka_unit_test_setup_teardown(f, scratch_make, \
-	scratch_remove)
-
 int
 main(void)
 {

@@ -23,7 +23,7 @@
 #include <sqlite3.h>
 
 #include "crdt/crdt.h"
-#include "store/store.h"
+#include "store/peer.h"
 #include "temp.h"
 
 #define UNUSED __attribute__((unused))
@@ -65,6 +65,9 @@ scratch_remove(void **state)
 {
 	return nftw(scratch, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
 }
+
+/* A test in a directory of its own. */
+#define TEST(f) cmocka_unit_test_setup_teardown(f, scratch_make, scratch_remove)
 
 /* How often sites meet again to show that nothing more happens: MEETINGS. */
 static UNUSED int
