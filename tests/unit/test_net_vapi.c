@@ -687,7 +687,7 @@ another_users_socket_is_refused(void **state)
 static void
 a_port_of_this_machine_will_do(void **state)
 {
-	uv_tcp_t taken;
+	static uv_tcp_t taken;  /* closed only when the loop has run */
 	struct sockaddr_in addr;
 	char place[40];
 	int len = sizeof addr;

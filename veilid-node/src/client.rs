@@ -124,8 +124,10 @@ async fn read(api: VeilidAPI, reader: OwnedReadHalf, queue: Sender<Line>) {
         }
         let request: Request = match serde_json::from_slice(&bytes) {
             Ok(request) => request,
+            // where, not what: there may be a key in it
             Err(e) => {
-                eprintln!("veilid-node: a client sent what is no request ({e}); it was given up");
+                let at = e.column();
+                eprintln!("veilid-node: a client's line is no request (byte {at}); it was given up");
                 break;
             }
         };
