@@ -3,7 +3,7 @@
 BUILD ?= build
 SEEDS ?= 10000
 
-.PHONY: all demo test packages bench sim fuzz install clean
+.PHONY: all demo test packages bench sim fuzz veilid-node install clean
 
 all: $(BUILD)/build.ninja
 	ninja -C $(BUILD)
@@ -37,6 +37,10 @@ SECONDS ?= 20
 fuzz:
 	@tools/packages test
 	@tools/fuzz $(SECONDS)
+
+# A Veilid node for the network "veilid", with Rust: doc/VEILID.md
+veilid-node:
+	@tools/veilid-node $(BUILD)
 
 install: packages all
 	meson install -C $(BUILD) --no-rebuild

@@ -2,12 +2,11 @@
 #include "base/addr.h"
 
 #include <stdlib.h>
-#include <stdbool.h>
 #include <string.h>
 #include <strings.h>
 
-static const char alphabet[] =
-    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+#include "base/base64.h"
+
 static const char prefix[] = "VLD0:";
 static const char address_hint[] =
     "an address is 43 characters, with or without VLD0: in front";
@@ -18,44 +17,9 @@ void
 addr_format(const uint8_t key[static KEY_LEN],
     char out[static ADDR_TEXT_LEN + 1])
 {
-	uint32_t bits = 0;
-	int nbits = 0;
-	size_t i;
-	char *p = out;
-
-	memcpy(p, prefix, sizeof prefix - 1);
-	p += sizeof prefix - 1;
-	for (i = 0; i < KEY_LEN; i++) {
-		bits = bits << 8 | key[i];
-		for (nbits += 8; nbits >= 6; nbits -= 6)
-			*p++ = alphabet[bits >> (nbits - 6) & 63];
-	}
-	*p++ = alphabet[bits << (6 - nbits) & 63];
-	*p = '\0';
-}
-
-/* Decodes exactly KEY_CHARS characters; false if one is foreign or the two
- * unused bits of the last are set. */
-static bool
-decode_key(const char *text, uint8_t key[static KEY_LEN])
-{
-	uint32_t bits = 0;
-	int nbits = 0;
-	size_t i, n = 0;
-	const char *at;
-
-	for (i = 0; i < KEY_CHARS; i++) {
-		at = text[i] ? strchr(alphabet, text[i]) : NULL;
-		if (at == NULL)
-			return false;
-		bits = bits << 6 | (uint32_t)(at - alphabet);
-		nbits += 6;
-		if (nbits >= 8) {
-			nbits -= 8;
-			key[n++] = (uint8_t)(bits >> nbits);
-		}
-	}
-	return (bits & ((1u << nbits) - 1)) == 0;
+	memcpy(out, prefix, sizeof prefix - 1);
+	base64_encode(key, KEY_LEN, out + sizeof prefix - 1);
+	out[ADDR_TEXT_LEN] = '\0';
 }
 
 int
@@ -72,7 +36,7 @@ addr_parse(const char *text, uint8_t key[static KEY_LEN],
 		chars += sizeof prefix - 1;
 	at = strchr(chars, '@');
 	len = at ? (size_t)(at - chars) : strlen(chars);
-	if (len != KEY_CHARS || !decode_key(chars, key))
+	if (len != KEY_CHARS || !base64_decode(chars, len, key))
 		return err_set(err, E_USAGE, address_hint,
 		    "'%.80s' is not an address", text);
 	if (at == NULL)
