@@ -639,10 +639,10 @@ merge_it(struct world *w, struct err *err)
 }
 
 static int
-allow(struct world *w, struct err *err)
+merge_all(struct world *w, struct err *err)
 {
 	store_allow_delete(w->a.store, true);
-	return 0;
+	return merge_it(w, err);
 }
 
 static int
@@ -1061,8 +1061,8 @@ const struct store_script store_scripts[] = {
 	{ "fetch", make_news, { PART(fetch_it), STEP(diff), PART(merge_it),
 	    STEP(diff), PART(cleanup) } },
 	{ "cleanup", make_fetched, { PART(cleanup), STEP(fsck) } },
-	{ "held", make_too_much, { PART(pull_it), STEP(remote_status), STEP(allow),
-	    PART(merge_it) } },
+	{ "held", make_too_much, { PART(pull_it), STEP(remote_status),
+	    PART(merge_all) } },
 	{ "undo", make_merged, { STEP(undo_dry), STEP(undo), STEP(forget),
 	    STEP(log_it) } },
 	{ "conflicts", make_merged, { STEP(conflicts), STEP(resolve), STEP(conflicts),

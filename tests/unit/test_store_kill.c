@@ -5,7 +5,7 @@
  * (vfs_kill.h), in the midst of the scripts of store_scripts.c: what is found then
  * opens, is well, and is what some step left, or a part of one that may be done in
  * parts; the rest of the steps do the rest.  By SIGKILL nothing that was done is
- * lost.  PLACES in the environment: so many places of each script (6); 0: all.
+ * lost.  PLACES in the environment: so many places of each script (4); 0: all.
  */
 #include "store_faults.h"
 
@@ -222,7 +222,7 @@ die_everywhere(void **state)
 {
 	const struct store_script *s = *state;
 	const char *text = getenv("PLACES");
-	long places = text != NULL ? atol(text) : 6, at, died = 0, step, count;
+	long places = text != NULL ? atol(text) : 4, at, died = 0, step, count;
 
 	store_faults_begin(s, &w, false);
 	make_states(s);
