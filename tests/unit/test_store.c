@@ -216,6 +216,11 @@ deinit_leaves_an_ordinary_file(void **state)
 	expect(&a, "SELECT hex(value) = '0000000000000000' FROM ddcp_meta "
 	    "WHERE key = 'incarnation'", "0\n");
 	site_close(&a);
+	/* also what of a key was half written */
+	char key_file[SITE_PATH_MAX], half[SITE_PATH_MAX];
+	path_of(key_file, ".ddcp/alice.db/key");
+	path_of(half, ".ddcp/alice.db/key.next.new");
+	copy_file(key_file, half);
 	must(store_deinit(&how, true, &err));
 	char dir[SITE_PATH_MAX];
 	path_of(dir, ".ddcp/alice.db");
