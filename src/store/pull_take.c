@@ -164,6 +164,9 @@ stage(struct store_pull *p, struct err *err)
 		rc = to_inbox(p, p->wait[i].bytes, p->wait[i].len,
 		    &p->wait[i].arrival, err);
 	shift_waiting(p, i);
+	/* What lies behind one that got lost here would move the cursor past it. */
+	if (rc != 0)
+		p->failed = true;
 	return rc;
 }
 

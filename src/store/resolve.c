@@ -25,6 +25,16 @@ refused(sqlite3 *db, int rc, struct err *err)
 	    "%s", sqlite3_errmsg(db));
 }
 
+/* True if a row of that key stood in the way of one. */
+static bool
+is_there(sqlite3 *db, int rc)
+{
+	int code = sqlite3_extended_errcode(db);
+
+	return (rc & 0xFF) == SQLITE_CONSTRAINT && (code ==
+	    SQLITE_CONSTRAINT_PRIMARYKEY || code == SQLITE_CONSTRAINT_ROWID);
+}
+
 /* Writes what lost, or a value that is given in place of it. */
 static int
 write_lost(struct store *s, const struct store_conflict *c,
@@ -44,8 +54,11 @@ write_lost(struct store *s, const struct store_conflict *c,
 		row.cell[i] = (struct store_diff_cell){
 			.column = c->lost[i].column,
 			.after = given != NULL ? *given : c->lost[i].loser };
-	rc = write_row(s->db, &row, "", changed);
+	/* all that is wanted of a row that lost no value is that it is there */
+	rc = write_row(s->db, &row, c->nlost == 0 ? " OR ABORT" : "", changed);
 	free(row.cell);
+	if (c->nlost == 0 && kind == STORE_INSERTED && is_there(s->db, rc))
+		return 0;
 	return rc == SQLITE_OK ? 0 : refused(s->db, rc, err);
 }
 

@@ -249,10 +249,14 @@ static sqlite3_stmt *
 find_kept(sqlite3 *db)
 {
 	sqlite3_stmt *stmt = NULL;
+	const char *sql;
 
-	while ((stmt = sqlite3_next_stmt(db, stmt)) != NULL)
-		if (strcmp(sqlite3_sql(stmt), kept_rollback) == 0)
+	while ((stmt = sqlite3_next_stmt(db, stmt)) != NULL) {
+		/* an open BLOB, as FTS5 and R-Tree have them, has no text */
+		sql = sqlite3_sql(stmt);
+		if (sql != NULL && strcmp(sql, kept_rollback) == 0)
 			break;
+	}
 	return stmt;
 }
 
@@ -293,7 +297,7 @@ sql_rollback(sqlite3 *db)
 
 	if (!sqlite3_get_autocommit(db) && kept != NULL)
 		sqlite3_step(kept);
-	else if (!sqlite3_get_autocommit(db))
+	if (!sqlite3_get_autocommit(db))
 		sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
 	sqlite3_finalize(kept);
 }

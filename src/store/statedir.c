@@ -351,7 +351,10 @@ statedir_rename(int dir, const char *from, const char *to, struct err *err)
 void
 statedir_remove(const char *path, int dir, bool key_too)
 {
-	static const char *const names[] = { "note", "inbox.db",
+	/* .new: whoever wrote it died at that (statedir_write) */
+	static const char *const of_key[] = { "key", "key.new", "key.next",
+		"key.next.new", "lock", ".gitignore" };
+	static const char *const names[] = { "note", "note.new", "inbox.db",
 		"inbox.db-wal", "inbox.db-shm", "inbox.db-journal", "inbox.pages",
 		"control" };
 	size_t i;
@@ -360,9 +363,7 @@ statedir_remove(const char *path, int dir, bool key_too)
 		unlinkat(dir, names[i], 0);
 	if (!key_too)
 		return;
-	unlinkat(dir, "key", 0);
-	unlinkat(dir, "key.next", 0);
-	unlinkat(dir, "lock", 0);
-	unlinkat(dir, ".gitignore", 0);
+	for (i = 0; i < sizeof of_key / sizeof *of_key; i++)
+		unlinkat(dir, of_key[i], 0);
 	rmdir(path);
 }

@@ -261,6 +261,10 @@ tell_all(struct undo *u, int (*each)(void *self, const struct store_undone *row)
 			break;
 		if (!plan_row(u, &row, &r))
 			continue;
+		if (r.row.cell == NULL) {
+			rc = err_nomem(u->err);
+			break;
+		}
 		r.why = u->why[i++];
 		sum->left += r.why != NULL;
 		sum->partly += r.why == NULL && r.nleft > 0;

@@ -131,7 +131,7 @@ on_statement(unsigned what, void *self, void *stmt, void *text)
 
 	if (strcmp(sql, "COMMIT") == 0)
 		take_steps(x->c, x->at);
-	else if (strcmp(sql, "ROLLBACK") == 0)
+	else if (strncmp(sql, "ROLLBACK", 8) == 0)
 		drop_steps(x->c, x->at);
 	else if (strncmp(sql, "SELECT crsql_import(", 20) == 0 ||
 	    strncmp(sql, "SELECT crsql_saw(", 17) == 0) {

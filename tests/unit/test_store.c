@@ -3,6 +3,7 @@
  * test_store.c - one database: opening, initialising, the key, tables, what is
  * new.  Remotes and settings: test_store_settings.c.
  */
+#include "store/sql.h"
 #include "test_store_site.h"
 
 static void
@@ -215,6 +216,11 @@ deinit_leaves_an_ordinary_file(void **state)
 	expect(&a, "SELECT hex(value) = '0000000000000000' FROM ddcp_meta "
 	    "WHERE key = 'incarnation'", "0\n");
 	site_close(&a);
+	/* also what of a key was half written */
+	char key_file[SITE_PATH_MAX], half[SITE_PATH_MAX];
+	path_of(key_file, ".ddcp/alice.db/key");
+	path_of(half, ".ddcp/alice.db/key.next.new");
+	copy_file(key_file, half);
 	must(store_deinit(&how, true, &err));
 	char dir[SITE_PATH_MAX];
 	path_of(dir, ".ddcp/alice.db");
@@ -587,10 +593,35 @@ no_waiting_while_somebody_writes(void **state)
 	site_close(&a);
 }
 
+/* A user's trigger may write to an R-Tree, or search in FTS5, which keep one open. */
+static void
+a_transaction_ends_while_a_blob_is_open(void **state)
+{
+	sqlite3_blob *blob;
+	sqlite3 *db;
+	int64_t n;
+	struct err err;
+
+	assert_int_equal(sqlite3_open(":memory:", &db), SQLITE_OK);
+	exec(db, "CREATE TABLE t(v); INSERT INTO t VALUES(x'01')");
+	must(sql_begin(db, &err));
+	exec(db, "INSERT INTO t VALUES(x'02')");
+	assert_int_equal(sqlite3_blob_open(db, "main", "t", "v", 1, 1, &blob),
+	    SQLITE_OK);
+	sql_rollback(db);
+	assert_int_not_equal(sqlite3_get_autocommit(db), 0);
+	must(sql_int(db, &n, &err, "SELECT count(*) FROM t", ""));
+	assert_int_equal(n, 1);
+	sqlite3_blob_close(blob);
+	/* nothing is kept on */
+	assert_int_equal(sqlite3_close(db), SQLITE_OK);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		TEST(a_transaction_ends_while_a_blob_is_open),
 		TEST(opening_what_is_none_of_ours),
 		TEST(opening_a_newer_format),
 		TEST(locked_by_another_program),

@@ -4,6 +4,7 @@
  * damaged there is fetched again, and their space comes back.
  */
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "test_store_site.h"
 
@@ -278,6 +279,48 @@ r23_cleanup_during_a_pull(void **state)
 	site_close(&b);
 }
 
+static int
+bar_inbox(void *self, int page)
+{
+	const struct site *s = self;
+	char path[SITE_PATH_MAX + 16];
+
+	snprintf(path, sizeof path, "%s/inbox.db", store_state_dir(s->store));
+	if (page == 1)
+		assert_int_equal(symlink("nowhere", path), 0);
+	return 0;
+}
+
+/* What is held can't be put into the inbox: nothing that came behind it may be merged,
+ * else it would never come again. */
+static void
+what_can_not_be_held_comes_again(void **state)
+{
+	struct pull p = { .page = 300, .between = bar_inbox };
+	char path[SITE_PATH_MAX + 16];
+	struct site a, b;
+	struct err err;
+
+	site_make(&a, "alice");
+	site_make(&b, "bob");
+	introduce(&a, &b);
+	fill(&a, "old", 30);
+	pull(&b, &a);
+	must(store_config_set(b.store, "merge.max-delete", "5,1%", &err));
+	sql(&a, "DELETE FROM t WHERE w <= 6");
+	sql_times(&a, 60, "INSERT INTO t VALUES('new-%d', 'something', %d)");
+	p.self = &b;
+	assert_int_equal(pull_with(&b, &a, &p), E_FATAL);
+	assert_true(p.pages > 3);
+	snprintf(path, sizeof path, "%s/inbox.db", store_state_dir(b.store));
+	assert_int_equal(unlink(path), 0);
+	store_allow_delete(b.store, true);
+	pull(&b, &a);
+	assert_same(&a, &b);
+	site_close(&a);
+	site_close(&b);
+}
+
 int
 main(void)
 {
@@ -289,6 +332,7 @@ main(void)
 		TEST(a_large_transaction_for_another_database),
 		TEST(the_space_comes_back),
 		TEST(no_file_for_nothing),
+		TEST(what_can_not_be_held_comes_again),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
