@@ -207,7 +207,7 @@ find_end(struct engine *e, sqlite3_value *dbv, int64_t most, int64_t *to,
 {
 	sqlite3_stmt *stmt;
 	int rc = engine_prepare(e, &stmt, "SELECT dbv, pos, max(-tbl, 1) FROM "
-	    "crsql_old WHERE dbv <= ?1 ORDER BY dbv, pos");
+	    "main.crsql_old WHERE dbv <= ?1 ORDER BY dbv, pos");
 
 	if (rc == SQLITE_OK)
 		rc = sqlite3_bind_value(stmt, 1, dbv);
@@ -234,7 +234,7 @@ crsql_forget_before(sqlite3_context *ctx, int argc, sqlite3_value **argv)
 	if (rc == SQLITE_OK && has)
 		rc = find_end(e, argv[0], most, &dbv, &pos, &n);
 	if (rc == SQLITE_OK && n > 0)
-		rc = engine_exec(e, "DELETE FROM crsql_old WHERE (dbv, pos) <= "
+		rc = engine_exec(e, "DELETE FROM main.crsql_old WHERE (dbv, pos) <= "
 		    "(%lld, %lld)", (long long)dbv, (long long)pos);
 	if (rc == SQLITE_OK)
 		sqlite3_result_int64(ctx, n);

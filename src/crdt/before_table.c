@@ -319,7 +319,7 @@ before_filter(sqlite3_vtab_cursor *cursor, int used, const char *str, int argc,
 		rc = storage_has_table(e, "crsql_old", &has);
 	if (rc == SQLITE_OK && has)
 		rc = engine_prepare(e, &c->stmt, "SELECT dbv, pos, tbl, pk, m FROM "
-		    "crsql_old WHERE dbv BETWEEN ?1 AND ?2 ORDER BY dbv, pos");
+		    "main.crsql_old WHERE dbv BETWEEN ?1 AND ?2 ORDER BY dbv, pos");
 	if (rc == SQLITE_OK && has) {
 		sqlite3_bind_int64(c->stmt, 1, c->dbv.lo);
 		sqlite3_bind_int64(c->stmt, 2, c->dbv.hi);

@@ -22,7 +22,7 @@ next_place(struct engine *e, int64_t dbv, int64_t *pos)
 
 	if (in->before_dbv != dbv) {
 		rc = engine_cached(e, SLOT_OLD_PLACE, "SELECT coalesce(max(pos) + 1, "
-		    "0) FROM crsql_old WHERE dbv = ?1", &stmt);
+		    "0) FROM main.crsql_old WHERE dbv = ?1", &stmt);
 		if (rc != SQLITE_OK)
 			return rc;
 		sqlite3_bind_int64(stmt, 1, dbv);
@@ -57,7 +57,7 @@ write_row(struct engine *e, const struct before_wait *w)
 	const uint8_t *at = w->bytes.data;
 	bool alone = w->n == 1;
 	sqlite3_stmt *stmt;
-	int rc = engine_cached(e, SLOT_OLD_INSERT, "INSERT INTO crsql_old "
+	int rc = engine_cached(e, SLOT_OLD_INSERT, "INSERT INTO main.crsql_old "
 	    "VALUES(?1, ?2, ?3, ?4, ?5)", &stmt);
 
 	if (rc != SQLITE_OK)
