@@ -394,8 +394,8 @@ may_hide_deletes(struct engine *e, const struct table *t, bool *may)
 {
 	int64_t n = 0;
 	int rc = engine_int(e, &n, "SELECT EXISTS(SELECT 1 FROM main.sqlite_schema WHERE "
-	    "type = 'trigger' AND tbl_name = %Q AND name NOT GLOB '*__crsql_[a-z]trig' AND "
-	    "sql LIKE '%%after%%delete%%raise%%ignore%%')", t->name);
+	    "type = 'trigger' AND tbl_name = %Q COLLATE NOCASE AND name NOT GLOB "
+	    "'*__crsql_[a-z]trig' AND sql LIKE '%%after%%delete%%raise%%ignore%%')", t->name);
 
 	*may = n != 0;
 	return rc;
