@@ -194,6 +194,25 @@ a_delete_is_told(void **state)
 	}
 }
 
+/* An update that gives a row another key, hidden: the row is not there twice. */
+static void
+another_key_is_told(void **state)
+{
+	int k;
+
+	(void)state;
+	for (k = 1; k < KEYS; k++) {
+		group_open(&group);
+		begin(keys[k]);
+		plainly("CREATE TRIGGER young AFTER UPDATE ON t BEGIN SELECT RAISE(IGNORE); "
+		    "END; UPDATE t SET id = '2' WHERE id = '3'");
+		meet(ROWS);
+		node_expect(&n[B], "'1'|7\n'2'|7\n", "SELECT CAST(id AS TEXT), x FROM t "
+		    "ORDER BY 1");
+		group_close();
+	}
+}
+
 /* What is compared by rowids is in the way of no note of an old value. */
 static void
 a_merge_that_finds_it_notes(void **state)
@@ -309,6 +328,7 @@ main(void)
 		cmocka_unit_test(the_row_that_stays_is_told),
 		cmocka_unit_test(with_the_journal_too),
 		cmocka_unit_test(a_delete_is_told),
+		cmocka_unit_test(another_key_is_told),
 		cmocka_unit_test(a_merge_that_finds_it_notes),
 		cmocka_unit_test(a_tombstone_is_never_lowered),
 		cmocka_unit_test(a_new_row_is_gone_again),
