@@ -91,13 +91,29 @@ leaves(const struct record *r, int64_t *key)
 	return r->op == RECORD_MOVE || r->op == RECORD_DELETE;
 }
 
+/* The first record from which on something may be told early: there a row leaves, and
+ * one comes or changes behind that.  l->n if there is none. */
 static int
-work(struct early *w)
+first_of(const struct record_list *l, int journalled)
+{
+	int64_t key;
+	int i, last = l->n - 1;
+
+	while (last >= 0 && !is_row(&l->record[last]))
+		last--;
+	for (i = 0; i < journalled && i < last; i++)
+		if (leaves(&l->record[i], &key))
+			return i;
+	return l->n;
+}
+
+static int
+work(struct early *w, int first)
 {
 	int64_t key;
 	int i, j, rc = SQLITE_OK;
 
-	for (i = w->l->n - 1; i >= 0 && rc == SQLITE_OK; i--) {
+	for (i = w->l->n - 1; i >= first && rc == SQLITE_OK; i--) {
 		const struct record *r = &w->l->record[i];
 
 		if (table_by_id(w->e, r->table) == NULL)
@@ -118,13 +134,16 @@ int
 fold_early(struct engine *e, struct record_list *l, int journalled)
 {
 	struct early w = { .e = e, .l = l, .journalled = journalled };
-	int rc = keymap_init(&w.next, l->n * 2);
+	int first = first_of(l, journalled), rc;
 
+	if (first == l->n)
+		return SQLITE_OK;
+	rc = keymap_init(&w.next, (l->n - first) * 2);
 	w.gone = sqlite3_malloc64(sizeof *w.gone * ((uint64_t)l->n + 1));
 	if (w.gone == NULL)
 		rc = SQLITE_NOMEM;
 	if (rc == SQLITE_OK)
-		rc = work(&w);
+		rc = work(&w, first);
 	keymap_free(&w.next);
 	sqlite3_free(w.gone);
 	return rc;

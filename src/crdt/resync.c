@@ -388,14 +388,16 @@ is_overtaken(const struct engine *e, const struct table *t)
 	    e->capture->by_journal);
 }
 
-/* True if a delete may have been hidden by RAISE(IGNORE). */
+/* True if a delete may have been hidden by RAISE(IGNORE), or, where keys tell which row
+ * is gone, that one got another key. */
 static int
 may_hide_deletes(struct engine *e, const struct table *t, bool *may)
 {
 	int64_t n = 0;
 	int rc = engine_int(e, &n, "SELECT EXISTS(SELECT 1 FROM main.sqlite_schema WHERE "
-	    "type = 'trigger' AND tbl_name = %Q AND name NOT GLOB '*__crsql_[a-z]trig' AND "
-	    "sql LIKE '%%after%%delete%%raise%%ignore%%')", t->name);
+	    "type = 'trigger' AND tbl_name = %Q COLLATE NOCASE AND name NOT GLOB "
+	    "'*__crsql_[a-z]trig' AND (sql LIKE '%%after%%delete%%raise%%ignore%%' OR (%d AND "
+	    "sql LIKE '%%after%%update%%')))", t->name, lookaside_names_pk(t));
 
 	*may = n != 0;
 	return rc;

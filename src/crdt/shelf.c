@@ -162,11 +162,25 @@ assign(struct shelf *s, struct shelf_row *r)
 	*at = r;
 }
 
+/* An authorizer that answers SQLITE_IGNORE has NULL read for what is there; only an
+ * index that SQLite made itself has no text. */
+static bool
+is_hidden(sqlite3_stmt *stmt)
+{
+	const char *type = (const char *)sqlite3_column_text(stmt, 1);
+	int i = 0;
+
+	while (i < VALUES && sqlite3_column_type(stmt, i) != SQLITE_NULL)
+		i++;
+	return i < VALUES || (sqlite3_column_type(stmt, VALUES) == SQLITE_NULL &&
+	    (type == NULL || strcmp(type, "index") != 0));
+}
+
 /* Takes those behind a place; they get rowids behind all if new. */
 static int
 take(struct shelf *s, int64_t after, bool new)
 {
-	struct shelf_row *r;
+	struct shelf_row *r = NULL;
 	sqlite3_stmt *stmt;
 	int64_t rowid;
 	int k, rc = engine_prepare(s->e, &stmt, "SELECT rowid, type, name, tbl_name, "
@@ -176,7 +190,8 @@ take(struct shelf *s, int64_t after, bool new)
 	while (rc == SQLITE_OK && sqlite3_step(stmt) == SQLITE_ROW) {
 		rowid = !new ? sqlite3_column_int64(stmt, 0) :
 		    s->n > 0 ? s->row[s->n - 1]->rowid + 1 : 1;
-		rc = add_row(s, rowid, &r);
+		rc = is_hidden(stmt) ? engine_fail(s->e, SQLITE_AUTH, "the schema "
+		    "may not be read") : add_row(s, rowid, &r);
 		for (k = 0; k < VALUES && rc == SQLITE_OK; k++) {
 			r->value[k] = sqlite3_value_dup(sqlite3_column_value(stmt,
 			    k + 1));

@@ -208,7 +208,7 @@ is_due(struct store *s, bool *due, struct err *err)
 	if (rc == 0 && has)
 		rc = sql_int(s->db, &n, err, "SELECT EXISTS(SELECT 1 FROM ddcp_merge "
 		    "WHERE time_ms < ?1) OR (SELECT total(bytes) FROM ddcp_merge) > "
-		    "?2 OR EXISTS(SELECT 1 FROM crsql_old WHERE dbv < (SELECT "
+		    "?2 OR EXISTS(SELECT 1 FROM main.crsql_old WHERE dbv < (SELECT "
 		    "coalesce(min(first), 9e18) FROM ddcp_merge))", "ii", time, bytes);
 	*due = n != 0;
 	return rc;

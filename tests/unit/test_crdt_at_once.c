@@ -330,6 +330,33 @@ an_authorizer_that_minds(void **state)
 	compare();
 }
 
+static int
+hide(void *column, int action, const char *a, const char *b, const char *c,
+    const char *d)
+{
+	if (action != SQLITE_READ || sqlite3_strnicmp(a, "sqlite_", 7) != 0 ||
+	    strcmp(b, column) != 0)
+		return SQLITE_OK;
+	denied++;
+	return SQLITE_IGNORE;
+}
+
+/* What reads as NULL is not written as that. */
+static void
+an_authorizer_that_hides(void **state)
+{
+	static char column[] = "rootpage";
+
+	create(&n, 0, 3);
+	create(&other, 0, 3);
+	denied = 0;
+	sqlite3_set_authorizer(n.db, hide, column);
+	node_expect(&n, "3\n", ALL);
+	sqlite3_set_authorizer(n.db, NULL, NULL);
+	assert_true(denied > 0);
+	compare();
+}
+
 /* A statement that opens another table when all is done goes on. */
 static void
 others_that_run(void **state)
@@ -403,6 +430,7 @@ main(void)
 		TEST(so_does_an_interrupt),
 		TEST(a_schema_that_is_defended),
 		TEST(an_authorizer_that_minds),
+		TEST(an_authorizer_that_hides),
 		TEST(others_that_run),
 		TEST(a_virtual_table_beside_them),
 		TEST(others_notice),

@@ -18,7 +18,8 @@
 
 #include <cmocka.h>
 
-enum { MANY = 1000000, MEMORY = 240 << 10, FEW_KIB = 64 << 10 };
+enum { MANY = 1000000, MEMORY = 240 << 10, FEW_KIB = 64 << 10,
+       RECORDS = 3 << 20 };
 
 #define FROM(n) "WITH c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < " n ") "
 
@@ -323,11 +324,37 @@ memory_is_bounded(void **state)
 	unlink(file);
 }
 
+/* Of rows that a plain program deleted nothing is kept but their records. */
+static void
+deletes_of_others_are_read_with_little(void **state)
+{
+	sqlite3_int64 before, more;
+	char file[NODE_FILE];
+	struct node n;
+
+	node_file(file);
+	node_open(&n, 0, file);
+	node_exec(&n, "CREATE TABLE t(id INTEGER PRIMARY KEY NOT NULL, x); "
+	    "SELECT crsql_as_crr('t'); " FROM("20000") "INSERT INTO t SELECT n, n FROM c");
+	node_plainly(file, "DELETE FROM t WHERE x > 1");
+	node_exec(&n, "PRAGMA cache_size = 10; SELECT x FROM t");
+	before = sqlite3_memory_used();
+	sqlite3_memory_highwater(1);
+	node_exec(&n, "SELECT crsql_fold()");
+	more = sqlite3_memory_highwater(0) - before;
+	if (more > RECORDS)
+		fail_msg("%lld bytes more", more);
+	node_expect(&n, "19999\n", "SELECT count(*) FROM crsql_changes WHERE cl = 2");
+	node_close(&n);
+	unlink(file);
+}
+
 int
 main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(memory_is_bounded),
+		cmocka_unit_test(deletes_of_others_are_read_with_little),
 		cmocka_unit_test(it_changes_nothing),
 		cmocka_unit_test(what_fails_leaves_nothing),
 		cmocka_unit_test(keys_set_to_themselves),
