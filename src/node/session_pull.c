@@ -349,11 +349,14 @@ pull_over(struct session *s, const struct err *why)
 	}
 	if (p->silent && !s->dead) {
 		rest(s, why);
-	} else if ((why->code == E_UNREACHABLE || s->held) && !locked
-	    && !p->put_back && s->hub->options.follow && !s->dead) {
-		/* The peer was busy, or there is no room for conflicts: later. */
-		s->again_ms = hub_now(s->hub) + (s->held ? PULL_HELD_MS :
-		    PULL_AGAIN_MS);
+	} else if ((why->code == E_UNREACHABLE || why->code == E_HORIZON ||
+	    s->held) && !locked && !p->put_back && s->hub->options.follow &&
+	    !s->dead) {
+		/* The peer was busy, one of us lacks what the other has forgotten
+		 * and may get it from a third, or there is no room for conflicts:
+		 * later. */
+		s->again_ms = hub_now(s->hub) + (why->code == E_UNREACHABLE &&
+		    !s->held ? PULL_AGAIN_MS : PULL_HELD_MS);
 		session_wake(s, s->again_ms);
 	}
 	hub_wake(s->hub, hub_now(s->hub));
