@@ -26,7 +26,7 @@ note(struct early *w, int i)
 	const struct record *r = &w->l->record[i];
 
 	keymap_set(&w->next, r->table, r->key, i);
-	if (r->op == RECORD_MOVE)
+	if (r->op == RECORD_MOVE || r->op == RECORD_REPLACE)
 		keymap_set(&w->next, r->table, r->n, i);
 }
 

@@ -94,11 +94,40 @@ the_new_row_is_told(void **state)
 			}
 }
 
+/* A row moves away and is deleted, another gets its rowid, and leaves it by a REPLACE
+ * of a program with the extension, in one fold: a REPLACE takes a key, too. */
+static void
+a_rowid_used_again_is_left_by_a_replace(void **state)
+{
+	int i;
+
+	(void)state;
+	group_open(&group);
+	nodes_exec(n, 3, "CREATE TABLE t(id TEXT PRIMARY KEY NOT NULL, x); "
+	    "SELECT crsql_as_crr('t')");
+	for (i = 0; i < 3; i++) {
+		node_exec(&n[A], "INSERT INTO t VALUES('a', 1)");
+		node_exec(&n[A], "DELETE FROM t");
+	}
+	pull(B, A);
+	plainly("INSERT INTO t VALUES('a', 2); UPDATE t SET rowid = 50; DELETE FROM t; "
+	    "INSERT INTO t VALUES('b', 1), ('c', 1)");
+	node_exec(&n[A], "REPLACE INTO t VALUES('b', 2)");
+	node_expect(&n[A], "8\n", "SELECT cl FROM crsql_changes WHERE "
+	    "pk = crsql_pack_columns('a')");
+	node_exec(&n[A], "INSERT INTO t VALUES('a', 3)");
+	pull(B, A);
+	nodes_agree(&n[A], &n[B], "SELECT id, x FROM t ORDER BY id");
+	node_well(&n[A]);
+	group_close();
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_new_row_is_told),
+		cmocka_unit_test(a_rowid_used_again_is_left_by_a_replace),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
