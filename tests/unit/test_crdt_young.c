@@ -285,8 +285,8 @@ static const char *const going[] = {
 	"REPLACE INTO t(id, x, y) VALUES('3', 1, 1), ('5', 1, 1), ('8', 0, 0)",
 	"DELETE FROM t WHERE id = '3'; INSERT INTO t(id, x, y) VALUES('3', 1, 1)",
 	"UPDATE t SET x = 1 WHERE id = '3'",
-	"INSERT INTO t(id, x, y) VALUES('5', 0, 1), ('8', 0, 1); UPDATE t SET x = 1; "
-	    "INSERT OR REPLACE INTO t(id, x, y) VALUES('3', 0, 3)",
+	("INSERT INTO t(id, x, y) VALUES('5', 0, 1), ('8', 0, 1); UPDATE t SET x = 1; "
+	    "INSERT OR REPLACE INTO t(id, x, y) VALUES('3', 0, 3)"),
 	"UPDATE t SET x = 1, id = '9' WHERE id = '3'; REPLACE INTO t(id, x, y) VALUES('9', 1, 1)",
 };
 enum { GOING = sizeof going / sizeof *going };
