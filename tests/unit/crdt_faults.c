@@ -351,6 +351,10 @@ run_failing(const struct script *s, long at, bool all, struct result *r)
 	    no_constructor(n.db, rc))))
 		fail_msg("at %ld: code %d, %s, of %s", at, rc,
 		    sqlite3_errmsg(n.db), sql);
+	/* with no memory at all from there on not even ROLLBACK can be parsed, and an
+	 * extension that is not loaded refuses no COMMIT (doc/EXTENSION.md) */
+	if (rc == SQLITE_NOMEM && s->loading && all && !sqlite3_get_autocommit(n.db))
+		node_exec(&n, "ROLLBACK");
 	if (rc != SQLITE_OK)
 		recover(&n, s, sql, rc, at % 2 == 0, r);
 	look_at_outcome(&n, s, &r->outcome);
