@@ -5,6 +5,7 @@
  *
  *   main.c    which works, how often, and how their figures are printed
  *   table.c   the tables, their rows, databases filled with them
+ *   figures.c processes that measure, medians
  *   tape.c    values kept in memory, to be bound again
  *   page.c    pages of what was changed, on a tape
  *   write.c, read.c, merge.c, store.c   the works
@@ -23,6 +24,17 @@
 #include <stdint.h>
 
 enum { BENCH_COLUMNS_MAX = 20, BENCH_WAYS_MAX = 8, BENCH_PATH_MAX = 512 };
+
+/* -- figures (figures.c) --------------------------------------------------------- */
+
+/* Seconds of a clock that only goes on. */
+double now(void);
+
+/* Lets f fill out, of len bytes, in a process of its own; false if that failed. */
+bool apart(void (*f)(void *arg, void *out), void *arg, void *out, size_t len);
+
+/* Of n values, which are sorted. */
+double median(double *v, int n);
 
 /* -- tables (table.c) ------------------------------------------------------------ */
 

@@ -13,8 +13,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 enum { RUNS_MAX = 25 };
@@ -36,15 +34,6 @@ struct result {
 static const struct work *const all_works[] = { write_works, read_works,
 	merge_works, store_works };
 enum { NLISTS = sizeof all_works / sizeof *all_works };
-
-static double
-now(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
 
 void measured(const struct work *work, struct job *job);
 
@@ -84,51 +73,41 @@ once(const struct bench *b, const struct work *work, const struct shape *shape,
 	return (struct result){ begun, job.value, job.units };
 }
 
+struct asked {
+	const struct bench *bench;
+	const struct work *work;
+	const struct shape *shape;
+	const struct way *way;
+};
+
+static void
+do_asked(void *arg, void *out)
+{
+	const struct asked *a = arg;
+	struct result r = once(a->bench, a->work, a->shape, a->way);
+
+	memcpy(out, &r, sizeof r);
+}
+
 static struct result
 in_child(const struct bench *b, const struct work *work,
     const struct shape *shape, const struct way *way)
 {
+	struct asked asked = { b, work, shape, way };
 	struct result r = { 0 };
-	int fd[2], status = 0;
-	pid_t child;
 
-	if (pipe(fd) != 0 || (child = fork()) < 0) {
-		perror("error");
-		exit(1);
-	}
-	if (child == 0) {
-		r = once(b, work, shape, way);
-		_exit(write(fd[1], &r, sizeof r) != sizeof r);
-	}
-	close(fd[1]);
-	/* another's may not have what is asked for; ours has */
-	if (read(fd[0], &r, sizeof r) != sizeof r) {
+	if (!apart(do_asked, &asked, &r, sizeof r)) {
 		fprintf(stderr, "error: %s %s %s was not measured\n", work->name,
 		    shape->name, way->name);
+		/* another's may not have what is asked for; ours has */
 		if (way->mode != OTHER)
 			exit(1);
+		r = (struct result){ 0 };
 	}
-	close(fd[0]);
-	waitpid(child, &status, 0);
 	return r;
 }
 
 /* -- figures ------------------------------------------------------------------------ */
-
-static int
-compare(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return x < y ? -1 : x > y;
-}
-
-static double
-median(double *v, int n)
-{
-	qsort(v, (size_t)n, sizeof *v, compare);
-	return n % 2 ? v[n / 2] : (v[n / 2 - 1] + v[n / 2]) / 2;
-}
 
 static double
 figure(enum unit unit, const struct result *r, const struct result *plain)

@@ -17,8 +17,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 enum { RUNS_MAX = 25, PULLS = 200, WAYS = 4 };
@@ -180,15 +178,6 @@ measured(struct job *job, const struct import *im, const char *first)
 	__asm__ volatile("");   /* no tail call: it ends here */
 }
 
-static double
-now(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
-
 /* Seconds a row, or a pull. */
 static double
 once(struct job *job, const struct import *im, int what)
@@ -204,48 +193,36 @@ once(struct job *job, const struct import *im, int what)
 	return begun / (double)job->units;
 }
 
+struct asked {
+	struct job *job;
+	const struct import *im;
+	int what;
+};
+
+static void
+do_asked(void *arg, void *out)
+{
+	const struct asked *a = arg;
+	double seconds = once(a->job, a->im, a->what);
+
+	memcpy(out, &seconds, sizeof seconds);
+}
+
 static double
 in_child(struct job *job, const struct import *im, int what)
 {
-	double seconds = 0;
-	int fd[2], status = 0;
-	pid_t child;
+	struct asked asked = { job, im, what };
+	double seconds;
 
-	if (pipe(fd) != 0 || (child = fork()) < 0) {
-		perror("error");
-		exit(1);
-	}
-	if (child == 0) {
-		seconds = once(job, im, what);
-		_exit(write(fd[1], &seconds, sizeof seconds) != sizeof seconds);
-	}
-	close(fd[1]);
-	if (read(fd[0], &seconds, sizeof seconds) != sizeof seconds) {
+	if (!apart(do_asked, &asked, &seconds, sizeof seconds)) {
 		fprintf(stderr, "error: %s %s was not measured\n", im->name,
 		    job->shape->name);
 		exit(1);
 	}
-	close(fd[0]);
-	waitpid(child, &status, 0);
 	return seconds;
 }
 
 /* -- figures ----------------------------------------------------------------------- */
-
-static int
-compare(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return x < y ? -1 : x > y;
-}
-
-static double
-median(double *v, int n)
-{
-	qsort(v, (size_t)n, sizeof *v, compare);
-	return n % 2 ? v[n / 2] : (v[n / 2 - 1] + v[n / 2]) / 2;
-}
 
 static void
 measure(struct job *job, const struct import *im, int runs)

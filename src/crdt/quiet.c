@@ -44,25 +44,34 @@ quiet_count_word(const char *text, const char *word)
 	return n;
 }
 
+bool
+quiet_runs_alone(struct engine *e, sqlite3_stmt **only)
+{
+	sqlite3_stmt *stmt = NULL;
+	const char *sql;
+
+	*only = NULL;
+	while ((stmt = sqlite3_next_stmt(e->db, stmt)) != NULL) {
+		if (!sqlite3_stmt_busy(stmt))
+			continue;
+		sql = sqlite3_sql(stmt);
+		if (*only != NULL || sql == NULL ||
+		    quiet_count_word(sql, "select") != 1)
+			return false;
+		*only = stmt;
+	}
+	return true;
+}
+
 /* A switch ends statements that open another table later.  The only one that
  * runs may be the SELECT that called us, without FROM and subqueries. */
 static bool
 is_alone(struct engine *e)
 {
-	sqlite3_stmt *stmt = NULL;
-	const char *sql;
-	int busy = 0;
+	sqlite3_stmt *only;
 
-	while ((stmt = sqlite3_next_stmt(e->db, stmt)) != NULL) {
-		if (!sqlite3_stmt_busy(stmt))
-			continue;
-		sql = sqlite3_sql(stmt);
-		if (++busy > 1 || sql == NULL ||
-		    quiet_count_word(sql, "select") != 1 ||
-		    quiet_count_word(sql, "from") != 0)
-			return false;
-	}
-	return true;
+	return quiet_runs_alone(e, &only) && (only == NULL ||
+	    quiet_count_word(sqlite3_sql(only), "from") == 0);
 }
 
 /* Whether every trigger that could fire is one of our own. */

@@ -28,6 +28,10 @@ int quiet_switch(struct engine *e, int to, bool *on);
  * switch ends those that open another table later. */
 int quiet_running(struct engine *e);
 
+/* True if no statement runs but the one that called us, which has one SELECT and no
+ * more; *only is that one, NULL if none runs. */
+bool quiet_runs_alone(struct engine *e, sqlite3_stmt **only);
+
 /* How often a word stands in the text of a statement, be it in part of another. */
 int quiet_count_word(const char *text, const char *word);
 

@@ -90,19 +90,10 @@ read_anew(struct engine *e)
 static bool
 is_alone(struct engine *e)
 {
-	sqlite3_stmt *stmt = NULL;
-	const char *sql;
-	int busy = 0;
+	sqlite3_stmt *only;
 
-	while ((stmt = sqlite3_next_stmt(e->db, stmt)) != NULL) {
-		if (!sqlite3_stmt_busy(stmt))
-			continue;
-		sql = sqlite3_sql(stmt);
-		if (++busy > 1 || sql == NULL || !sqlite3_stmt_readonly(stmt) ||
-		    quiet_count_word(sql, "select") != 1)
-			return false;
-	}
-	return true;
+	return quiet_runs_alone(e, &only) && (only == NULL ||
+	    sqlite3_stmt_readonly(only));
 }
 
 int
