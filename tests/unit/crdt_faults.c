@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 /* crdt_faults.c - see crdt_faults.h. */
 #include "crdt_faults.h"
+#include "how_many.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -19,10 +20,7 @@ static const struct fault *fault;
 static long
 places(void)
 {
-	const char *text = getenv("PLACES");
-	long n = text != NULL ? atol(text) : 0;
-
-	return n > 0 ? n : 12;
+	return how_many("PLACES", 12);
 }
 
 /* -- a database to begin with --------------------------------------------------------- */

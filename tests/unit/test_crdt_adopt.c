@@ -4,6 +4,7 @@
  * ours: nothing it showed is shown otherwise, and all goes on from there.
  */
 #include "crdt_nodes.h"
+#include "how_many.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -253,8 +254,7 @@ any_history(sqlite3_str *s)
 static void
 any_history_is_shown_as_it_was(void **state)
 {
-	const char *seeds = getenv("SEEDS");
-	int i, times = seeds != NULL ? atoi(seeds) : 60;
+	int i, times = how_many("SEEDS", 60);
 	struct node n[2];
 	sqlite3_str *s;
 	char *sql, *before;

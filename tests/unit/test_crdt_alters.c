@@ -5,6 +5,7 @@
  * and clocks, and nothing is parked.  SEEDS=N for more.
  */
 #include "crdt_group.h"
+#include "how_many.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -153,8 +154,7 @@ history(uint64_t seed)
 static void
 histories_with_alters_converge(void **state)
 {
-	const char *seeds = getenv("SEEDS");
-	int i, count = seeds != NULL ? atoi(seeds) : 60;
+	int i, count = how_many("SEEDS", 60);
 
 	for (i = 1; i <= count; i++) {
 		group_open(&group);

@@ -5,6 +5,7 @@
  * they were before, and others are told of the right ones.
  */
 #include "crdt_group.h"
+#include "how_many.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -104,8 +105,7 @@ one_way(const struct shape *s, const char *way, const char *order, bool there,
 static void
 try_orders(int norders, const char *before, const char *behind)
 {
-	const char *every = getenv("EVERY");    /* so many left out, but one */
-	int i, step = every != NULL && atoi(every) > 0 ? atoi(every) : 1;
+	int i, step = how_many("EVERY", 1);  /* so many left out, but one */
 
 	for (i = 0; i < SHAPES * WAYS * norders; i += step)
 		one_way(&shapes[i % SHAPES], ways[i / SHAPES % WAYS],

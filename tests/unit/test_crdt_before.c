@@ -4,6 +4,7 @@
  * there was before, whatever came in between.
  */
 #include "crdt_nodes.h"
+#include "how_many.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -475,8 +476,7 @@ check_before(struct node *w, const char *was, const char *since, int seed)
 static void
 notes_and_log_tell_what_there_was(void **state)
 {
-	const char *env = getenv("SEEDS");
-	int seed, i, who, to, from, all = env != NULL ? atoi(env) : SEEDS;
+	int seed, i, who, to, from, all = how_many("SEEDS", SEEDS);
 	char *was, *since;
 
 	for (seed = 1; seed <= all; seed++) {

@@ -7,6 +7,7 @@
  * the preset number of records, that is told and must stay below 64 MiB.
  */
 #include "crdt_nodes.h"
+#include "how_many.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -242,9 +243,7 @@ changes_may_be_written_from_changes(void **state)
 static int
 rows(void)
 {
-	const char *text = getenv("ROWS");
-
-	return text != NULL && atoi(text) > 0 ? atoi(text) : 5000;
+	return how_many("ROWS", 5000);
 }
 
 static long

@@ -4,6 +4,7 @@
  * FRACT_PAIRS: how many random pairs are tried.
  */
 #include "crdt_group.h"
+#include "how_many.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -161,9 +162,7 @@ random_pair(char a[static KEY_ROOM], char b[static KEY_ROOM])
 static int
 pairs(void)
 {
-	const char *text = getenv("FRACT_PAIRS");
-
-	return text ? atoi(text) : 100;
+	return how_many("FRACT_PAIRS", 100);
 }
 
 static const char *

@@ -5,6 +5,7 @@
  * (GC_SEEDS of each kind).
  */
 #include "crdt_nodes.h"
+#include "how_many.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -941,9 +942,7 @@ run_settled(struct world *w, uint64_t seed, bool forget)
 static int
 seeds(void)
 {
-	const char *s = getenv("GC_SEEDS");
-
-	return s != NULL ? atoi(s) : 3;
+	return how_many("GC_SEEDS", 3);
 }
 
 static void

@@ -5,6 +5,7 @@
  * nothing, and done again it does all (no failure is taken for an end).
  */
 #include "crdt_nodes.h"
+#include "how_many.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -41,10 +42,7 @@ remove_files(void **state)
 static int
 stops(void)
 {
-	const char *text = getenv("STOPS");
-	int n = text != NULL ? atoi(text) : 0;
-
-	return n > 0 ? n : 40;
+	return how_many("STOPS", 40);
 }
 
 /* As a program that loads nothing. */

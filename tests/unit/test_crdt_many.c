@@ -8,6 +8,7 @@
  * sets how many tables there are.
  */
 #include "crdt_nodes.h"
+#include "how_many.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -39,9 +40,7 @@ remove_file(void **state)
 static int
 tables(void)
 {
-	const char *set = getenv("TABLES");
-
-	return set != NULL ? atoi(set) : 60;
+	return how_many("TABLES", 60);
 }
 
 /* -- steps ----------------------------------------------------------------------- */

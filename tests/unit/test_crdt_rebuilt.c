@@ -5,6 +5,7 @@
  * still the versions that they have where it was not made anew.  SEEDS=N for more.
  */
 #include "crdt_group.h"
+#include "how_many.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -235,8 +236,7 @@ history(uint64_t seed)
 static void
 anything(void **state)
 {
-	const char *seeds = getenv("SEEDS");
-	int i, count = seeds != NULL ? atoi(seeds) : 60;
+	int i, count = how_many("SEEDS", 60);
 
 	(void)state;
 	for (i = 1; i <= count; i++)

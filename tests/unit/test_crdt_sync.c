@@ -5,6 +5,7 @@
  * replication one by one: test_crdt_rules.c.
  */
 #include "crdt_nodes.h"
+#include "how_many.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -207,9 +208,7 @@ history(uint64_t seed, enum way way)
 static int
 seeds(void)
 {
-	const char *s = getenv("SEEDS");
-
-	return s != NULL ? atoi(s) : 60;
+	return how_many("SEEDS", 60);
 }
 
 static void
@@ -494,9 +493,7 @@ a_failed_batch_can_only_be_rolled_back(void **state)
 static int
 damages(void)
 {
-	const char *text = getenv("DAMAGES");
-
-	return text != NULL ? atoi(text) : 3000;
+	return how_many("DAMAGES", 3000);
 }
 
 static void

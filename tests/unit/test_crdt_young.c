@@ -5,6 +5,7 @@
  * nothing tells of it.  So ours are made the youngest again, and what stayed is found.
  */
 #include "crdt_group.h"
+#include "how_many.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -127,9 +128,7 @@ try_with(int k, int e, int w, int i)
 static int
 step(int preset)
 {
-	const char *every = getenv("EVERY");
-
-	return every != NULL && atoi(every) > 0 ? atoi(every) : preset;
+	return how_many("EVERY", preset);
 }
 
 static void

@@ -5,6 +5,7 @@
  */
 #include "store/digest.h"
 #include "test_store_site.h"
+#include "how_many.h"
 
 /* -- both sides in one place ------------------------------------------------------ */
 
@@ -231,10 +232,8 @@ static bool
 is_left_out(void)
 {
 	static int nth;
-	const char *text = getenv("EVERY");
-	int every = text != NULL ? atoi(text) : 1;
 
-	return every > 1 && nth++ % every != 0;
+	return nth++ % how_many("EVERY", 1) != 0;
 }
 
 /* Every cell of every table: changed, made another type, made NULL. */
@@ -535,9 +534,7 @@ change_a_byte(uint8_t *data, size_t *len, int word)
 static int
 damages(void)
 {
-	const char *text = getenv("DAMAGES");
-
-	return text != NULL ? atoi(text) : 300;
+	return how_many("DAMAGES", 300);
 }
 
 static void

@@ -5,6 +5,7 @@
  */
 #include "test_store_site.h"
 #include "store/past.h"
+#include "how_many.h"
 
 enum { SEEDS = 25, ROUNDS = 8 };
 
@@ -203,8 +204,7 @@ r09_looking_changes_nothing(void **state)
 static void
 a_diff_is_what_the_merge_does(void **state)
 {
-	const char *env = getenv("SEEDS");
-	int seed, i, seeds = env != NULL ? atoi(env) : SEEDS;
+	int seed, i, seeds = how_many("SEEDS", SEEDS);
 	struct store_diff all = { .remote = NULL };
 	struct store_diff_sum sum;
 	struct store_result result;
@@ -253,8 +253,7 @@ newest_merge(const struct site *s)
 static void
 a_merge_is_taken_back(void **state)
 {
-	const char *env = getenv("SEEDS");
-	int seed, i, n, seeds = env != NULL ? atoi(env) : SEEDS;
+	int seed, i, n, seeds = how_many("SEEDS", SEEDS);
 	struct store_undo last = { .name = NULL };
 	struct store_undo_sum sum;
 	struct site a, b;

@@ -15,6 +15,7 @@
 #include <cmocka.h>
 
 #include "sync_peers.h"
+#include "how_many.h"
 
 static void
 pull_of_nothing_takes_one_round_trip(void **state)
@@ -235,10 +236,7 @@ changed_page_begins_anew(void **state)
 static int
 cuts(void)
 {
-	const char *text = getenv("CUTS");
-	int n = text != NULL ? atoi(text) : 0;
-
-	return n > 0 ? n : 20;
+	return how_many("CUTS", 20);
 }
 
 /* Any step may be the last one of a connection. */

@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: MPL-2.0
+/* how_many.h - how much a test tries, which the environment may say. */
+#ifndef TESTS_HOW_MANY_H
+#define TESTS_HOW_MANY_H
+
+#include <stdlib.h>
+
+/* The number in that variable if it is above 0, else preset. */
+static inline int
+how_many(const char *name, int preset)
+{
+	const char *text = getenv(name);
+	int number = text != NULL ? atoi(text) : 0;
+
+	return number > 0 ? number : preset;
+}
+
+#endif
