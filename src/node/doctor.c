@@ -141,7 +141,7 @@ examine_network(struct doctor *d)
 
 	if (s == NULL)
 		return;
-	d->node->net->backend->status(d->node->net, s);
+	node_status(d->node, s);
 	examine_listening(d, s);
 	examine_discovery(d, s);
 	free(s);
@@ -300,7 +300,8 @@ doctor_run(struct store *store, const char *remote, uint32_t timeout_ms,
     struct stop *stop, struct err *err)
 {
 	static const struct doctor_events events = { on_finding, on_done };
-	struct node_options options = { .hub = { .follow = false } };
+	struct node_options options = { .hub = { .follow = false },
+		.node_after_ms = 500 };
 	struct visit v = { .finding = finding, .self = self };
 	struct doctor *d;
 	int rc = node_open(&v.node, store, &options, err);
