@@ -274,7 +274,8 @@ take_direct(const struct net_status *from, struct net_status *to)
 {
 	size_t i;
 
-	for (i = 0; i < from->nlistening && to->nlistening < NET_LISTEN_MAX; i++)
+	/* what a far one calls its place is no address of a machine */
+	for (i = 0; !from->veilid.on && i < from->nlistening && to->nlistening < NET_LISTEN_MAX; i++)
 		memcpy(to->listening[to->nlistening++], from->listening[i],
 		    PLACE_MAX);
 	to->accepted += from->accepted;

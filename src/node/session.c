@@ -240,6 +240,9 @@ session_new(struct hub *h, struct net_conn *conn, struct session **out,
 	sync_actions_init(&s->actions);
 	net_conn_place(conn, s->place);
 	s->far = conn->far;
+	/* by which network says enough: the rest is the key */
+	if (s->far)
+		s->place[strcspn(s->place, ":")] = '\0';
 	*out = s;
 	return 0;
 }
