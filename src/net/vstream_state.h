@@ -4,8 +4,8 @@
  * others.
  *
  * vstream.c has its life, times and callbacks; vstream_receive.c what came and
- * is not handed out; vstream_send.c what is to go and by which calls;
- * vstream_calls.c how calls end.
+ * is not handed out; vstream_write.c what is given to it; vstream_send.c what
+ * is to go and by which calls; vstream_calls.c how calls end.
  *
  * Both directions count bytes from 0; the end of a stream counts as one more,
  * so that it is acknowledged like a byte.  All that the peer says only grows

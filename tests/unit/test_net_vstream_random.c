@@ -37,8 +37,8 @@ struct world {
 	int known[2];           /* by which each calls */
 	uint64_t wanted[2];     /* bytes that are to be written */
 	bool ends[2];           /* it ends when all is written */
+	bool ended[2];          /* ... or has been, however */
 	unsigned stales[2];
-	size_t done;            /* bytes of both, at the last look */
 };
 
 static bool
@@ -174,6 +174,7 @@ tend(struct world *w, int side)
 	} else if (n == 0 && w->ends[side]) {
 		vstream_end(s->v, true, w->pair.now);
 		w->ends[side] = false;
+		w->ended[side] = true;
 	}
 }
 
@@ -244,7 +245,7 @@ step(struct world *w, uint64_t until)
 	for (side = 0; side < 2; side++)
 		if (p->sides[side].v != NULL
 		    && vstream_due(p->sides[side].v) <= p->now)
-			vstream_run(p->sides[side].v, p->now);
+			pair_run_one(p, side);
 	tend(w, A);
 	tend(w, B);
 	return p->now < until;
@@ -342,11 +343,101 @@ all_arrives_in_order_and_once(void **state)
 	free(w);
 }
 
+/* What is true however it ended. */
+static void
+look_at_ends(struct world *w, int seed)
+{
+	struct vside *s = w->pair.sides;
+	int i;
+
+	for (i = 0; i < 2; i++) {
+		/* one end alone does not stay */
+		if ((s[i].v == NULL) != (s[!i].v == NULL) && w->pair.made_b)
+			fail_msg("seed %d: only %d is over (%d)", seed,
+			    s[A].v == NULL ? A : B, s[s[B].v == NULL].why.code);
+		/* over in order, by the other side: all of it was there */
+		if (s[i].overs > 0 && s[i].why.code == 0 && !w->ended[i]
+		    && s[i].got != s[!i].written)
+			fail_msg("seed %d: %d ended with %llu of %llu", seed,
+			    i, (unsigned long long)s[i].got,
+			    (unsigned long long)s[!i].written);
+		/* over in order, here: all of it is there */
+		if (s[i].overs > 0 && s[i].why.code == 0 && !w->ended[!i]
+		    && s[!i].got != s[i].written)
+			fail_msg("seed %d: %d was told that %llu of %llu are "
+			    "there", seed, i, (unsigned long long)s[!i].got,
+			    (unsigned long long)s[i].written);
+		if (s[i].overs > 0 && s[i].why.code != 0
+		    && s[i].why.code != E_UNREACHABLE)
+			fail_msg("seed %d: %s", seed, s[i].why.text);
+	}
+}
+
+static void
+ends_are_heard_of_on_both_sides(void **state)
+{
+	struct world *w = malloc(sizeof *w);
+	int seed, seeds = how_many("SEEDS", 300), i, side;
+
+	for (seed = 1; seed <= seeds; seed++) {
+		begin(w, seed + 100000);
+		side = below(&w->rng, 2);
+		w->ends[side] = true;
+		w->ends[!side] = below(&w->rng, 4) == 0;
+		for (i = below(&w->rng, 40); i > 0; i--) {
+			pass_time(w, 1 + below(&w->rng, 1000));
+			if (below(&w->rng, 2))
+				mischief(w);
+		}
+		side = below(&w->rng, 2);
+		if (w->pair.sides[side].v != NULL && below(&w->rng, 2)) {
+			vstream_end(w->pair.sides[side].v,
+			    below(&w->rng, 2), w->pair.now);
+			w->ended[side] = true;
+			w->wanted[side] = w->pair.sides[side].written;
+			w->ends[side] = false;
+		}
+		for (i = 0; i < 60; i++) {
+			pass_time(w, 1 + below(&w->rng, 1000));
+			if (below(&w->rng, 2))
+				mischief(w);
+		}
+		for (i = 0; i < 2; i++)
+			if (w->pair.sides[i].v != NULL)
+				vstream_read(w->pair.sides[i].v, true,
+				    w->pair.now);
+		pass_time(w, 300000);
+		look_at_ends(w, seed);
+		pair_clear(&w->pair);
+	}
+	free(w);
+}
+
+static void
+memory_is_short(void **state)
+{
+	struct world *w = malloc(sizeof *w);
+	int seed, seeds = how_many("SEEDS", 50), i;
+
+	for (seed = 1; seed <= seeds; seed++) {
+		begin(w, seed + 200000);
+		pair_nomem = 1 + below(&w->rng, 500);
+		for (i = 0; i < 60; i++)
+			pass_time(w, 1 + below(&w->rng, 1000));
+		pair_nomem = 0;
+		everything_arrives(w, seed);
+		pair_clear(&w->pair);
+	}
+	free(w);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(all_arrives_in_order_and_once),
+		cmocka_unit_test(ends_are_heard_of_on_both_sides),
+		cmocka_unit_test(memory_is_short),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

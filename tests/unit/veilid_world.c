@@ -52,13 +52,6 @@ some_time(struct world *w)
 	return w->delay == 0 ? 0 : (unsigned)(next_random(w) % (w->delay + 1));
 }
 
-static void
-copy(char to[static WORLD_TEXT], const char *text)
-{
-	must(text != NULL && strlen(text) < WORLD_TEXT, "a text is missing");
-	strcpy(to, text);
-}
-
 static const char *
 text_of(const json_t *request, const char *name)
 {

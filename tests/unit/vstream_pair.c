@@ -1,13 +1,46 @@
 // SPDX-License-Identifier: MPL-2.0
-#include "vstream_pair.h"
-
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
 
+#include "rng.h"
+#include "vstream_pair.h"
+
 static const uint8_t stream[VSEGMENT_STREAM_LEN] = "sixteen random b";
+
+/* ---- memory ---- */
+
+unsigned pair_nomem;
+static bool in_stream;
+
+void *__real_malloc(size_t n);
+void *__real_realloc(void *p, size_t n);
+void *__wrap_malloc(size_t n);
+void *__wrap_realloc(void *p, size_t n);
+
+static bool
+no_memory(void)
+{
+	static struct rng rng = { .s = 1 };
+
+	return in_stream && pair_nomem > 0 && below(&rng, 1000) < pair_nomem;
+}
+
+void *
+__wrap_malloc(size_t n)
+{
+	return no_memory() ? NULL : __real_malloc(n);
+}
+
+void *
+__wrap_realloc(void *p, size_t n)
+{
+	return no_memory() ? NULL : __real_realloc(p, n);
+}
+
+/* ---- callbacks ---- */
 
 uint8_t
 pair_byte(int side, uint64_t at)
@@ -15,8 +48,6 @@ pair_byte(int side, uint64_t at)
 	return (uint8_t)(at * 7 ^ (at >> 8) * 31 ^ (at >> 16) * 57
 	    ^ (unsigned)side * 0x55);
 }
-
-/* ---- callbacks ---- */
 
 static bool
 on_call(void *owner, unsigned slot, const uint8_t *bytes, size_t len)
@@ -34,7 +65,7 @@ on_call(void *owner, unsigned slot, const uint8_t *bytes, size_t len)
 	assert_true(p->ncalls < PAIR_CALLS_MAX);
 	c = &p->calls[p->ncalls];
 	*c = (struct pcall){ .from = s->me, .slot = slot, .len = len,
-		.bytes = malloc(len), .live = true, .made = p->now };
+		.bytes = __real_malloc(len), .live = true, .made = p->now };
 	memcpy(c->bytes, bytes, len);
 	assert_int_equal(vsegment_decode(c->bytes, len, &c->s, NULL), 0);
 	assert_memory_equal(c->s.stream, stream, sizeof stream);
@@ -188,7 +219,9 @@ pair_write(struct vpair *p, int side, size_t len)
 	assert_non_null(bytes);
 	for (i = 0; i < len; i++)
 		bytes[i] = pair_byte(side, s->written + i);
+	in_stream = true;
 	rc = vstream_write(s->v, bytes, len, p->now, NULL);
+	in_stream = false;
 	if (rc == 0)
 		s->written += len;
 	free(bytes);
@@ -206,12 +239,20 @@ is_due(const struct vpair *p, int side)
 }
 
 void
+pair_run_one(struct vpair *p, int side)
+{
+	in_stream = true;
+	vstream_run(p->sides[side].v, p->now);
+	in_stream = false;
+}
+
+void
 pair_run(struct vpair *p)
 {
 	int side, rounds = 0;
 
 	while (is_due(p, side = A) || is_due(p, side = B)) {
-		vstream_run(p->sides[side].v, p->now);
+		pair_run_one(p, side);
 		assert_true(++rounds < 1000);
 	}
 }
@@ -253,8 +294,10 @@ pair_arrive(struct vpair *p, size_t call)
 	}
 	c->arrived++;
 	c->answer = (struct vsegment_answer){ .status = VSEGMENT_UNKNOWN };
+	in_stream = true;
 	if (to->v != NULL)
 		vstream_message(to->v, &c->s, p->now, &c->answer);
+	in_stream = false;
 }
 
 static struct vstream *

@@ -20,6 +20,9 @@ enum { PAIR_CALLS_MAX = 1 << 16 };
 
 enum { A, B };                  /* A opens */
 
+/* Of 1000 pieces of memory that streams ask for, so many are not to be had. */
+extern unsigned pair_nomem;
+
 struct vpair;
 
 struct vside {
@@ -71,6 +74,8 @@ void pair_free(struct vpair *p, int side);
 
 /* Writes that many of the side's bytes, returns what vstream_write() does. */
 int pair_write(struct vpair *p, int side, size_t len);
+
+void pair_run_one(struct vpair *p, int side);
 
 /* Runs both ends as often as they are due now. */
 void pair_run(struct vpair *p);
