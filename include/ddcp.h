@@ -729,9 +729,20 @@ DDCP_API int ddcp_config_each(ddcp *d, const char *key,
 DDCP_API int ddcp_config_set(ddcp *d, const char *key, const char *value,
     ddcp_error *error);
 
+enum ddcp_withdrawn {
+	DDCP_WITHDRAWN_NONE,      /* network.veilid is off */
+	DDCP_WITHDRAWN_KEPT,      /* it is served: what is published is in use */
+	DDCP_WITHDRAWN_DONE,
+	DDCP_WITHDRAWN_LATER      /* it ends by itself, after 2 hours at most */
+};
+
 typedef struct ddcp_cleaned {
 	uint64_t pages, bytes;    /* inbox leftovers removed */
+	enum ddcp_withdrawn withdrawn;
+	char why[512];            /* DDCP_WITHDRAWN_LATER: what was in the way */
 } ddcp_cleaned;
+/* What others find of this database over Veilid is taken back, unless it is being
+ * served; that it could not be is no error. */
 DDCP_API int ddcp_cleanup(ddcp *d, ddcp_cleaned *out, ddcp_error *error);
 
 /* The library's own SQLite handle on the database, with the extension on it.

@@ -174,6 +174,8 @@ cmd_serve(struct cli *cli)
 	if (rc != 0)
 		return rc;
 	ddcp_address(d, log.address);
+	if (!log.json && cli_veilid_unheard(d))
+		cli_note(cli, "%s", CLI_VEILID_HINT);
 	heed_signals(true);
 	rc = ddcp_serve_start(d, &options, &running, &error);
 	if (rc == 0) {

@@ -212,7 +212,8 @@ resolve_all(struct net *net, const uint8_t key[static KEY_LEN],
 			break;
 	}
 	if (r->n > 0 && (rc == 0 || rc == E_NOTFOUND)) {
-		err_clear(err);
+		if (err != NULL)
+			err_clear(err);
 		*out = (struct net_resolve *)(void *)r;
 		return 0;
 	}
