@@ -169,7 +169,11 @@ found_well(struct patient *p, const struct session *s)
 {
 	char text[PLACE_MAX + 64];
 
-	snprintf(text, sizeof text, "connected at %s", session_place(s));
+	if (session_is_far(s))
+		snprintf(text, sizeof text, "connected over Veilid");
+	else
+		snprintf(text, sizeof text, "connected at %s",
+		    session_place(s));
 	p->doctor->over++;
 	doctor_find(p->doctor, DOCTOR_FINE, p->remote.name, "reachable", text, "");
 	finish(p->doctor);

@@ -7,9 +7,8 @@
 #   on_node NAME N         that database is on the node, without any other way
 #   fault N COMMAND        the simulation's "fault" of that node (Debug)
 : "${VEILID_NODE:?the node program with a simulated network}"
-mkdir -m 700 -p node "$TEST_DIR/run"
+mkdir -m 700 node run
 export XDG_RUNTIME_DIR=$TEST_DIR/run XDG_STATE_HOME=$TEST_DIR/state
-chmod 700 "$XDG_RUNTIME_DIR"
 mkdir -p "$XDG_STATE_HOME"
 
 begin_nodes() {
