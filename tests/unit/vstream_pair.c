@@ -14,6 +14,7 @@ static const uint8_t stream[VSEGMENT_STREAM_LEN] = "sixteen random b";
 
 unsigned pair_nomem;
 static bool in_stream;
+static struct rng luck;
 
 void *__real_malloc(size_t n);
 void *__real_realloc(void *p, size_t n);
@@ -23,9 +24,7 @@ void *__wrap_realloc(void *p, size_t n);
 static bool
 no_memory(void)
 {
-	static struct rng rng = { .s = 1 };
-
-	return in_stream && pair_nomem > 0 && below(&rng, 1000) < pair_nomem;
+	return in_stream && pair_nomem > 0 && below(&luck, 1000) < pair_nomem;
 }
 
 void *
@@ -179,6 +178,7 @@ pair_init(struct vpair *p)
 {
 	int side;
 
+	luck.s = 1;
 	memset(p, 0, sizeof *p);
 	p->now = 1000000;
 	p->calls = calloc(PAIR_CALLS_MAX, sizeof *p->calls);
