@@ -19,7 +19,7 @@
 #include "net/vsegment.h"
 #include "veilid_world.h"
 
-enum { BIG = 1 << 20, SIDES_MAX = 400, NETS = 4, PATIENCE = 60000 };
+enum { BIG = 1 << 20, SIDES_MAX = 400, NETS = 4, PATIENCE = 20000 };
 
 /* When a side gives its connection up. */
 enum giving_up { NEVER, IN_DATA, IN_DRAIN, IN_CLOSE };
@@ -965,6 +965,7 @@ many_streams_share_what_a_node_takes(void **state)
 	struct peer *a = serve(0, 0), *b = open_net(1, 1, false);
 	size_t i;
 
+	w.world.timeout = 5000;
 	w.to_send = BIG / 4;
 	for (i = 0; i < MANY; i++)
 		dial(b, a);
