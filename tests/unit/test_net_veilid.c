@@ -19,7 +19,7 @@
 #include "net/vsegment.h"
 #include "veilid_world.h"
 
-enum { BIG = 1 << 20, SIDES_MAX = 400, NETS = 4, PATIENCE = 20000 };
+enum { BIG = 1 << 20, SIDES_MAX = 400, NETS = 4, PATIENCE = 60000 };
 
 /* When a side gives its connection up. */
 enum giving_up { NEVER, IN_DATA, IN_DRAIN, IN_CLOSE };
@@ -961,7 +961,7 @@ one_that_dials_itself_hears_itself(void **state)
 static void
 many_streams_share_what_a_node_takes(void **state)
 {
-	enum { MANY = 40 };
+	enum { MANY = 20 };
 	struct peer *a = serve(0, 0), *b = open_net(1, 1, false);
 	size_t i;
 
