@@ -372,6 +372,49 @@ routes_are_stale_where_all_calls_fail_and_once_a_second(void **state)
 	pair_clear(&p);
 }
 
+static void
+what_got_lost_goes_as_soon_as_calls_work(void **state)
+{
+	struct vpair p;
+
+	pair_init(&p);
+	pair_open(&p);
+	pair_write(&p, A, 10);
+	pair_run(&p);
+	pair_write(&p, A, 10);
+	pair_run(&p);
+	pair_fail(&p, 2, VFAULT_TIMEOUT);
+	pair_run(&p);
+	assert_int_equal(p.ncalls, 3);
+	pair_arrive(&p, 1);
+	pair_answer(&p, 1);
+	pair_run(&p);
+	assert_int_equal(p.ncalls, 4);
+	pair_clear(&p);
+}
+
+static void
+a_part_is_taken(void **state)
+{
+	struct vpair p;
+
+	/* Ours take all or nothing; others may do as they like. */
+	pair_init(&p);
+	pair_open(&p);
+	pair_write(&p, A, 100);
+	pair_run(&p);
+	p.calls[1].arrived = 1;
+	p.calls[1].answer = (struct vsegment_answer){ .ack = 30,
+		.window = 1000 };
+	pair_answer(&p, 1);
+	pair_wait(&p, 100);
+	assert_int_equal(p.ncalls, 3);
+	assert_int_equal(p.calls[2].s.offset, 30);
+	assert_int_equal(p.calls[2].s.len, 70);
+	assert_int_equal(p.calls[2].s.payload[0], pair_byte(A, 30));
+	pair_clear(&p);
+}
+
 /* ---- ends ---- */
 
 static void
@@ -583,6 +626,10 @@ one_that_nobody_knows_ends_without_a_word(void **state)
 
 	for (flush = 0; flush < 2; flush++) {
 		pair_init(&p);
+		A_SIDE->node = false;
+		pair_run(&p);
+		A_SIDE->node = true;
+		vstream_route_known(A_SIDE->v, p.now);
 		vstream_end(A_SIDE->v, flush, p.now);
 		pair_run(&p);
 		assert_over(A_SIDE, flush ? 0 : E_UNREACHABLE);
@@ -785,6 +832,34 @@ what_the_peer_says_does_not_replace_answers(void **state)
 		pair_answer(&p, (size_t)pair_last(&p, B));
 	}
 	assert_over(A_SIDE, E_UNREACHABLE);
+	pair_clear(&p);
+}
+
+static void
+what_the_peer_acknowledges_with_its_own_calls_counts(void **state)
+{
+	struct vpair p;
+	long call;
+	int i;
+
+	pair_init(&p);
+	pair_open(&p);
+	for (i = 0; i < 100; i++) {
+		pair_write(&p, A, 10);
+		pair_wait(&p, 1000);
+		while ((call = pair_last(&p, A)) >= 0) {
+			pair_arrive(&p, (size_t)call);
+			pair_fail(&p, (size_t)call, VFAULT_TIMEOUT);
+		}
+		pair_write(&p, B, 10);
+		pair_run(&p);
+		while ((call = pair_last(&p, B)) >= 0) {
+			pair_arrive(&p, (size_t)call);
+			pair_answer(&p, (size_t)call);
+		}
+	}
+	pair_run(&p);
+	assert_int_equal(A_SIDE->overs + B_SIDE->overs, 0);
 	pair_clear(&p);
 }
 
@@ -994,6 +1069,36 @@ a_new_route_is_told_until_it_is_acknowledged(void **state)
 	assert_int_equal(p.ncalls, 4);
 	assert_int_equal(p.calls[3].s.flags, VSEGMENT_OPENER);
 	assert_int_equal(B_SIDE->routes, 2);
+	pair_clear(&p);
+}
+
+static void
+what_was_told_by_an_old_route_is_told_again(void **state)
+{
+	struct vpair p;
+
+	pair_init(&p);
+	pair_open(&p);
+	set_route(&p, A, "new to A");
+	pair_write(&p, A, 10);
+	pair_run(&p);
+	assert_int_equal(p.ncalls, 2);
+	vstream_route_known(A_SIDE->v, p.now);
+	pair_run(&p);
+	assert_int_equal(p.ncalls, 3);
+	assert_true(p.calls[2].s.flags & VSEGMENT_ROUTE);
+	assert_int_equal(p.calls[2].s.len, 10);
+	pair_clear(&p);
+
+	pair_init(&p);
+	pair_open(&p);
+	set_route(&p, A, "new to A");
+	pair_run(&p);
+	assert_int_equal(p.ncalls, 2);
+	vstream_route_known(A_SIDE->v, p.now);
+	pair_run(&p);
+	assert_int_equal(p.ncalls, 3);
+	assert_true(p.calls[2].s.flags & VSEGMENT_ROUTE);
 	pair_clear(&p);
 }
 
@@ -1407,6 +1512,8 @@ main(void)
 		TEST(a_late_call_is_made_again_beside_it),
 		TEST(calls_that_fail_are_made_again_more_and_more_seldom),
 		TEST(routes_are_stale_where_all_calls_fail_and_once_a_second),
+		TEST(what_got_lost_goes_as_soon_as_calls_work),
+		TEST(a_part_is_taken),
 		TEST(the_end_comes_behind_all_bytes),
 		TEST(the_end_waits_until_all_is_handed_out),
 		TEST(both_end_at_once),
@@ -1427,6 +1534,7 @@ main(void)
 		TEST(a_node_that_stays_down),
 		TEST(a_minute_without_an_answer),
 		TEST(what_the_peer_says_does_not_replace_answers),
+		TEST(what_the_peer_acknowledges_with_its_own_calls_counts),
 		TEST(an_idle_stream_sends_one_call_a_minute),
 		TEST(both_notice_within_minutes_that_the_other_is_gone),
 		TEST(a_window_closes_and_opens),
@@ -1436,6 +1544,7 @@ main(void)
 		TEST(reading_can_stop_in_the_middle),
 		TEST(queues_have_a_maximum),
 		TEST(a_new_route_is_told_until_it_is_acknowledged),
+		TEST(what_was_told_by_an_old_route_is_told_again),
 		TEST(routes_change_on_both_sides_at_once),
 		TEST(an_old_route_that_comes_late_is_none),
 		TEST(a_piece_that_leaves_no_room_goes_without_the_route),
