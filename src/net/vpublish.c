@@ -94,7 +94,6 @@ failed(struct vpublish *p, enum step next, const struct err *why)
 {
 	p->step = next;
 	p->why = *why;
-	p->newer = 0;
 	p->due = uv_now(p->env.loop) + p->wait;
 	p->wait = p->wait < VPUBLISH_AGAIN_MAX_MS / 2 ? p->wait * 2
 	    : VPUBLISH_AGAIN_MAX_MS;
