@@ -103,7 +103,8 @@ anything_may_go_wrong(void **state)
 	for (f = SCRIPT_ERROR; f < SCRIPT_FAULTS; f++)
 	for (k = 0; k < sizeof kinds / sizeof *kinds; k++)
 	for (times = 1; times <= 3; times++) {
-		if (f != SCRIPT_ERROR && k > 0)
+		/* null says that it was written */
+		if ((f != SCRIPT_ERROR && k > 0) || (i == 4 && f == SCRIPT_NULL))
 			continue;
 		script_clear();
 		script_init();
@@ -157,7 +158,7 @@ what_is_newer_there_is_passed(void **state)
 	assert_true(s.sets < 4 + 14);
 	vpublish_when(P->publish, &P->why);
 	assert_int_equal(P->why.code, E_UNREACHABLE);
-	script_pass(300000);
+	script_pass(700000);
 	vpublish_when(P->publish, &P->why);
 	assert_int_equal(P->why.code, 0);
 }
