@@ -440,7 +440,7 @@ vpublish_route(struct vpublish *p, const uint8_t *blob, size_t len)
 	if (len > 0)
 		memcpy(p->route, blob, len);
 	p->route_len = len;
-	p->dirty = p->dirty || len > 0;
+	p->dirty = p->dirty || (len > 0 && !p->withdrawn);
 	arm(p);
 }
 
@@ -467,6 +467,8 @@ vpublish_ready(struct vpublish *p, bool ready)
 void
 vpublish_changed(struct vpublish *p)
 {
+	if (p->withdrawn)
+		return;
 	new_token(p);
 	p->dirty = true;
 	arm(p);

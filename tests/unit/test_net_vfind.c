@@ -313,6 +313,25 @@ others_may_close_it(void **state)
 	assert_true(s.open);
 }
 
+/* A node that can't watch is read all the same. */
+static void
+it_works_without_a_watch(void **state)
+{
+	there_is(7200, 1, 100);
+	s.op = "WatchDhtValues";
+	s.fault = SCRIPT_ERROR;
+	s.kind = "Generic";
+	s.times = SIZE_MAX;
+	look();
+	founds(1);
+	there_is(7300, 2, 100);
+	founds(2);
+	/* and watched as soon as it can be */
+	s.times = 0;
+	script_pass(40000);
+	assert_true(s.watched);
+}
+
 /* Two look for the same, and one ends. */
 static void
 one_of_two_may_end(void **state)
@@ -359,6 +378,7 @@ main(void)
 		TEST(what_is_not_there_is_asked_for_with_patience),
 		TEST(it_is_read_again_where_it_does_not_work),
 		TEST(others_may_close_it),
+		TEST(it_works_without_a_watch),
 		TEST(one_of_two_may_end),
 	};
 

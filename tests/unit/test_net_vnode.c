@@ -312,6 +312,24 @@ a_route_that_died_in_silence_is_found(void **state)
 	assert_int_equal(s.released, 2);
 }
 
+/* It died while nobody could be reached, in the middle of a test. */
+static void
+a_route_is_tested_when_others_are_in_reach_again(void **state)
+{
+	be_reached();
+	s.hides = true;
+	script_pass(VNODE_TEST_MS + VNODE_CALL_MS + VNODE_TEST_AGAIN_MS + 5000);
+	assert_int_equal(s.routes, 1);
+	script_update("\"Attachment\",\"state\":\"Detached\","
+	    "\"public_internet_ready\":false");
+	script_pass(100000);
+	assert_int_equal(s.routes, 1);
+	script_update("\"Attachment\",\"state\":\"AttachedGood\","
+	    "\"public_internet_ready\":true");
+	script_pass(60000);
+	assert_true(s.routes >= 2);
+}
+
 static void
 a_context_that_is_lost_is_made_again(void **state)
 {
@@ -399,6 +417,7 @@ main(void)
 		TEST(imports_and_calls_end_as_they_do),
 		TEST(a_dead_route_is_replaced),
 		TEST(a_route_that_died_in_silence_is_found),
+		TEST(a_route_is_tested_when_others_are_in_reach_again),
 		TEST(a_context_that_is_lost_is_made_again),
 		TEST(it_may_be_closed_at_any_time),
 		TEST(the_end_does_not_wait_for_long),

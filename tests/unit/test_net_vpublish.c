@@ -244,6 +244,8 @@ it_is_withdrawn(void **state)
 	script_until(P->withdrawn);
 	assert_int_equal(written()->route_len, 0);
 	/* nothing after that */
+	vpublish_changed(P->publish);
+	vpublish_route(P->publish, (const uint8_t *)"x", 1);
 	script_pass(24ull * 3600 * 1000);
 	assert_int_equal(s.sets, 2);
 	/* not in reach, it waits until it is */
