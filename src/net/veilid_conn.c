@@ -62,6 +62,8 @@ vconn_touch(struct vconn *c)
 	c->due = c->stream != NULL ? vstream_due(c->stream) : VSTREAM_NEVER;
 	if (c->path.again < c->due)
 		c->due = c->path.again;
+	if (c->leaving && c->since + NET_LINGER_MS < c->due)
+		c->due = c->since + NET_LINGER_MS;
 	if (c->due <= veilid_now(v))
 		vlist_move(c, VLIST_DUE, &v->due);
 	else if (c->due < v->stream_due)
@@ -72,6 +74,8 @@ vconn_touch(struct vconn *c)
 void
 vconn_run(struct vconn *c, uint64_t now)
 {
+	if (c->leaving && now - c->since >= NET_LINGER_MS)
+		vconn_break(c);
 	vpath_run(c, now);
 	if (c->stream != NULL && !c->dead)
 		vstream_run(c->stream, now);
@@ -363,6 +367,14 @@ vconn_begin(struct vconn *c, struct err *err)
 }
 
 void
+vconn_break(struct vconn *c)
+{
+	c->leaving = false;
+	vstream_end(c->stream, false, veilid_now(c->veilid));
+	vconn_touch(c);
+}
+
+void
 vconn_leave(struct vconn *c, bool flush)
 {
 	struct veilid *v = c->veilid;
@@ -375,7 +387,11 @@ vconn_leave(struct vconn *c, bool flush)
 	if (v->lingering.n >= NET_LINGERING_MAX)
 		vconn_bury(v->lingering.first);
 	vconn_stage(c, &v->lingering);
-	vstream_end(c->stream, flush && c->dropped == NULL, veilid_now(v));
+	/* One that was refused at once has no way yet by which to say so. */
+	c->leaving = !flush && !c->opener && c->path.name[0] == '\0';
+	if (!c->leaving)
+		vstream_end(c->stream, flush && c->dropped == NULL,
+		    veilid_now(v));
 	vconn_touch(c);
 }
 

@@ -48,6 +48,8 @@ have_imported(void *owner, const char *route, enum vfault fault,
 	struct vconn *c = owner;
 
 	c->path.import = NULL;
+	if (c->leaving)
+		vconn_break(c);
 	if (route != NULL && strlen(route) < VEILID_NAME_MAX) {
 		use(c, route);
 		return;

@@ -90,6 +90,7 @@ struct vconn {
 	bool opener;                    /* connected, not accepted */
 	bool owned;                     /* somebody has it, and not given up */
 	bool over;                      /* on_close was called, or would be */
+	bool leaving;                   /* to be broken when its way is there */
 	bool dead;                      /* to be freed */
 	const char *dropped;            /* for this reason; NULL: it was not */
 	uint64_t since;                 /* on its stage's list */
@@ -221,6 +222,9 @@ void vconn_run(struct vconn *c, uint64_t now);
 
 /* Nobody has it any more: what is queued goes yet if flush. */
 void vconn_leave(struct vconn *c, bool flush);
+
+/* Ends the stream of one that was left: its other end is told, if it can be. */
+void vconn_break(struct vconn *c);
 
 /* Takes it off all lists, to be freed at the end of a run. */
 void vconn_bury(struct vconn *c);

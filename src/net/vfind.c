@@ -50,9 +50,11 @@ struct vfind {
 	enum step step;                 /* the next one */
 	struct vapi_call *call;
 	bool fresh;                     /* READ is from the network */
+	bool opened;                    /* since the timer fired */
+	bool watched;
 	bool again;                     /* something new while that went on */
 	uint64_t due, poll;             /* the next step; the next fresh one */
-	uint64_t last;                  /* reading began */
+	uint64_t last;                  /* something was asked for */
 	uint32_t wait;
 
 	struct copy now;                /* bytes is NULL: none yet */
@@ -120,7 +122,7 @@ rest(struct vfind *f)
 		return;
 	}
 	f->fresh = f->poll <= now + LOOK_MS;
-	f->step = f->fresh ? WATCH : READ;
+	f->step = f->fresh || !f->watched ? WATCH : READ;
 	f->due = f->fresh ? f->poll : now + LOOK_MS;
 	arm(f);
 }
@@ -242,8 +244,18 @@ have_opened(void *owner, const json_t *value, enum vfault fault,
 		failed(f, OPEN, why);
 		return;
 	}
+	f->opened = true;
 	f->step = WATCH;
 	next(f);
+}
+
+/* Whether the record is to be opened: "refused" is said of one that somebody has
+ * closed.  But of other things, too, so once in a row. */
+static bool
+is_closed(const struct vfind *f, enum vfault fault)
+{
+	return !f->opened
+	    && (fault == VFAULT_REFUSED || fault == VFAULT_NOT_FOUND);
 }
 
 static void
@@ -253,14 +265,9 @@ have_watched(void *owner, const json_t *value, enum vfault fault,
 	struct vfind *f = owner;
 
 	f->call = NULL;
-	/* "refused" is also said of one that was closed */
-	if (why != NULL && (fault == VFAULT_REFUSED
-	    || fault == VFAULT_CLOSED || fault == VFAULT_NOT_FOUND)) {
-		failed(f, OPEN, why);
-		return;
-	}
-	/* else the poll has to do until the next attempt, which is with it */
-	f->step = READ;
+	f->watched = why == NULL;
+	/* without a watch the poll has to do, until it can be had */
+	f->step = is_closed(f, fault) ? OPEN : READ;
 	next(f);
 }
 
@@ -273,9 +280,13 @@ have_read(void *owner, const json_t *value, enum vfault fault,
 	struct err no = { .code = 0 };
 
 	f->call = NULL;
+	if (is_closed(f, fault)) {
+		f->step = OPEN;
+		next(f);
+		return;
+	}
 	if (why != NULL) {
-		failed(f, fault == VFAULT_REFUSED || fault == VFAULT_NOT_FOUND
-		    ? OPEN : READ, why);
+		failed(f, OPEN, why);
 		return;
 	}
 	if (text == NULL)
@@ -290,6 +301,7 @@ have_read(void *owner, const json_t *value, enum vfault fault,
 static void
 next(struct vfind *f)
 {
+	f->last = uv_now(f->env.loop);
 	switch (f->step) {
 	case PLACE:
 		ask(f, vdht_place(f->address), VDHT_LOCAL_MS, have_place);
@@ -302,7 +314,6 @@ next(struct vfind *f)
 		    + WATCH_MS) * 1000), VDHT_LOCAL_MS, have_watched);
 		break;
 	case READ:
-		f->last = uv_now(f->env.loop);
 		ask(f, vdht_get(f->place, f->fresh), VDHT_MS, have_read);
 		break;
 	}
@@ -313,8 +324,10 @@ timer_fired(uv_timer_t *timer)
 {
 	struct vfind *f = timer->data;
 
-	if (f->ready && f->call == NULL && f->due <= uv_now(f->env.loop))
+	if (f->ready && f->call == NULL && f->due <= uv_now(f->env.loop)) {
+		f->opened = false;
 		next(f);
+	}
 	arm(f);
 	if (f->tell) {
 		f->tell = false;

@@ -209,9 +209,13 @@ make(struct vnode *n)
 void
 vnode_route_ready(struct vnode *n)
 {
+	uint64_t now = uv_now(n->loop);
+
 	n->route_wait = VNODE_AGAIN_MIN_MS;
-	n->route_due = n->ready && n->own.len == 0 ? uv_now(n->loop)
-	    : VNODE_NEVER;
+	n->route_due = n->ready && n->own.len == 0 ? now : VNODE_NEVER;
+	/* it may have died while nobody could be reached */
+	if (n->ready && n->own.len > 0 && n->test == NULL)
+		n->test_due = now + VNODE_TEST_AGAIN_MS;
 	vnode_arm(n);
 }
 

@@ -94,7 +94,6 @@ failed(struct vpublish *p, enum step next, const struct err *why)
 {
 	p->step = next;
 	p->why = *why;
-	p->newer = 0;
 	p->due = uv_now(p->env.loop) + p->wait;
 	p->wait = p->wait < VPUBLISH_AGAIN_MAX_MS / 2 ? p->wait * 2
 	    : VPUBLISH_AGAIN_MAX_MS;
@@ -441,7 +440,7 @@ vpublish_route(struct vpublish *p, const uint8_t *blob, size_t len)
 	if (len > 0)
 		memcpy(p->route, blob, len);
 	p->route_len = len;
-	p->dirty = p->dirty || len > 0;
+	p->dirty = p->dirty || (len > 0 && !p->withdrawn);
 	arm(p);
 }
 
@@ -468,6 +467,8 @@ vpublish_ready(struct vpublish *p, bool ready)
 void
 vpublish_changed(struct vpublish *p)
 {
+	if (p->withdrawn)
+		return;
 	new_token(p);
 	p->dirty = true;
 	arm(p);

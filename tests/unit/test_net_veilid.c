@@ -961,10 +961,11 @@ one_that_dials_itself_hears_itself(void **state)
 static void
 many_streams_share_what_a_node_takes(void **state)
 {
-	enum { MANY = 40 };
+	enum { MANY = 20 };
 	struct peer *a = serve(0, 0), *b = open_net(1, 1, false);
 	size_t i;
 
+	w.world.timeout = 5000;
 	w.to_send = BIG / 4;
 	for (i = 0; i < MANY; i++)
 		dial(b, a);

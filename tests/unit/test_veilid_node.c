@@ -304,6 +304,30 @@ errors_have_their_kind(void **state)
 	run_until(a->up);
 }
 
+/* A route ends with who had it made, however that ended. */
+static void
+routes_end_with_their_client(void **state)
+{
+	struct client *a = &w.clients[0], *b = &w.clients[1];
+	char blob[128];
+
+	connect_all();
+	keep(blob, sizeof blob, text(ask(a, json_pack("{s:s}", "op",
+	    "NewPrivateRoute")), "blob"));
+	ask(b, json_pack("{s:s s:s}", "op", "ImportRemotePrivateRoute", "blob",
+	    blob));
+	assert_int_equal(b->code, 0);
+	/* nonsense ends the connection */
+	begin(a, json_pack("{s:s}", "op", "Nonsense"));
+	run_until(a->ended);
+	run_until(a->up);
+	do
+		ask(b, json_pack("{s:s s:s}", "op", "ImportRemotePrivateRoute",
+		    "blob", blob));
+	while (b->code == 0);
+	assert_int_equal(b->fault, VFAULT_REFUSED);
+}
+
 /* ---- the parts of the network "veilid", at such nodes ---- */
 
 static struct party parties[3];
@@ -512,6 +536,7 @@ main(void)
 		TEST(a_record_goes_from_node_to_node),
 		TEST(a_call_goes_by_a_route),
 		TEST(errors_have_their_kind),
+		TEST(routes_end_with_their_client),
 		TEST(databases_find_each_other),
 		TEST(all_is_made_again),
 		TEST(it_is_ours_alone_and_ends_with_us),

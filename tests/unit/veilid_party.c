@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <cmocka.h>
 
 #include <openssl/evp.h>
@@ -102,7 +103,7 @@ found(void *owner, const struct vrecord *r)
 	struct party_find *f = owner;
 
 	f->found++;
-	f->alive = vrecord_alive(r, 0);
+	f->alive = vrecord_alive(r, f->party->env.now_ms(f->party));
 	memcpy(f->token, r->token, sizeof f->token);
 	memcpy(f->route, r->route, r->route_len);
 	f->route_len = r->route_len;
@@ -114,10 +115,10 @@ static uint64_t
 now_ms(void *self)
 {
 	struct party *p = self;
-	uv_timeval64_t t;
+	struct timespec t;
 
-	uv_gettimeofday(&t);
-	return (uint64_t)(t.tv_sec * 1000 + t.tv_usec / 1000 + p->ahead_ms);
+	clock_gettime(CLOCK_REALTIME, &t);
+	return (uint64_t)(t.tv_sec * 1000 + t.tv_nsec / 1000000 + p->ahead_ms);
 }
 
 static int
@@ -186,6 +187,7 @@ party_publish(struct party *p)
 void
 party_find(struct party *p, size_t i, const uint8_t key[static KEY_LEN])
 {
+	p->finds[i].party = p;
 	assert_int_equal(vfind_open(p->node, &p->env, key, found, &p->finds[i],
 	    &p->finds[i].find, NULL), 0);
 	vfind_ready(p->finds[i].find, vnode_ready(p->node));

@@ -25,6 +25,7 @@ struct party {
 	struct vpublish *publish;       /* NULL: none */
 	uint8_t seed[VRECORD_SEED_LEN], key[KEY_LEN];
 	struct party_find {
+		struct party *party;
 		struct vfind *find;     /* NULL: none */
 		size_t found;           /* times */
 		bool alive;
