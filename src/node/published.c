@@ -27,7 +27,8 @@ tell_trouble(struct published *p, const struct err *why)
 {
 	struct node_event event = { .kind = NODE_TROUBLE, .remote = "",
 		.address = "", .place = "veilid", .text = p->told,
-		.hint = why->hint };
+		.hint = why->hint[0] != '\0' ? why->hint
+		    : "\"ddcp doctor\" tells how far it got" };
 
 	p->known = false;
 	memcpy(p->told, why->text, sizeof p->told);
