@@ -13,18 +13,20 @@ the public key alone: its values are not encrypted.
 import asyncio
 import sys
 
-from vapi import PAYLOAD_MAX, Api, Refused, answer_calls, call, data, text
+from vapi import PAYLOAD_MAX, Api, Refused, answer_calls, call, data, new_route, patiently, text
 
 SCHEMA = {"kind": "DFLT", "o_cnt": 1}
 
 
 async def put(context, record, value):
-    got = await context("SetDhtValue", key=record, subkey=0, data=value, options=None)
+    got = await patiently(lambda: context("SetDhtValue", key=record, subkey=0, data=value,
+                                          options=None))
     assert got is None, "the network has a newer value: %s" % got
 
 
 async def get(context, record):
-    return await context("GetDhtValue", key=record, subkey=0, force_refresh=True)
+    return await patiently(lambda: context("GetDhtValue", key=record, subkey=0,
+                                           force_refresh=True))
 
 
 async def watch(context, record):
@@ -64,8 +66,7 @@ async def calls(a, b):
     for to, by in (a, b), (b, a):
         answer_calls(to)
         context = await by.context()
-        made = await to.ask("NewPrivateRoute")
-        route = await by.ask("ImportRemotePrivateRoute", blob=made["blob"])
+        ours, route = await new_route(to, by)
         await call(context, route, 10, 10)
         await call(context, route, PAYLOAD_MAX, PAYLOAD_MAX)
         await asyncio.gather(*(call(context, route, 10, PAYLOAD_MAX) for _ in range(8)))
@@ -74,14 +75,14 @@ async def calls(a, b):
             raise AssertionError("a message that is too long was taken")
         except Refused as e:
             assert e.kind == "Internal", e
-        await to.ask("ReleasePrivateRoute", route_id=made["route_id"])
+        await to.ask("ReleasePrivateRoute", route_id=ours)
 
 
 async def again(a, b, record, pair):
     at_a, at_b = await a.context(), await b.context()
     await watch(at_b, record)
     await at_a("OpenDhtRecord", key=record, writer=pair)
-    made = await a.ask("NewPrivateRoute")
+    made = await patiently(lambda: a.ask("NewPrivateRoute"))
     answer_calls(a)
     await put(at_a, record, made["blob"])
     await changed(b, record, made["blob"])
