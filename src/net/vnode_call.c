@@ -147,7 +147,8 @@ vnode_call(struct vnode *n, const char *route, const uint8_t *bytes,
 {
 	return request_as(n, json_pack("{s:s s:{s:s} s:o}", "rc_op", "AppCall",
 	    "target", "RouteId", route, "message",
-	    vnode_bytes_text(bytes, len)), VNODE_CALL_MS, shape_called, (vapi_any_fn *)done, owner, out, err);
+	    vnode_bytes_text(bytes, len)), VNODE_CALL_MS, shape_called,
+	    (vapi_any_fn *)done, owner, out, err);
 }
 
 void
