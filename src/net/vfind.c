@@ -22,7 +22,10 @@
 
 enum {
 	LOOK_MS = 30000,                /* into what the node holds */
-	WATCH_MS = 3 * VFIND_POLL_MS,   /* until a watch ends */
+	WATCH_MS = 3600000,             /* watches end half an hour after a full
+					 * hour, so that most that are asked for
+					 * are the one that there is, which costs
+					 * no network */
 	SKEW_S = 24 * 3600              /* clocks may differ by so much */
 };
 
@@ -297,6 +300,15 @@ have_read(void *owner, const json_t *value, enum vfault fault,
 		rest(f);
 }
 
+/* When a watch is to end, in microseconds since 1970. */
+static uint64_t
+watch_until(const struct vfind *f)
+{
+	uint64_t hour = f->env.now_ms(f->env.self) / WATCH_MS;
+
+	return ((hour + 1) * WATCH_MS + WATCH_MS / 2) * 1000;
+}
+
 /* Goes on where it stands. */
 static void
 next(struct vfind *f)
@@ -310,8 +322,8 @@ next(struct vfind *f)
 		ask(f, vdht_open(f->place, NULL), VDHT_MS, have_opened);
 		break;
 	case WATCH:
-		ask(f, vdht_watch(f->place, (f->env.now_ms(f->env.self)
-		    + WATCH_MS) * 1000), VDHT_LOCAL_MS, have_watched);
+		ask(f, vdht_watch(f->place, watch_until(f)), VDHT_LOCAL_MS,
+		    have_watched);
 		break;
 	case READ:
 		ask(f, vdht_get(f->place, f->fresh), VDHT_MS, have_read);

@@ -109,8 +109,8 @@ static void
 ask_state(struct vnode *n)
 {
 	n->heard = false;
-	n->asked = vnode_ask(n, json_pack("{s:s}", "op", "GetState"), VNODE_CALL_MS,
-	    have_state, NULL) == 0;
+	n->asked = vnode_ask(n, json_pack("{s:s}", "op", "GetState"),
+	    VNODE_CALL_MS, have_state, NULL) == 0;
 	if (!n->asked)
 		n->ask_due = vnode_later(n, &n->ask_wait);
 	vnode_arm(n);

@@ -146,8 +146,9 @@ vnode_call(struct vnode *n, const char *route, const uint8_t *bytes,
     struct err *err)
 {
 	return request_as(n, json_pack("{s:s s:{s:s} s:o}", "rc_op", "AppCall",
-	    "target", "RouteId", route, "message", vnode_bytes_text(bytes, len)),
-	    VNODE_CALL_MS, shape_called, (vapi_any_fn *)done, owner, out, err);
+	    "target", "RouteId", route, "message",
+	    vnode_bytes_text(bytes, len)), VNODE_CALL_MS, shape_called,
+	    (vapi_any_fn *)done, owner, out, err);
 }
 
 void

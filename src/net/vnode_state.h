@@ -16,8 +16,8 @@ enum { VNODE_NAME_MAX = 128, VNODE_BLOB_MAX = 4096 };
 
 /* A private route of ours. */
 struct vnode_own {
-	char id[VNODE_NAME_MAX];          /* "": there is none */
-	char import[VNODE_NAME_MAX];      /* its name here, "" if not known */
+	char id[VNODE_NAME_MAX];        /* "": there is none */
+	char import[VNODE_NAME_MAX];    /* its name here, "" if not known */
 	uint8_t blob[VNODE_BLOB_MAX];
 	size_t len;
 };
@@ -38,8 +38,8 @@ struct vnode {
 	struct vnode_status status;
 	struct err why;
 
-	struct vnode_own own;                 /* as was told */
-	struct vnode_own next;                /* being made */
+	struct vnode_own own;           /* as was told */
+	struct vnode_own next;          /* being made */
 	bool making;
 	char old[2][VNODE_NAME_MAX];    /* of the connection before */
 	struct vapi_call *test;

@@ -143,7 +143,8 @@ have_place(void *owner, const json_t *value, enum vfault fault,
 	struct err no = { .code = 0 };
 
 	p->call = NULL;
-	if (why == NULL && (key == NULL || strlen(key) >= sizeof p->place)) {
+	if (why == NULL && (key == NULL || *key == '\0'
+	    || strlen(key) >= sizeof p->place)) {
 		err_set(&no, E_INTEGRITY, NULL,
 		    "the Veilid node does not tell a record's place");
 		why = &no;

@@ -815,6 +815,25 @@ calls_come_in_any_order(void **state)
 	exchange(a, b, BIG);
 }
 
+/* Where little goes through, what is too much for it does not make it less. */
+static void
+calls_are_fewer_where_they_take_too_long(void **state)
+{
+	enum { BYTES = 20 * 32000 };
+	struct peer *a = serve(0, 0), *b = open_net(1, 1, false);
+	size_t made;
+
+	both_sides(a, b);
+	w.world.timeout = 500;
+	w.world.pace = 100;
+	made = w.world.calls_made;
+	side(false)->to_send = BYTES;
+	send_more(side(false));
+	run_until(side(true)->received == BYTES);
+	print_message("# 20 pieces, %zu calls\n", w.world.calls_made - made);
+	assert_true(w.world.calls_made - made < 60);
+}
+
 /* Half of it is sent, then something happens. */
 static void
 exchange_and(struct peer *a, struct peer *b, size_t bytes,
@@ -1084,6 +1103,7 @@ main(void)
 		TEST(what_is_missing_is_said),
 		TEST(calls_may_do_anything),
 		TEST(calls_come_in_any_order),
+		TEST(calls_are_fewer_where_they_take_too_long),
 		TEST(a_stream_survives_its_nodes),
 		TEST(a_connection_with_a_node_ends_at_any_point),
 		TEST(two_databases_share_a_node),

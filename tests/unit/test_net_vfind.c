@@ -67,8 +67,8 @@ it_is_found_and_watched(void **state)
 	vfind_why(F->find, &why);
 	assert_int_equal(why.code, 0);
 	/* the watch ends some time after nobody asks for it */
-	assert_in_range(s.until / 1000, P->env.now_ms(P) + VFIND_POLL_MS,
-	    P->env.now_ms(P) + 4 * VFIND_POLL_MS);
+	assert_in_range(s.until / 1000, P->env.now_ms(P) + 5 * VFIND_POLL_MS,
+	    P->env.now_ms(P) + 18 * VFIND_POLL_MS);
 }
 
 static void

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-/* A Veilid node as the network uses it: ready, reached, called; whatever it does. */
+/* A Veilid node as a network uses it: ready, reached, called; whatever it does. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

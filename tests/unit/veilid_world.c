@@ -364,6 +364,18 @@ world_forget(struct world *w, int node)
 		w->routes[i].imported[node] = false;
 }
 
+/* Until a call has come through. */
+static unsigned
+way(struct world *w)
+{
+	uint64_t now = uv_now(w->loop);
+
+	if (w->busy_until < now)
+		w->busy_until = now;
+	w->busy_until += w->pace;
+	return (unsigned)(w->busy_until - now) + some_time(w);
+}
+
 static void
 pass_on(struct world *w, const struct world_route *r, const char *message,
     uint64_t id)
@@ -373,7 +385,7 @@ pass_on(struct world *w, const struct world_route *r, const char *message,
 	snprintf(call, sizeof call, "%llu", (unsigned long long)id);
 	tell_node(w, r->node, json_pack("{s:s s:s s:n s:s s:s s:s}", "type",
 	    "Update", "kind", "AppCall", "sender", "route_id", r->id,
-	    "message", message, "call_id", call), some_time(w));
+	    "message", message, "call_id", call), way(w));
 }
 
 static void

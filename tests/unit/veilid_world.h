@@ -75,6 +75,8 @@ struct world {
 	/* what goes wrong, in percent of calls; and times in milliseconds */
 	unsigned lost, answers_lost, repeated;
 	unsigned delay;         /* up to so long, for calls and answers */
+	unsigned pace;          /* one call after the other, of so long each */
+	uint64_t busy_until;
 	unsigned timeout;       /* a call without an answer */
 	unsigned not_found;     /* until a record is not found */
 	uint64_t seed;
