@@ -356,6 +356,7 @@ vconn_new(struct veilid *v, bool opener,
 		return NULL;
 	}
 	c->conn.ops = &conn_ops;
+	c->conn.far = true;
 	c->veilid = v;
 	c->opener = opener;
 	c->due = c->path.again = VSTREAM_NEVER;
