@@ -241,7 +241,7 @@ open_all(char *const *sockets)
 	struct net_env env = net_env_system(&b.loop);
 	uint8_t seed[32], key[KEY_LEN];
 	char where[2][200], place[PLACE_MAX];
-	char text[PLACE_MAX + sizeof "VLD0:"];
+	char text[ADDR_TEXT_LEN + 1];
 	struct err err = { .code = 0 };
 	int i;
 
@@ -258,7 +258,7 @@ open_all(char *const *sockets)
 	if (b.ends[0].net->backend->listen(b.ends[0].net, NULL, b.place,
 	    accepted, &b.ends[0], &err) < 0)
 		die("listening", &err);
-	snprintf(text, sizeof text, "VLD0:%s", b.place + strlen("veilid:"));
+	snprintf(text, sizeof text, "VLD0:%.43s", b.place + strlen("veilid:"));
 	if (addr_parse(text, key, place, &err) < 0
 	    || b.ends[0].net->backend->announce(b.ends[0].net, key, &err) < 0)
 		die("announcing", &err);

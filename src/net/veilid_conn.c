@@ -52,6 +52,25 @@ vconn_stage(struct vconn *c, struct vlist *stage)
 
 /* ---- time ---- */
 
+/* Its stream is over, and nobody has it; its last calls are on their way, one of
+ * which may tell the other end. */
+static bool
+is_left(const struct vconn *c)
+{
+	return c->over && !c->owned;
+}
+
+static bool
+has_calls(const struct vconn *c)
+{
+	unsigned i;
+
+	for (i = 0; i < VSTREAM_CALLS; i++)
+		if (c->calls[i].call != NULL)
+			return true;
+	return false;
+}
+
 void
 vconn_touch(struct vconn *c)
 {
@@ -62,7 +81,7 @@ vconn_touch(struct vconn *c)
 	c->due = c->stream != NULL ? vstream_due(c->stream) : VSTREAM_NEVER;
 	if (c->path.again < c->due)
 		c->due = c->path.again;
-	if (c->leaving && c->since + NET_LINGER_MS < c->due)
+	if ((c->leaving || is_left(c)) && c->since + NET_LINGER_MS < c->due)
 		c->due = c->since + NET_LINGER_MS;
 	if (c->due <= veilid_now(v))
 		vlist_move(c, VLIST_DUE, &v->due);
@@ -76,6 +95,8 @@ vconn_run(struct vconn *c, uint64_t now)
 {
 	if (c->leaving && now - c->since >= NET_LINGER_MS)
 		vconn_break(c);
+	if (is_left(c) && now - c->since >= NET_LINGER_MS)
+		vconn_bury(c);
 	vpath_run(c, now);
 	if (c->stream != NULL && !c->dead)
 		vstream_run(c->stream, now);
@@ -118,6 +139,8 @@ have_called(void *owner, const uint8_t *bytes, size_t len,
 		vstream_failed(c->stream, call->slot, why != NULL ? fault
 		    : VFAULT_REFUSED, veilid_now(v));
 	}
+	if (is_left(c) && !has_calls(c))
+		vconn_bury(c);
 	vconn_touch(c);
 	veilid_wake(v);
 }
@@ -226,6 +249,8 @@ on_over(void *owner, const struct err *why)
 		veilid_not_connected(c, why);
 	if (c->owned)
 		c->conn.events->on_close(&c->conn, why);
+	else if (has_calls(c) && c->veilid->lingering.n < NET_LINGERING_MAX)
+		vconn_stage(c, &c->veilid->lingering);
 	else
 		vconn_bury(c);
 }

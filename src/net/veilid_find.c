@@ -291,10 +291,10 @@ explain(const struct net_connect *n, struct err *out)
 	size_t len;
 
 	vnode_why(v->node, &why);
-	if (why.code != 0)
-		return (void)err_set(out, E_UNREACHABLE, why.hint,
+	if (why.code != 0) {
+		err_set(out, E_UNREACHABLE, why.hint,
 		    "cannot connect to %s: %s", c->place, why.text);
-	if (r == NULL) {
+	} else if (r == NULL) {
 		vfind_why(c->finder->find, &why);
 		err_set(out, E_UNREACHABLE, why.hint,
 		    "cannot connect to %s: %s", c->place, why.code != 0

@@ -831,7 +831,7 @@ calls_are_fewer_where_they_take_too_long(void **state)
 	send_more(side(false));
 	run_until(side(true)->received == BYTES);
 	print_message("# 20 pieces, %zu calls\n", w.world.calls_made - made);
-	assert_true(w.world.calls_made - made < 60);
+	assert_true(w.world.calls_made - made < 45);
 }
 
 /* Half of it is sent, then something happens. */
