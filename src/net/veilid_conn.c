@@ -82,7 +82,7 @@ veilid_wake(struct veilid *v)
 		return;
 	vlist_move(c, VLIST_HELD, NULL);
 	if (c->stream != NULL)
-		vstream_route_known(c->stream, veilid_now(v));
+		vstream_resume(c->stream, veilid_now(v));
 	vconn_touch(c);
 }
 
