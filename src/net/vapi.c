@@ -116,8 +116,9 @@ send_request(struct vapi *api, json_t *request, uint32_t id, struct err *err)
 	int rc;
 
 	buf_init(&text, VAPI_REQUEST_MAX);
-	/* room for what holds a key: growing would leave parts of it behind */
-	buf_reserve(&text, 1024);
+	/* room for what holds a key, be it behind the longest record: growing
+	 * would leave parts of it behind */
+	buf_reserve(&text, 8192);
 	if (json_object_set_new(request, "id", json_integer(id)) < 0)
 		rc = err_set(err, E_USAGE, NULL,
 		    "a request to the Veilid node is no object");

@@ -90,19 +90,6 @@ vconn_touch(struct vconn *c)
 	veilid_arm(v);
 }
 
-void
-vconn_run(struct vconn *c, uint64_t now)
-{
-	if (c->leaving && now - c->since >= NET_LINGER_MS)
-		vconn_break(c);
-	if (is_left(c) && now - c->since >= NET_LINGER_MS)
-		vconn_bury(c);
-	vpath_run(c, now);
-	if (c->stream != NULL && !c->dead)
-		vstream_run(c->stream, now);
-	vconn_touch(c);
-}
-
 /* ---- calls ---- */
 
 void
@@ -114,7 +101,7 @@ veilid_wake(struct veilid *v)
 		return;
 	vlist_move(c, VLIST_HELD, NULL);
 	if (c->stream != NULL)
-		vstream_route_known(c->stream, veilid_now(v));
+		vstream_resume(c->stream, veilid_now(v));
 	vconn_touch(c);
 }
 
@@ -231,6 +218,16 @@ on_drain(void *owner)
 		c->conn.events->on_drain(&c->conn);
 }
 
+/* One that is kept for later has nobody yet who hears it: then when it is read. */
+static void
+tell_end(struct vconn *c)
+{
+	if (!c->untold || !c->owned || c->conn.events == NULL)
+		return;
+	c->untold = false;
+	c->conn.events->on_close(&c->conn, &c->why);
+}
+
 static void
 on_over(void *owner, const struct err *why)
 {
@@ -247,12 +244,18 @@ on_over(void *owner, const struct err *why)
 	}
 	if (c->connect != NULL)
 		veilid_not_connected(c, why);
-	if (c->owned)
-		c->conn.events->on_close(&c->conn, why);
-	else if (has_calls(c) && c->veilid->lingering.n < NET_LINGERING_MAX)
-		vconn_stage(c, &c->veilid->lingering);
-	else
-		vconn_bury(c);
+	if (!c->owned) {
+		if (has_calls(c)
+		    && c->veilid->lingering.n < NET_LINGERING_MAX)
+			vconn_stage(c, &c->veilid->lingering);
+		else
+			vconn_bury(c);
+		return;
+	}
+	vpath_clear(&c->path);
+	c->untold = true;
+	c->why = *why;
+	tell_end(c);
 }
 
 static const struct vstream_events stream_events = {
@@ -264,6 +267,22 @@ static const struct vstream_events stream_events = {
 	.drain = on_drain,
 	.over = on_over,
 };
+
+/* ---- its turn ---- */
+
+void
+vconn_run(struct vconn *c, uint64_t now)
+{
+	if (c->leaving && now - c->since >= NET_LINGER_MS)
+		vconn_break(c);
+	if (is_left(c) && now - c->since >= NET_LINGER_MS)
+		vconn_bury(c);
+	tell_end(c);
+	vpath_run(c, now);
+	if (c->stream != NULL && !c->dead)
+		vstream_run(c->stream, now);
+	vconn_touch(c);
+}
 
 /* ---- what owners ask ---- */
 
@@ -301,8 +320,12 @@ conn_read(struct net_conn *conn, bool on)
 {
 	struct vconn *c = of_conn(conn);
 
-	if (c->over)
+	if (c->over) {
+		if (on && c->untold)
+			vlist_move(c, VLIST_DUE, &c->veilid->due);
+		veilid_arm(c->veilid);
 		return;
+	}
 	vstream_read(c->stream, on, veilid_now(c->veilid));
 	vconn_touch(c);
 }

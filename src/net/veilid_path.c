@@ -37,6 +37,9 @@ use(struct vconn *c, const char *name)
 		}
 	} else if (changed) {
 		vstream_route_known(c->stream, veilid_now(c->veilid));
+	} else {
+		/* it may have waited for path.again, which this has ended */
+		vstream_resume(c->stream, veilid_now(c->veilid));
 	}
 	vconn_touch(c);
 }
@@ -133,7 +136,7 @@ vpath_run(struct vconn *c, uint64_t now)
 	if (c->path.name[0] == '\0' || c->stream == NULL)
 		vpath_import(c);
 	else
-		vstream_route_known(c->stream, now);
+		vstream_resume(c->stream, now);
 }
 
 /* The name stays: it is of use until there is another one. */

@@ -90,6 +90,8 @@ struct vconn {
 	bool opener;                    /* connected, not accepted */
 	bool owned;                     /* somebody has it, and not given up */
 	bool over;                      /* on_close was called, or would be */
+	bool untold;                    /* or is to be, for this reason */
+	struct err why;
 	bool leaving;                   /* to be broken when its way is there */
 	bool dead;                      /* to be freed */
 	const char *dropped;            /* for this reason; NULL: it was not */

@@ -52,14 +52,22 @@ vnode_route_end(struct vnode *n, vapi_done_fn *done)
 	forget_test(n);
 }
 
-/* The node may be the same one, and know it still. */
+/* The node may be the same one, and know it still.  Each attempt that fails comes
+ * here, too, and has nothing to remember. */
+static void
+remember(char old[static VNODE_NAME_MAX], const struct vnode_own *own)
+{
+	if (own->id[0] != '\0')
+		strcpy(old, own->id);
+}
+
 bool
 vnode_route_lost(struct vnode *n)
 {
 	bool was = n->own.len > 0;
 
-	memcpy(n->old[0], n->own.id, sizeof n->own.id);
-	memcpy(n->old[1], n->next.id, sizeof n->next.id);
+	remember(n->old[0], &n->own);
+	remember(n->old[1], &n->next);
 	n->own = n->next = (struct vnode_own){ .len = 0 };
 	n->making = false;
 	n->route_due = VNODE_NEVER;

@@ -182,6 +182,13 @@ vstream_failed(struct vstream *v, unsigned at, enum vfault fault,
 }
 
 void
+vstream_resume(struct vstream *v, uint64_t now)
+{
+	v->routed = true;
+	vstream_settle(v, now);
+}
+
+void
 vstream_route_known(struct vstream *v, uint64_t now)
 {
 	unsigned i;

@@ -55,6 +55,8 @@ static struct {
 	bool silent;            /* accepted sides do not read */
 	bool unmarked;          /* nor become known */
 	bool refuse;            /* nor are taken */
+	bool keep;              /* dialled ones have no owner yet, but this */
+	struct net_conn *kept;
 	bool inside;            /* of a call into net.h */
 	struct err err;
 } w;
@@ -253,7 +255,10 @@ connected(void *owner, struct net_conn *conn, const struct err *why)
 		return;
 	}
 	assert_int_equal(why->code, 0);
-	send_more(own(conn, false));
+	if (w.keep)
+		w.kept = conn;
+	else
+		send_more(own(conn, false));
 }
 
 static void
@@ -658,6 +663,37 @@ a_connection_ends_in_any_callback(void **state)
 			give_up(side(false));
 		run_until(w.done == sides + 2);
 	}
+}
+
+/* Who dials keeps one until it is known whether another is nearer. */
+static void
+one_that_ends_before_it_has_an_owner(void **state)
+{
+	struct peer *a = serve(0, 0), *b = open_net(1, 1, false);
+	struct side *s;
+
+	w.keep = true;
+	dial(b, a);
+	run_until(w.kept != NULL && w.n == 1);
+	s = side(true);
+	s->closed = true;
+	INSIDE(net_conn_abort(s->conn));
+	run_until(status(a).veilid.streams == 0
+	    && status(b).veilid.streams == 0);
+	assert_int_equal(net_conn_send(w.kept, "x", 1, &w.err),
+	    E_UNREACHABLE);
+	s = own(w.kept, false);
+	run_until(s->closed);
+	assert_int_equal(s->why, E_UNREACHABLE);
+	/* or is given up */
+	w.kept = NULL;
+	dial(b, a);
+	run_until(w.kept != NULL && w.n == 3);
+	s = side(true);
+	s->closed = true;
+	INSIDE(net_conn_abort(s->conn));
+	run_until(status(b).veilid.streams == 0);
+	INSIDE(net_conn_abort(w.kept));
 }
 
 static void
@@ -1097,6 +1133,7 @@ main(void)
 		TEST(a_slow_reader_costs_little),
 		TEST(close_flushes_what_is_queued),
 		TEST(a_connection_ends_in_any_callback),
+		TEST(one_that_ends_before_it_has_an_owner),
 		TEST(abort_in_each_state),
 		TEST(it_can_be_closed_at_any_time),
 		TEST(what_is_withdrawn_in_the_end_is_withdrawn),

@@ -163,6 +163,22 @@ the_connection_may_end_anywhere(void **state)
 	}
 }
 
+/* The node was not there for many attempts, but is the same one. */
+static void
+what_is_left_in_a_node_is_ended_however_late(void **state)
+{
+	size_t i;
+
+	be_reached();
+	s.released = 0;
+	i = P->routes;
+	stand_in_stop(&s.at);
+	script_pass(5000);
+	stand_in_start(&s.at);
+	script_until(P->routes == i + 1);
+	assert_int_equal(s.released, 2);
+}
+
 static void
 only_calls_by_our_route_are_heard(void **state)
 {
@@ -413,6 +429,7 @@ main(void)
 		TEST(a_route_is_tried_for_with_patience),
 		TEST(anything_may_go_wrong),
 		TEST(the_connection_may_end_anywhere),
+		TEST(what_is_left_in_a_node_is_ended_however_late),
 		TEST(only_calls_by_our_route_are_heard),
 		TEST(imports_and_calls_end_as_they_do),
 		TEST(a_dead_route_is_replaced),
