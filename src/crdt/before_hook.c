@@ -20,7 +20,8 @@ SQLITE_EXTENSION_INIT3
 bool
 before_comes(const struct engine *e, const struct table *t)
 {
-	return e->incoming->watch.proven && !t->aside && t->ncol > 0;
+	return e->incoming->watch.proven && !t->aside && !t->mistyped &&
+	    t->ncol > 0;
 }
 
 bool

@@ -71,6 +71,9 @@ choose_positions(struct engine *e, struct table *t)
 		differ |= t->col[i].position != t->col[i].stored;
 	if (differ)
 		rc = capture_counts_stored(e, &by_stored);
+	/* who counts so looks for the type at that number among all columns, and
+	 * has an integer there as a REAL, or a REAL as an integer */
+	t->mistyped = t->norowid || (differ && by_stored);
 	for (i = 0; i < t->npk; i++)
 		choose_position(&t->pk[i], t, by_stored);
 	for (i = 0; i < t->ncol; i++)

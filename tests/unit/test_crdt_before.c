@@ -564,6 +564,28 @@ so_where_another_hook_is_in_the_way(void **state)
 	node_well(&n[B]);
 }
 
+/* SQLite may take the type of an old value from a column that stands elsewhere. */
+static void
+columns_behind_a_generated_one(void **state)
+{
+	int i;
+
+	for (i = 0; i < COUNT; i++)
+		node_exec(&n[i], "CREATE TABLE g(id INTEGER PRIMARY KEY, v AS (a) "
+		    "VIRTUAL, a REAL, b INTEGER, w AS (b) VIRTUAL, c REAL, d); "
+		    "SELECT crsql_as_crr('g')");
+	node_exec(&n[A], "INSERT INTO g(id, a, b, c, d) " MANY "SELECT v, v, v + "
+	    "9007199254740992, v, v + 9007199254740992 FROM s");
+	for (i = B; i < COUNT; i++)
+		pull_large(i, A);
+	node_exec(&n[A], "UPDATE g SET a = a + 1, b = b + 1, c = c + 1, d = d + 1");
+	sqlite3_preupdate_hook(n[C].db, other_hook, NULL);
+	pull_large(B, A);
+	pull_large(C, A);
+	nodes_agree(&n[B], &n[C], ALL_NOTES);
+	node_expect(&n[B], "160\n", "SELECT count(*) FROM crsql_before");
+}
+
 static void
 take_hook(sqlite3_context *ctx, int argc, sqlite3_value **argv)
 {
@@ -605,6 +627,7 @@ main(void)
 		EACH(cells_that_come_one_by_one_are_one_note),
 		EACH(a_new_life_by_changes_notes_all),
 		EACH(so_where_another_hook_is_in_the_way),
+		EACH(columns_behind_a_generated_one),
 		EACH(a_hook_that_is_taken_in_the_midst),
 		EACH(what_is_refused_has_no_note),
 		EACH(what_is_too_large_is_said_to_be),
