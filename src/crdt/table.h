@@ -34,7 +34,7 @@ struct column {
 	bool unsaved;       /* found now: number and birthday are not yet in
 	                       crsql_col */
 	bool came;          /* it was unsaved when the table was mended */
-	bool has_default;
+	bool has_default;   /* that is not NULL */
 	bool renamed;       /* crsql_col has it by another name still */
 	bool untold;        /* the journal's update trigger does not know it */
 	char affinity;      /* 'A' blob/none 'B' text 'C' numeric 'D' integer
