@@ -348,21 +348,8 @@ one_of_two_may_end(void **state)
 	assert_null(strstr(s.log, "close"));
 }
 
-static int
-set_up(void **state)
-{
-	script_init();
-	return 0;
-}
-
-static int
-tear_down(void **state)
-{
-	script_clear();
-	return 0;
-}
-
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, script_set_up, \
+    script_tear_down)
 
 int
 main(void)

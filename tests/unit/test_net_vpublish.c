@@ -273,13 +273,6 @@ others_may_close_it(void **state)
 }
 
 static int
-set_up(void **state)
-{
-	script_init();
-	return 0;
-}
-
-static int
 tear_down(void **state)
 {
 	script_clear();
@@ -288,7 +281,7 @@ tear_down(void **state)
 	return 0;
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, script_set_up, tear_down)
 
 int
 main(void)

@@ -476,3 +476,17 @@ script_clear(void)
 	settle();
 	assert_int_equal(uv_loop_close(&s.loop), 0);
 }
+
+int
+script_set_up(void **state)
+{
+	script_init();
+	return 0;
+}
+
+int
+script_tear_down(void **state)
+{
+	script_clear();
+	return 0;
+}

@@ -66,6 +66,10 @@ extern struct script s;
 void script_init(void);
 void script_clear(void);
 
+/* The same as fixtures of cmocka. */
+int script_set_up(void **state);
+int script_tear_down(void **state);
+
 /* Says an update: kind and members. */
 void script_update(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
