@@ -276,7 +276,8 @@ take_direct(const struct net_status *from, struct net_status *to)
 	size_t i;
 
 	/* what a far one calls its place is no address of a machine */
-	for (i = 0; !from->veilid.on && i < from->nlistening && to->nlistening < NET_LISTEN_MAX; i++)
+	for (i = 0; !from->veilid.on && i < from->nlistening
+	    && to->nlistening < NET_LISTEN_MAX; i++)
 		memcpy(to->listening[to->nlistening++], from->listening[i],
 		    PLACE_MAX);
 	to->accepted += from->accepted;

@@ -34,7 +34,7 @@ veilid_arm(struct veilid *v)
 		return;
 	if (v->soon || v->due.n > 0)
 		due = 0;
-	for (n = v->connects; n != NULL; n = n->next)
+	LIST_FOREACH(n, &v->connects, entry)
 		due = sooner(due, n->deadline);
 	if (v->unknown.first != NULL)
 		due = sooner(due, v->unknown.first->since + NET_UNKNOWN_MS);
@@ -113,7 +113,7 @@ on_ready(void *owner, const struct err *why)
 
 	if (v->publish != NULL)
 		vpublish_ready(v->publish, why == NULL);
-	for (f = v->finders; f != NULL; f = f->next)
+	LIST_FOREACH(f, &v->finders, entry)
 		vfind_ready(f->find, why == NULL);
 	/* It may be another node than before, which has none of them. */
 	for (c = v->all.first; c != NULL && why == NULL;
@@ -163,7 +163,7 @@ on_value(void *owner, const struct vupdate *update)
 	struct veilid *v = owner;
 	struct vfinder *f;
 
-	for (f = v->finders; f != NULL; f = f->next)
+	LIST_FOREACH(f, &v->finders, entry)
 		vfind_value(f->find, update);
 }
 
@@ -297,10 +297,10 @@ veilid_close(struct net *net, net_closed_fn *closed, void *owner)
 	v->closed_owner = owner;
 	v->close_due = veilid_now(v) + VEILID_CLOSE_MS;
 	v->accepted = NULL;
-	while (v->resolves != NULL)
-		veilid_resolve_stop(v->resolves);
-	while (v->connects != NULL)
-		veilid_connect_stop(v->connects);
+	while (!LIST_EMPTY(&v->resolves))
+		veilid_resolve_stop(LIST_FIRST(&v->resolves));
+	while (!LIST_EMPTY(&v->connects))
+		veilid_connect_stop(LIST_FIRST(&v->connects));
 	for (c = v->all.first; c != NULL; c = next) {
 		next = c->links[VLIST_ALL].next;
 		if (c->links[VLIST_STAGE].list != &v->lingering)

@@ -36,6 +36,16 @@ veilid_place_write(const uint8_t key[static KEY_LEN],
 
 /* ---- searches ---- */
 
+/* What is known of the key, if anybody can be reached by it; or NULL. */
+static const struct vrecord *
+usable(const struct vfinder *f)
+{
+	const struct net_env *env = &f->veilid->env;
+	const struct vrecord *r = vfind_record(f->find);
+
+	return r != NULL && vrecord_alive(r, env->now_ms(env->self)) ? r : NULL;
+}
+
 static void
 have_record(void *owner, const struct vrecord *record)
 {
@@ -56,14 +66,13 @@ struct vfinder *
 vfinder_get(struct veilid *v, const uint8_t key[static KEY_LEN],
     struct err *err)
 {
-	struct vfinder *f = v->finders;
+	struct vfinder *f;
 
-	while (f != NULL && memcmp(f->key, key, KEY_LEN) != 0)
-		f = f->next;
-	if (f != NULL) {
-		f->users++;
-		return f;
-	}
+	LIST_FOREACH(f, &v->finders, entry)
+		if (memcmp(f->key, key, KEY_LEN) == 0) {
+			f->users++;
+			return f;
+		}
 	f = calloc(1, sizeof *f);
 	if (f == NULL) {
 		err_nomem(err);
@@ -77,10 +86,7 @@ vfinder_get(struct veilid *v, const uint8_t key[static KEY_LEN],
 		free(f);
 		return NULL;
 	}
-	f->next = v->finders;
-	if (f->next != NULL)
-		f->next->prev = f;
-	v->finders = f;
+	LIST_INSERT_HEAD(&v->finders, f, entry);
 	vfind_ready(f->find, vnode_ready(v->node));
 	return f;
 }
@@ -90,12 +96,7 @@ vfinder_put(struct vfinder *f)
 {
 	if (--f->users > 0)
 		return;
-	if (f->prev != NULL)
-		f->prev->next = f->next;
-	else
-		f->veilid->finders = f->next;
-	if (f->next != NULL)
-		f->next->prev = f->prev;
+	LIST_REMOVE(f, entry);
 	vfind_close(f->find);
 	free(f);
 }
@@ -117,10 +118,7 @@ veilid_resolve(struct net *net, const uint8_t key[static KEY_LEN],
 	}
 	r->found = found;
 	r->owner = owner;
-	r->next = v->resolves;
-	if (r->next != NULL)
-		r->next->prev = r;
-	v->resolves = r;
+	LIST_INSERT_HEAD(&v->resolves, r, entry);
 	/* What is known already is told from the loop. */
 	veilid_soon(v);
 	*out = r;
@@ -130,12 +128,7 @@ veilid_resolve(struct net *net, const uint8_t key[static KEY_LEN],
 void
 veilid_resolve_stop(struct net_resolve *r)
 {
-	if (r->prev != NULL)
-		r->prev->next = r->next;
-	else
-		r->finder->veilid->resolves = r->next;
-	if (r->next != NULL)
-		r->next->prev = r->prev;
+	LIST_REMOVE(r, entry);
 	vfinder_put(r->finder);
 	free(r);
 }
@@ -144,21 +137,16 @@ veilid_resolve_stop(struct net_resolve *r)
 static bool
 is_new(struct net_resolve *r)
 {
-	struct veilid *v = r->finder->veilid;
-	const struct vrecord *record;
-
 	if (r->told == r->finder->serial)
 		return false;
 	r->told = r->finder->serial;
-	record = vfind_record(r->finder->find);
-	return record != NULL && vrecord_alive(record,
-	    v->env.now_ms(v->env.self));
+	return usable(r->finder) != NULL;
 }
 
 void
 veilid_tell_found(struct veilid *v)
 {
-	struct net_resolve *r = v->resolves;
+	struct net_resolve *r = LIST_FIRST(&v->resolves);
 	char place[PLACE_MAX];
 
 	/* From the start after each, as any may be stopped there. */
@@ -166,9 +154,9 @@ veilid_tell_found(struct veilid *v)
 		if (is_new(r)) {
 			veilid_place_write(r->finder->key, place);
 			r->found(r->owner, place);
-			r = v->resolves;
+			r = LIST_FIRST(&v->resolves);
 		} else {
-			r = r->next;
+			r = LIST_NEXT(r, entry);
 		}
 	}
 }
@@ -178,14 +166,7 @@ veilid_tell_found(struct veilid *v)
 static void
 forget(struct net_connect *n)
 {
-	struct veilid *v = n->conn->veilid;
-
-	if (n->prev != NULL)
-		n->prev->next = n->next;
-	else
-		v->connects = n->next;
-	if (n->next != NULL)
-		n->next->prev = n->prev;
+	LIST_REMOVE(n, entry);
 	n->conn->connect = NULL;
 	free(n);
 }
@@ -256,17 +237,14 @@ veilid_connect(struct net *net, const char *place, uint32_t timeout_ms,
 		goto done;
 	}
 	uv_update_time(v->loop);
-	*n = (struct net_connect){ .next = v->connects, .conn = c,
+	*n = (struct net_connect){ .conn = c,
 		.deadline = veilid_now(v) + timeout_ms,
 		.timeout_ms = timeout_ms, .connected = connected,
 		.owner = owner };
-	if (n->next != NULL)
-		n->next->prev = n;
-	v->connects = n;
+	LIST_INSERT_HEAD(&v->connects, n, entry);
 	c->connect = n;
-	record = vfind_record(c->finder->find);
-	if (record != NULL && vrecord_alive(record,
-	    v->env.now_ms(v->env.self)))
+	record = usable(c->finder);
+	if (record != NULL)
 		vpath_record(c, record);
 	veilid_arm(v);
 	*out = n;
@@ -319,19 +297,19 @@ explain(const struct net_connect *n, struct err *out)
 void
 veilid_end_connects(struct veilid *v, uint64_t now)
 {
-	struct net_connect *n = v->connects, it;
+	struct net_connect *n = LIST_FIRST(&v->connects), it;
 	struct err why = { .code = 0 };
 
 	/* From the start after each, as any may be stopped there. */
 	while (n != NULL) {
 		if (n->deadline > now) {
-			n = n->next;
+			n = LIST_NEXT(n, entry);
 			continue;
 		}
 		explain(n, &why);
 		it = *n;
 		veilid_connect_stop(n);
 		it.connected(it.owner, NULL, &why);
-		n = v->connects;
+		n = LIST_FIRST(&v->connects);
 	}
 }

@@ -14,6 +14,8 @@
 #ifndef NET_VEILID_STATE_H
 #define NET_VEILID_STATE_H
 
+#include <sys/queue.h>
+
 #include <uv.h>
 
 #include "net/net.h"
@@ -110,7 +112,7 @@ struct vconn {
 /* One who is looked for. */
 struct vfinder {
 	struct veilid *veilid;
-	struct vfinder *prev, *next;
+	LIST_ENTRY(vfinder) entry;
 	uint8_t key[KEY_LEN];
 	struct vfind *find;
 	unsigned users;
@@ -118,7 +120,7 @@ struct vfinder {
 };
 
 struct net_resolve {
-	struct net_resolve *prev, *next;
+	LIST_ENTRY(net_resolve) entry;
 	struct vfinder *finder;
 	uint64_t told;                  /* finder's serial then */
 	net_place_fn *found;
@@ -126,7 +128,7 @@ struct net_resolve {
 };
 
 struct net_connect {
-	struct net_connect *prev, *next;
+	LIST_ENTRY(net_connect) entry;
 	struct vconn *conn;
 	uint64_t deadline;
 	uint32_t timeout_ms;
@@ -154,9 +156,9 @@ struct veilid {
 	uint8_t ended[VEILID_ENDED][VSEGMENT_STREAM_LEN];
 	size_t nended;                  /* counts on */
 
-	struct vfinder *finders;
-	struct net_resolve *resolves;
-	struct net_connect *connects;
+	LIST_HEAD(, vfinder) finders;
+	LIST_HEAD(, net_resolve) resolves;
+	LIST_HEAD(, net_connect) connects;
 
 	struct vlist all, due, held;
 	struct vlist unknown;           /* accepted, not marked */
