@@ -335,6 +335,7 @@ key_export_and_import(void **state)
 	struct stat st;
 	struct err err;
 	FILE *f;
+	int byte;
 
 	site_make(&a, "alice");
 	site_make(&b, "bob");
@@ -358,7 +359,9 @@ key_export_and_import(void **state)
 	copy_file(file, damaged);
 	f = fopen(damaged, "r+b");
 	fseek(f, 70, SEEK_SET);
-	fputc(7, f);
+	byte = fgetc(f);
+	fseek(f, 70, SEEK_SET);
+	fputc(byte ^ 1, f);   /* whatever stood there */
 	fclose(f);
 	assert_int_equal(store_key_import(&how, damaged, "secret", &err),
 	    E_INTEGRITY);
