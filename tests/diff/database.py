@@ -24,7 +24,8 @@ REFERENCES = (r"REFERENCES parent\(id\)( ON (DELETE|UPDATE) "
 
 
 # Errors by which SQLite may leave what a statement had done so far (torn).
-TEARING = ("too many levels of trigger recursion", "cannot store")
+TEARING = ("too many levels of trigger recursion", "cannot store",
+           "datatype mismatch")
 
 
 class Mismatch(Exception):
@@ -540,6 +541,7 @@ class Site:
                 del row[cid]
                 self.model.emptied = True
             elif e and row[cid].version - n <= e.version <= row[cid].version:
+                self.model.emptied |= e != row[cid]
                 row[cid] = e
         self.model.maybe = {}
         for table, pk in self.model.bare:

@@ -218,6 +218,9 @@ class Model:
             self.gaps = True
         if kind == "again":
             self.emptied = True
+            if self.folds_early and any(op.table == name
+                                        for op in self.captured):
+                self.news += 1  # they may have a db_version by now
             data, clock = {}, {}
             self.pending = [op for op in self.pending if op.table != name]
             self.captured = [op for op in self.captured if op.table != name]
