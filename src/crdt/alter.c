@@ -3,6 +3,7 @@
 #include "crdt/alter.h"
 
 #include "crdt/crr.h"
+#include "crdt/dropping.h"
 #include "crdt/fract.h"
 #include "crdt/hook.h"
 #include "crdt/lookaside.h"
@@ -15,9 +16,14 @@ SQLITE_EXTENSION_INIT3
 
 struct alter {
 	int table;              /* id */
-	enum { CLOSED, LEAN, ENDING } state;
+	enum {
+		CLOSED, LEAN, ENDING,
+		LISTED,         /* its rows are, as it is dropped: dropping.h */
+		UNLISTED        /* the list before this is over */
+	} state;
 	bool fits;              /* it could be replicated when this began */
 	int first_new;          /* columns have numbers below it */
+	int list;               /* LISTED: which (dropping.h) */
 };
 
 static struct alter *
@@ -26,9 +32,40 @@ find_open(const struct engine *e, int id)
 	int i;
 
 	for (i = e->tx.alters - 1; i >= 0; i--)
-		if (e->alter[i].table == id && e->alter[i].state != CLOSED)
+		if (e->alter[i].table == id && (e->alter[i].state == LEAN ||
+		    e->alter[i].state == ENDING))
 			return &e->alter[i];
 	return NULL;
+}
+
+int
+alter_list_of(const struct engine *e, int id)
+{
+	int i;
+
+	for (i = e->tx.alters - 1; i >= 0; i--)
+		if (e->alter[i].table == id && e->alter[i].state >= LISTED)
+			return e->alter[i].state == LISTED ? e->alter[i].list : -1;
+	return -1;
+}
+
+bool
+alter_is_listed(const struct engine *e, int id)
+{
+	return alter_list_of(e, id) >= 0;
+}
+
+bool
+alter_any_rebuilt(const struct engine *e)
+{
+	const struct table *t = e->tables.table;
+	int i;
+
+	for (i = 0; i < e->tables.n; i++)
+		if (t[i].bare && (alter_is_listed(e, t[i].id) ||
+		    alter_is_lean(e, t[i].id)))
+			return true;
+	return false;
 }
 
 bool
@@ -102,12 +139,13 @@ alter_free(struct engine *e)
 {
 	sqlite3_free(e->alter);
 	e->alter = NULL;
+	dropping_forget(e);
 }
 
 /* -- the beginning --------------------------------------------------------------- */
 
 static int
-add(struct engine *e, int id, bool fits, int first_new)
+add(struct engine *e, const struct alter *a)
 {
 	struct alter *list = e->alter;
 	int room = e->alter_room ? e->alter_room * 2 : 4;
@@ -119,7 +157,7 @@ add(struct engine *e, int id, bool fits, int first_new)
 		e->alter = list;
 		e->alter_room = room;
 	}
-	list[e->tx.alters++] = (struct alter){ id, LEAN, fits, first_new };
+	list[e->tx.alters++] = *a;
 	return SQLITE_OK;
 }
 
@@ -150,6 +188,32 @@ make_list(struct engine *e, struct table *t)
 	return rc;
 }
 
+int
+alter_add_list(struct engine *e, int id, int list)
+{
+	return add(e, &(struct alter){ id, LISTED, .list = list });
+}
+
+/* Noted behind the other, which a rollback brings back. */
+int
+alter_forget_list(struct engine *e, int id)
+{
+	int rc = remap_drop_list(e, id);
+
+	return rc == SQLITE_OK ? add(e, &(struct alter){ id, UNLISTED, .list = 0 }) : rc;
+}
+
+int
+alter_forget_lists(struct engine *e)
+{
+	int i, rc = SQLITE_OK;
+
+	for (i = e->tx.alters - 1; i >= 0 && rc == SQLITE_OK; i--)
+		if (alter_is_listed(e, e->alter[i].table))
+			rc = alter_forget_list(e, e->alter[i].table);
+	return rc;
+}
+
 static int
 begin(struct engine *e, const void *name)
 {
@@ -174,7 +238,7 @@ begin(struct engine *e, const void *name)
 		rc = engine_int(e, &first_new, "SELECT coalesce(max(cid), -1) + 1 "
 		    "FROM crsql_col WHERE tbl = %d", t->id);
 	if (rc == SQLITE_OK)
-		rc = add(e, t->id, fits, (int)first_new);
+		rc = add(e, &(struct alter){ t->id, LEAN, fits, (int)first_new, 0 });
 	if (rc != SQLITE_OK)
 		return rc;
 	t->lean = true;

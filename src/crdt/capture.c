@@ -66,8 +66,9 @@ may_replace(struct capture *c, int op)
  * copy, by which a replicated table is about to be made anew: what waits goes by the
  * rowids of its rows, and is folded while they are there. */
 static int
-note_other(struct engine *e, const struct capture *c, int op)
+note_other(struct engine *e, struct capture *c, int op)
 {
+	c->others = true;
 	return e->tables.schema_version != e->tx.schema &&
 	    c->list.n > c->folded ? fold_within(e, op) : SQLITE_OK;
 }

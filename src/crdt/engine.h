@@ -171,6 +171,8 @@ struct engine {
 	struct capture *capture;
 	struct incoming *incoming;
 	struct alter *alter;    /* tx.alters of them, and room for more */
+	sqlite3 *lists;         /* rows of tables that this transaction drops (dropping.h) */
+	int nlists;
 	int alter_room;
 	struct {                /* what crsql_feed shows: feed.c */
 		const struct feed_row *row;

@@ -157,10 +157,247 @@ deleted_before_and_inserted_behind(void **state)
 	    "DELETE FROM t WHERE k = 2");
 }
 
+/* What a transaction is made of, where %s are the table's columns and tail. */
+struct tale {
+	const char *earlier, *sql;
+};
+
+static void
+tell(const struct shape *s, const char *way, const struct tale *tale)
+{
+	char *columns = sqlite3_mprintf("n(%s) %s", s->columns, s->tail);
+	char *earlier = sqlite3_mprintf(tale->earlier, columns);
+	char *sql = sqlite3_mprintf(tale->sql, columns, columns);
+
+	print_message("# t(%s) %s: %s: %s; %s\n", s->columns, s->tail, way, earlier, sql);
+	open_both(s, way);
+	node_exec(&n[A], "%s", earlier);
+	node_exec(&n[A], "BEGIN; %s; COMMIT", sql);
+	compare_all(s);
+	nodes_close(n, 2);
+	sqlite3_free(columns);
+	sqlite3_free(earlier);
+	sqlite3_free(sql);
+}
+
+static void
+tell_all(const struct tale *tale, int n_tales)
+{
+	int i;
+
+	for (i = 0; i < n_tales * SHAPES * WAYS; i++)
+		tell(&shapes[i % SHAPES], ways[i / SHAPES % WAYS], &tale[i / SHAPES / WAYS]);
+}
+
+#define WRITE "DELETE FROM t WHERE k = 2; INSERT INTO t VALUES(2, 'again', 22), (7, 7, 7); " \
+	"UPDATE t SET a = 'u' WHERE k = 3; "
+#define COPY(order) "INSERT INTO n SELECT k, a, b FROM t ORDER BY " order "; DROP TABLE t; " \
+	"ALTER TABLE n RENAME TO t"
+
+static void
+the_new_one_is_older(void **state)
+{
+	static const struct tale tale[] = {
+		{ "CREATE TABLE %s", WRITE COPY("k DESC") },
+		{ "CREATE TABLE %s", WRITE COPY("(SELECT 1)") },
+		{ "CREATE TABLE %s", WRITE COPY("b, k") "; UPDATE t SET b = 'behind' WHERE "
+		    "k = 2" },
+	};
+
+	(void)state;
+	tell_all(tale, 3);
+}
+
+static void
+altered_before_the_copy(void **state)
+{
+	static const struct tale tale[] = {
+		{ "SELECT 1", WRITE "ALTER TABLE t RENAME COLUMN b TO c; ALTER TABLE t RENAME "
+		    "COLUMN c TO b; CREATE TABLE %s; " COPY("k DESC") },
+		{ "SELECT 1", "CREATE TABLE %s; " WRITE "ALTER TABLE t RENAME COLUMN b TO c; "
+		    "ALTER TABLE t RENAME COLUMN c TO b; UPDATE t SET b = 'x' WHERE k = 7; "
+		    COPY("k %% 3, k") },
+	};
+
+	(void)state;
+	tell_all(tale, 2);
+}
+
+static void
+replaced_and_not_copied(void **state)
+{
+	static const struct tale tale[] = {
+		{ "SELECT 1", "REPLACE INTO t VALUES(2, 'r', 'r'), (7, 7, 7); CREATE TABLE %s; "
+		    "INSERT INTO n SELECT k, a, b FROM t WHERE k <> 2 ORDER BY k; DROP TABLE t; "
+		    "ALTER TABLE n RENAME TO t" },
+		{ "SELECT 1", "REPLACE INTO t VALUES(2, 'r', 'r'), (7, 7, 7); CREATE TABLE %s; "
+		    "INSERT INTO n SELECT k, a, b FROM t WHERE k <> 7 ORDER BY k DESC; DROP TABLE t; "
+		    "ALTER TABLE n RENAME TO t" },
+	};
+
+	(void)state;
+	tell_all(tale, 2);
+}
+
+static void
+made_anew_twice(void **state)
+{
+	static const struct tale tale[] = {
+		{ "SELECT 1", "SELECT crsql_begin_alter('t'); " WRITE "CREATE TABLE %s; " COPY("k DESC")
+		    "; UPDATE t SET b = 'between' WHERE k = 1; INSERT INTO t VALUES(8, 8, 8); "
+		    "DELETE FROM t WHERE k = 4; CREATE TABLE %s; " COPY("k %% 3, k")
+		    "; UPDATE t SET a = 'behind' WHERE k = 2; SELECT crsql_commit_alter('t')" },
+		{ "SELECT 1", WRITE "CREATE TABLE %s; " COPY("k DESC")
+		    "; UPDATE t SET b = 'between' WHERE k = 1; CREATE TABLE %s; "
+		    COPY("k %% 3, k") },
+	};
+
+	(void)state;
+	tell_all(tale, 2);
+}
+
+/* The statement that drops is undone, and with it what was folded for it. */
+static void
+the_drop_fails_or_is_taken_back(void **state)
+{
+	static const struct tale tale[] = {
+		{ "CREATE TABLE %s", WRITE "INSERT INTO n SELECT k, a, b FROM t ORDER BY k DESC; "
+		    "SAVEPOINT s; DROP TABLE t; ALTER TABLE n RENAME TO t; UPDATE t SET a = 'no'; "
+		    "ROLLBACK TO s; UPDATE t SET b = 'yes' WHERE k = 7; DROP TABLE n" },
+		{ "CREATE TABLE %s", WRITE "SAVEPOINT s; " COPY("k DESC") "; UPDATE t SET a = 'no'; "
+		    "ROLLBACK TO s; UPDATE t SET b = 'yes' WHERE k = 7; " COPY("k %% 3, k") },
+	};
+
+	(void)state;
+	tell_all(tale, 2);
+}
+
+static void
+drop_while_reading(const struct shape *s, const char *way)
+{
+	sqlite3_stmt *reader;
+
+	open_both(s, way);
+	node_exec(&n[A], "CREATE TABLE n(%s) %s; BEGIN; " WRITE "INSERT INTO n SELECT k, a, b "
+	    "FROM t ORDER BY k DESC", s->columns, s->tail);
+	assert_int_equal(SQLITE_OK, sqlite3_prepare_v2(n[A].db, "SELECT * FROM n", -1, &reader,
+	    NULL));
+	assert_int_equal(SQLITE_ROW, sqlite3_step(reader));
+	assert_int_equal(SQLITE_LOCKED, node_try(&n[A], "DROP TABLE t"));
+	sqlite3_finalize(reader);
+	node_exec(&n[A], "UPDATE t SET b = 'on' WHERE k = 7; DELETE FROM t WHERE k = 1; COMMIT");
+	compare_all(s);
+	nodes_close(n, 2);
+}
+
+static void
+the_drop_is_refused(void **state)
+{
+	int i;
+
+	(void)state;
+	for (i = 0; i < SHAPES * WAYS; i++)
+		drop_while_reading(&shapes[i % SHAPES], ways[i / SHAPES]);
+}
+
+/* However the name is written. */
+static void
+names_of_the_dropped(void **state)
+{
+	static const char *const how[] = {
+		"DROP TABLE t", "drop/**/table -- x\n IF  EXISTS \"T\"", "DROP TABLE main.[t]",
+		" DROP TABLE `main` . 't'",
+	};
+	const struct shape *s = &shapes[0];
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof how / sizeof *how; i++) {
+		open_both(s, ways[0]);
+		node_exec(&n[A], "CREATE TABLE n(%s); BEGIN; " WRITE "INSERT INTO n SELECT k, a, b "
+		    "FROM t ORDER BY k DESC; %s; ALTER TABLE n RENAME TO t; COMMIT", s->columns,
+		    how[i]);
+		compare_all(s);
+		nodes_close(n, 2);
+	}
+}
+
+#define TWO "SELECT 't', * FROM t UNION ALL SELECT 'u', * FROM u ORDER BY 1, 2"
+
+/* Tools make several tables anew in one transaction; the second is written behind the
+ * first. */
+static void
+two_in_one(const struct shape *s, const struct shape *other, const char *way)
+{
+	print_message("# t(%s) %s, u(%s) %s: %s\n", s->columns, s->tail, other->columns,
+	    other->tail, way);
+	open_both(s, way);
+	nodes_exec(n, 2, "SELECT 1");
+	node_exec(&n[A], "CREATE TABLE u(%s) %s; SELECT crsql_as_crr('u')", other->columns,
+	    other->tail);
+	node_exec(&n[B], "CREATE TABLE u(%s) %s; SELECT crsql_as_crr('u')", other->columns,
+	    other->tail);
+	node_exec(&n[A], "INSERT INTO u VALUES(1, 1, 1), (2, 2, 2), (3, 3, 3)");
+	meet(TWO);
+	node_exec(&n[A], "CREATE TABLE n(%s) %s; CREATE TABLE m(%s) %s", s->columns, s->tail,
+	    other->columns, other->tail);
+	node_exec(&n[A], "BEGIN; " WRITE "INSERT INTO n SELECT k, a, b FROM t ORDER BY k DESC; "
+	    "DROP TABLE t; ALTER TABLE n RENAME TO t; UPDATE t SET a = 'n' WHERE k = 4; "
+	    "DELETE FROM u WHERE k = 2; INSERT INTO u VALUES(2, 'again', 0), (9, 9, 9); INSERT "
+	    "INTO m SELECT k, a, b FROM u WHERE k <> 3 ORDER BY k DESC; DROP TABLE u; ALTER "
+	    "TABLE m RENAME TO u; UPDATE u SET b = 'm' WHERE k = 9; COMMIT");
+	meet(TWO);
+	nodes_close(n, 2);
+}
+
+static void
+two_tables_in_one_transaction(void **state)
+{
+	int i;
+
+	(void)state;
+	for (i = 0; i < SHAPES * SHAPES * WAYS; i++)
+		two_in_one(&shapes[i % SHAPES], &shapes[i / SHAPES % SHAPES],
+		    ways[i / SHAPES / SHAPES]);
+}
+
+/* It is the same table by then. */
+static void
+its_key_is_renamed_behind(void **state)
+{
+	static const char look[] = "SELECT pk, cid, col_version, db_version FROM "
+	    "crsql_changes ORDER BY 1, 2";
+	const struct shape *s = &shapes[3];
+	char *before;
+	int i;
+
+	(void)state;
+	for (i = 0; i < WAYS; i++) {
+		if (i == JOURNAL)
+			continue;       /* the copy alone is nothing that is noticed */
+		open_both(s, ways[i]);
+		before = node_rows(&n[A], "%s", look);
+		node_exec(&n[A], "BEGIN; CREATE TABLE n(%s); " COPY("k DESC") "; ALTER TABLE t RENAME "
+		    "COLUMN k TO id; COMMIT", s->columns);
+		node_expect(&n[A], before, "%s", look);
+		sqlite3_free(before);
+		nodes_close(n, 2);
+	}
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_new_one_is_older),
+		cmocka_unit_test(altered_before_the_copy),
+		cmocka_unit_test(replaced_and_not_copied),
+		cmocka_unit_test(made_anew_twice),
+		cmocka_unit_test(the_drop_fails_or_is_taken_back),
+		cmocka_unit_test(the_drop_is_refused),
+		cmocka_unit_test(names_of_the_dropped),
+		cmocka_unit_test(two_tables_in_one_transaction),
+		cmocka_unit_test(its_key_is_renamed_behind),
 		cmocka_unit_test(deleted_and_inserted_before),
 		cmocka_unit_test(inserted_before),
 		cmocka_unit_test(updated_before),
