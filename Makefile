@@ -3,7 +3,7 @@
 BUILD ?= build
 SEEDS ?= 10000
 
-.PHONY: all demo test packages bench sim fuzz veilid-node install clean
+.PHONY: all demo test packages bench bench-veilid sim fuzz veilid-node install clean
 
 all: $(BUILD)/build.ninja
 	ninja -C $(BUILD)
@@ -26,6 +26,10 @@ test:
 # make bench SO=other/crsqlite.so: that one beside ours
 bench: packages
 	@tools/bench $(if $(SO),--so $(SO))
+
+# Over Veilid, on a private network of real nodes; needs root and Rust: doc/VEILID.md
+bench-veilid: packages
+	@tools/bench --veilid
 
 # make sim SEEDS=10000 JOBS=2
 JOBS ?= 2

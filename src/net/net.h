@@ -157,6 +157,13 @@ struct net_options {
 	const char *lan_only;   /* direct: this interface only, NULL = all */
 	struct memnet *memnet;  /* memory: the world it is part of */
 	const uint8_t *key;     /* memory: the key of this endpoint */
+	const char *veilid;     /* veilid: where its node listens, unix:PATH or
+				 * HOST:PORT */
+	bool veilid_trusted;    /* veilid: whoever listens there may learn the
+				 * key that is announced */
+	const uint8_t *seed;    /* veilid: the secret key (32 bytes) of what is
+				 * announced, wiped at the end; NULL: nothing
+				 * can be */
 };
 
 /* One use of an interface by LAN discovery. */
@@ -179,6 +186,19 @@ struct net_status {
 	uint64_t heard, recognised, limited; /* discovery packets */
 	uint64_t skewed;                /* recognised, but clock too far off */
 	int64_t skew_min;               /* the last of these, in minutes */
+	struct {
+		bool on;                /* it is such a network, or has one */
+		bool connected;         /* with the node */
+		bool ready;             /* the node can be used */
+		bool routed;            /* we have a private route */
+		char version[32];       /* of the node, "" if not known */
+		char state[64];         /* of its attachment, as it says */
+		bool announced;         /* a record is to be kept */
+		uint64_t published_ms;  /* it was written, since 1970; 0: not */
+		bool withdrawn;         /* withdraw() is done */
+		size_t streams;         /* connections now */
+		struct err why;         /* what is wrong; code 0: nothing */
+	} veilid;
 };
 
 struct net {
@@ -204,6 +224,13 @@ typedef void net_closed_fn(void *owner);
 
 struct net_backend {
 	const char *name;
+
+	/* Slower than others: a dial takes its connection only where none of
+	 * the others answers soon. */
+	bool far;
+
+	/* Whether place is one of this network's.  NULL: any is. */
+	bool (*knows)(const char *place);
 
 	/* Makes a network; env is copied. */
 	int (*open)(const struct net_env *env, const struct net_options *opt,
@@ -242,6 +269,10 @@ struct net_backend {
 	int (*announce)(struct net *net, const uint8_t key[static KEY_LEN],
 	    struct err *err);
 	void (*withdraw)(struct net *net, const uint8_t key[static KEY_LEN]);
+
+	/* There is something new where key is announced, for those who look
+	 * for it and are not connected.  NULL: this network can't tell. */
+	void (*changed)(struct net *net, const uint8_t key[static KEY_LEN]);
 
 	void (*status)(const struct net *net, struct net_status *out);
 };

@@ -9,7 +9,8 @@
  *   flags     1 byte     VSEGMENT_OPENER and others; unknown ones: no segment
  *   stream   16 bytes    chosen at random by who opens it
  *   offset    8 bytes    where the payload begins in its sender's stream
- *   ack       8 bytes    what the sender has received, all in order
+ *   ack       8 bytes    what the sender has received, all in order; the end
+ *                        of the stream counts as one more
  *   window    4 bytes    what it takes beyond ack
  *   with VSEGMENT_ROUTE: by which private route the sender is reached
  *     epoch   4 bytes    counts them; the highest is the one in use

@@ -64,7 +64,8 @@ struct vstream_events {
 	/* queued was above NET_LOW_WATER and no longer is */
 	void (*drain)(void *owner);
 	/* The last callback.  why->code is 0: the peer ended in order, all of
-	 * it was handed out; or it was ended here and all has been taken. */
+	 * it was handed out; or it was ended here and all has been taken, or
+	 * the peer has ended too.  The former comes while reading only. */
 	void (*over)(void *owner, const struct err *why);
 };
 
@@ -104,7 +105,10 @@ void vstream_route_known(struct vstream *v, uint64_t now);
 int vstream_set_route(struct vstream *v, const uint8_t *blob, size_t len,
     uint64_t now, struct err *err);
 
-/* As net_conn_send(), _queued(), _read() and _mark(). */
+/* As net_conn_send(), _queued(), _read() and _mark().  Queued is what was never
+ * sent; what was sent is kept until it is acknowledged, and counts among
+ * NET_SEND_MAX.  To one who has ended its side, bytes get lost without an
+ * error, as they would on their way. */
 int vstream_write(struct vstream *v, const void *bytes, size_t len,
     uint64_t now, struct err *err);
 size_t vstream_queued(const struct vstream *v);

@@ -19,28 +19,55 @@ conflict_clear(struct conflict *c)
 
 /* -- reading ----------------------------------------------------------------------- */
 
-static int
-read_key(struct store *s, struct conflict *c, sqlite3_stmt *from, int pk,
-    struct err *err)
+#define CONFLICTS "SELECT id, \"table\", pk, cid, winner_site, winner_version, " \
+	"winner, loser_site, loser_version, loser, rule, time, reviewed FROM " \
+	"crsql_conflicts WHERE "
+
+int
+ledger_open(struct ledger *l, struct store *s, struct err *err)
 {
-	sqlite3_stmt *names = NULL, *values = NULL;
+	int rc;
+
+	memset(l, 0, sizeof *l);
+	l->s = s;
+	rc = authors_load(s, &l->authors, err);
+	if (rc == 0)
+		rc = sql_open(s->db, &l->one, err, CONFLICTS "id = ?1", "");
+	if (rc == 0)
+		rc = sql_open(s->db, &l->names, err, "SELECT name FROM "
+		    "pragma_table_info(?1) WHERE pk > 0 ORDER BY pk", "");
+	if (rc == 0)
+		rc = sql_open(s->db, &l->values, err, "SELECT cell FROM "
+		    "crsql_unpack_columns WHERE package = ?1", "");
+	return rc;
+}
+
+void
+ledger_close(struct ledger *l)
+{
+	authors_clear(&l->authors);
+	sqlite3_finalize(l->one);
+	sqlite3_finalize(l->names);
+	sqlite3_finalize(l->values);
+	memset(l, 0, sizeof *l);
+}
+
+/* The key at that column of the row of l->one. */
+static int
+read_key(struct ledger *l, struct conflict *c, int column, struct err *err)
+{
 	struct store_cell *key = NULL;
 	int rc;
 
-	rc = sql_open(s->db, &names, err, "SELECT name FROM pragma_table_info(?1) "
-	    "WHERE pk > 0 ORDER BY pk", "t", c->is.table);
-	if (rc == 0)
-		rc = sql_open(s->db, &values, err, "SELECT cell FROM "
-		    "crsql_unpack_columns WHERE package = ?1", "");
-	if (rc == 0) {
-		sqlite3_bind_value(values, 1, sqlite3_column_value(from, pk));
-		rc = rows_key(&c->rows, names, values,
-		    sqlite3_column_blob(from, pk),
-		    (size_t)sqlite3_column_bytes(from, pk), &key, &c->is.nkey, err);
-	}
+	sqlite3_bind_text(l->names, 1, c->is.table, -1, SQLITE_STATIC);
+	sqlite3_bind_value(l->values, 1, sqlite3_column_value(l->one, column));
+	rc = rows_key(&c->rows, l->names, l->values,
+	    sqlite3_column_blob(l->one, column),
+	    (size_t)sqlite3_column_bytes(l->one, column), &key, &c->is.nkey,
+	    err);
+	sqlite3_clear_bindings(l->names);
+	sqlite3_clear_bindings(l->values);
 	c->is.key = key;
-	sqlite3_finalize(names);
-	sqlite3_finalize(values);
 	return rc;
 }
 
@@ -75,58 +102,52 @@ add_lost(struct conflict *c, sqlite3_stmt *stmt, struct err *err)
 	return rc;
 }
 
-#define CONFLICTS "SELECT id, \"table\", pk, cid, winner_site, winner_version, " \
-	"winner, loser_site, loser_version, loser, rule, time, reviewed FROM " \
-	"crsql_conflicts WHERE "
-
 /* Its first row. */
 static int
-take_head(struct store *s, struct authors *a, struct conflict *c,
-    sqlite3_stmt *stmt, struct err *err)
+take_head(struct ledger *l, struct conflict *c, struct err *err)
 {
 	uint8_t site[STORE_SITE_LEN];
 	int rc;
 
-	c->is.id = (uint64_t)sqlite3_column_int64(stmt, 0);
-	c->is.winner_version = (uint64_t)sqlite3_column_int64(stmt, 5);
-	c->is.loser_version = (uint64_t)sqlite3_column_int64(stmt, 8);
-	c->is.time_ms = sqlite3_column_int64(stmt, 11);
-	c->is.reviewed_ms = sqlite3_column_int64(stmt, 12);
-	rc = read_text(c, stmt, 1, &c->is.table, err);
+	c->is.id = (uint64_t)sqlite3_column_int64(l->one, 0);
+	c->is.winner_version = (uint64_t)sqlite3_column_int64(l->one, 5);
+	c->is.loser_version = (uint64_t)sqlite3_column_int64(l->one, 8);
+	c->is.time_ms = sqlite3_column_int64(l->one, 11);
+	c->is.reviewed_ms = sqlite3_column_int64(l->one, 12);
+	rc = read_text(c, l->one, 1, &c->is.table, err);
 	if (rc == 0)
-		rc = read_text(c, stmt, 10, &c->is.rule, err);
+		rc = read_text(c, l->one, 10, &c->is.rule, err);
 	if (rc == 0)
-		rc = read_key(s, c, stmt, 2, err);
-	sql_column(stmt, 4, site, sizeof site);
+		rc = read_key(l, c, 2, err);
+	sql_column(l->one, 4, site, sizeof site);
 	if (rc == 0)
-		rc = authors_get(s, a, site, &c->is.winner, err);
-	sql_column(stmt, 7, site, sizeof site);
+		rc = authors_get(l->s, &l->authors, site, &c->is.winner, err);
+	sql_column(l->one, 7, site, sizeof site);
 	if (rc == 0)
-		rc = authors_get(s, a, site, &c->is.loser, err);
+		rc = authors_get(l->s, &l->authors, site, &c->is.loser, err);
 	c->is.row = rc == 0 && (strcmp(c->is.rule, "delete") == 0 ||
 	    strcmp(c->is.rule, "life") == 0);
 	return rc;
 }
 
 int
-conflict_read(struct store *s, struct authors *a, uint64_t id,
-    struct conflict *out, struct err *err)
+conflict_read(struct ledger *l, uint64_t id, struct conflict *out,
+    struct err *err)
 {
-	sqlite3_stmt *stmt;
 	bool row = true;
-	int rc;
+	int rc = 0;
 
 	memset(out, 0, sizeof *out);
-	rc = sql_open(s->db, &stmt, err, CONFLICTS "id = ?1", "i", (int64_t)id);
+	sqlite3_bind_int64(l->one, 1, (int64_t)id);
 	while (rc == 0 && row) {
-		rc = sql_next(stmt, &row, err);
+		rc = sql_next(l->one, &row, err);
 		if (rc == 0 && row && out->is.id == 0)
-			rc = take_head(s, a, out, stmt, err);
+			rc = take_head(l, out, err);
 		if (rc == 0 && row &&
-		    sqlite3_column_type(stmt, 3) != SQLITE_NULL)
-			rc = add_lost(out, stmt, err);
+		    sqlite3_column_type(l->one, 3) != SQLITE_NULL)
+			rc = add_lost(out, l->one, err);
 	}
-	sqlite3_finalize(stmt);
+	sqlite3_reset(l->one);
 	return rc == 0 && out->is.id == 0 ? err_set(err, E_NOTFOUND,
 	    "\"ddcp conflicts --all\" lists those there are", "there is no conflict "
 	    "%llu", (unsigned long long)id) : rc;
@@ -145,31 +166,36 @@ is_wanted(const char *table, const char *const *tables, size_t ntables)
 	return ntables == 0;
 }
 
-/* The next one that is wanted, above *id; *id 0: there is none. */
 static int
-find_next(struct store *s, const struct store_conflicts *which, int64_t *id,
-    struct err *err)
+open_next(struct store *s, bool all, sqlite3_stmt **out, struct err *err)
 {
-	sqlite3_stmt *stmt;
-	const char *table;
-	bool row = true, found = false;
-	int rc;
-
-	rc = sql_open(s->db, &stmt, err, which->all ? "SELECT l.id, t.name FROM "
+	return sql_open(s->db, out, err, all ? "SELECT l.id, t.name FROM "
 	    "crsql_ledger AS l JOIN crsql_tbl AS t ON t.id = l.tbl WHERE l.id > ?1 "
 	    "ORDER BY l.id" : "SELECT l.id, t.name FROM crsql_ledger AS l JOIN "
 	    "crsql_tbl AS t ON t.id = l.tbl WHERE l.id > ?1 AND l.reviewed IS NULL "
-	    "ORDER BY l.id", "i", *id);
+	    "ORDER BY l.id", "");
+}
+
+/* The next one that is wanted, above *id; *id 0: there is none. */
+static int
+find_next(sqlite3_stmt *next, const struct store_conflicts *which, int64_t *id,
+    struct err *err)
+{
+	const char *table;
+	bool row = true, found = false;
+	int rc = 0;
+
+	sqlite3_bind_int64(next, 1, *id);
 	*id = 0;
 	while (rc == 0 && row && !found) {
-		rc = sql_next(stmt, &row, err);
-		table = row ? (const char *)sqlite3_column_text(stmt, 1) : NULL;
+		rc = sql_next(next, &row, err);
+		table = row ? (const char *)sqlite3_column_text(next, 1) : NULL;
 		found = table != NULL && is_wanted(table, which->table,
 		    which->ntables);
 		if (rc == 0 && found)
-			*id = sqlite3_column_int64(stmt, 0);
+			*id = sqlite3_column_int64(next, 0);
 	}
-	sqlite3_finalize(stmt);
+	sqlite3_reset(next);
 	return rc;
 }
 
@@ -188,42 +214,76 @@ check_tables(struct store *s, const struct store_conflicts *which,
 	return rc;
 }
 
+/* Conflicts that are read at a time: changing between looking and not, and with
+ * it each statement's being prepared anew, costs as much as ten of them. */
+enum { BATCH = 64, BATCH_BYTES = 4 << 20 };
+
+struct batch {
+	struct conflict c[BATCH];
+	size_t n;
+	bool more;
+};
+
+static int
+read_batch(struct ledger *l, sqlite3_stmt *next,
+    const struct store_conflicts *which, int64_t *id, struct batch *b,
+    struct err *err)
+{
+	size_t bytes = 0;
+	int rc = 0;
+
+	b->n = 0;
+	b->more = true;
+	while (rc == 0 && b->more && b->n < BATCH && bytes < BATCH_BYTES) {
+		rc = find_next(next, which, id, err);
+		b->more = rc == 0 && *id != 0;
+		if (!b->more)
+			break;
+		rc = conflict_read(l, (uint64_t)*id, &b->c[b->n], err);
+		bytes += rows_bytes(&b->c[b->n++].rows);
+		/* its table is gone, or it is since somebody forgot it */
+		if (rc == E_NOTFOUND) {
+			conflict_clear(&b->c[--b->n]);
+			err_clear(err);
+			rc = 0;
+		}
+	}
+	return rc;
+}
+
 int
 store_conflict_each(struct store *s, const struct store_conflicts *which,
     int (*each)(void *self, const struct store_conflict *c), void *self,
     struct err *err)
 {
-	struct authors authors = { 0 };
-	struct conflict c;
+	struct ledger ledger = { .s = s };
+	struct batch b = { .more = true };
+	sqlite3_stmt *next = NULL;
 	int64_t id = 0;
+	size_t i;
 	bool has;
 	int rc;
 
 	store_fold(s);
 	rc = check_tables(s, which, err);
 	if (rc == 0)
-		rc = authors_load(s, &authors, err);
-	if (rc == 0)
 		rc = sql_has_table(s->db, "crsql_ledger", &has, err);
-	while (rc == 0 && has) {
+	if (rc == 0 && has)
+		rc = ledger_open(&ledger, s, err);
+	if (rc == 0 && has)
+		rc = open_next(s, which->all, &next, err);
+	while (rc == 0 && has && b.more) {
 		store_only_look(s, true);
-		rc = find_next(s, which, &id, err);
-		memset(&c, 0, sizeof c);
-		if (rc == 0 && id != 0)
-			rc = conflict_read(s, &authors, (uint64_t)id, &c, err);
+		rc = read_batch(&ledger, next, which, &id, &b, err);
 		store_only_look(s, false);
-		/* its table is gone, or it is since somebody forgot it */
-		if (rc == E_NOTFOUND) {
-			err_clear(err);
-			rc = 0;
-		} else if (rc == 0 && id != 0) {
-			rc = each(self, &c.is);
+		for (i = 0; i < b.n; i++) {
+			if (rc == 0)
+				rc = each(self, &b.c[i].is);
+			conflict_clear(&b.c[i]);
 		}
-		conflict_clear(&c);
-		if (id == 0)
-			break;
 	}
-	authors_clear(&authors);
+	sqlite3_finalize(next);
+	ledger_close(&ledger);
 	return rc;
 }
 

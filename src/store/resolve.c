@@ -157,23 +157,23 @@ int
 store_resolve(struct store *s, uint64_t id, enum store_choice choice,
     const struct store_value *value, struct err *err)
 {
-	struct authors authors = { 0 };
+	struct ledger ledger = { .s = s };
 	struct conflict c;
 	int rc = store_writable(s, err);
 
 	memset(&c, 0, sizeof c);
 	if (rc == 0)
-		rc = authors_load(s, &authors, err);
+		rc = ledger_open(&ledger, s, err);
 	if (rc == 0)
 		rc = sql_begin(s->db, err);
 	if (rc == 0) {
-		rc = conflict_read(s, &authors, id, &c, err);
+		rc = conflict_read(&ledger, id, &c, err);
 		if (rc == 0)
 			rc = settle(s, &c.is, choice, value, err);
 		rc = sql_end(s->db, rc, err);
 	}
 	conflict_clear(&c);
-	authors_clear(&authors);
+	ledger_close(&ledger);
 	if (rc == 0)
 		store_forget_reviewed(s, NULL);
 	return rc;

@@ -46,6 +46,17 @@ rows_text(struct rows *r, const char *text)
 	return out != NULL ? memcpy(out, text, len + 1) : NULL;
 }
 
+size_t
+rows_bytes(const struct rows *r)
+{
+	const struct rows_block *b;
+	size_t bytes = 0;
+
+	for (b = r->blocks; b != NULL; b = b->next)
+		bytes += b->size;
+	return bytes;
+}
+
 void
 rows_clear(struct rows *r)
 {

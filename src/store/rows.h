@@ -36,6 +36,9 @@ int rows_read(struct store *s, struct authors *a, struct rows_wanted *wanted,
     struct rows *out, struct err *err);
 void rows_clear(struct rows *r);
 
+/* Memory that its changes' texts and values take. */
+size_t rows_bytes(const struct rows *r);
+
 /* Memory that lasts until rows_clear or rows_again, which keeps some of it for
  * what comes next; a text, NULL for NULL; column i of a statement, false without
  * memory. */

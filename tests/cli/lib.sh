@@ -27,14 +27,18 @@ test_failed=0
 declare -A test_pid=()
 
 test_cleanup() {
-	local pid
-	for pid in $(jobs -p); do
-		kill -KILL "$pid" 2>/dev/null
-	done
-	wait 2>/dev/null
+	local pids
+	mapfile -t pids <<<"$(jobs -p)"
+	if [ -n "${pids[*]}" ]; then
+		# for these only: wait alone would wait for a tail of wait_line
+		kill -KILL "${pids[@]}" 2>/dev/null
+		wait "${pids[@]}" 2>/dev/null
+	fi
 	cd / && rm -rf "$TEST_DIR"
 }
 trap test_cleanup EXIT
+# else bash would run the trap above in the midst of what was interrupted, and hang
+trap 'exit 130' INT
 cd "$TEST_DIR" || exit 1
 
 ddcp() { "$DDCP" "$@"; }
@@ -117,7 +121,7 @@ stop() {
 # tail follows by file events; nothing here sleeps.
 wait_line() {
 	local tail_pid line n=0 code=1
-	exec 9< <(exec tail -n +1 -f "$1.log" 2>/dev/null)
+	exec 9< <(exec tail --pid=$$ -n +1 -f "$1.log" 2>/dev/null)
 	tail_pid=$!
 	while IFS= read -r -t "${WAIT_SECONDS:-20}" line <&9; do
 		grep -q -e "$2" <<<"$line" && n=$((n + 1))
@@ -136,7 +140,7 @@ wait_line() {
 wait_rows() {
 	local name=$1 db=$2 sql=$3 want=$4 tail_pid code=1
 	[ "$(rows "$db" "$sql")" = "$want" ] && return 0
-	exec 9< <(exec tail -n +1 -f "$name.log" 2>/dev/null)
+	exec 9< <(exec tail --pid=$$ -n +1 -f "$name.log" 2>/dev/null)
 	tail_pid=$!
 	while IFS= read -r -t "${WAIT_SECONDS:-20}" <&9; do
 		if [ "$(rows "$db" "$sql")" = "$want" ]; then

@@ -395,6 +395,8 @@ damaged_notes_are_told(void **state)
 	}
 	len = ask(&n[B], "SELECT length(m) FROM crsql_old");
 	for (i = 0; i < (size_t)len; i++) {
+		if (is_left_out())
+			continue;
 		node_exec(&n[B], "UPDATE crsql_old SET m = substr(m, 1, %d) || x'%02x' "
 		    "|| substr(m, %d)", (int)i, i % 2 ? 0xFF : 0x80, (int)i + 2);
 		node_try(&n[B], "SELECT sum(length(val)), sum(length(pk)) FROM "

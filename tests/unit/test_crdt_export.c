@@ -5,6 +5,7 @@
  * cursor.
  */
 #include "crdt_group.h"
+#include "how_many.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -18,7 +19,12 @@
 
 enum { DONE = 1 };          /* a page's flag: nothing is behind it */
 
-enum { APART = 4 };         /* steps between the moments that are tried */
+/* Steps between the moments that are tried: EVERY in the environment times as many. */
+static int
+apart(void)
+{
+	return 4 * how_many("EVERY", 1);
+}
 
 /* Everybody has that version of A, which is below 128. */
 #define FORGET(version) "SELECT crsql_gc(CAST(x'01' || crsql_site_id() || x'" version \
@@ -111,7 +117,7 @@ at_each_moment(const char *sql)
 	int steps = 1;
 
 	while (!try_moment(steps, sql))
-		steps += APART;
+		steps += apart();
 	print_message("# %d moments\n", steps);
 	assert_true(steps > 50);
 }
@@ -142,7 +148,7 @@ things_may_be_forgotten_beside_it(void **state)
 	int len, steps;
 
 	(void)state;
-	for (steps = 1; m.left == 0; steps += APART) {
+	for (steps = 1; m.left == 0; steps += apart()) {
 		open_all();
 		node_exec(&n[A], FORGET("02"));
 		m.left = steps;

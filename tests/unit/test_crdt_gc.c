@@ -2,7 +2,7 @@
 /*
  * test_crdt_gc.c - crsql_gc: what is forgotten, what stays, and each way in which
  * a deleted row could come back.  Random histories with it end like those without
- * (GC_SEEDS of each kind).
+ * (GC_HISTORIES of each kind).
  */
 #include "crdt_nodes.h"
 #include "how_many.h"
@@ -942,7 +942,7 @@ run_settled(struct world *w, uint64_t seed, bool forget)
 static int
 seeds(void)
 {
-	return how_many("GC_SEEDS", 3);
+	return how_many("GC_HISTORIES", 3);
 }
 
 static void

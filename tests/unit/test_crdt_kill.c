@@ -22,6 +22,15 @@
 #include "crdt/crdt.h"
 #include "vfs_kill.h"
 
+/* What ASan keeps of freed memory is copied by each fork: this took most of the time. */
+const char *__asan_default_options(void) __attribute__((visibility("default")));
+
+const char *
+__asan_default_options(void)
+{
+	return "quarantine_size_mb=4";
+}
+
 /* What is done, each step a transaction. */
 struct step {
 	const char *sql;

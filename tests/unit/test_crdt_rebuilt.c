@@ -2,7 +2,8 @@
 /*
  * test_crdt_rebuilt.c - a table whose key is no integer, made anew between
  * crsql_begin_alter and crsql_commit_alter: its rows have other rowids then, and
- * still the versions that they have where it was not made anew.  SEEDS=N for more.
+ * still the versions that they have where it was not made anew.  SEEDS=N for more,
+ * EVERY=N for one of so many plays.
  */
 #include "crdt_group.h"
 #include "how_many.h"
@@ -99,7 +100,7 @@ try_with(const char *before, const char *behind)
 		for (w = 0; w < WAYS; w++)
 			for (i = 0; i < 2; i++) {
 				/* the journal's triggers are gone from the new one */
-				if (w == 1 && *behind)
+				if ((w == 1 && *behind) || is_left_out())
 					continue;
 				print_message("# %s, %s, %zu\n", keys[k], ways[w], i);
 				open_both(keys[k], ways[w]);

@@ -227,15 +227,6 @@ tables_that_are_equal_are_identical(void **state)
 	close_sites();
 }
 
-/* EVERY in the environment: only one change of so many is made. */
-static bool
-is_left_out(void)
-{
-	static int nth;
-
-	return nth++ % how_many("EVERY", 1) != 0;
-}
-
 /* Every cell of every table: changed, made another type, made NULL. */
 static void
 change_each(const char *table, const char *key, const char *column)
