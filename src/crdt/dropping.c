@@ -12,6 +12,8 @@
 
 SQLITE_EXTENSION_INIT3
 
+enum { MANY = 8 };      /* statements before the mark, at which it is moved */
+
 /* -- which table ------------------------------------------------------------------- */
 
 /* Behind the word, if it is next; else NULL. */
@@ -75,17 +77,52 @@ names(const char *p, const struct table *t)
 	return *dot == '.' && skip_name(&of, t->name);
 }
 
-/* What the statement that runs says; a DROP runs in no other. */
-static const char *
-running_drop(struct engine *e)
-{
-	sqlite3_stmt *stmt = NULL;
-	const char *p = NULL;
+/* -- which statement --------------------------------------------------------------- */
 
-	while (p == NULL && (stmt = sqlite3_next_stmt(e->db, stmt)) != NULL)
-		if (sqlite3_stmt_busy(stmt) && sqlite3_sql(stmt) != NULL)
-			p = name_dropped(sqlite3_sql(stmt));
-	return p;
+/* Where the name begins, if that one is DROP TABLE; else NULL. */
+static const char *
+of_drop(sqlite3_stmt *stmt)
+{
+	const char *sql = sqlite3_sql(stmt);
+
+	return sql != NULL && !sqlite3_stmt_readonly(stmt) ? name_dropped(sql) : NULL;
+}
+
+/* SQLite puts each statement that is prepared before all others of the connection, and
+ * leaves it there: before ours are those that are younger, and few.  Behind it no new one
+ * can come, so what they are is noted once. */
+static int
+move_mark(struct engine *e)
+{
+	sqlite3_stmt **kept = &e->cache.stmt[SLOT_MARK], *stmt;
+	int rc;
+
+	sqlite3_finalize(*kept);
+	*kept = NULL;
+	rc = engine_cached(e, SLOT_MARK, "SELECT 'younger'", &stmt);
+	e->drop_is_old = false;
+	while (stmt != NULL && (stmt = sqlite3_next_stmt(e->db, stmt)) != NULL)
+		e->drop_is_old = e->drop_is_old || of_drop(stmt) != NULL;
+	return rc;
+}
+
+/* What the statement says that runs, if it is a DROP: in *out, else NULL.  A program may
+ * keep many statements, and this is asked for each that writes. */
+static int
+running_drop(struct engine *e, const char **out)
+{
+	const sqlite3_stmt *mark = e->cache.stmt[SLOT_MARK];
+	sqlite3_stmt *stmt = NULL;
+	int n = 0;
+
+	*out = NULL;
+	while ((stmt = sqlite3_next_stmt(e->db, stmt)) != NULL && (stmt != mark ||
+	    e->drop_is_old)) {
+		if (sqlite3_stmt_busy(stmt) && (*out = of_drop(stmt)) != NULL)
+			return SQLITE_OK;
+		n++;
+	}
+	return mark == NULL || (n > MANY && !e->drop_is_old) ? move_mark(e) : SQLITE_OK;
 }
 
 static struct table *
@@ -215,12 +252,12 @@ prepare(struct engine *e, const char *p)
 int
 dropping_look(struct engine *e)
 {
-	const char *p = running_drop(e);
-	int rc;
+	const char *p;
+	int rc = running_drop(e, &p);
 
 	/* where somebody reads the log SQLite drops nothing */
-	if (p == NULL || e->walks > 0 || e->tx.folding)
-		return SQLITE_OK;
+	if (rc != SQLITE_OK || p == NULL || e->walks > 0 || e->tx.folding)
+		return rc;
 	rc = table_refresh(e);
 	if (rc != SQLITE_OK || find(e, p) == NULL || any_bare(e))
 		return rc;
