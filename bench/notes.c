@@ -156,6 +156,9 @@ make_ready(struct job *job, const struct import *im, int what)
 	if (!(what & LEDGER))
 		run_sql(job->to, "DROP TABLE crsql_ledger; "
 		    "DROP TABLE crsql_ledger_cell");
+	/* the table of notes is made once */
+	if (what & NOTES)
+		run_sql(job->to, "BEGIN; SELECT crsql_keep_before(1); COMMIT");
 	/* who has seen that the schema changed */
 	ask(job->to, "SELECT count(*) FROM crsql_changes WHERE db_version = 1 AND "
 	    "\"table\" = 't'");

@@ -26,6 +26,8 @@ apply_begin(struct engine *e, bool batch, struct apply_scope *s)
 	rc = tx_begin_merge(e);
 	if (rc == SQLITE_OK)
 		rc = incoming_flush(e);
+	if (e->incoming != NULL)        /* another hook may have come since */
+		e->incoming->watch.proven = false;
 	s->batch = rc == SQLITE_OK && batch;
 	if (rc == SQLITE_OK && !s->outer && !batch) {
 		rc = engine_savepoint(e, "crsql_merge", &s->undo);

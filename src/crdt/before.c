@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MPL-2.0
 /*
  * before.c - notes of what a merge writes over, and the functions that ask for them
- * and forget them; see before.h.  Writing them is before_write.c's, reading them
- * before_table.c's.
+ * and forget them; see before.h.  How values come is before_hook.c's, too, writing
+ * notes before_write.c's, reading them before_table.c's.
  */
 #include "crdt/before.h"
 
@@ -95,13 +95,23 @@ value_of(sqlite3_stmt *stmt, int i)
 	return v;
 }
 
+bool
+before_add(struct before *b, int cid, const struct val *v)
+{
+	if (b->cells.len + (size_t)v->len > BEFORE_MAX_BYTES) {
+		b->kind = BEFORE_LARGE;
+		return false;
+	}
+	val_encode_at(&b->cells, cid, v);
+	return true;
+}
+
 /* Adds columns cols[0..n), or all, of the row as it stands in its table. */
 static int
 add_cells(struct merge_row *row, sqlite3_stmt *stmt, int first, const int *cols,
     int n)
 {
 	const struct table *t = row->table;
-	struct before *b = &row->before;
 	struct val v;
 	int i, c;
 
@@ -110,14 +120,10 @@ add_cells(struct merge_row *row, sqlite3_stmt *stmt, int first, const int *cols,
 		if (row->win[c].won)
 			continue;       /* the old one was noted */
 		v = value_of(stmt, first + c);
-		if (b->cells.len + (size_t)v.len > BEFORE_MAX_BYTES) {
-			b->kind = BEFORE_LARGE;
-			return SQLITE_OK;
-		}
-		buf_add_varint(&b->cells, (uint64_t)t->col[c].cid);
-		val_encode(&b->cells, &v);
+		if (!before_add(&row->before, t->col[c].cid, &v))
+			break;
 	}
-	return b->cells.failed ? SQLITE_NOMEM : SQLITE_OK;
+	return row->before.cells.failed ? SQLITE_NOMEM : SQLITE_OK;
 }
 
 static int
@@ -131,6 +137,8 @@ note(struct engine *e, struct merge_row *row, enum before_kind kind,
 	    row->before.kind == BEFORE_LARGE)
 		return SQLITE_OK;
 	begin_note(row, kind);
+	if (before_watch(e, row, cols, n))
+		return SQLITE_OK;
 	rc = merge_read(e, row, &stmt, &first);
 	if (rc == SQLITE_OK && stmt != NULL)
 		rc = add_cells(row, stmt, first, cols, n);

@@ -35,6 +35,8 @@
 
 struct engine;
 struct merge_row;
+struct table;
+struct val;
 
 /* Old values of one row that are more than this are not noted. */
 enum { BEFORE_MAX_BYTES = 16 << 20 };
@@ -70,6 +72,16 @@ struct before_mark {
 	size_t len;
 };
 
+struct before_watch {           /* a row that is about to be written */
+	struct merge_row *row;  /* NULL: none */
+	const int *cols;        /* the old values of these n columns, or (NULL) of */
+	int n;                  /* all */
+	bool take;              /* come from the hook; else they were read */
+	bool told;              /* the hook was: */
+	int rc;                 /* what came of that */
+	bool proven;            /* it told of a row of this import */
+};
+
 void before_init(struct before *b);
 void before_clear(struct before *b);
 
@@ -81,6 +93,26 @@ void before_begin(struct before *b);
 void before_life(struct engine *e, struct merge_row *row);
 int before_change(struct engine *e, struct merge_row *row, int n);
 int before_delete(struct engine *e, struct merge_row *row);
+
+/* Adds the old value of a column; false if no more are noted.  Without memory
+ * b->cells has failed. */
+bool before_add(struct before *b, int cid, const struct val *v);
+
+/* -- before_hook.c: how values come that are not read ----------------------------- */
+
+/* Whether they come from the hook, for a row of t in this import. */
+bool before_comes(const struct engine *e, const struct table *t);
+
+/* The old values of cols[0..n), or (NULL) of all, are wanted of a row that is written
+ * next; false: they have to be read. */
+bool before_watch(struct engine *e, struct merge_row *row, const int *cols, int n);
+
+/* It was written, with that result, or will not be: SQLITE_ERROR if nothing came. */
+int before_written(struct engine *e, int rc);
+
+/* The hook is told of a row while one is watched. */
+void before_told(struct engine *e, int op, const char *schema, const char *name,
+    int64_t key);
 
 struct before_mark before_here(const struct before *b);
 void before_back(struct before *b, struct before_mark at);

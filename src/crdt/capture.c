@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "crdt/attached.h"
+#include "crdt/merge.h"
 #include "crdt/preupdate.h"
 #include "crdt/storage.h"
 
@@ -165,8 +166,11 @@ note_any(struct engine *e, sqlite3 *db, int op, char const *schema,
 		c->rc = SQLITE_ERROR;
 		watch_end(e, true);
 	}
-	if (e->merging > 0 || e->sync_bit != 0)
+	if (e->merging > 0 || e->sync_bit != 0) {
+		if (e->incoming != NULL && e->incoming->watch.row != NULL)
+			before_told(e, op, schema, name, old_key);
 		return;
+	}
 	if (strcmp(schema, "main") != 0) {
 		c->refuse = attached_refuses(e, schema, name);
 		return;

@@ -10,6 +10,7 @@
 #include "crdt/engine.h"
 #include "crdt/hook.h"
 #include "crdt/quiet.h"
+#include "crdt/val.h"
 
 enum record_op {
 	RECORD_RUN,         /* n fresh rows from key on, above all before */
@@ -95,6 +96,12 @@ int64_t capture_top_key(const struct capture *c, int table);
  * left out, as SQLite did at first; later it counts them as declared.  Found by
  * trying, in a database of its own in memory. */
 int capture_counts_stored(struct engine *e, bool *stored);
+
+/* In the hook: what column i of the row has that is being written over, where the
+ * hook's own functions do not say it right.  *row is NULL at first, and is to be
+ * reset; pk is for tables with a look-aside table only. */
+int capture_old_value(struct engine *e, struct table *t, int64_t key,
+    const struct val *pk, int i, sqlite3_stmt **row, struct val *out);
 
 /* Writes of this connection go through the journal, or the hook again unless it is
  * another's. */

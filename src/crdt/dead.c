@@ -15,10 +15,11 @@ dead_get(struct engine *e, struct table *t, const uint8_t *pk, int npk,
 {
 	sqlite3_stmt *stmt;
 	struct rd r;
-	int rc = table_stmt(e, t, TS_DEAD_GET, &stmt);
+	int rc = t->has_dead == 0 ? SQLITE_OK :
+	    table_stmt(e, t, TS_DEAD_GET, &stmt);
 
 	*found = out->has_left = false;
-	if (rc != SQLITE_OK)
+	if (rc != SQLITE_OK || t->has_dead == 0)
 		return rc;
 	sqlite3_bind_blob(stmt, 1, pk, npk, SQLITE_STATIC);
 	if (sqlite3_step(stmt) == SQLITE_ROW) {

@@ -45,6 +45,7 @@
  *   merge.c     the merge rule, one row at a time
  *   incoming.c  crsql_changes, writing: collects cells into rows
  *   before.c    notes of what a merge writes over; before_table.c  reads them
+ *   before_hook.c  ... as the hook has it
  *   match.c     columns of a page and of this database
  *   page.c      the bytes of a page               export.c, import.c
  *   park.c      changes that can't be applied here yet
@@ -136,7 +137,7 @@ enum engine_slot {
 	SLOT_WALK, SLOT_LAST_POS, SLOT_OLD_INSERT, SLOT_OLD_PLACE, SLOT_OWN_ENTRY,
 	SLOT_OWN_KEEP, SLOT_LOCK,
 	SLOT_SEEN_REACH, SLOT_LEDGER, SLOT_LEDGER_CELL, SLOT_RUN_HEAD,
-	SLOT_RUN_PROBE, SLOT_RUN_FIND, SLOT_MARK,
+	SLOT_RUN_PROBE, SLOT_RUN_FIND, SLOT_RUN_ALL, SLOT_MARK,
 	SLOT_COUNT
 };
 
@@ -144,6 +145,7 @@ struct engine {
 	sqlite3 *db;
 	bool readonly;          /* file or connection can't be written */
 	bool has_storage;       /* crsql_log and its companions exist */
+	enum encoding { ENCODING_UNKNOWN, ENCODING_UTF8, ENCODING_UTF16 } encoding;
 	bool finalized;         /* crsql_finalize() was called */
 	bool watched;           /* ext.c hears of the connection's end */
 	bool repairing;         /* crsql_repair() is under way */

@@ -13,6 +13,7 @@
 #include "crdt/page.h"
 #include "crdt/plan.h"
 #include "crdt/seen.h"
+#include "crdt/storage.h"
 #include "crdt/walk.h"
 
 enum {
@@ -363,14 +364,10 @@ export_page(struct export *x, uint8_t **out, size_t *len)
 static int
 choose_reader(struct export *x)
 {
-	sqlite3_stmt *stmt;
-	int rc = engine_prepare(x->e, &stmt, "PRAGMA main.encoding");
+	int rc = storage_read_encoding(x->e);
 
-	x->read = val_of_column;
-	if (rc == SQLITE_OK && sqlite3_step(stmt) == SQLITE_ROW &&
-	    strcmp(engine_column(stmt, 0, &rc), "UTF-8") == 0)
-		x->read = val_of_raw;
-	return engine_finalize(stmt, rc);
+	x->read = x->e->encoding == ENCODING_UTF8 ? val_of_raw : val_of_column;
+	return rc;
 }
 
 /* What was forgotten here decides who may read, and is told. */

@@ -117,7 +117,7 @@ struct search {
 	sqlite3_stmt *probe;
 };
 
-enum { PROBE_ROWS = 64, FEW_VERSIONS = 16 };
+enum { PROBE_ROWS = 24, FEW_VERSIONS = 16 };
 
 /* Steps to the first run of the table from a db_version on; *found false if there
  * is none up to hi, *far true if it is too many log rows away. */
@@ -204,19 +204,28 @@ find_within(struct search *s, int64_t lo, int64_t hi, struct history_run *out)
 	return engine_reset(stmt, rc);
 }
 
+/* Where halving ended early nothing is known of what is left. */
 int
-history_find_run(struct engine *e, const struct table *t, int64_t key,
+history_find_near(struct engine *e, const struct table *t, int64_t key,
     int64_t below, struct history_run *out)
 {
 	struct search s = { .e = e, .table = t->id, .key = key, .below = below };
 	int rc = halve(&s);
 
 	memset(out, 0, sizeof *out);
-	if (rc == SQLITE_OK)
-		rc = find_within(&s, s.lo, s.hi, out);
-	if (rc == SQLITE_OK && out->n == 0)
-		rc = find_within(&s, 0, below - 1, out);
-	return rc;
+	return rc == SQLITE_OK && s.hi - s.lo <= FEW_VERSIONS ?
+	    find_within(&s, s.lo, s.hi, out) : rc;
+}
+
+int
+history_find_run(struct engine *e, const struct table *t, int64_t key,
+    int64_t below, struct history_run *out)
+{
+	struct search s = { .e = e, .table = t->id, .key = key };
+	int rc = history_find_near(e, t, key, below, out);
+
+	return rc == SQLITE_OK && out->n == 0 ?
+	    find_within(&s, 0, below - 1, out) : rc;
 }
 
 static int

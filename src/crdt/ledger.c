@@ -246,12 +246,16 @@ newest_unseen(struct engine *e, struct merge_row *row, const struct fact *come,
     struct fact *out)
 {
 	struct fact f;
-	bool is;
+	bool is, based = false;
 	int i, rc = SQLITE_OK;
 
 	out->known = false;
 	for (i = -1; i < row->room && rc == SQLITE_OK; i++) {
+		/* columns without clocks are of one fact */
+		if (based && row->meta.col[i].dbv == 0)
+			continue;
 		rc = ledger_fact(e, row, i, &f);
+		based |= i >= 0 && f.known && row->meta.col[i].dbv == 0;
 		is = f.known && (!out->known || f.dbv > out->dbv);
 		if (rc == SQLITE_OK && is)
 			rc = ledger_concurrent(e, come, &f, &is);

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MPL-2.0
 /*
  * ledger_runs.c - the run over a key.  The log has no index by key: a few are
- * searched for, and if more are wanted, those of the table are read once, in order
- * of keys.  Runs that are logged later have keys that none had: they are not in the
- * list, which is read anew where many are missed.
+ * searched for, and if more are wanted, or one is not soon found, those of the table
+ * are read once, in order of keys.  Runs that are logged later have keys that none
+ * had: they are not in the list, which is read anew where many are missed.
  */
 #include "crdt/ledger.h"
 
@@ -90,11 +90,15 @@ read_runs(struct engine *e, struct ledger *l, const struct table *t)
 	int due = runs->due, rc;
 
 	ledger_forget_runs(l);
-	rc = engine_prepare(e, &stmt, "SELECT dbv, pos, key, n, coalesce(site, -1), "
-	    "sver FROM crsql_log WHERE tbl = %d AND n > 0 AND mask IS NULL", t->id);
+	rc = engine_cached(e, SLOT_RUN_ALL, "SELECT dbv, pos, key, n, coalesce(site, "
+	    "-1), sver FROM crsql_log WHERE n > 0 AND tbl = ?1 AND mask IS NULL",
+	    &stmt);
+	if (rc != SQLITE_OK)
+		return rc;
+	sqlite3_bind_int(stmt, 1, t->id);
 	while (rc == SQLITE_OK && runs->n < MANY && sqlite3_step(stmt) == SQLITE_ROW)
 		rc = add_run(runs, stmt);
-	rc = engine_finalize(stmt, rc);
+	rc = engine_reset(stmt, rc);
 	if (rc != SQLITE_OK || runs->n == MANY)
 		ledger_forget_runs(l);
 	sort_runs(runs);
@@ -124,6 +128,30 @@ find(const struct ledger_runs *l, int64_t key)
 	return found;
 }
 
+/* One that is not in the list: *found if it is after that, else *out. */
+static int
+search(struct engine *e, const struct table *t, int64_t key,
+    const struct ledger_run **found, struct history_run *out)
+{
+	struct ledger *l = e->ledger;
+	int64_t below = l->dbv > 0 ? l->dbv : INT64_MAX;
+	bool due = ++l->runs.missed >= l->runs.due;
+	int rc = SQLITE_OK;
+
+	out->n = 0;
+	if (!due)
+		rc = history_find_near(e, t, key, below, out);
+	if (rc != SQLITE_OK || out->n != 0)
+		return rc;
+	/* all of the log is to be read: so are the others' then, but once */
+	if (due || l->runs.run == NULL) {
+		rc = read_runs(e, l, t);
+		*found = rc == SQLITE_OK ? find(&l->runs, key) : NULL;
+	}
+	return rc == SQLITE_OK && *found == NULL ?
+	    history_find_run(e, t, key, below, out) : rc;
+}
+
 int
 ledger_find_run(struct engine *e, const struct table *t, int64_t key,
     struct history_run *out, struct fact *by)
@@ -133,15 +161,10 @@ ledger_find_run(struct engine *e, const struct table *t, int64_t key,
 	int rc = begin(e, &l->runs, t);
 
 	found = rc == SQLITE_OK ? find(&l->runs, key) : NULL;
-	if (rc == SQLITE_OK && found == NULL && ++l->runs.missed >= l->runs.due) {
-		rc = read_runs(e, l, t);
-		found = rc == SQLITE_OK ? find(&l->runs, key) : NULL;
-	}
+	if (rc == SQLITE_OK && found == NULL)
+		rc = search(e, t, key, &found, out);
 	if (found != NULL)
 		*out = found->run;
-	else if (rc == SQLITE_OK)
-		rc = history_find_run(e, t, key, l->dbv > 0 ? l->dbv :
-		    INT64_MAX, out);
 	if (rc != SQLITE_OK || out->n == 0)
 		return rc;
 	/* own ones are of whom this database was then */

@@ -244,7 +244,7 @@ merge_read(struct engine *e, struct merge_row *row, sqlite3_stmt **out,
     int *first)
 {
 	*out = row->here;
-	*first = 1;
+	*first = row->first;
 	if (row->here != NULL)
 		return SQLITE_OK;
 	*first = row->table->npk;
@@ -263,13 +263,28 @@ find_row(struct engine *e, struct merge_row *row)
 {
 	int rc;
 
-	if (!e->tx.keep_before || row->origin->via != MERGE_IMPORT)
+	if (!e->tx.keep_before || row->origin->via != MERGE_IMPORT ||
+	    before_comes(e, row->table))
 		return table_find_key(e, row->table, row->pk, row->npk, &row->live,
 		    &row->key);
 	rc = table_find_row(e, row->table, row->pk, row->npk, row->wanted,
 	    &row->here, &row->key);
+	row->first = 1;
 	row->live = row->here != NULL;
 	return rc;
+}
+
+enum { UNASKED_MAX = 4 };       /* rows before it pays to ask */
+
+/* Where a table has no clocks, or no tombstones, none is looked for. */
+static int
+find_flags(struct engine *e, struct table *t)
+{
+	if ((t->has_meta >= 0 && t->has_dead >= 0) || e->incoming->unasked++ <
+	    UNASKED_MAX)
+		return SQLITE_OK;
+	e->incoming->unasked = 0;
+	return table_load_flags(e, t);
 }
 
 int
@@ -281,6 +296,8 @@ merge_open(struct engine *e, struct merge_origin *origin, struct table *t,
 	int rc;
 
 	rc = make_room(row, t);
+	if (rc == SQLITE_OK)
+		rc = find_flags(e, t);
 	if (rc != SQLITE_OK)
 		return rc;
 	forget_wins(row);
@@ -290,7 +307,7 @@ merge_open(struct engine *e, struct merge_origin *origin, struct table *t,
 	row->pk = pk;
 	row->npk = npk;
 	row->cl = 0;
-	row->was_dead = row->inserted = row->above = false;
+	row->was_dead = row->inserted = row->above = row->compared = false;
 	row->meta.has_left = false;
 	row->changes = 0;
 	ledger_begin_row(e);
@@ -317,18 +334,32 @@ merge_open(struct engine *e, struct merge_origin *origin, struct table *t,
 
 /* -- the decision ------------------------------------------------------------------ */
 
+/* An import that brings more than one column that is known stands at the row from
+ * the second on. */
+static int
+stand(struct engine *e, struct merge_row *row)
+{
+	bool again = row->compared;
+
+	row->compared = true;
+	if (row->here != NULL || !again || row->origin->via != MERGE_IMPORT)
+		return SQLITE_OK;
+	row->first = row->table->npk;
+	return rows_get(e, row, &row->here);
+}
+
 /* One value of the row that is here, as column *i of *out; to be ended by
  * merge_read_end. */
 static int
 read_value(struct engine *e, struct merge_row *row, int col, sqlite3_stmt **out,
     int *i)
 {
-	int rc;
+	int rc = stand(e, row);
 
 	*out = row->here;
-	*i = 1 + col;
-	if (row->here != NULL)
-		return SQLITE_OK;
+	*i = row->first + col;
+	if (rc != SQLITE_OK || row->here != NULL)
+		return rc;
 	*i = 0;
 	rc = table_stmt(e, row->table, TS_VALUE, out);
 	if (rc == SQLITE_OK)
@@ -522,13 +553,14 @@ write_cells(struct engine *e, struct merge_row *row, bool higher,
 	if (rc == SQLITE_OK)
 		rc = merge_let_go(row);
 	if (rc != SQLITE_OK)
-		return rc;
+		return before_written(e, rc);
 	if (!row->live)
 		rc = rows_insert(e, row, cell, n);
 	else if (reset)
 		rc = rows_reset(e, row, cell, n);
 	else
 		rc = rows_update(e, row, cell, n);
+	rc = before_written(e, rc);
 	if (rc != SQLITE_OK)
 		before_back(&row->before, mark);
 	return rc;
@@ -567,8 +599,8 @@ delete_row(struct engine *e, struct merge_row *row)
 	if (rc == SQLITE_OK)
 		rc = merge_let_go(row);
 	if (rc != SQLITE_OK)
-		return rc;
-	rc = rows_delete(e, row);
+		return before_written(e, rc);
+	rc = before_written(e, rows_delete(e, row));
 	if (rc != SQLITE_OK)
 		before_back(&row->before, mark);
 	if (rc == SQLITE_OK)

@@ -63,8 +63,10 @@ struct merge_row {
 	bool live;
 	bool was_dead;          /* a tombstone is to be removed */
 	int64_t key;            /* if live */
-	sqlite3_stmt *here;     /* an import that notes old values stands at them
-	                           until it writes: table_find_row.  Else NULL */
+	sqlite3_stmt *here;     /* an import stands at its old values until it
+	                           writes, if they are needed: column 0 is ... */
+	int first;              /* ... that of the row.  Else NULL */
+	bool compared;          /* with a value that was read alone */
 	int64_t wanted;         /* the columns that come to an import, as bits */
 	bool inserted;          /* by this merge, and unknown before ... */
 	bool above;             /* ... with a key that was never used */
@@ -102,6 +104,7 @@ struct incoming {
 	struct merge_run run;
 	uint8_t run_header[HEADER_LEN];
 	struct before_wait before;
+	struct before_watch watch;
 	int64_t before_dbv;     /* of the last note, and the place behind it: */
 	int64_t before_pos;     /* before_write.c */
 	bool broken;            /* a batch failed: the transaction is not to be
@@ -120,6 +123,8 @@ struct incoming {
 	struct buf due;         /* rows to try again what is parked of: retry.c */
 	int ndue;
 	int64_t parked_schema;  /* schema when parked changes were tried last */
+	int unasked;            /* rows opened of tables of which it is not known
+	                           whether they have clocks and tombstones */
 	int64_t step_room;      /* how many steps (seen.h) may come before they are
 	                           counted again */
 };

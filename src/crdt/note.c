@@ -236,8 +236,8 @@ step_row(sqlite3_stmt *row, const struct table *t, int64_t key,
 /* Of a row that was there before ALTER TABLE ADD COLUMN the hook is given NULL
  * for that column, not its default, by most SQLites: the row itself, still as it
  * was, is asked.  The key's index may lack it by now, if the key is set, too. */
-static int
-true_old_value(struct engine *e, struct table *t, int64_t key,
+int
+capture_old_value(struct engine *e, struct table *t, int64_t key,
     const struct val *pk, int i, sqlite3_stmt **row, struct val *out)
 {
 	int rc;
@@ -284,7 +284,8 @@ changed_columns(struct engine *e, struct table *t, int64_t old_key,
 		if ((a.type == SQLITE_NULL && t->col[i].has_default &&
 		    old_key <= t->col[i].born) || (t->norowid &&
 		    a.type + b.type == SQLITE_INTEGER + SQLITE_FLOAT)) {
-			rc = true_old_value(e, t, old_key, old_pk, i, &row, &a);
+			rc = capture_old_value(e, t, old_key, old_pk, i, &row,
+			    &a);
 			b = val_of(new);
 		}
 		if (val_compare(&a, &b) == 0)

@@ -91,6 +91,24 @@ storage_optional(struct engine *e)
 	return rc;
 }
 
+int
+storage_read_encoding(struct engine *e)
+{
+	sqlite3_stmt *stmt;
+	int rc;
+
+	if (e->encoding != ENCODING_UNKNOWN)
+		return SQLITE_OK;
+	rc = engine_prepare(e, &stmt, "PRAGMA main.encoding");
+	if (rc == SQLITE_OK && sqlite3_step(stmt) == SQLITE_ROW)
+		e->encoding = strcmp(engine_column(stmt, 0, &rc), "UTF-8") == 0 ?
+		    ENCODING_UTF8 : ENCODING_UTF16;
+	rc = engine_finalize(stmt, rc);
+	if (rc != SQLITE_OK)
+		e->encoding = ENCODING_UNKNOWN;
+	return rc;
+}
+
 /* A blob of len bytes from a query, made by mprintf; *found if it is one. */
 static int
 read_blob(struct engine *e, uint8_t *out, int len, bool *found,

@@ -15,6 +15,9 @@ int storage_optional(struct engine *e);
  * never set. */
 int storage_setting(struct engine *e, const char *name, int64_t *value);
 
+/* Fills e->encoding: main's, which stays what it is once it has a table. */
+int storage_read_encoding(struct engine *e);
+
 /* Reads again who this database is: after a rollback or another's commit. */
 int storage_read_identity(struct engine *e);
 

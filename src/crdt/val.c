@@ -306,17 +306,22 @@ put_number(uint8_t *p, uint64_t v, int n)
 	return p;
 }
 
-void
-val_encode(struct buf *b, const struct val *v)
+/* Bytes that a value takes at most. */
+static inline size_t
+room_for(const struct val *v)
 {
 	bool bytes = v->type == SQLITE_TEXT || v->type == SQLITE_BLOB;
-	uint8_t *start = buf_reserve(b, 9 + (bytes ? (size_t)v->len : 0));
-	uint8_t *p = start;
+
+	return 9 + (bytes ? (size_t)v->len : 0);
+}
+
+static inline uint8_t *
+put_value(uint8_t *p, const struct val *v)
+{
+	bool bytes = v->type == SQLITE_TEXT || v->type == SQLITE_BLOB;
 	uint64_t number = 0;
 	int n = 0;
 
-	if (p == NULL)
-		return;
 	if (bytes) {
 		number = (uint64_t)v->len;
 		n = number_bytes(number);
@@ -333,7 +338,30 @@ val_encode(struct buf *b, const struct val *v)
 		memcpy(p, v->data, (size_t)v->len);
 		p += v->len;
 	}
-	b->len += (size_t)(p - start);
+	return p;
+}
+
+void
+val_encode(struct buf *b, const struct val *v)
+{
+	uint8_t *p = buf_reserve(b, room_for(v));
+
+	if (p != NULL)
+		b->len += (size_t)(put_value(p, v) - p);
+}
+
+void
+val_encode_at(struct buf *b, int number, const struct val *v)
+{
+	uint8_t *start = buf_reserve(b, 5 + room_for(v)), *p = start;
+	unsigned rest = (unsigned)number;
+
+	if (p == NULL)
+		return;
+	for (; rest >= 0x80; rest >>= 7)
+		*p++ = (uint8_t)(rest | 0x80);
+	*p++ = (uint8_t)rest;
+	b->len += (size_t)(put_value(p, v) - start);
 }
 
 static uint64_t

@@ -64,6 +64,9 @@ void val_canonical(struct val *v);
 
 /* One value in the encoding of packed columns, without a count. */
 void val_encode(struct buf *b, const struct val *v);
+
+/* The same behind a small number of its own, as a varint. */
+void val_encode_at(struct buf *b, int number, const struct val *v);
 /* Refuses unknown tags, too many bytes, truncation: r fails. */
 void val_decode(struct rd *r, struct val *v);
 

@@ -3,6 +3,7 @@
  * test_crdt_before.c - notes of what a merge wrote over: with the log they tell what
  * there was before, whatever came in between.
  */
+#define SQLITE_ENABLE_PREUPDATE_HOOK 1
 #include "crdt_nodes.h"
 #include "how_many.h"
 
@@ -507,6 +508,90 @@ notes_and_log_tell_what_there_was(void **state)
 	}
 }
 
+/* -- how old values come ------------------------------------------------------------ */
+
+static void
+other_hook(void *self, sqlite3 *db, int op, const char *schema, const char *name,
+    sqlite3_int64 old_key, sqlite3_int64 key)
+{
+}
+
+#define MANY "WITH RECURSIVE s(v) AS (SELECT 1 UNION ALL SELECT v + 1 FROM s WHERE " \
+	"v < 40) "
+
+/* All in one page. */
+static void
+pull_large(int to, int from)
+{
+	static const struct mishap large = { .max_bytes = 100000, .noted = true };
+
+	assert_true(node_pull(&n[to], &n[from], &large));
+}
+
+static void
+change_many(void)
+{
+	int i;
+
+	node_exec(&n[A], "INSERT INTO r " MANY "SELECT 'k' || v, v, 'text' || v FROM s; "
+	    "INSERT INTO i " MANY "SELECT v, v / 2.0, zeroblob(v) FROM s");
+	for (i = 0; i < COUNT; i++) {
+		if (i != A)
+			pull_large(i, A);
+		node_exec(&n[i], "SELECT crsql_begin_alter('r'); ALTER TABLE r ADD COLUMN z "
+		    "DEFAULT 'preset'; SELECT crsql_commit_alter('r')");
+	}
+	node_exec(&n[A], "UPDATE r SET z = NULL WHERE x %% 5 = 0; UPDATE r SET x = -x, "
+	    "z = 1 WHERE x %% 3 = 0; UPDATE i SET y = NULL WHERE id %% 4 = 0; DELETE FROM r "
+	    "WHERE x %% 2 = 0; DELETE FROM i WHERE id %% 3 = 1; INSERT INTO k VALUES(1, 'k', "
+	    "2, 3); UPDATE i SET x = 'new' WHERE id > 30; DELETE FROM r WHERE x < 0");
+}
+
+#define ALL_NOTES "SELECT \"table\", hex(pk), kind, existed, cid, quote(val) FROM " \
+	"crsql_before ORDER BY 1, 2, 3, 5"
+
+/* B has its values from the hook, and C reads them. */
+static void
+so_where_another_hook_is_in_the_way(void **state)
+{
+	change_many();
+	sqlite3_preupdate_hook(n[C].db, other_hook, NULL);
+	pull_large(B, A);
+	pull_large(C, A);
+	nodes_agree(&n[B], &n[C], ALL_NOTES);
+	node_expect(&n[B], "'preset'\n", "SELECT DISTINCT val FROM crsql_before "
+	    "WHERE \"table\" = 'r' AND cid = 'z' AND kind = 'delete'");
+	node_well(&n[B]);
+}
+
+static void
+take_hook(sqlite3_context *ctx, int argc, sqlite3_value **argv)
+{
+	sqlite3_preupdate_hook(sqlite3_context_db_handle(ctx), other_hook, NULL);
+}
+
+/* Nothing is merged without its note. */
+static void
+a_hook_that_is_taken_in_the_midst(void **state)
+{
+	static const struct mishap large = { .max_bytes = 100000, .noted = true,
+	    .may_refuse = true };
+
+	change_many();
+	assert_int_equal(sqlite3_create_function(n[B].db, "take_hook", 0, SQLITE_UTF8,
+	    NULL, take_hook, NULL, NULL), SQLITE_OK);
+	node_exec(&n[B], "CREATE TRIGGER taking AFTER UPDATE ON r BEGIN SELECT "
+	    "take_hook(); END");
+	assert_false(node_pull(&n[B], &n[A], &large));
+	node_expect(&n[B], "", "SELECT * FROM crsql_before");
+	node_expect(&n[B], "0\n", "SELECT count(*) FROM r WHERE x < 0");
+	node_exec(&n[B], "DROP TRIGGER taking");
+	sqlite3_preupdate_hook(n[C].db, other_hook, NULL);
+	pull_large(B, A);
+	pull_large(C, A);
+	nodes_agree(&n[B], &n[C], ALL_NOTES);
+}
+
 #define EACH(f) cmocka_unit_test_setup_teardown(f, open_all, close_all)
 
 int
@@ -519,6 +604,8 @@ main(void)
 		EACH(a_row_that_came_within_was_not_there),
 		EACH(cells_that_come_one_by_one_are_one_note),
 		EACH(a_new_life_by_changes_notes_all),
+		EACH(so_where_another_hook_is_in_the_way),
+		EACH(a_hook_that_is_taken_in_the_midst),
 		EACH(what_is_refused_has_no_note),
 		EACH(what_is_too_large_is_said_to_be),
 		EACH(columns_and_tables_may_go),
