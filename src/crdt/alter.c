@@ -55,12 +55,27 @@ alter_is_listed(const struct engine *e, int id)
 	return alter_list_of(e, id) >= 0;
 }
 
+/* A fold would take it that those are gone for good. */
+static bool
+all_are_back(struct engine *e)
+{
+	int i;
+
+	for (i = 0; i < e->tx.alters; i++)
+		if (alter_is_listed(e, e->alter[i].table) &&
+		    table_by_id(e, e->alter[i].table) == NULL)
+			return false;
+	return true;
+}
+
 bool
-alter_any_rebuilt(const struct engine *e)
+alter_any_rebuilt(struct engine *e)
 {
 	const struct table *t = e->tables.table;
 	int i;
 
+	if (!all_are_back(e))
+		return false;
 	for (i = 0; i < e->tables.n; i++)
 		if (t[i].bare && (alter_is_listed(e, t[i].id) ||
 		    alter_is_lean(e, t[i].id)))

@@ -35,8 +35,9 @@ int alter_forget_list(struct engine *e, int id);
 int alter_forget_lists(struct engine *e);
 
 /* True if a table that was so dropped, or is being altered, is there again without its
- * triggers: what is written to it now goes by rowids that the log does not know. */
-bool alter_any_rebuilt(const struct engine *e);
+ * triggers: what is written to it now goes by rowids that the log does not know.  Not
+ * before all that were dropped are back, or a fold would take it that one is gone. */
+bool alter_any_rebuilt(struct engine *e);
 
 /* True if column i of t came with the change of the schema that is being mended,
  * or inside an alter. */

@@ -361,6 +361,42 @@ two_tables_in_one_transaction(void **state)
 		    ways[i / SHAPES / SHAPES]);
 }
 
+/* Two are gone before one comes back. */
+static void
+both_gone(const struct shape *s, const char *way, const char *between)
+{
+	print_message("# t, u(%s) %s: %s; %s\n", s->columns, s->tail, way, between);
+	open_both(s, way);
+	node_exec(&n[A], "CREATE TABLE u(%s) %s; SELECT crsql_as_crr('u'); INSERT INTO u "
+	    "VALUES(1, 1, 1), (2, 2, 2), (3, 3, 3)", s->columns, s->tail);
+	node_exec(&n[B], "CREATE TABLE u(%s) %s; SELECT crsql_as_crr('u')", s->columns, s->tail);
+	meet(TWO);
+	node_exec(&n[A], "BEGIN; " WRITE "DELETE FROM u WHERE k = 2; INSERT INTO u VALUES(2, "
+	    "'again', 0), (9, 9, 9); CREATE TABLE n(%s) %s; CREATE TABLE m(%s) %s; INSERT INTO "
+	    "n SELECT k, a, b FROM t ORDER BY k DESC; INSERT INTO m SELECT k, a, b FROM u "
+	    "ORDER BY k DESC; DROP TABLE IF EXISTS t; DROP TABLE IF EXISTS none; DROP TABLE "
+	    "IF EXISTS u; ALTER TABLE m RENAME TO u; %s; ALTER TABLE n RENAME TO t; UPDATE t "
+	    "SET b = 'x' WHERE k = 7; DELETE FROM u WHERE k = 3; COMMIT", s->columns, s->tail,
+	    s->columns, s->tail, between);
+	meet(TWO);
+	node_exec(&n[A], "UPDATE t SET b = 'on' WHERE k <> 4; DELETE FROM u WHERE k = 9");
+	meet(TWO);
+	nodes_close(n, 2);
+}
+
+static void
+two_dropped_before_one_is_back(void **state)
+{
+	int i;
+
+	(void)state;
+	for (i = 0; i < SHAPES * WAYS; i++) {
+		both_gone(&shapes[i % SHAPES], ways[i / SHAPES], "SELECT 1");
+		both_gone(&shapes[i % SHAPES], ways[i / SHAPES], "UPDATE u SET b = 'between' "
+		    "WHERE k = 9; DELETE FROM u WHERE k = 1; INSERT INTO u VALUES(8, 8, 8)");
+	}
+}
+
 /* It is the same table by then. */
 static void
 its_key_is_renamed_behind(void **state)
@@ -397,6 +433,7 @@ main(void)
 		cmocka_unit_test(the_drop_is_refused),
 		cmocka_unit_test(names_of_the_dropped),
 		cmocka_unit_test(two_tables_in_one_transaction),
+		cmocka_unit_test(two_dropped_before_one_is_back),
 		cmocka_unit_test(its_key_is_renamed_behind),
 		cmocka_unit_test(deleted_and_inserted_before),
 		cmocka_unit_test(inserted_before),
