@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "crdt/alter.h"
 #include "crdt/attached.h"
 #include "crdt/merge.h"
 #include "crdt/preupdate.h"
@@ -74,6 +75,15 @@ note_other(struct engine *e, struct capture *c, int op)
 	    c->list.n > c->folded ? fold_within(e, op) : SQLITE_OK;
 }
 
+/* With foreign_keys a DROP TABLE first deletes the rows of one that others refer to.
+ * Where it is made anew they were not deleted. */
+static bool
+is_emptied_to_drop(const struct engine *e, const struct table *t, int op)
+{
+	return op == SQLITE_DELETE && e->tx.alters > 0 && !t->bare &&
+	    alter_is_listed(e, t->id);
+}
+
 static int
 note(struct engine *e, struct capture *c, int op, const char *name,
     int64_t old_key, int64_t key)
@@ -94,6 +104,8 @@ note(struct engine *e, struct capture *c, int op, const char *name,
 	t = find_table(e, name);
 	if (t == NULL)
 		return note_other(e, c, op);
+	if (is_emptied_to_drop(e, t, op))
+		return SQLITE_OK;
 	if (t->aside)
 		old_key = key = -1;     /* none, and above no hw, be it known */
 	else if (t->hw < 0)

@@ -397,6 +397,39 @@ two_dropped_before_one_is_back(void **state)
 	}
 }
 
+/* SQLite deletes the rows of a table that others refer to, then drops it; or refuses
+ * to, and takes that back. */
+static void
+others_refer_to_it(const struct shape *s, const char *way, bool refused)
+{
+	print_message("# t(%s) %s: %s%s\n", s->columns, s->tail, way, refused ? ", refused" : "");
+	open_both(s, way);
+	node_exec(&n[A], "PRAGMA foreign_keys = on; CREATE TABLE child(x, r REFERENCES t(k) ON "
+	    "DELETE %s); INSERT INTO child SELECT 1, k FROM t WHERE k IN (3, 4); CREATE TABLE n(%s) %s",
+	    refused ? "RESTRICT" : "CASCADE", s->columns, s->tail);
+	node_exec(&n[A], "BEGIN; " WRITE "INSERT INTO n SELECT k, a, b FROM t ORDER BY k DESC");
+	if (refused)
+		assert_int_equal(SQLITE_CONSTRAINT, node_try(&n[A], "DROP TABLE t") & 0xFF);
+	else
+		node_exec(&n[A], "DROP TABLE t; ALTER TABLE n RENAME TO t");
+	node_exec(&n[A], "UPDATE t SET b = 'behind' WHERE k = 4; DELETE FROM t WHERE k = 1; "
+	    "COMMIT; PRAGMA foreign_keys = off");
+	compare_all(s);
+	nodes_close(n, 2);
+}
+
+static void
+rows_are_deleted_by_the_drop(void **state)
+{
+	int i;
+
+	(void)state;
+	for (i = 0; i < SHAPES * WAYS; i++) {
+		others_refer_to_it(&shapes[i % SHAPES], ways[i / SHAPES], false);
+		others_refer_to_it(&shapes[i % SHAPES], ways[i / SHAPES], true);
+	}
+}
+
 /* It is the same table by then. */
 static void
 its_key_is_renamed_behind(void **state)
@@ -434,6 +467,7 @@ main(void)
 		cmocka_unit_test(names_of_the_dropped),
 		cmocka_unit_test(two_tables_in_one_transaction),
 		cmocka_unit_test(two_dropped_before_one_is_back),
+		cmocka_unit_test(rows_are_deleted_by_the_drop),
 		cmocka_unit_test(its_key_is_renamed_behind),
 		cmocka_unit_test(deleted_and_inserted_before),
 		cmocka_unit_test(inserted_before),
