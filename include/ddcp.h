@@ -146,9 +146,10 @@ typedef struct ddcp_remote {
 	const char *name;
 	const char *address;      /* VLD0:... */
 	const char *place;        /* HOST:PORT hint or "" */
+	const char *network;      /* to call it over: auto, direct or veilid */
 	bool automerge;
 	int64_t last_contact_ms;  /* since 1970; 0: never */
-	const char *last_path;    /* HOST:PORT of the last contact or "" */
+	const char *last_path;    /* HOST:PORT, or "veilid", of the last contact; or "" */
 	const char *last_error;   /* or "" */
 	int64_t last_error_ms;
 	bool pulled;              /* ever completely */
@@ -175,7 +176,8 @@ DDCP_API int ddcp_remote_remove(ddcp *d, const char *name,
     ddcp_error *error);
 DDCP_API int ddcp_remote_rename(ddcp *d, const char *name, const char *to,
     ddcp_error *error);
-/* Settings: automerge = yes|no, place = HOST:PORT or "". */
+/* Settings: automerge = yes|no, place = HOST:PORT or "", network =
+ * auto|direct|veilid. */
 DDCP_API int ddcp_remote_set(ddcp *d, const char *name, const char *setting,
     const char *value, ddcp_error *error);
 /* name NULL: all, by name. */
@@ -308,7 +310,7 @@ DDCP_API void ddcp_interrupt(ddcp *d);
 /* -- serve ------------------------------------------------------------------------ */
 
 enum ddcp_event_kind {
-	DDCP_EVENT_LISTENING,     /* place */
+	DDCP_EVENT_LISTENING,     /* place: HOST:PORT, or "veilid" */
 	DDCP_EVENT_CONNECTED,     /* remote, place */
 	DDCP_EVENT_DISCONNECTED,  /* remote, text */
 	DDCP_EVENT_CHANGED,       /* transactions: committed here */
@@ -317,11 +319,14 @@ enum ddcp_event_kind {
 	DDCP_EVENT_SENT,          /* remote: rows sent to it */
 	DDCP_EVENT_KNOCK,         /* address, place */
 	DDCP_EVENT_TABLES,        /* text: a table is replicated now, or no more */
-	DDCP_EVENT_TROUBLE,       /* remote or "", text, hint */
+	DDCP_EVENT_TROUBLE,       /* remote or "", text, hint; place "veilid" where it
+	                             is about that network */
 	DDCP_EVENT_LOCKED,        /* another program holds the lock of the
 	                             database: pulls wait for it */
 	DDCP_EVENT_UNLOCKED,      /* no more; elapsed_ms */
-	DDCP_EVENT_CONFLICTS      /* remote; rows: so many conflicts came with it */
+	DDCP_EVENT_CONFLICTS,     /* remote; rows: so many conflicts came with it */
+	DDCP_EVENT_PUBLISHED      /* place "veilid": who knows the address finds this
+	                             database there; text: version of the node */
 };
 
 typedef struct ddcp_event {
@@ -724,9 +729,20 @@ DDCP_API int ddcp_config_each(ddcp *d, const char *key,
 DDCP_API int ddcp_config_set(ddcp *d, const char *key, const char *value,
     ddcp_error *error);
 
+enum ddcp_withdrawn {
+	DDCP_WITHDRAWN_NONE,      /* network.veilid is off */
+	DDCP_WITHDRAWN_KEPT,      /* it is served: what is published is in use */
+	DDCP_WITHDRAWN_DONE,
+	DDCP_WITHDRAWN_LATER      /* it ends by itself, after 2 hours at most */
+};
+
 typedef struct ddcp_cleaned {
 	uint64_t pages, bytes;    /* inbox leftovers removed */
+	enum ddcp_withdrawn withdrawn;
+	char why[512];            /* DDCP_WITHDRAWN_LATER: what was in the way */
 } ddcp_cleaned;
+/* What others find of this database over Veilid is taken back, unless it is being
+ * served; that it could not be is no error. */
 DDCP_API int ddcp_cleanup(ddcp *d, ddcp_cleaned *out, ddcp_error *error);
 
 /* The library's own SQLite handle on the database, with the extension on it.

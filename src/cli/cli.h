@@ -146,6 +146,12 @@ void cli_fail_remote(const ddcp_result *r);
 /* merge --dry-run (diff.c). */
 int cli_merge_dry(struct cli *cli);
 
+/* Whether nobody has said anything of network.veilid: then it is worth a hint
+ * (config.c). */
+bool cli_veilid_unheard(ddcp *d);
+#define CLI_VEILID_HINT "Whoever is not on the local network finds it over Veilid " \
+	"with: ddcp config network.veilid on"
+
 /* One remote as JSON (status.c). */
 json_t *cli_remote_json(ddcp *d, const ddcp_remote *remote);
 

@@ -30,6 +30,22 @@ show(void *self, const ddcp_setting *s)
 	return 0;
 }
 
+static int
+take_default(void *self, const ddcp_setting *s)
+{
+	*(bool *)self = s->is_default;
+	return 0;
+}
+
+bool
+cli_veilid_unheard(ddcp *d)
+{
+	bool unheard = false;
+
+	ddcp_config_each(d, "network.veilid", take_default, &unheard, NULL);
+	return unheard;
+}
+
 int
 cmd_config(struct cli *cli)
 {

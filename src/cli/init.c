@@ -25,6 +25,8 @@ report(struct cli *cli, bool already)
 		cli_say(cli, "%s ddcp for %s\naddress %s",
 		    already ? "Already initialized" : "Initialized", cli->shown,
 		    address);
+	if (!already && !cli->json && !cli->porcelain && cli_veilid_unheard(d))
+		cli_note(cli, "%s", CLI_VEILID_HINT);
 	ddcp_close(d);
 	return 0;
 }

@@ -3,6 +3,7 @@
 #include "cli/cli.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 typedef int name_function(ddcp *, const char *name, const char *address,
     bool *already, ddcp_error *);
@@ -157,6 +158,8 @@ show_one(void *self, const ddcp_remote *r)
 	if (r->place[0])
 		printf("  place       %s\n", r->place);
 	printf("  pulled      %s\n", r->pulled ? "yes" : "never");
+	if (strcmp(r->network, "auto") != 0)
+		printf("  network     %s\n", r->network);
 	printf("  automerge   %s\n", r->automerge ? "yes" : "no");
 	printf("  ahead       %llu\n", (unsigned long long)r->ahead);
 	if (r->behind_known)

@@ -50,6 +50,7 @@ static const char *const event_names[] = {
 	[DDCP_EVENT_LOCKED] = "locked",
 	[DDCP_EVENT_UNLOCKED] = "unlocked",
 	[DDCP_EVENT_CONFLICTS] = "conflicts",
+	[DDCP_EVENT_PUBLISHED] = "published",
 };
 
 static void
@@ -63,22 +64,34 @@ log_json(const ddcp_event *e)
 	    (json_int_t)e->elapsed_ms));
 }
 
+/* "on HOST:PORT", "over Veilid" */
+static const char *
+where(const ddcp_event *e, const char *preposition, char out[300])
+{
+	if (strcmp(e->place, "veilid") == 0)
+		return "over Veilid";
+	snprintf(out, 300, "%s %s", preposition, e->place);
+	return out;
+}
+
 static void
 log_text(struct log *log, const ddcp_event *e)
 {
 	struct cli *cli = log->cli;
-	char a[48], b[48];
+	char a[48], b[48], on[300];
+	const char *whom;
 	char *text = cli_safe(e->text), *hint = cli_safe(e->hint);
 
 	cli_count(e->transactions, "transaction", a);
 	cli_count(e->rows, "row", b);
 	switch (e->kind) {
 	case DDCP_EVENT_LISTENING:
-		cli_say(cli, "Serving %s at address %s, listening on %s",
-		    cli->shown, log->address, e->place);
+		cli_say(cli, "Serving %s at address %s, listening %s", cli->shown,
+		    log->address, where(e, "on", on));
 		break;
 	case DDCP_EVENT_CONNECTED:
-		cli_say(cli, "%s: connected at %s", e->remote, e->place);
+		cli_say(cli, "%s: connected %s", e->remote,
+		    where(e, "at", on));
 		break;
 	case DDCP_EVENT_DISCONNECTED:
 		cli_say(cli, "%s: disconnected%s%s", e->remote,
@@ -97,8 +110,8 @@ log_text(struct log *log, const ddcp_event *e)
 		cli_say(cli, "%s: sent %s", e->remote, b);
 		break;
 	case DDCP_EVENT_KNOCK:
-		cli_say(cli, "knock: %s from %s; to let it in: ddcp remote accept "
-		    "NAME %s", e->address, e->place, e->address);
+		cli_say(cli, "knock: %s %s; to let it in: ddcp remote accept "
+		    "NAME %s", e->address, where(e, "from", on), e->address);
 		break;
 	case DDCP_EVENT_TABLES:
 		cli_say(cli, "%s", text);
@@ -108,9 +121,14 @@ log_text(struct log *log, const ddcp_event *e)
 		    a));
 		break;
 	case DDCP_EVENT_TROUBLE:
-		cli_note(cli, "%s%s%s", e->remote, e->remote[0] ? ": " : "", text);
+		whom = e->remote[0] != '\0' ? e->remote : e->place;
+		cli_note(cli, "%s%s%s", whom, whom[0] ? ": " : "", text);
 		if (hint[0] != '\0')
 			cli_note(cli, "hint: %s", hint);
+		break;
+	case DDCP_EVENT_PUBLISHED:
+		cli_say(cli, "veilid: published; who knows the address finds this "
+		    "database (node %s)", text);
 		break;
 	case DDCP_EVENT_LOCKED:
 		cli_note(cli, "locked by another program, trying again");
@@ -156,6 +174,8 @@ cmd_serve(struct cli *cli)
 	if (rc != 0)
 		return rc;
 	ddcp_address(d, log.address);
+	if (!log.json && cli_veilid_unheard(d))
+		cli_note(cli, "%s", CLI_VEILID_HINT);
 	heed_signals(true);
 	rc = ddcp_serve_start(d, &options, &running, &error);
 	if (rc == 0) {

@@ -19,7 +19,7 @@ json_t *
 cli_remote_json(ddcp *d, const ddcp_remote *r)
 {
 	return json_pack("{s:s, s:s, s:o, s:b, s:I, s:I, s:b, s:o, s:I, s:I, s:I, "
-	    "s:I, s:s, s:o, s:I, s:s, s:o, s:b, s:o}",
+	    "s:I, s:s, s:o, s:I, s:s, s:o, s:b, s:s, s:o}",
 	    "name", r->name, "address", r->address, "place", cli_text(r->place),
 	    "automerge", r->automerge, "ahead", (json_int_t)r->ahead,
 	    "ahead_rows", (json_int_t)r->ahead_rows, "ahead_exact",
@@ -32,7 +32,7 @@ cli_remote_json(ddcp *d, const ddcp_remote *r)
 	    "last_error", cli_text(r->last_error), "last_error_ms",
 	    (json_int_t)r->last_error_ms, "plan", plans[r->plan], "next_try_ms",
 	    r->plan == DDCP_PLAN_AGAIN ? json_integer(r->next_ms) :
-	    json_null(), "pulled", r->pulled, "only_there",
+	    json_null(), "pulled", r->pulled, "network", r->network, "only_there",
 	    cli_others_json(d, r->name));
 }
 

@@ -112,7 +112,7 @@ static const struct cli_verb remote_verbs[] = {
 	    NULL, false },
 	{ "rename", "OLD NEW", "give it another name", 2, 2, cmd_remote_rename,
 	    NULL, NULL, false },
-	{ "set", "NAME SETTING VALUE", "automerge yes|no, place HOST:PORT", 3, 3,
+	{ "set", "NAME SETTING VALUE", "automerge yes|no, place HOST:PORT, network auto|direct|veilid", 3, 3,
 	    cmd_remote_set, NULL, NULL, false },
 	{ "show", "NAME", "one remote", 1, 1, cmd_remote_show, NULL, NULL, true },
 	{ "status", "NAME", "where one remote stands", 1, 1, cmd_remote_status,

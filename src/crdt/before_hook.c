@@ -20,7 +20,8 @@ SQLITE_EXTENSION_INIT3
 bool
 before_comes(const struct engine *e, const struct table *t)
 {
-	return e->incoming->watch.proven && !t->aside && t->ncol > 0;
+	return e->incoming->watch.proven && !t->aside && !t->mistyped &&
+	    t->ncol > 0;
 }
 
 bool
@@ -55,7 +56,7 @@ before_written(struct engine *e, int rc)
 }
 
 /* One old value.  What SQLite does not say of a column that is younger than the row,
- * capture_old_value says. */
+ * which may be older than its table is replicated, capture_old_value says. */
 static int
 old_value(struct engine *e, struct table *t, int64_t key, int i,
     sqlite3_stmt **row, struct val *out)
@@ -69,7 +70,7 @@ old_value(struct engine *e, struct table *t, int64_t key, int i,
 	*out = e->encoding == ENCODING_UTF8 ? val_of_stored(v) : val_of(v);
 	if (out->data == NULL && out->len > 0)
 		return SQLITE_NOMEM;
-	return out->type == SQLITE_NULL && c->has_default && key <= c->born ?
+	return out->type == SQLITE_NULL && c->has_default ?
 	    capture_old_value(e, t, key, NULL, i, row, out) : rc;
 }
 

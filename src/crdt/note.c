@@ -281,8 +281,8 @@ changed_columns(struct engine *e, struct table *t, int64_t old_key,
 		a = val_of_stored(old);
 		b = val_of_stored(new);
 		/* is_rounded says why */
-		if ((a.type == SQLITE_NULL && t->col[i].has_default &&
-		    old_key <= t->col[i].born) || (t->norowid &&
+		if ((a.type == SQLITE_NULL && t->col[i].has_default) ||
+		    (t->mistyped &&
 		    a.type + b.type == SQLITE_INTEGER + SQLITE_FLOAT)) {
 			rc = capture_old_value(e, t, old_key, old_pk, i, &row,
 			    &a);

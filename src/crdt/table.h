@@ -34,7 +34,7 @@ struct column {
 	bool unsaved;       /* found now: number and birthday are not yet in
 	                       crsql_col */
 	bool came;          /* it was unsaved when the table was mended */
-	bool has_default;
+	bool has_default;   /* that is not NULL */
 	bool renamed;       /* crsql_col has it by another name still */
 	bool untold;        /* the journal's update trigger does not know it */
 	char affinity;      /* 'A' blob/none 'B' text 'C' numeric 'D' integer
@@ -82,6 +82,8 @@ struct table {
 	char *rowid;        /* SQL: the key, in ... */
 	char *from;         /* ... FROM this, which may be given a name; */
 	char *where;        /* the row with key ?1, in an UPDATE or DELETE */
+	bool mistyped;      /* the hook may give an old value the type of another
+	                       column */
 	bool nullable_key;  /* the declaration allows a NULL key: we don't */
 	int64_t hw;         /* highest key ever used; -1: not loaded */
 	int64_t sample_due; /* sample.h: taken anew when hw is above; and with */

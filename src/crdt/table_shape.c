@@ -43,7 +43,8 @@ add_column(struct column **list, int *n, int at, int stored, sqlite3_stmt *stmt)
 	c[at].position = sqlite3_column_int(stmt, 0);
 	c[at].stored = stored;
 	c[at].affinity = affinity_of(engine_column(stmt, 2, &rc));
-	c[at].has_default = sqlite3_column_type(stmt, 6) != SQLITE_NULL;
+	c[at].has_default = sqlite3_column_type(stmt, 6) != SQLITE_NULL &&
+	    sqlite3_stricmp(engine_column(stmt, 6, &rc), "NULL") != 0;
 	c[at].cid = -1;
 	return rc == SQLITE_OK ? engine_copy(stmt, 1, &c[at].name) : rc;
 }
@@ -71,6 +72,9 @@ choose_positions(struct engine *e, struct table *t)
 		differ |= t->col[i].position != t->col[i].stored;
 	if (differ)
 		rc = capture_counts_stored(e, &by_stored);
+	/* who counts so looks for the type at that number among all columns, and
+	 * has an integer there as a REAL, or a REAL as an integer */
+	t->mistyped = t->norowid || (differ && by_stored);
 	for (i = 0; i < t->npk; i++)
 		choose_position(&t->pk[i], t, by_stored);
 	for (i = 0; i < t->ncol; i++)

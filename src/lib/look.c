@@ -2,8 +2,12 @@
 /* look.c - where the database stands: status, places, doctor, cleanup. */
 #include "lib/handle.h"
 
+#include <stdio.h>
+#include <string.h>
+
 #include "node/control_call.h"
 #include "node/doctor.h"
+#include "node/withdraw.h"
 #include "store/peer.h"
 
 _Static_assert((int)DDCP_FINE == (int)DOCTOR_FINE
@@ -172,11 +176,36 @@ take_cleaned(void *self, const json_t *line)
 	return 0;
 }
 
+static int
+withdraw(ddcp *d, bool served, ddcp_cleaned *out, struct err *err)
+{
+	char value[8];
+	bool on = false;
+	int rc = store_config_get(d->store, "network.veilid", value,
+	    sizeof value, err);
+
+	if (rc == 0 && served) {
+		if (strcmp(value, "on") == 0)
+			out->withdrawn = DDCP_WITHDRAWN_KEPT;
+		return 0;
+	}
+	if (rc == 0)
+		rc = withdraw_run(d->store, (uint32_t)lib_timeout(d, 0), &on,
+		    &d->stop, err);
+	if (rc == 0 && on)
+		out->withdrawn = DDCP_WITHDRAWN_DONE;
+	if (!on || rc == 0 || rc == E_INTERRUPTED || rc == E_FATAL)
+		return rc;
+	out->withdrawn = DDCP_WITHDRAWN_LATER;
+	snprintf(out->why, sizeof out->why, "%s", err->text);
+	return 0;
+}
+
 int
 ddcp_cleanup(ddcp *d, ddcp_cleaned *out, ddcp_error *error)
 {
 	struct err err = { .code = 0 };
-	ddcp_cleaned cleaned = { 0, 0 };
+	ddcp_cleaned cleaned = { 0 };
 	bool ran;
 	int rc = lib_idle(d, &err);
 
@@ -187,6 +216,8 @@ ddcp_cleanup(ddcp *d, ddcp_cleaned *out, ddcp_error *error)
 	if (rc == 0 && !ran)
 		rc = store_cleanup(d->store, &cleaned.pages, &cleaned.bytes,
 		    &err);
+	if (rc == 0)
+		rc = withdraw(d, ran, &cleaned, &err);
 	if (out != NULL)
 		*out = cleaned;
 	stop_reset(&d->stop);

@@ -165,6 +165,7 @@ show_remote(void *self, const struct store_remote *r)
 		.name = r->name,
 		.address = address,
 		.place = r->place,
+		.network = r->network,
 		.automerge = r->automerge,
 		.last_contact_ms = r->last_contact_ms,
 		.last_path = r->last_path,

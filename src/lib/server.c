@@ -18,7 +18,8 @@ _Static_assert((int)DDCP_EVENT_LISTENING == (int)NODE_LISTENING
     && (int)DDCP_EVENT_TROUBLE == (int)NODE_TROUBLE
     && (int)DDCP_EVENT_LOCKED == (int)NODE_LOCKED
     && (int)DDCP_EVENT_UNLOCKED == (int)NODE_UNLOCKED
-    && (int)DDCP_EVENT_CONFLICTS == (int)NODE_CONFLICTS, "one list of events");
+    && (int)DDCP_EVENT_CONFLICTS == (int)NODE_CONFLICTS
+    && (int)DDCP_EVENT_PUBLISHED == (int)NODE_PUBLISHED, "one list of events");
 
 struct ddcp_server {
 	ddcp *d;

@@ -3,9 +3,10 @@
  * dial.c - finds and connects to a key over any network that has a loop.
  *
  * Places that were named and places that are found go into one list and are
- * tried a moment apart.  The first connection is handed over; the next waits
- * until the owner says that the first was not the right one, because only the
- * owner can tell, by the key that the other end proves.
+ * tried a moment apart, those of a far network beside them.  The first connection
+ * is handed over; the next waits until the owner says that the first was not the
+ * right one, because only the owner can tell, by the key that the other end
+ * proves.  A far one waits for near ones that may come soon.
  */
 #include "net/net.h"
 
@@ -15,12 +16,15 @@
 
 #include <uv.h>
 
+#include "net/several.h"
+
 enum candidate_state { WAITING, CONNECTING, CONNECTED, DONE };
 
 struct candidate {
 	struct net_dial *dial;
 	char place[PLACE_MAX];
 	bool named;
+	bool far;
 	enum candidate_state state;
 	struct net_connect *connect;    /* while CONNECTING */
 	struct net_conn *conn;          /* while CONNECTED */
@@ -31,7 +35,8 @@ struct net_dial {
 	struct uv_loop_s *loop;
 	uv_timer_t timer;
 	uint32_t timeout_ms;
-	uint64_t deadline, start_due;
+	uint64_t began, deadline, start_due;
+	bool near;                      /* a near network looks, too */
 	struct net_resolve *resolve;    /* NULL if nothing is looked for */
 	struct candidate places[NET_PLACES_MAX];
 	size_t n;
@@ -56,19 +61,38 @@ has_hope(const struct net_dial *d)
 	return d->resolve != NULL;
 }
 
+/* When a connection that is there may be handed over: in time for its owner to
+ * talk to the other end. */
+static uint64_t
+hand_due(const struct net_dial *d, const struct candidate *c)
+{
+	uint64_t wait_ms = NET_NEAR_MS;
+	size_t i;
+
+	if (!c->far || !d->near)
+		return 0;
+	for (i = 0; i < d->n; i++)
+		if (!d->places[i].far && d->places[i].state != DONE)
+			wait_ms = NET_FAR_MS;
+	return d->began + (wait_ms < d->timeout_ms / 2 ? wait_ms
+	    : d->timeout_ms / 2);
+}
+
 static void
 arm(struct net_dial *d)
 {
-	uint64_t now = uv_now(d->loop), due = d->deadline;
+	uint64_t now = uv_now(d->loop), due = d->deadline, at;
 	size_t i;
 
 	if (d->ended)
 		return;
 	for (i = 0; i < d->n && !d->paused; i++) {
+		at = d->deadline;
 		if (d->places[i].state == CONNECTED)
-			due = 0;
-		else if (d->places[i].state == WAITING && d->start_due < due)
-			due = d->start_due;
+			at = hand_due(d, &d->places[i]);
+		else if (d->places[i].state == WAITING)
+			at = d->places[i].far ? 0 : d->start_due;
+		due = at < due ? at : due;
 	}
 	if (!d->paused && !has_hope(d))
 		due = 0;
@@ -112,8 +136,9 @@ fail(struct net_dial *d)
 		err_set(&why, E_UNREACHABLE,
 		    "is `ddcp serve` running there? else name the place: "
 		    "KEY@HOST:PORT",
-		    "nobody with this address answered on the local network "
-		    "within %.3g s", d->timeout_ms / 1000.0);
+		    "nobody with this address answered%s within %.3g s",
+		    several_part(d->net, true) != NULL ? "" :
+		    " on the local network", d->timeout_ms / 1000.0);
 	net_dial_stop(d);
 	events->on_fail(owner, &why);
 }
@@ -131,7 +156,8 @@ have_connected(void *owner, struct net_conn *conn, const struct err *why)
 		if (d->first.code == 0 && c->named)
 			d->first = *why;
 		/* No use in waiting for the others to get their turn. */
-		d->start_due = 0;
+		if (!c->far)
+			d->start_due = 0;
 	}
 	arm(d);
 }
@@ -150,35 +176,59 @@ start(struct net_dial *d, struct candidate *c)
 		if (d->first.code == 0)
 			d->first = err;
 	}
-	d->start_due = now + NET_PLACE_STAGGER_MS;
+	if (!c->far)
+		d->start_due = now + NET_PLACE_STAGGER_MS;
+}
+
+/* The one to hand over now: a near one if there is any. */
+static struct candidate *
+find_connected(struct net_dial *d)
+{
+	struct candidate *c, *best = NULL;
+
+	for (c = d->places; c < d->places + d->n && !d->paused; c++)
+		if (c->state == CONNECTED && (best == NULL || best->far)
+		    && uv_now(d->loop) >= hand_due(d, c))
+			best = c;
+	return best;
+}
+
+static void
+start_waiting(struct net_dial *d)
+{
+	struct candidate *c;
+	bool started = false;
+
+	for (c = d->places; c < d->places + d->n && !d->paused; c++) {
+		if (c->state != WAITING)
+			continue;
+		if (c->far) {
+			start(d, c);
+		} else if (!started && uv_now(d->loop) >= d->start_due) {
+			start(d, c);
+			started = true;
+		}
+	}
 }
 
 static void
 timer_fired(uv_timer_t *timer)
 {
 	struct net_dial *d = timer->data;
-	struct candidate *c;
-	bool started = false;
+	struct candidate *c = find_connected(d);
 
-	for (c = d->places; c < d->places + d->n && !d->paused; c++)
-		if (c->state == CONNECTED) {
-			c->state = DONE;
-			d->paused = true;
-			arm(d);
-			d->events->on_conn(d->owner, c->conn, c->place,
-			    c->named);
-			return;
-		}
+	if (c != NULL) {
+		c->state = DONE;
+		d->paused = true;
+		arm(d);
+		d->events->on_conn(d->owner, c->conn, c->place, c->named);
+		return;
+	}
 	if (uv_now(d->loop) >= d->deadline || (!d->paused && !has_hope(d))) {
 		fail(d);
 		return;
 	}
-	for (c = d->places; c < d->places + d->n && !d->paused; c++)
-		if (c->state == WAITING && !started
-		    && uv_now(d->loop) >= d->start_due) {
-			start(d, c);
-			started = true;
-		}
+	start_waiting(d);
 	arm(d);
 }
 
@@ -195,6 +245,7 @@ add_place(struct net_dial *d, const char *place, bool named)
 	d->n++;
 	c->dial = d;
 	c->named = named;
+	c->far = several_for(d->net, place) == several_part(d->net, true);
 	snprintf(c->place, sizeof c->place, "%s", place);
 }
 
@@ -231,7 +282,9 @@ net_dial(struct net *net, const struct net_env *env,
 	d->owner = owner;
 	d->timeout_ms = timeout_ms;
 	uv_update_time(d->loop);
-	d->deadline = uv_now(d->loop) + timeout_ms;
+	d->began = uv_now(d->loop);
+	d->deadline = d->began + timeout_ms;
+	d->near = several_part(net, false) != NULL;
 	for (i = 0; i < n; i++)
 		add_place(d, places[i], true);
 	rc = net->backend->resolve(net, key, have_found, d, &d->resolve, err);

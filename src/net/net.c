@@ -8,10 +8,12 @@
 #include "base/clock.h"
 #include "net/direct.h"
 #include "net/memory.h"
+#include "net/veilid.h"
 
 static const struct net_backend *const backends[] = {
 	&net_direct,
 	&net_memory,
+	&net_veilid,
 };
 
 const struct net_backend *

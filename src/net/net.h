@@ -52,6 +52,10 @@ enum {
 	NET_ADDR_STAGGER_MS = 150,      /* between two of them */
 	NET_PLACES_MAX = 16,            /* places tried by one dial */
 	NET_PLACE_STAGGER_MS = 50,      /* between two of them */
+	NET_FAR_MS = 1500,              /* a far one is not taken before that,
+					 * while a near one is on its way, */
+	NET_NEAR_MS = 300,              /* nor before that, as near ones may
+					 * still be found */
 
 	NET_LAN_TICK_MS = 60000,        /* announcements of an idle node */
 	NET_LAN_KEYS_MAX = 16,          /* keys announced by one process */
@@ -112,6 +116,7 @@ struct net_conn {
 	const struct net_conn_ops *ops;
 	const struct net_conn_events *events;
 	void *owner;
+	bool far;               /* of a network that is */
 };
 
 /* Copies or sends bytes.  E_HELD: the queue would pass its maximum, nothing

@@ -20,7 +20,8 @@ struct vapi_call {
 	struct vapi_call *prev, *next;
 	uint32_t id;
 	uint64_t due;
-	vapi_done_fn *done;
+	vapi_shape_fn *shape;
+	vapi_any_fn *done;
 	void *owner;
 };
 
@@ -115,6 +116,9 @@ send_request(struct vapi *api, json_t *request, uint32_t id, struct err *err)
 	int rc;
 
 	buf_init(&text, VAPI_REQUEST_MAX);
+	/* room for what holds a key, be it behind the longest record: growing
+	 * would leave parts of it behind */
+	buf_reserve(&text, 8192);
 	if (json_object_set_new(request, "id", json_integer(id)) < 0)
 		rc = err_set(err, E_USAGE, NULL,
 		    "a request to the Veilid node is no object");
@@ -125,13 +129,14 @@ send_request(struct vapi *api, json_t *request, uint32_t id, struct err *err)
 		    VAPI_REQUEST_MAX);
 	else
 		rc = vlink_send(api->link, (char *)text.data, text.len, err);
-	buf_clear(&text);
+	buf_wipe(&text);        /* there may be a key in it */
 	return rc;
 }
 
 static int
 call(struct vapi *api, json_t *request, uint32_t timeout_ms,
-    vapi_done_fn *done, void *owner, struct vapi_call **out, struct err *err)
+    vapi_shape_fn *shape, vapi_any_fn *done, void *owner,
+    struct vapi_call **out, struct err *err)
 {
 	struct vapi_call *c = NULL;
 	int rc;
@@ -154,6 +159,7 @@ call(struct vapi *api, json_t *request, uint32_t timeout_ms,
 		goto done;
 	c->api = api;
 	c->due = uv_now(api->loop) + timeout_ms;
+	c->shape = shape;
 	c->done = done;
 	c->owner = owner;
 	c->prev = api->last;
@@ -174,14 +180,32 @@ done:
 }
 
 int
-vapi_call(struct vapi *api, json_t *request, uint32_t timeout_ms,
-    vapi_done_fn *done, void *owner, struct vapi_call **out, struct err *err)
+vapi_call_as(struct vapi *api, json_t *request, uint32_t timeout_ms,
+    vapi_shape_fn *shape, vapi_any_fn *done, void *owner,
+    struct vapi_call **out, struct err *err)
 {
 	if (api->up)
-		return call(api, request, timeout_ms, done, owner, out, err);
+		return call(api, request, timeout_ms, shape, done, owner, out,
+		    err);
 	json_decref(request);
 	return err_set(err, E_UNREACHABLE, NULL,
 	    "the Veilid node is not connected");
+}
+
+/* An answer as it is. */
+static void
+plain(void *api_owner, vapi_any_fn *done, void *owner, const json_t *value,
+    enum vfault fault, const struct err *why)
+{
+	((vapi_done_fn *)done)(owner, value, fault, why);
+}
+
+int
+vapi_call(struct vapi *api, json_t *request, uint32_t timeout_ms,
+    vapi_done_fn *done, void *owner, struct vapi_call **out, struct err *err)
+{
+	return vapi_call_as(api, request, timeout_ms, plain,
+	    (vapi_any_fn *)done, owner, out, err);
 }
 
 void
@@ -193,9 +217,10 @@ vapi_forget(struct vapi_call *c)
 static void
 end_call(struct vapi_call *c, enum vfault fault, const struct err *why)
 {
+	void *api_owner = c->api->owner;
 	struct vapi_call it = take(c);
 
-	it.done(it.owner, NULL, fault, why);
+	it.shape(api_owner, it.done, it.owner, NULL, fault, why);
 }
 
 /* ---- the connection ---- */
@@ -239,7 +264,7 @@ on_open(void *owner)
 	struct err why = { .code = 0 };
 
 	if (call(api, json_pack("{s:s}", "op", "VeilidVersion"), VAPI_GREET_MS,
-	    greeted, api, NULL, &why) < 0)
+	    plain, (vapi_any_fn *)greeted, api, NULL, &why) < 0)
 		go_down(api, &why);
 }
 
@@ -298,7 +323,8 @@ on_answer(struct vapi *api, const struct vmsg *m)
 		return;
 	}
 	rc = vmsg_value(m, &value, &fault, &why);
-	it.done(it.owner, value, fault, rc < 0 ? &why : NULL);
+	it.shape(api->owner, it.done, it.owner, value, fault,
+	    rc < 0 ? &why : NULL);
 }
 
 static void

@@ -100,6 +100,16 @@ int vapi_call(struct vapi *api, json_t *request, uint32_t timeout_ms,
     vapi_done_fn *done, void *owner, struct vapi_call **out,
     struct err *err);
 
+/* For a layer above that tells the end of a request in another form: shape is
+ * called instead of done, with the owner that vapi_open() was given, and what
+ * was given here. */
+typedef void vapi_any_fn(void);
+typedef void vapi_shape_fn(void *api_owner, vapi_any_fn *done, void *owner,
+    const json_t *value, enum vfault fault, const struct err *why);
+int vapi_call_as(struct vapi *api, json_t *request, uint32_t timeout_ms,
+    vapi_shape_fn *shape, vapi_any_fn *done, void *owner,
+    struct vapi_call **out, struct err *err);
+
 /* The answer is not wanted any more.  The node may do what was asked. */
 void vapi_forget(struct vapi_call *call);
 

@@ -30,6 +30,8 @@ typedef void vfind_fn(void *owner, const struct vrecord *record);
 int vfind_open(struct vnode *n, const struct net_env *env,
     const uint8_t key[static KEY_LEN], vfind_fn *found, void *owner,
     struct vfind **out, struct err *err);
+
+/* At once, without a word, and before vnode_close(). */
 void vfind_close(struct vfind *f);
 
 /* The last record, or NULL; valid until the next turn of the loop. */

@@ -30,6 +30,7 @@ struct vlink {
 
 struct write {
 	uv_write_t req;
+	size_t len;
 	char bytes[];
 };
 
@@ -242,12 +243,20 @@ vlink_open(struct uv_loop_s *loop, const struct vwhere *where,
 	return rc;
 }
 
+/* What was sent may be a key. */
+static void
+free_write(struct write *w)
+{
+	explicit_bzero(w->bytes, w->len);
+	free(w);
+}
+
 static void
 have_written(uv_write_t *req, int status)
 {
 	struct vlink *l = req->handle->data;
 
-	free(req->data);
+	free_write(req->data);
 	if (status < 0)
 		fail_uv(l, "the connection with the Veilid node broke",
 		    status);
@@ -267,13 +276,14 @@ vlink_send(struct vlink *l, const char *text, size_t len, struct err *err)
 	w = malloc(sizeof *w + len + 1);
 	if (w == NULL)
 		return err_nomem(err);
+	w->len = len;
 	memcpy(w->bytes, text, len);
 	w->bytes[len] = '\n';
 	w->req.data = w;
 	buf = uv_buf_init(w->bytes, (unsigned)len + 1);
 	rc = uv_write(&w->req, &l->stream, &buf, 1, have_written);
 	if (rc < 0) {
-		free(w);
+		free_write(w);
 		return err_set(err, E_UNREACHABLE, NULL,
 		    "the connection with the Veilid node broke: %s",
 		    uv_strerror(rc));

@@ -286,9 +286,13 @@ routes(const json_t *in, struct vupdate *out)
 static bool
 value(const json_t *in, struct vupdate *out)
 {
+	const json_t *count = json_object_get(in, "count");
+
 	out->key = text_of(in, "key");
 	out->subkeys = array_of(in, "subkeys");
 	out->bytes = text_of(json_object_get(in, "value"), "data");
+	out->over = json_array_size(out->subkeys) == 0
+	    || (json_is_number(count) && json_number_value(count) == 0);
 	return out->key != NULL && out->subkeys != NULL;
 }
 

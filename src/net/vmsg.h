@@ -122,6 +122,7 @@ struct vupdate {
 				 * first changed value, NULL if not said */
 	const char *key;        /* VALUE: the record */
 	const json_t *subkeys;  /* VALUE: an array of [first, last] */
+	bool over;              /* VALUE: the record is watched no more */
 	const json_t *dead;     /* ROUTES: array of our routes' ids */
 	const json_t *dead_remote; /* ROUTES: of those imported */
 };

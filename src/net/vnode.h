@@ -31,8 +31,12 @@ enum {
 	VNODE_AGAIN_MIN_MS = 200,       /* for a route that was not to be had,
 					 * doubled ... */
 	VNODE_AGAIN_MAX_MS = 10000,     /* ... up to this */
-	VNODE_TEST_MS = 300000          /* nothing came by our route for so long:
+	VNODE_TEST_MS = 300000,         /* nothing came by our route for so long:
 					 * we call ourselves by it */
+	VNODE_TEST_AGAIN_MS = 10000,    /* that failed: once more after this */
+	VNODE_TESTS = 2,                /* that many failed: another route */
+	VNODE_ROUTE_MS = 60000          /* for a new route: one that comes later
+					 * would be nobody's */
 };
 
 struct vnode;
@@ -59,8 +63,8 @@ int vnode_open(const struct net_env *env, const char *where, bool trusted,
     const struct vnode_events *events, void *owner, struct vnode **out,
     struct err *err);
 
-/* Ends it: releases our route and those imported, if the node takes it in
- * VNODE_END_MS, and drops all that waits without a word, but for closed. */
+/* Ends it: releases our route, if the node takes it in VNODE_END_MS, and drops
+ * all that waits without a word, but for closed, which may be NULL. */
 enum { VNODE_END_MS = 1000 };
 void vnode_close(struct vnode *n, vapi_closed_fn *closed, void *owner);
 
@@ -75,6 +79,14 @@ void vnode_hurry(struct vnode *n);
 /* Why it can't be used, for people; code 0 if it can. */
 void vnode_why(const struct vnode *n, struct err *out);
 
+/* For people: the node's version, and how it is attached, as it says; "" while
+ * that is not known. */
+struct vnode_status {
+	bool connected;                 /* with the node */
+	char version[32], state[64];
+};
+void vnode_status(const struct vnode *n, struct vnode_status *out);
+
 /* An operation outside of routing contexts ("GetDhtRecordKey"), or, with
  * "rc_op" in it, inside of ours: "op" and "rc_id" are put there.  Else as
  * vapi_call().  E_UNREACHABLE: not ready. */
@@ -88,12 +100,14 @@ int vnode_request(struct vnode *n, json_t *request, uint32_t timeout_ms,
 typedef void vnode_import_fn(void *owner, const char *route,
     enum vfault fault, const struct err *why);
 
-/* Makes a route usable here.  Importing one again is allowed, and needs as many
- * releases. */
+/* Makes a route usable here; importing one again is allowed.  Nodes forget by
+ * themselves what is imported and not used for some minutes (a call by it then
+ * ends in VFAULT_NO_CONNECTION or _TARGET: it is to be imported again).  It is
+ * not released: all programs of a node share what is imported, and where the
+ * route is of the same node, that would end the route itself. */
 int vnode_import(struct vnode *n, const uint8_t *blob, size_t len,
     vnode_import_fn *done, void *owner, struct vapi_call **out,
     struct err *err);
-void vnode_release(struct vnode *n, const char *route);
 
 /* The end of a call; bytes are valid during it.  fault is VFAULT_NONE, or why
  * says what went wrong. */

@@ -22,16 +22,14 @@ enum {
 
 struct vpublish;
 
-/* The kind of key and the schema of each record, shared with vfind. */
-json_t *vpublish_schema(void);
-
 /* Begins; the key is that of seed, which is copied and wiped at the end.
  * Nothing happens until vpublish_route().  env is copied.  E_FATAL. */
 int vpublish_open(struct vnode *n, const struct net_env *env,
     const uint8_t seed[static VRECORD_SEED_LEN], struct vpublish **out,
     struct err *err);
 
-/* At once, without a word; the record stays until it expires. */
+/* At once, without a word, and before vnode_close(); the record stays until it
+ * expires. */
 void vpublish_close(struct vpublish *p);
 
 /* The owner of the node tells: our route (len 0: none; the record stays, and is

@@ -86,6 +86,7 @@ vstream_new(const uint8_t id[static VSEGMENT_STREAM_LEN], bool opener,
 	v->opener = v->marked = opener;
 	v->routed = true;
 	v->fin = VSTREAM_NEVER;
+	v->limit = VSTREAM_CALLS;
 	v->again_ms = VSTREAM_AGAIN_MIN_MS;
 	v->heard = now;
 	v->told = vstream_edge(v);

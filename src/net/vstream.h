@@ -49,7 +49,8 @@ struct vstream_events {
 	/* Makes the call of that slot (0 to VSTREAM_CALLS - 1) to the peer's
 	 * present route; bytes are valid during this.  Ended by
 	 * vstream_answered() or vstream_failed().  False: there is no route, or
-	 * no node; asked again after vstream_route_known(). */
+	 * no node, or no room; asked again after vstream_route_known() or
+	 * vstream_resume(). */
 	bool (*call)(void *owner, unsigned slot, const uint8_t *bytes,
 	    size_t len);
 	/* Calls fail: another route of the peer should be looked for, or the
@@ -98,6 +99,10 @@ void vstream_failed(struct vstream *v, unsigned slot, enum vfault fault,
 
 /* Calls can be made (again): by another route, or the node is back. */
 void vstream_route_known(struct vstream *v, uint64_t now);
+
+/* Calls can be made again by the route that there was: there was no room for
+ * them.  What is under way is as good as it was. */
+void vstream_resume(struct vstream *v, uint64_t now);
 
 /* By which route we are reached from now on; copied, told to the peer until it
  * was acknowledged, and with the first segment of an opener (who sends nothing

@@ -50,11 +50,35 @@ measure(struct vstream *v, uint64_t ms)
 		v->rtt = ms + 1;
 }
 
+/* Nodes give a call up after some seconds, whether it got lost or there was too
+ * much before it on its way.  Of the latter there must be less, or all of it is
+ * sent again and again, and nothing comes in time. */
+static void
+narrow(struct vstream *v, const struct vslot *slot)
+{
+	if (slot->seq <= v->seq_cut)
+		return;
+	v->limit = v->limit / 2 > VSTREAM_LIMIT_MIN ? v->limit / 2
+	    : VSTREAM_LIMIT_MIN;
+	v->earned = 0;
+	v->seq_cut = v->seq;
+}
+
+static void
+widen(struct vstream *v)
+{
+	if (v->limit == VSTREAM_CALLS || ++v->earned < v->limit)
+		return;
+	v->limit++;
+	v->earned = 0;
+}
+
 /* The peer answers: calls work. */
 static void
 works(struct vstream *v, const struct vslot *slot, uint64_t now)
 {
 	measure(v, now - slot->sent);
+	widen(v);
 	if (slot->seq > v->seq_good)
 		v->seq_good = slot->seq;
 	if (slot->edge > v->told)
@@ -144,6 +168,8 @@ vstream_failed(struct vstream *v, unsigned at, enum vfault fault,
 	r = range_of(v, &slot);
 	if (r != NULL && r->calls == 0 && !r->held)
 		r->lost = true;
+	if (fault == VFAULT_TIMEOUT)
+		narrow(v, &slot);
 	/* One that was lost among others that came says nothing. */
 	if (slot.seq > v->seq_good) {
 		v->tell_stale |= blames_route(fault);
@@ -152,6 +178,13 @@ vstream_failed(struct vstream *v, unsigned at, enum vfault fault,
 			vstream_back_off(v, now);
 		}
 	}
+	vstream_settle(v, now);
+}
+
+void
+vstream_resume(struct vstream *v, uint64_t now)
+{
+	v->routed = true;
 	vstream_settle(v, now);
 }
 

@@ -236,7 +236,7 @@ pick(const struct vstream *v)
 {
 	struct pick p = { .kind = PICK_NONE, .at = VSTREAM_NEVER };
 
-	if (!v->routed || v->nbusy == VSTREAM_CALLS || vstream_complete(v)
+	if (!v->routed || v->nbusy >= v->limit || vstream_complete(v)
 	    || v->ending == VSTREAM_BREAKS
 	    || (v->ending == VSTREAM_FLUSHES && vstream_flushed(v)))
 		return p;

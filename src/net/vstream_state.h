@@ -23,6 +23,7 @@ enum {
 	VSTREAM_SPANS = 32,             /* pieces received behind a gap; more
 					 * than VSTREAM_RANGES */
 	VSTREAM_RANGES = 24,            /* pieces sent, not acknowledged */
+	VSTREAM_LIMIT_MIN = 2,          /* calls in flight, where many time out */
 	VSTREAM_SAME = 3,               /* calls at a time with the same piece */
 	VSTREAM_LATE_FIRST_MS = 3000,   /* a call that takes so long has got
 					 * lost, until we know better: ... */
@@ -122,6 +123,10 @@ struct vstream {
 	uint64_t seq;           /* calls made */
 	uint64_t seq_good;      /* the last of those that were answered */
 	uint64_t seq_failed;    /* made before the last failure that counted */
+	unsigned limit;         /* in flight: halved where calls take too long,
+				 * and one more after as many good ones */
+	unsigned earned;
+	uint64_t seq_cut;       /* made before it was halved last */
 	uint64_t again, again_ms; /* no call before; and after the next
 				 * failure for so long */
 	uint64_t rtt;           /* what calls take, rather too much; 0: not

@@ -5,11 +5,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "net/several.h"
 #include "node/session.h"
 #include "store/store.h"
 
 struct call {
 	struct node *node;
+	struct net *net;                /* that of it which calls */
 	struct store_remote remote;
 	struct net_dial *dial;          /* NULL once it is over */
 	struct session *session;        /* the one that is being tried */
@@ -90,6 +92,26 @@ on_conn(void *owner, struct net_conn *conn, const char *place, bool named)
 		finish(c, NULL, &err);
 }
 
+/* Nobody was found, and why Veilid could not look. */
+static void
+tell_of_veilid(const struct call *c, struct err *why)
+{
+	struct net_status *s = calloc(1, sizeof *s);
+	struct err said = *why;
+
+	if (s != NULL) {
+		node_status(c->node, s);
+		if (s->veilid.why.code != 0)
+			err_set(why, said.code, s->veilid.why.hint[0] != '\0' ?
+			    s->veilid.why.hint : "ddcp doctor", "%.200s; over "
+			    "Veilid: %s", said.text, s->veilid.why.text);
+		else
+			snprintf(why->hint, sizeof why->hint, "is `ddcp serve` "
+			    "running there, with network.veilid on?");
+	}
+	free(s);
+}
+
 static void
 on_dial_fail(void *owner, const struct err *why)
 {
@@ -97,6 +119,11 @@ on_dial_fail(void *owner, const struct err *why)
 	struct err said = c->why.code != 0 ? c->why : *why;
 
 	c->dial = NULL;
+	if (c->why.code == 0 && said.code == E_UNREACHABLE
+	    && strcmp(c->remote.network, "direct") != 0
+	    && (several_part(c->net, true) != NULL
+	    || c->node->no_veilid.code != 0))
+		tell_of_veilid(c, &said);
 	if (said.hint[0] == '\0' && said.code == E_UNREACHABLE)
 		snprintf(said.hint, sizeof said.hint, "is `ddcp serve` running "
 		    "there, and is that its place?");
@@ -119,17 +146,23 @@ call_start(struct node *n, const struct store_remote *remote,
 	};
 	struct call *c = calloc(1, sizeof *c);
 	const char *places[1];
+	struct net *net = node_part(n, remote->network, err);
+	bool named = remote->place[0] != '\0';
 	int rc;
 
-	if (c == NULL)
-		return err_nomem(err);
+	if (net == NULL || c == NULL) {
+		free(c);
+		return net == NULL ? E_NOTFOUND : err_nomem(err);
+	}
 	c->node = n;
+	c->net = net;
 	c->remote = *remote;
 	c->done = done;
 	c->owner = owner;
 	places[0] = c->remote.place;
-	rc = net_dial(n->net, &n->net_env, remote->key, places,
-	    remote->place[0] != '\0', timeout_ms, &events, c, &c->dial, err);
+	/* what the user names are addresses of machines */
+	rc = net_dial(net, &n->net_env, remote->key, places,
+	    named && !net->backend->far, timeout_ms, &events, c, &c->dial, err);
 	if (rc != 0) {
 		free(c);
 		return rc;

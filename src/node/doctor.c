@@ -5,7 +5,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "net/several.h"
 #include "node/call.h"
+#include "node/doctor_find.h"
 #include "node/session.h"
 #include "store/store.h"
 
@@ -26,7 +28,10 @@ struct doctor {
 	const struct doctor_events *events;
 	void *owner;
 	bool begun, ended;
+	uint64_t begun_ms;
 };
+
+enum { NODE_LOOK_MS = 100 };
 
 static void on_timer(uv_timer_t *timer);
 
@@ -65,8 +70,8 @@ end(struct doctor *d, int code)
 	events->done(owner, code);
 }
 
-static void
-find(struct doctor *d, enum doctor_grade grade, const char *subject,
+void
+doctor_find(struct doctor *d, enum doctor_grade grade, const char *subject,
     const char *rule, const char *text, const char *hint)
 {
 	struct doctor_finding f = { grade, subject, rule, text, hint };
@@ -88,19 +93,19 @@ examine_listening(struct doctor *d, const struct net_status *s)
 	size_t i;
 
 	if (!d->serving)
-		find(d, DOCTOR_NOTE, "serve", "not-serving",
+		doctor_find(d, DOCTOR_NOTE, "serve", "not-serving",
 		    "no serve of this database runs: nobody can call it",
 		    "ddcp serve");
 	for (i = 0; i < s->nlistening; i++) {
 		snprintf(text, sizeof text, "listening on %s", s->listening[i]);
-		find(d, DOCTOR_FINE, "serve", "listening", text, "");
+		doctor_find(d, DOCTOR_FINE, "serve", "listening", text, "");
 	}
 	if (!d->serving)
 		return;
 	snprintf(text, sizeof text, "%zu connections, %zu of them not "
 	    "identified yet, %" PRIu64 " dropped so far", s->accepted,
 	    s->unknown, s->dropped);
-	find(d, DOCTOR_FINE, "serve", "connections", text, "");
+	doctor_find(d, DOCTOR_FINE, "serve", "connections", text, "");
 }
 
 static void
@@ -110,7 +115,7 @@ examine_discovery(struct doctor *d, const struct net_status *s)
 	size_t i;
 
 	if (!s->lan) {
-		find(d, DOCTOR_NOTE, "discovery", "off",
+		doctor_find(d, DOCTOR_NOTE, "discovery", "off",
 		    "discovery on the local network is off",
 		    "others need KEY@HOST:PORT");
 		return;
@@ -119,18 +124,18 @@ examine_discovery(struct doctor *d, const struct net_status *s)
 		snprintf(text, sizeof text, "%s %s: %s", s->ifs[i].name,
 		    s->ifs[i].address, s->ifs[i].joined ? "in use"
 		    : s->ifs[i].why);
-		find(d, s->ifs[i].joined ? DOCTOR_FINE : DOCTOR_NOTE,
+		doctor_find(d, s->ifs[i].joined ? DOCTOR_FINE : DOCTOR_NOTE,
 		    "discovery", s->ifs[i].joined ? "joined" : "not-joined",
 		    text, "");
 	}
 	snprintf(text, sizeof text, "%" PRIu64 " packets heard, %" PRIu64
 	    " of them meant for us", s->heard, s->recognised);
-	find(d, DOCTOR_FINE, "discovery", "heard", text, "");
+	doctor_find(d, DOCTOR_FINE, "discovery", "heard", text, "");
 	if (s->skewed == 0)
 		return;
 	snprintf(text, sizeof text, "the clock of a known peer is %" PRId64
 	    " minutes off ours", s->skew_min);
-	find(d, DOCTOR_WARNING, "discovery", "clock", text,
+	doctor_find(d, DOCTOR_WARNING, "discovery", "clock", text,
 	    "set the clocks; more than a day apart is ignored");
 }
 
@@ -141,9 +146,11 @@ examine_network(struct doctor *d)
 
 	if (s == NULL)
 		return;
-	d->node->net->backend->status(d->node->net, s);
+	node_status(d->node, s);
 	examine_listening(d, s);
-	examine_discovery(d, s);
+	if (several_part(d->node->net, false) != NULL)
+		examine_discovery(d, s);
+	doctor_veilid(d, d->node, s);
 	free(s);
 }
 
@@ -162,9 +169,13 @@ found_well(struct patient *p, const struct session *s)
 {
 	char text[PLACE_MAX + 64];
 
-	snprintf(text, sizeof text, "connected at %s", session_place(s));
+	if (session_is_far(s))
+		snprintf(text, sizeof text, "connected over Veilid");
+	else
+		snprintf(text, sizeof text, "connected at %s",
+		    session_place(s));
 	p->doctor->over++;
-	find(p->doctor, DOCTOR_FINE, p->remote.name, "reachable", text, "");
+	doctor_find(p->doctor, DOCTOR_FINE, p->remote.name, "reachable", text, "");
 	finish(p->doctor);
 }
 
@@ -180,7 +191,7 @@ on_called(void *owner, struct session *s, const struct err *why)
 	}
 	p->doctor->code = E_UNREACHABLE;
 	p->doctor->over++;
-	find(p->doctor, DOCTOR_WARNING, p->remote.name,
+	doctor_find(p->doctor, DOCTOR_WARNING, p->remote.name,
 	    why->code == E_REFUSED ? "refused" : why->code == E_INTEGRITY
 	    ? "wrong-key" : "unreachable", why->text, why->hint);
 	finish(p->doctor);
@@ -200,6 +211,24 @@ examine_remote(struct patient *p)
 		on_called(p, NULL, &err);
 }
 
+/* A Veilid node is given time to become ready; what is known to go wrong is not
+ * waited for. */
+static bool
+node_may_come(struct doctor *d)
+{
+	struct net_status *s = calloc(1, sizeof *s);
+	bool may = false;
+
+	if (s != NULL && uv_now(&d->node->loop) < d->begun_ms + d->timeout_ms) {
+		node_status(d->node, s);
+		may = s->veilid.on && !s->veilid.routed
+		    && (s->veilid.why.code == 0
+		    || s->veilid.why.code == E_UNREACHABLE);
+	}
+	free(s);
+	return may;
+}
+
 static void
 on_timer(uv_timer_t *timer)
 {
@@ -207,11 +236,16 @@ on_timer(uv_timer_t *timer)
 	size_t i;
 
 	if (!d->begun) {
+		d->begun_ms = uv_now(&d->node->loop);
 		d->begun = true;
 		for (i = 0; i < d->n && !d->ended; i++)
 			examine_remote(&d->patient[i]);
 		if (d->n > 0)
 			return;
+	}
+	if (node_may_come(d)) {
+		uv_timer_start(timer, on_timer, NODE_LOOK_MS, 0);
+		return;
 	}
 	/* Last, since the calls made discovery hear something. */
 	examine_network(d);
@@ -300,7 +334,8 @@ doctor_run(struct store *store, const char *remote, uint32_t timeout_ms,
     struct stop *stop, struct err *err)
 {
 	static const struct doctor_events events = { on_finding, on_done };
-	struct node_options options = { .hub = { .follow = false } };
+	struct node_options options = { .hub = { .follow = false },
+		.node_after_ms = 500 };
 	struct visit v = { .finding = finding, .self = self };
 	struct doctor *d;
 	int rc = node_open(&v.node, store, &options, err);

@@ -12,7 +12,7 @@
 
 /* In the order of enum ddcp_event_kind. */
 enum node_event_kind {
-	NODE_LISTENING,     /* place */
+	NODE_LISTENING,     /* place: HOST:PORT, or "veilid" */
 	NODE_CONNECTED,     /* remote, place */
 	NODE_DISCONNECTED,  /* remote, text */
 	NODE_CHANGED,       /* transactions: committed here */
@@ -21,10 +21,13 @@ enum node_event_kind {
 	NODE_SENT,          /* remote: rows sent to it */
 	NODE_KNOCK,         /* address, place */
 	NODE_TABLES,        /* text: a table is replicated now, or no more */
-	NODE_TROUBLE,       /* remote or "", text, hint */
+	NODE_TROUBLE,       /* remote or "", text, hint; place "veilid" where it is
+			     * about that network */
 	NODE_LOCKED,        /* another program holds the database's lock */
 	NODE_UNLOCKED,      /* no more; elapsed_ms */
-	NODE_CONFLICTS      /* remote: rows: conflicts that it brought */
+	NODE_CONFLICTS,     /* remote: rows: conflicts that it brought */
+	NODE_PUBLISHED      /* place "veilid": others can find it there; text: the
+			     * node's version */
 };
 
 struct node_event {

@@ -219,6 +219,8 @@ hub_look(struct hub *h, bool ours, bool *again)
 	*again = rc == E_UNREACHABLE;
 	if (rc != 0 || n == 0)
 		return;
+	if (h->options.news != NULL)
+		h->options.news(h->options.self);
 	for (i = 0; i < n; i++)
 		event.transactions += count_news(h, &entry[i]);
 	for (s = hub_next(h, NULL); s != NULL; s = hub_next(h, s))
@@ -322,8 +324,9 @@ hub_knock(struct hub *h, const uint8_t key[static KEY_LEN],
 	hub_emit(h, &event);
 }
 
-/* Both ends decide alike.  Two calls of the same side: the later one, since
- * its maker has given the earlier one up.  Calls that crossed: that of the
+/* Both ends decide alike.  A near one replaces a far one, and stays if the far one
+ * comes at the same time; later, its caller has lost the near one.  Two calls of
+ * the same side: the later one, since its maker has given the earlier one up.  Calls that crossed: that of the
  * smaller key.  An older session in the other direction is one that the caller
  * does not know of any more. */
 static bool
@@ -333,6 +336,9 @@ is_better(const struct hub *h, const struct session *newer,
 	uint8_t own[KEY_LEN];
 	bool own_is_smaller;
 
+	if (newer->far != older->far)
+		return older->far
+		    || newer->open_ms - older->open_ms > SAME_TIME_MS;
 	if (newer->caller == older->caller
 	    || newer->open_ms - older->open_ms > SAME_TIME_MS)
 		return true;

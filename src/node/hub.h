@@ -46,6 +46,8 @@ struct hub_options {
 	bool eager;
 	enum exchange_verb verb;
 	node_event_fn *event;           /* may be NULL */
+	/* Something was committed, here or by a merge.  May be NULL. */
+	void (*news)(void *self);
 	/* A session is open; one that was open is over.  May be NULL. */
 	void (*opened)(void *self, struct session *s);
 	void (*closed)(void *self, struct session *s, const struct err *why);

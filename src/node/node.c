@@ -5,6 +5,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "node/networks.h"
 #include "node/stop.h"
 #include "store/store.h"
 
@@ -91,25 +92,12 @@ env_wake(void *self, uint64_t at_ms)
 		    at_ms > now ? at_ms - now : 0, 0);
 }
 
-static bool
-is_discovery_on(struct store *store)
-{
-	char value[8];
-
-	return store_config_get(store, "network.discovery", value, sizeof value,
-	    NULL) != 0 || strcmp(value, "no") != 0;
-}
-
 int
 node_open(struct node *n, struct store *store,
     const struct node_options *options, struct err *err)
 {
 	struct hub_env env = { env_now_ms, env_date_ms, env_wake, n };
-	struct net_options net = { .lan = NET_LAN_AUTO };
 	int rc;
-
-	if (options->no_discovery || !is_discovery_on(store))
-		net.lan = NET_LAN_OFF;
 
 	memset(n, 0, sizeof *n);
 	n->store = store;
@@ -122,7 +110,7 @@ node_open(struct node *n, struct store *store,
 	uv_timer_init(&n->loop, &n->timer);
 	n->timer.data = n;
 	n->timer_open = true;
-	rc = net_find("direct")->open(&n->net_env, &net, &n->net, err);
+	rc = networks_open(n, options, err);
 	if (rc == 0)
 		rc = hub_new(store, &env, &options->hub, &n->hub, err);
 	if (rc != 0)
@@ -140,9 +128,7 @@ node_close(struct node *n)
 	if (n->hub != NULL)
 		hub_free(n->hub);
 	n->hub = NULL;
-	if (n->net != NULL)
-		n->net->backend->close(n->net, NULL, NULL);
-	n->net = NULL;
+	networks_close(n);
 	if (n->timer_open)
 		uv_close((uv_handle_t *)&n->timer, NULL);
 	n->timer_open = false;

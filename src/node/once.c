@@ -114,7 +114,7 @@ once_run(struct store *store, const struct exchange *x, struct stop *stop,
 {
 	static const struct run_events events = { on_reach, on_progress,
 		on_result, on_done, false };
-	struct node_options options = { .hub = {
+	struct node_options options = { .node_after_ms = 500, .hub = {
 		.eager = x->verb == EXCHANGE_FETCH || x->verb == EXCHANGE_PULL,
 		.verb = x->verb } };
 	struct once o = { .x = x, .err = err };

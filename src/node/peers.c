@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "net/several.h"
 #include "node/call.h"
 #include "node/session.h"
 #include "store/store.h"
@@ -15,6 +16,9 @@ struct peer {
 	struct store_remote remote;
 	struct call *call;              /* an attempt goes on */
 	struct net_resolve *listening;  /* for announcements, between them */
+	struct net *listens_on;
+	bool nearer;                    /* the last call was of one that is
+					 * connected over a far network */
 	uint64_t due;                   /* of the next attempt */
 	uint64_t not_before;            /* whoever announces himself */
 	uint32_t wait_ms;               /* after the last failure */
@@ -45,6 +49,17 @@ is_connected(const struct peer *q)
 	return hub_find(q->peers->node->hub, q->remote.key) != NULL;
 }
 
+/* Connected, but a near network may do better. */
+static bool
+is_far(const struct peer *q)
+{
+	const struct session *s = hub_find(q->peers->node->hub, q->remote.key);
+
+	return s != NULL && session_is_far(s)
+	    && strcmp(q->remote.network, "auto") == 0
+	    && several_part(q->peers->node->net, false) != NULL;
+}
+
 static void
 arm(struct peers *p)
 {
@@ -65,7 +80,7 @@ static void
 stop_listening(struct peer *q)
 {
 	if (q->listening != NULL)
-		q->peers->node->net->backend->resolve_stop(q->listening);
+		q->listens_on->backend->resolve_stop(q->listening);
 	q->listening = NULL;
 }
 
@@ -74,22 +89,46 @@ on_found(void *owner, const char *place)
 {
 	struct peer *q = owner;
 
-	if (q->call != NULL || is_connected(q))
+	if (q->call != NULL || (is_connected(q) && !is_far(q)))
 		return;
 	if (q->due > q->not_before)
 		q->due = q->not_before;
 	arm(q->peers);
 }
 
-/* Between two attempts, whoever appears on the local network is heard. */
+/* Between two attempts, whoever appears is heard; while connected over a far
+ * network, on a near one. */
 static void
 start_listening(struct peer *q)
 {
 	struct node *n = q->peers->node;
+	struct net *net = is_far(q) ? several_part(n->net, false)
+	    : node_part(n, q->remote.network, NULL);
 
-	if (q->listening == NULL && n->net->backend->resolve(n->net,
-	    q->remote.key, on_found, q, &q->listening, NULL) != 0)
+	if (q->listening != NULL && q->listens_on != net)
+		stop_listening(q);
+	if (q->listening != NULL || net == NULL)
+		return;
+	q->listens_on = net;
+	if (net->backend->resolve(net, q->remote.key, on_found, q,
+	    &q->listening, NULL) != 0)
 		q->listening = NULL;
+}
+
+/* There is a session: nothing is to be done, unless there may be a better one. */
+static void
+settle(struct peer *q)
+{
+	q->due = NEVER;
+	q->wait_ms = 0;
+	q->last_code = 0;
+	if (is_far(q)) {
+		q->not_before = now(q->peers) + (q->nearer ? PEERS_NEARER_MS
+		    : PEERS_AGAIN_MIN_MS);
+		start_listening(q);
+	} else {
+		stop_listening(q);
+	}
 }
 
 /* Half of the waiting time is by chance: peers that lost each other at the
@@ -126,10 +165,7 @@ on_called(void *owner, struct session *s, const struct err *why)
 	q->call = NULL;
 	if (s != NULL || is_connected(q)) {
 		s = hub_find(p->node->hub, q->remote.key);
-		q->due = NEVER;
-		q->wait_ms = 0;
-		q->last_code = 0;
-		stop_listening(q);
+		settle(q);
 		arm(p);
 		p->events->reached(p->owner, s);
 		return;
@@ -137,8 +173,10 @@ on_called(void *owner, struct session *s, const struct err *why)
 	wait_longer(q);
 	start_listening(q);
 	/* Nobody was found, and no place is known: only an announcement, which
-	 * is listened for, can change that. */
+	 * is listened for, can change that.  One that was made over a far network
+	 * stays, though it can't be called for a time. */
 	if (q->remote.place[0] == '\0' && q->listening != NULL
+	    && several_part(q->listens_on, true) == NULL
 	    && why->code == E_UNREACHABLE)
 		q->due = NEVER;
 	arm(p);
@@ -150,12 +188,19 @@ call(struct peer *q)
 {
 	struct err err = { .code = 0 };
 
+	struct store_remote remote = q->remote;
+
 	q->due = NEVER;
 	if (q->call != NULL)
 		return;
-	if (call_start(q->peers->node, &q->remote, PEERS_CALL_MS, on_called, q,
+	q->nearer = is_far(q);
+	if (q->nearer)
+		strcpy(remote.network, "direct");
+	if (call_start(q->peers->node, &remote, PEERS_CALL_MS, on_called, q,
 	    &q->call, &err) != 0) {
 		q->call = NULL;
+		if (q->nearer)
+			return;
 		/* No discovery, and no place to call: he may call us. */
 		if (err.code != E_NOTFOUND)
 			wait_longer(q);
@@ -176,7 +221,7 @@ on_timer(uv_timer_t *timer)
 			if (is_connected(q))
 				p->events->reached(p->owner, hub_find(
 				    p->node->hub, q->remote.key));
-			else
+			if (!is_connected(q) || is_far(q))
 				call(q);
 		}
 	}
@@ -210,10 +255,13 @@ reload_one(void *self, const struct store_remote *r)
 		p->first = q;
 		q->remote = *r;
 	}
-	moved = strcmp(q->remote.place, r->place) != 0;
+	moved = strcmp(q->remote.place, r->place) != 0
+	    || strcmp(q->remote.network, r->network) != 0;
 	q->remote = *r;
 	q->seen = true;
-	if (moved && !is_connected(q)) {
+	if (moved && q->call == NULL)
+		stop_listening(q);
+	if (moved && (!is_connected(q) || is_far(q))) {
 		q->wait_ms = 0;
 		q->due = 0;
 	}
@@ -267,10 +315,7 @@ peers_opened(struct peers *p, struct session *s)
 
 	if (q == NULL)
 		return;
-	q->wait_ms = 0;
-	q->last_code = 0;
-	q->due = NEVER;
-	stop_listening(q);
+	settle(q);
 	arm(p);
 	p->events->reached(p->owner, s);
 }
@@ -315,7 +360,7 @@ peers_call_all(struct peers *p)
 	struct peer *q;
 
 	for (q = p->first; q != NULL; q = q->next)
-		if (!is_connected(q)) {
+		if (!is_connected(q) || is_far(q)) {
 			q->wait_ms = 0;
 			q->due = 0;
 		}

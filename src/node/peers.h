@@ -11,7 +11,10 @@
 enum {
 	PEERS_CALL_MS = 10000,          /* one attempt */
 	PEERS_AGAIN_MIN_MS = 500,       /* from one to the next, doubled ... */
-	PEERS_AGAIN_MAX_MS = 60000      /* ... up to this, and jitter */
+	PEERS_AGAIN_MAX_MS = 60000,     /* ... up to this, and jitter */
+	PEERS_NEARER_MS = 30000         /* connected over a far network: between
+					 * two calls of who is heard on a near
+					 * one */
 };
 
 struct peers;

@@ -5,9 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "net/several.h"
 #include "node/machine.h"
 #include "node/node.h"
 #include "node/peers.h"
+#include "node/published.h"
 #include "node/session.h"
 #include "node/verbs.h"
 #include "node/watch.h"
@@ -27,6 +29,7 @@ struct serve {
 	struct verbs *verbs;
 	struct watch *watch;
 	struct machine *machine;
+	struct published *published;
 	uv_async_t wake;        /* by serve_stop() */
 	uv_timer_t forget;
 	volatile sig_atomic_t stopping;
@@ -62,6 +65,19 @@ on_closed(void *self, struct session *session, const struct err *why)
 
 	if (s->peers != NULL)
 		peers_closed(s->peers, session, why);
+}
+
+/* For peers that are not connected, but look for us. */
+static void
+on_news(void *self)
+{
+	struct serve *s = self;
+	const struct net_backend *backend = s->node.net->backend;
+	uint8_t key[KEY_LEN];
+
+	store_public_key(s->store, key);
+	if (backend->changed != NULL)
+		backend->changed(s->node.net, key);
 }
 
 static void
@@ -155,7 +171,11 @@ listen_at(struct serve *s, struct err *err)
 		return rc;
 	}
 	event.place = actual;
-	emit(s, &event);
+	if (several_part(s->node.net, false) != NULL)
+		emit(s, &event);
+	event.place = "veilid";
+	if (several_part(s->node.net, true) != NULL)
+		emit(s, &event);
 	store_public_key(s->store, key);
 	rc = s->node.net->backend->announce(s->node.net, key, err);
 	return rc == E_NOTFOUND ? 0 : rc;
@@ -186,8 +206,9 @@ open_parts(struct serve *s, struct err *err)
 		on_reached };
 	struct node_options options = {
 		.no_discovery = s->options.no_discovery,
+		.announces = true,
 		.hub = { .follow = true, .event = on_hub_event,
-			.opened = on_opened, .closed = on_closed, .self = s } };
+			.news = on_news, .opened = on_opened, .closed = on_closed, .self = s } };
 	int rc;
 
 	rc = node_open(&s->node, s->store, &options, err);
@@ -215,7 +236,11 @@ open_parts(struct serve *s, struct err *err)
 	s->machine = machine_open(&s->node.loop, on_machine, s);
 	/* What was committed before the watch began. */
 	watch_again(s->watch, 0);
-	return listen_at(s, err);
+	rc = listen_at(s, err);
+	if (rc == 0)
+		rc = published_open(&s->node, on_hub_event, s, &s->published,
+		    err);
+	return rc;
 }
 
 int
@@ -300,6 +325,7 @@ serve_close(struct serve *s)
 	peers_close(peers);
 	watch_close(s->watch);
 	machine_close(s->machine);
+	published_close(s->published);
 	if (s->wake_open) {
 		uv_close((uv_handle_t *)&s->forget, NULL);
 		uv_close((uv_handle_t *)&s->wake, NULL);

@@ -239,6 +239,10 @@ session_new(struct hub *h, struct net_conn *conn, struct session **out,
 	s->talk_ms = s->again_ms = s->slow_ms = HUB_NEVER;
 	sync_actions_init(&s->actions);
 	net_conn_place(conn, s->place);
+	s->far = conn->far;
+	/* by which network says enough: the rest is the key */
+	if (s->far)
+		s->place[strcspn(s->place, ":")] = '\0';
 	*out = s;
 	return 0;
 }
@@ -328,7 +332,8 @@ session_opened(struct session *s)
 	const struct err twice = { E_EXISTS, "there is another connection",
 		"" };
 
-	bool replaces = hub_find(s->hub, s->key) != NULL;
+	const struct session *other = hub_find(s->hub, s->key);
+	bool replaces = other != NULL && other->far == s->far;
 
 	s->open_ms = hub_now(s->hub);
 	if (!hub_admit(s->hub, s)) {
@@ -476,6 +481,12 @@ const char *
 session_place(const struct session *s)
 {
 	return s->place;
+}
+
+bool
+session_is_far(const struct session *s)
+{
+	return s->far;
 }
 
 bool

@@ -60,6 +60,7 @@ int64_t session_remote(const struct session *s);        /* its id */
 const char *session_name(const struct session *s);      /* of the remote */
 const uint8_t *session_key(const struct session *s);    /* of the peer */
 const char *session_place(const struct session *s);
+bool session_is_far(const struct session *s);   /* see net_backend.far */
 bool session_is_caller(const struct session *s);        /* we called */
 uint64_t session_since(const struct session *s);        /* open since */
 

@@ -92,6 +92,7 @@ struct session {
 	struct store_remote remote;     /* valid if known, or caller */
 	uint8_t key[KEY_LEN];           /* wanted, or proven */
 	char place[PLACE_MAX];
+	bool far;                       /* over a network that is slower */
 	uint64_t born_ms, open_ms;
 	uint64_t timer_ms;              /* session_tick() is due; or HUB_NEVER */
 	uint64_t turn;                  /* when it last pulled, or came */

@@ -36,6 +36,33 @@ is_yes_or_no(const char *value)
 }
 
 static bool
+is_on_or_off(const char *value)
+{
+	return strcmp(value, "on") == 0 || strcmp(value, "off") == 0;
+}
+
+static bool
+is_auto_or_off(const char *value)
+{
+	return strcmp(value, "auto") == 0 || strcmp(value, "off") == 0;
+}
+
+/* Longer ones than a socket's name can be (108 bytes) help nobody. */
+static bool
+is_node(const char *value)
+{
+	if (strncmp(value, "unix:", 5) == 0)
+		return value[5] == '/' && strlen(value + 5) < 108;
+	return is_place(value);
+}
+
+static bool
+is_path(const char *value)
+{
+	return value[0] == '\0' || value[0] == '/';
+}
+
+static bool
 is_count(const char *value)
 {
 	size_t len = strlen(value);
@@ -85,14 +112,26 @@ static const struct setting {
 	    "merge in steps that keep writers waiting about so long" },
 	{ "merge.max-rows", "500000", is_count, "a number",
 	    "merge in steps of about so many rows" },
+	{ "network.direct", "on", is_on_or_off, "on or off",
+	    "call, and be called, by the addresses of machines" },
 	{ "network.discovery", "yes", is_yes_or_no, "yes or no",
 	    "announce this database on the local network and answer there" },
 	{ "network.listen", "", is_place, "HOST:PORT or empty",
 	    "where to listen; empty: everywhere, port 4433 or the next free" },
+	{ "network.veilid", "off", is_on_or_off, "on or off",
+	    "call, and be called, over Veilid, where only addresses are known" },
 	{ "undo.keep", "30", is_days, "a number of days, up to 36500",
 	    "what merges wrote over can be brought back so long" },
 	{ "undo.max-bytes", "268435456", is_count, "a number of bytes",
 	    "keep about so much for that, the newest" },
+	{ "veilid.api", "", is_node, "unix:PATH, HOST:PORT or empty",
+	    "where a Veilid node listens; empty: your own, which ddcp starts" },
+	{ "veilid.node", "auto", is_auto_or_off, "auto or off",
+	    "start your own Veilid node where none runs" },
+	{ "veilid.program", "", is_path, "the full path of a program, or empty",
+	    "that node; empty: veilid-node beside ddcp, or in the PATH" },
+	{ "veilid.trust", "no", is_yes_or_no, "yes or no",
+	    "whoever listens at veilid.api may learn this database's key" },
 };
 
 enum { SETTINGS = sizeof settings / sizeof *settings };

@@ -8,11 +8,31 @@
 #include "store/store_private.h"
 
 #define COLUMNS "id, name, key, place, automerge, contact_ms, path, error, " \
-	"error_ms"
+	"error_ms, (SELECT m.value FROM ddcp_meta AS m WHERE m.key = 'network-' " \
+	"|| ddcp_remote.id)"
+
+/* What "network" may be; the first is where nothing was said.  It stands in
+ * ddcp_meta, which databases of earlier versions have too. */
+static const char *const networks[] = { "auto", "direct", "veilid" };
+
+enum { NETWORKS = sizeof networks / sizeof *networks };
+
+/* The index of the one of that name, 0 if there is none. */
+static size_t
+find_network(const char *name)
+{
+	size_t i = NETWORKS - 1;
+
+	while (i > 0 && strcmp(networks[i], name) != 0)
+		i--;
+	return i;
+}
 
 static void
 read_remote(sqlite3_stmt *stmt, struct store_remote *r)
 {
+	char network[STORE_NETWORK_MAX];
+
 	memset(r, 0, sizeof *r);
 	r->id = sqlite3_column_int64(stmt, 0);
 	sql_column_text(stmt, 1, r->name, sizeof r->name);
@@ -23,6 +43,8 @@ read_remote(sqlite3_stmt *stmt, struct store_remote *r)
 	sql_column_text(stmt, 6, r->last_path, sizeof r->last_path);
 	sql_column_text(stmt, 7, r->last_error, sizeof r->last_error);
 	r->last_error_ms = sqlite3_column_int64(stmt, 8);
+	sql_column_text(stmt, 9, network, sizeof network);
+	strcpy(r->network, networks[find_network(network)]);
 }
 
 /* -- finding ------------------------------------------------------------------ */
@@ -195,6 +217,7 @@ delete_remote(struct store *s, int64_t id, struct err *err)
 		"DELETE FROM ddcp_cursor_table WHERE remote = ?1",
 		"DELETE FROM ddcp_cursor WHERE remote = ?1",
 		"DELETE FROM ddcp_other WHERE remote = ?1",
+		"DELETE FROM ddcp_meta WHERE key = 'network-' || ?1",
 		"DELETE FROM ddcp_remote WHERE id = ?1" };
 	size_t i;
 	int rc = 0;
@@ -261,6 +284,22 @@ yes_or_no(const char *value, int64_t *out, struct err *err)
 	    value);
 }
 
+static int
+set_network(struct store *s, int64_t id, const char *value, struct err *err)
+{
+	size_t which = find_network(value);
+
+	if (which == 0 && strcmp(value, networks[0]) != 0)
+		return err_set(err, E_USAGE, "auto, direct or veilid",
+		    "network can't be \"%s\"", value);
+	if (which == 0)
+		return sql_do(s->db, err, "DELETE FROM ddcp_meta WHERE key = "
+		    "'network-' || ?1", "i", id);
+	return sql_do(s->db, err, "INSERT INTO ddcp_meta VALUES('network-' || ?1, "
+	    "?2) ON CONFLICT(key) DO UPDATE SET value = excluded.value", "it", id,
+	    networks[which]);
+}
+
 int
 store_remote_set(struct store *s, const char *name, const char *setting,
     const char *value, struct err *err)
@@ -282,8 +321,10 @@ store_remote_set(struct store *s, const char *name, const char *setting,
 			    automerge);
 		return rc;
 	}
+	if (strcmp(setting, "network") == 0)
+		return set_network(s, r.id, value, err);
 	if (strcmp(setting, "place") != 0)
-		return err_set(err, E_USAGE, "automerge or place",
+		return err_set(err, E_USAGE, "automerge, network or place",
 		    "remotes have no setting \"%s\"", setting);
 	rc = check_place(value, err);
 	if (rc == 0)

@@ -6,7 +6,8 @@
  *   ddcp_meta          schema (number), database (id), public_key, state_dir,
  *                      log_id (the log that vectors and cursors belong to),
  *                      own (own vector entry when ddcp wrote last), held-N
- *                      (number of the pull from remote N that is held: keep.h)
+ *                      (number of the pull from remote N that is held: keep.h),
+ *                      network-N (by which network remote N is called: remote.c)
  *   ddcp_own           own incarnations that are over: where they ended; lost:
  *                      others may have more of it
  *   ddcp_config        settings that are not the default

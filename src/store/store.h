@@ -110,12 +110,16 @@ int store_still_there(struct store *s, struct err *err);
 
 /* -- remotes ------------------------------------------------------------- */
 
+enum { STORE_NETWORK_MAX = 8 };
+
 struct store_remote {
 	int64_t id;
 	char name[STORE_NAME_MAX];
 	uint8_t key[KEY_LEN];
 	char place[PLACE_MAX];      /* HOST:PORT hint or "" */
 	bool automerge;             /* default true */
+	char network[STORE_NETWORK_MAX];    /* to call it over: auto, direct
+				     * or veilid */
 	int64_t last_contact_ms;    /* 0: never */
 	char last_path[PLACE_MAX];
 	char last_error[ERR_TEXT_MAX];
@@ -129,7 +133,7 @@ int store_remote_remove(struct store *s, const char *name, struct err *err);
 int store_remote_rename(struct store *s, const char *name, const char *to,
     struct err *err);
 int store_remote_set(struct store *s, const char *name, const char *setting,
-    const char *value, struct err *err);        /* automerge, place */
+    const char *value, struct err *err);        /* automerge, place, network */
 int store_remote_by_name(struct store *s, const char *name,
     struct store_remote *out, struct err *err);     /* E_NOTFOUND */
 int store_remote_by_key(struct store *s, const uint8_t key[static KEY_LEN],

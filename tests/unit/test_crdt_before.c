@@ -564,6 +564,51 @@ so_where_another_hook_is_in_the_way(void **state)
 	node_well(&n[B]);
 }
 
+/* SQLite may take the type of an old value from a column that stands elsewhere. */
+static void
+columns_behind_a_generated_one(void **state)
+{
+	int i;
+
+	for (i = 0; i < COUNT; i++)
+		node_exec(&n[i], "CREATE TABLE g(id INTEGER PRIMARY KEY, v AS (a) "
+		    "VIRTUAL, a REAL, b INTEGER, w AS (b) VIRTUAL, c REAL, d); "
+		    "SELECT crsql_as_crr('g')");
+	node_exec(&n[A], "INSERT INTO g(id, a, b, c, d) " MANY "SELECT v, v, v + "
+	    "9007199254740992, v, v + 9007199254740992 FROM s");
+	for (i = B; i < COUNT; i++)
+		pull_large(i, A);
+	node_exec(&n[A], "UPDATE g SET a = a + 1, b = b + 1, c = c + 1, d = d + 1");
+	sqlite3_preupdate_hook(n[C].db, other_hook, NULL);
+	pull_large(B, A);
+	pull_large(C, A);
+	nodes_agree(&n[B], &n[C], ALL_NOTES);
+	node_expect(&n[B], "160\n", "SELECT count(*) FROM crsql_before");
+}
+
+/* The rows are shorter than the table, and none is older than its column. */
+static void
+columns_added_before_it_was_replicated(void **state)
+{
+	int i;
+
+	for (i = 0; i < COUNT; i++)
+		node_exec(&n[i], "CREATE TABLE g(id INTEGER PRIMARY KEY, x); "
+		    "INSERT INTO g " MANY "SELECT v, v FROM s; ALTER TABLE g ADD "
+		    "COLUMN y DEFAULT 'preset'; SELECT crsql_as_crr('g')");
+	for (i = B; i < COUNT; i++)
+		pull_large(i, A);
+	node_exec(&n[A], "UPDATE g SET y = NULL WHERE id %% 2; UPDATE g SET y = 'new' "
+	    "WHERE id %% 2 = 0; DELETE FROM g WHERE id > 30");
+	sqlite3_preupdate_hook(n[C].db, other_hook, NULL);
+	pull_large(B, A);
+	pull_large(C, A);
+	nodes_agree(&n[B], &n[C], ALL_NOTES);
+	nodes_agree(&n[A], &n[B], "SELECT id, x, y FROM g");
+	node_expect(&n[B], "'preset'|40\n", "SELECT val, count(*) FROM crsql_before "
+	    "WHERE cid = 'y'");
+}
+
 static void
 take_hook(sqlite3_context *ctx, int argc, sqlite3_value **argv)
 {
@@ -605,6 +650,8 @@ main(void)
 		EACH(cells_that_come_one_by_one_are_one_note),
 		EACH(a_new_life_by_changes_notes_all),
 		EACH(so_where_another_hook_is_in_the_way),
+		EACH(columns_behind_a_generated_one),
+		EACH(columns_added_before_it_was_replicated),
 		EACH(a_hook_that_is_taken_in_the_midst),
 		EACH(what_is_refused_has_no_note),
 		EACH(what_is_too_large_is_said_to_be),

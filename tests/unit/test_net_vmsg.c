@@ -287,10 +287,17 @@ updates_are_read(void **state)
 	    VUPDATE_VALUE);
 	assert_string_equal(u.key, "K");
 	assert_string_equal(u.bytes, "aGk");
+	assert_false(u.over);
 	vmsg_clear(&m);
 	assert_int_equal(update("\"kind\":\"ValueChange\",\"key\":\"K\","
 	    "\"subkeys\":[],\"value\":null", &m, &u), VUPDATE_VALUE);
 	assert_null(u.bytes);
+	assert_true(u.over);
+	vmsg_clear(&m);
+	assert_int_equal(update("\"kind\":\"ValueChange\",\"key\":\"K\","
+	    "\"subkeys\":[[0,0]],\"count\":0,\"value\":null", &m, &u),
+	    VUPDATE_VALUE);
+	assert_true(u.over);
 	vmsg_clear(&m);
 	assert_int_equal(update("\"kind\":\"RouteChange\",\"dead_routes\":"
 	    "[\"a\",7,\"b\"],\"dead_remote_routes\":[]", &m, &u), VUPDATE_ROUTES);

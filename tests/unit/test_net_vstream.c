@@ -336,6 +336,33 @@ calls_that_fail_are_made_again_more_and_more_seldom(void **state)
 	pair_clear(&p);
 }
 
+/* No room for calls: what is under way does not go again. */
+static void
+what_waited_for_room_goes_on_from_there(void **state)
+{
+	struct vpair p;
+	size_t n;
+
+	pair_init(&p);
+	pair_open(&p);
+	pair_write(&p, A, FULL);
+	pair_run(&p);
+	A_SIDE->node = false;
+	pair_write(&p, A, FULL);
+	pair_run(&p);
+	n = p.ncalls;
+	assert_int_equal(pair_live(&p, A), 1);
+	A_SIDE->node = true;
+	pair_run(&p);
+	assert_int_equal(p.ncalls, n);
+	vstream_resume(A_SIDE->v, p.now);
+	pair_run(&p);
+	assert_int_equal(p.ncalls, n + 1);
+	pair_pass(&p);
+	assert_int_equal(B_SIDE->got, 2 * FULL);
+	pair_clear(&p);
+}
+
 static void
 routes_are_stale_where_all_calls_fail_and_once_a_second(void **state)
 {
@@ -1511,6 +1538,7 @@ main(void)
 		TEST(in_any_order),
 		TEST(a_late_call_is_made_again_beside_it),
 		TEST(calls_that_fail_are_made_again_more_and_more_seldom),
+		TEST(what_waited_for_room_goes_on_from_there),
 		TEST(routes_are_stale_where_all_calls_fail_and_once_a_second),
 		TEST(what_got_lost_goes_as_soon_as_calls_work),
 		TEST(a_part_is_taken),

@@ -76,6 +76,77 @@ remotes(void **state)
 	site_close(&a);
 }
 
+static void
+networks_of_remotes(void **state)
+{
+	static const char *const wrong[] = { "", "radio", "Veilid", "directly" };
+	struct store_remote r;
+	uint8_t k[KEY_LEN] = { 1 };
+	struct site a;
+	struct err err;
+	bool already;
+	size_t i;
+
+	site_make(&a, "alice");
+	must(store_remote_add(a.store, "bob", k, "", &already, &err));
+	must(store_remote_by_name(a.store, "bob", &r, &err));
+	assert_string_equal(r.network, "auto");
+	for (i = 0; i < sizeof wrong / sizeof *wrong; i++)
+		assert_int_equal(store_remote_set(a.store, "bob", "network",
+		    wrong[i], &err), E_USAGE);
+	must(store_remote_set(a.store, "bob", "network", "direct", &err));
+	must(store_remote_set(a.store, "bob", "network", "veilid", &err));
+	must(store_remote_by_key(a.store, k, &r, &err));
+	assert_string_equal(r.network, "veilid");
+	must(store_remote_set(a.store, "bob", "network", "auto", &err));
+	must(store_remote_by_name(a.store, "bob", &r, &err));
+	assert_string_equal(r.network, "auto");
+	/* nor does the next one of its number inherit it */
+	must(store_remote_set(a.store, "bob", "network", "veilid", &err));
+	must(store_remote_remove(a.store, "bob", &err));
+	must(store_remote_add(a.store, "carol", k, "", &already, &err));
+	must(store_remote_by_name(a.store, "carol", &r, &err));
+	assert_string_equal(r.network, "auto");
+	site_close(&a);
+}
+
+static void
+settings_of_networks(void **state)
+{
+	static const struct {
+		const char *key, *value;
+		bool good;
+	} tries[] = {
+		{ "network.veilid", "on", true },
+		{ "network.veilid", "yes", false },
+		{ "network.direct", "off", true },
+		{ "network.direct", "", false },
+		{ "veilid.node", "auto", true },
+		{ "veilid.node", "on", false },
+		{ "veilid.api", "unix:/run/user/1/api", true },
+		{ "veilid.api", "unix:api", false },
+		{ "veilid.api", "127.0.0.1:5959", true },
+		{ "veilid.api", "here", false },
+		{ "veilid.api", "", true },
+		{ "veilid.program", "/usr/bin/veilid-node", true },
+		{ "veilid.program", "veilid-node", false },
+		{ "veilid.trust", "yes", true },
+		{ "veilid.trust", "maybe", false },
+	};
+	struct site a;
+	struct err err;
+	size_t i;
+
+	site_make(&a, "alice");
+	for (i = 0; i < sizeof tries / sizeof *tries; i++) {
+		assert_int_equal(store_config_set(a.store, tries[i].key,
+		    tries[i].value, &err), tries[i].good ? 0 : E_USAGE);
+		if (!tries[i].good)
+			assert_string_not_equal(err.hint, "");
+	}
+	site_close(&a);
+}
+
 /* A remote that is removed leaves nothing that the next one would inherit. */
 static void
 a_removed_remote_leaves_nothing(void **state)
@@ -258,6 +329,8 @@ main(void)
 		TEST(a_removed_remote_leaves_nothing),
 		TEST(r29_knocks_are_bounded),
 		TEST(settings),
+		TEST(networks_of_remotes),
+		TEST(settings_of_networks),
 		TEST(settings_of_the_user),
 	};
 

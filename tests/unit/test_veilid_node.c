@@ -21,6 +21,7 @@
 
 #include "net/vapi.h"
 #include "temp.h"
+#include "veilid_party.h"
 
 enum { NODES = 2, PATIENCE = 20000 };
 
@@ -303,6 +304,135 @@ errors_have_their_kind(void **state)
 	run_until(a->up);
 }
 
+/* A route ends with who had it made, however that ended. */
+static void
+routes_end_with_their_client(void **state)
+{
+	struct client *a = &w.clients[0], *b = &w.clients[1];
+	char blob[128];
+
+	connect_all();
+	keep(blob, sizeof blob, text(ask(a, json_pack("{s:s}", "op",
+	    "NewPrivateRoute")), "blob"));
+	ask(b, json_pack("{s:s s:s}", "op", "ImportRemotePrivateRoute", "blob",
+	    blob));
+	assert_int_equal(b->code, 0);
+	/* nonsense ends the connection */
+	begin(a, json_pack("{s:s}", "op", "Nonsense"));
+	run_until(a->ended);
+	run_until(a->up);
+	do
+		ask(b, json_pack("{s:s s:s}", "op", "ImportRemotePrivateRoute",
+		    "blob", blob));
+	while (b->code == 0);
+	assert_int_equal(b->fault, VFAULT_REFUSED);
+}
+
+/* ---- the parts of the network "veilid", at such nodes ---- */
+
+static struct party parties[3];
+
+/* The first two are at the first node. */
+static void
+come_together(void)
+{
+	char where[TEMP_MAX + 40];
+	int i;
+
+	for (i = 0; i < 3; i++) {
+		snprintf(where, sizeof where, "unix:%s.%d", w.prefix,
+		    i < 2 ? 1 : 2);
+		party_open(&parties[i], &w.loop, where, (uint8_t)(i + 1));
+	}
+	for (i = 0; i < 3; i++)
+		run_until(parties[i].ready && parties[i].routed);
+}
+
+static void
+part(void)
+{
+	int i;
+
+	for (i = 0; i < 3; i++)
+		party_close(&parties[i]);
+	for (i = 0; i < 3; i++)
+		run_until(parties[i].closed);
+}
+
+/* One's record is found by others, at the same node and at another one; a call
+ * by the route in it comes to that one only; changes are heard. */
+static void
+databases_find_each_other(void **state)
+{
+	struct party *a = &parties[0], *b = &parties[1], *c = &parties[2];
+	uint8_t token[VRECORD_TOKEN_LEN];
+	size_t n;
+
+	come_together();
+	party_find(c, 0, a->key);
+	party_publish(a);
+	party_find(b, 0, a->key);
+	party_find(c, 1, a->key);
+	run_until(b->finds[0].found && c->finds[0].found && c->finds[1].found);
+	party_import(c, c->finds[0].route, c->finds[0].route_len);
+	run_until(c->ended);
+	assert_int_equal(c->fault, VFAULT_NONE);
+	party_call(c, "abc", 3);
+	run_until(c->ended);
+	assert_int_equal(c->fault, VFAULT_NONE);
+	assert_int_equal(c->answer_len, 3);
+	assert_memory_equal(c->answer, "cba", 3);
+	assert_int_equal(a->calls, 1);
+	assert_int_equal(b->calls, 0);
+	/* a byte is a test, and no call */
+	party_call(c, "x", 1);
+	run_until(c->ended);
+	assert_int_equal(c->answer_len, 1);
+	assert_int_equal(a->calls, 1);
+	/* changes */
+	for (n = 2; n < 5; n++) {
+		memcpy(token, c->finds[0].token, sizeof token);
+		vpublish_changed(a->publish);
+		run_until(b->finds[0].found == n && c->finds[0].found == n
+		    && c->finds[1].found == n);
+		assert_memory_not_equal(c->finds[0].token, token,
+		    sizeof token);
+	}
+	/* one of two that look ends */
+	vfind_close(c->finds[1].find);
+	c->finds[1].find = NULL;
+	vpublish_changed(a->publish);
+	run_until(c->finds[0].found == 5);
+	party_withdraw(a);
+	run_until(a->withdrawn && c->finds[0].found == 6);
+	assert_int_equal(c->finds[0].route_len, 0);
+	part();
+}
+
+/* The nodes are killed, and know nothing when they are back. */
+static void
+all_is_made_again(void **state)
+{
+	struct party *a = &parties[0], *c = &parties[2];
+
+	come_together();
+	party_publish(a);
+	party_find(c, 0, a->key);
+	run_until(c->finds[0].found == 1);
+	uv_process_kill(&w.run->process, SIGKILL);
+	run_until(w.exited && !a->ready && !a->routed && !c->ready);
+	start_again();
+	vnode_hurry(a->node);
+	vnode_hurry(c->node);
+	run_until(a->routes == 2 && c->finds[0].found == 2);
+	party_import(c, c->finds[0].route, c->finds[0].route_len);
+	run_until(c->ended);
+	party_call(c, "abc", 3);
+	run_until(c->ended);
+	assert_int_equal(c->fault, VFAULT_NONE);
+	part();
+}
+
 /* Its directory and its socket are this user's alone; it ends with whoever
  * started it, and its socket with it. */
 static void
@@ -381,7 +511,9 @@ tear_down(void **state)
 
 	for (i = 0; i < NODES; i++) {
 		json_decref(w.clients[i].value);
-		vapi_close(w.clients[i].api, have_closed, NULL);
+		w.closed += w.clients[i].api == NULL;
+		if (w.clients[i].api != NULL)
+			vapi_close(w.clients[i].api, have_closed, NULL);
 	}
 	if (!uv_is_closing((uv_handle_t *)&w.run->input))
 		uv_close((uv_handle_t *)&w.run->input, NULL);
@@ -404,6 +536,9 @@ main(void)
 		TEST(a_record_goes_from_node_to_node),
 		TEST(a_call_goes_by_a_route),
 		TEST(errors_have_their_kind),
+		TEST(routes_end_with_their_client),
+		TEST(databases_find_each_other),
+		TEST(all_is_made_again),
 		TEST(it_is_ours_alone_and_ends_with_us),
 		TEST(it_ends_when_told),
 		TEST(it_wants_a_directory_of_its_own),

@@ -131,6 +131,9 @@ def answer_calls(api):
     """Answers each AppCall by as many bytes as its first four say, which come first."""
     def on_call(message):
         question = data(message["message"])
+        # calls by others' routes are told too, and are theirs to be answered
+        if len(question) < 4 or question[0] != 0:
+            return
         size = int.from_bytes(question[:4], "big")
         # nobody waits for what the node says to that
         api.send(op="AppCallReply", call_id=message["call_id"],

@@ -15,6 +15,8 @@ use tokio::task::AbortHandle;
 use veilid_core::VeilidAPI;
 use veilid_remote_api::{JsonRequestProcessor, RecvMessage, Request};
 
+use crate::routes::Routes;
+
 const CLIENTS_MAX: usize = 64;
 /// A request is an app_call of 32 KiB in base64, or settings.
 const LINE_MAX: u64 = 1 << 20;
@@ -104,8 +106,9 @@ async fn write(mut writer: OwnedWriteHalf, mut waiting: Receiver<Line>) {
 }
 
 async fn read(api: VeilidAPI, reader: OwnedReadHalf, queue: Sender<Line>) {
-    // routing contexts and the like belong to the connection
-    let processor = JsonRequestProcessor::new(api);
+    // routing contexts and the like belong to the connection, and so do routes
+    let processor = JsonRequestProcessor::new(api.clone());
+    let routes = Routes::new(api);
     let running = Arc::new(Semaphore::new(RUNNING_MAX));
     let mut reader = BufReader::new(reader);
     let mut bytes = Vec::new();
@@ -134,10 +137,11 @@ async fn read(api: VeilidAPI, reader: OwnedReadHalf, queue: Sender<Line>) {
         let Ok(turn) = running.clone().acquire_owned().await else {
             break;
         };
-        let (processor, queue) = (processor.clone(), queue.clone());
+        let (processor, queue, routes) = (processor.clone(), queue.clone(), routes.watcher());
         tokio::spawn(async move {
             // boxed: these futures are large
             let response = Box::pin(processor.process_request(request)).await;
+            routes.see(&response);
             let _ = queue.send(line(&RecvMessage::Response(response))).await;
             drop(turn);
         });

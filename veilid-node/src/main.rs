@@ -3,7 +3,8 @@
 //!
 //! ddcp starts it and it ends with ddcp; it is what `veilid-server` is, less the ways in
 //! that nobody needs here. options.rs is the command line, config.rs what Veilid is told,
-//! place.rs files and the socket, client.rs the talk on it.
+//! place.rs files and the socket, client.rs the talk on it, routes.rs what a client
+//! leaves behind.
 //!
 //! When the sockets are open, a line `listening PATH` for each goes to standard output;
 //! all else that is said goes to standard error.
@@ -12,6 +13,7 @@ mod client;
 mod config;
 mod options;
 mod place;
+mod routes;
 
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
