@@ -19,6 +19,8 @@ struct alter {
 	enum {
 		CLOSED, LEAN, ENDING,
 		LISTED,         /* its rows are, as it is dropped: dropping.h */
+		REMADE,         /* it is back, and its list over: lean until the end of
+		                   the transaction, which may alter it still */
 		UNLISTED        /* the list before this is over */
 	} state;
 	bool fits;              /* it could be replicated when this began */
@@ -83,12 +85,21 @@ alter_any_rebuilt(struct engine *e)
 	return false;
 }
 
+static bool
+is_lean(const struct alter *a)
+{
+	return a->state == LEAN || a->state == REMADE;
+}
+
 bool
 alter_is_lean(const struct engine *e, int id)
 {
-	const struct alter *a = find_open(e, id);
+	int i;
 
-	return a != NULL && a->state == LEAN;
+	for (i = 0; i < e->tx.alters; i++)
+		if (e->alter[i].table == id && is_lean(&e->alter[i]))
+			return true;
+	return false;
 }
 
 bool
@@ -121,9 +132,11 @@ end(struct engine *e, struct alter *a)
 {
 	struct table *t = table_by_id(e, a->table);
 
-	a->state = ENDING;
-	if (t != NULL)
-		t->lean = t->mended = false;
+	a->state = a->state == LEAN ? ENDING : UNLISTED;
+	if (t != NULL) {
+		t->lean = alter_is_lean(e, t->id);
+		t->mended = false;
+	}
 	e->tables.mended = -1;
 }
 
@@ -133,7 +146,7 @@ alter_check(struct engine *e)
 	int i;
 
 	for (i = 0; i < e->tx.alters; i++)
-		if (e->alter[i].state == LEAN)
+		if (is_lean(&e->alter[i]))
 			return hook_keep(e, "a change of a table: roll back, and begin "
 			    "that anew");
 	return SQLITE_OK;
@@ -145,7 +158,7 @@ alter_end_all(struct engine *e)
 	int i;
 
 	for (i = 0; i < e->tx.alters; i++)
-		if (e->alter[i].state == LEAN)
+		if (is_lean(&e->alter[i]))
 			end(e, &e->alter[i]);
 }
 
@@ -210,12 +223,22 @@ alter_add_list(struct engine *e, int id, int list)
 }
 
 /* Noted behind the other, which a rollback brings back. */
-int
-alter_forget_list(struct engine *e, int id)
+static int
+forget_list(struct engine *e, int id, bool is_back)
 {
 	int rc = remap_drop_list(e, id);
 
-	return rc == SQLITE_OK ? add(e, &(struct alter){ id, UNLISTED, .list = 0 }) : rc;
+	return rc == SQLITE_OK ? add(e, &(struct alter){ id, is_back ? REMADE : UNLISTED,
+	    .list = 0 }) : rc;
+}
+
+int
+alter_remade(struct engine *e, struct table *t)
+{
+	int rc = forget_list(e, t->id, true);
+
+	t->lean = t->lean || rc == SQLITE_OK;
+	return rc;
 }
 
 int
@@ -225,7 +248,7 @@ alter_forget_lists(struct engine *e)
 
 	for (i = e->tx.alters - 1; i >= 0 && rc == SQLITE_OK; i--)
 		if (alter_is_listed(e, e->alter[i].table))
-			rc = alter_forget_list(e, e->alter[i].table);
+			rc = forget_list(e, e->alter[i].table, false);
 	return rc;
 }
 

@@ -27,11 +27,12 @@ bool alter_is_open(const struct engine *e, int id);
 bool alter_lists_rows(const struct engine *e, const struct table *t);
 
 /* Table id is about to be dropped, and its rows are in that list (dropping.h); which it
- * is, -1: none; it is done with, for one or all. */
+ * is, -1: none; t is there again, all is seen to, and it is lean until the end of the
+ * transaction; those that are left are done with. */
 int alter_add_list(struct engine *e, int id, int list);
 int alter_list_of(const struct engine *e, int id);
 bool alter_is_listed(const struct engine *e, int id);
-int alter_forget_list(struct engine *e, int id);
+int alter_remade(struct engine *e, struct table *t);
 int alter_forget_lists(struct engine *e);
 
 /* True if a table that was so dropped, or is being altered, is there again without its

@@ -109,6 +109,7 @@ static int
 replace(struct engine *e, struct table *t)
 {
 	char *name = sqlite3_mprintf("%s", t->name);
+	bool listed = alter_is_listed(e, t->id);
 	int id = t->id, fits, rc;
 
 	if (name == NULL)
@@ -126,6 +127,11 @@ replace(struct engine *e, struct table *t)
 	e->tables.schema_version = -1;
 	if (rc == SQLITE_OK)
 		rc = fits == SQLITE_OK ? crr_enter(e, name) : table_refresh(e);
+	t = rc == SQLITE_OK && listed ? table_find(e, name) : NULL;
+	if (t != NULL) {
+		t->mended = false;
+		rc = alter_remade(e, t);
+	}
 	sqlite3_free(name);
 	return rc;
 }
@@ -320,8 +326,8 @@ do_rest(struct engine *e, bool journal, const struct rest *r)
 		if (t != NULL)
 			rc = r->at[i].remedy == VALUES ? repair_values(e, t) :
 			    repair_rebuilt(e, t, r->at[i].remedy == BY_LIST);
-		if (rc == SQLITE_OK && alter_is_listed(e, r->at[i].table))
-			rc = alter_forget_list(e, r->at[i].table);
+		if (rc == SQLITE_OK && t != NULL && alter_is_listed(e, t->id))
+			rc = alter_remade(e, t);
 	}
 	return rc;
 }
