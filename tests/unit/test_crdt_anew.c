@@ -480,6 +480,55 @@ its_columns_are_changed_behind(void **state)
 	tell_all(tale, 2);
 }
 
+static int
+deny_triggers(void *unused, int action, const char *a, const char *b, const char *c,
+    const char *d)
+{
+	return action == SQLITE_CREATE_TRIGGER ? SQLITE_DENY : SQLITE_OK;
+}
+
+/* SQLite would roll all back if RENAME failed: the commit does. */
+static void
+fold_fails(const struct shape *s, const char *way, const char *end)
+{
+	int rc;
+
+	print_message("# t(%s) %s: %s; %s\n", s->columns, s->tail, way, end);
+	open_both(s, way);
+	node_exec(&n[A], "BEGIN; " WRITE "CREATE TABLE n(%s) %s; INSERT INTO n SELECT k, a, b FROM "
+	    "t ORDER BY k DESC; DROP TABLE t", s->columns, s->tail);
+	sqlite3_set_authorizer(n[A].db, deny_triggers, NULL);
+	node_exec(&n[A], "ALTER TABLE n RENAME TO t");
+	sqlite3_set_authorizer(n[A].db, NULL, NULL);
+	node_exec(&n[A], "UPDATE t SET a = 'no' WHERE k = 3");
+	assert_int_not_equal(SQLITE_OK, node_try(&n[A], "SELECT count(*) FROM crsql_changes"));
+	rc = node_try(&n[A], "%s", end);
+	if (strcmp(end, "COMMIT") == 0) {
+		assert_int_equal(SQLITE_ERROR, rc);
+		assert_non_null(strstr(sqlite3_errmsg(n[A].db), "not authorized"));
+	} else
+		assert_int_equal(SQLITE_OK, rc);
+	assert_true(sqlite3_get_autocommit(n[A].db));
+	/* nothing is left of it */
+	meet(ROWS);
+	node_exec(&n[A], "BEGIN; " WRITE "CREATE TABLE n(%s) %s; " COPY("k DESC") "; COMMIT",
+	    s->columns, s->tail);
+	compare_all(s);
+	nodes_close(n, 2);
+}
+
+static void
+the_fold_behind_it_fails(void **state)
+{
+	int i;
+
+	(void)state;
+	for (i = 0; i < SHAPES * WAYS; i++) {
+		fold_fails(&shapes[i % SHAPES], ways[i / SHAPES], "COMMIT");
+		fold_fails(&shapes[i % SHAPES], ways[i / SHAPES], "ROLLBACK");
+	}
+}
+
 int
 main(void)
 {
@@ -496,6 +545,7 @@ main(void)
 		cmocka_unit_test(rows_are_deleted_by_the_drop),
 		cmocka_unit_test(its_key_is_renamed_behind),
 		cmocka_unit_test(its_columns_are_changed_behind),
+		cmocka_unit_test(the_fold_behind_it_fails),
 		cmocka_unit_test(deleted_and_inserted_before),
 		cmocka_unit_test(inserted_before),
 		cmocka_unit_test(updated_before),
