@@ -3,6 +3,7 @@
 #include "crdt/alter.h"
 
 #include "crdt/crr.h"
+#include "crdt/dropping.h"
 #include "crdt/fract.h"
 #include "crdt/hook.h"
 #include "crdt/lookaside.h"
@@ -15,9 +16,16 @@ SQLITE_EXTENSION_INIT3
 
 struct alter {
 	int table;              /* id */
-	enum { CLOSED, LEAN, ENDING } state;
+	enum {
+		CLOSED, LEAN, ENDING,
+		LISTED,         /* its rows are, as it is dropped: dropping.h */
+		REMADE,         /* it is back, and its list over: lean until the end of
+		                   the transaction, which may alter it still */
+		UNLISTED        /* the list before this is over */
+	} state;
 	bool fits;              /* it could be replicated when this began */
 	int first_new;          /* columns have numbers below it */
+	int list;               /* LISTED: which (dropping.h) */
 };
 
 static struct alter *
@@ -26,17 +34,72 @@ find_open(const struct engine *e, int id)
 	int i;
 
 	for (i = e->tx.alters - 1; i >= 0; i--)
-		if (e->alter[i].table == id && e->alter[i].state != CLOSED)
+		if (e->alter[i].table == id && (e->alter[i].state == LEAN ||
+		    e->alter[i].state == ENDING))
 			return &e->alter[i];
 	return NULL;
+}
+
+int
+alter_list_of(const struct engine *e, int id)
+{
+	int i;
+
+	for (i = e->tx.alters - 1; i >= 0; i--)
+		if (e->alter[i].table == id && e->alter[i].state >= LISTED)
+			return e->alter[i].state == LISTED ? e->alter[i].list : -1;
+	return -1;
+}
+
+bool
+alter_is_listed(const struct engine *e, int id)
+{
+	return alter_list_of(e, id) >= 0;
+}
+
+/* A fold would take it that those are gone for good. */
+static bool
+all_are_back(struct engine *e)
+{
+	int i;
+
+	for (i = 0; i < e->tx.alters; i++)
+		if (alter_is_listed(e, e->alter[i].table) &&
+		    table_by_id(e, e->alter[i].table) == NULL)
+			return false;
+	return true;
+}
+
+bool
+alter_any_rebuilt(struct engine *e)
+{
+	const struct table *t = e->tables.table;
+	int i;
+
+	if (!all_are_back(e))
+		return false;
+	for (i = 0; i < e->tables.n; i++)
+		if (t[i].bare && (alter_is_listed(e, t[i].id) ||
+		    alter_is_lean(e, t[i].id)))
+			return true;
+	return false;
+}
+
+static bool
+is_lean(const struct alter *a)
+{
+	return a->state == LEAN || a->state == REMADE;
 }
 
 bool
 alter_is_lean(const struct engine *e, int id)
 {
-	const struct alter *a = find_open(e, id);
+	int i;
 
-	return a != NULL && a->state == LEAN;
+	for (i = 0; i < e->tx.alters; i++)
+		if (e->alter[i].table == id && is_lean(&e->alter[i]))
+			return true;
+	return false;
 }
 
 bool
@@ -69,9 +132,11 @@ end(struct engine *e, struct alter *a)
 {
 	struct table *t = table_by_id(e, a->table);
 
-	a->state = ENDING;
-	if (t != NULL)
-		t->lean = t->mended = false;
+	a->state = a->state == LEAN ? ENDING : UNLISTED;
+	if (t != NULL) {
+		t->lean = alter_is_lean(e, t->id);
+		t->mended = false;
+	}
 	e->tables.mended = -1;
 }
 
@@ -81,7 +146,7 @@ alter_check(struct engine *e)
 	int i;
 
 	for (i = 0; i < e->tx.alters; i++)
-		if (e->alter[i].state == LEAN)
+		if (is_lean(&e->alter[i]))
 			return hook_keep(e, "a change of a table: roll back, and begin "
 			    "that anew");
 	return SQLITE_OK;
@@ -93,7 +158,7 @@ alter_end_all(struct engine *e)
 	int i;
 
 	for (i = 0; i < e->tx.alters; i++)
-		if (e->alter[i].state == LEAN)
+		if (is_lean(&e->alter[i]))
 			end(e, &e->alter[i]);
 }
 
@@ -102,12 +167,13 @@ alter_free(struct engine *e)
 {
 	sqlite3_free(e->alter);
 	e->alter = NULL;
+	dropping_forget(e);
 }
 
 /* -- the beginning --------------------------------------------------------------- */
 
 static int
-add(struct engine *e, int id, bool fits, int first_new)
+add(struct engine *e, const struct alter *a)
 {
 	struct alter *list = e->alter;
 	int room = e->alter_room ? e->alter_room * 2 : 4;
@@ -119,7 +185,7 @@ add(struct engine *e, int id, bool fits, int first_new)
 		e->alter = list;
 		e->alter_room = room;
 	}
-	list[e->tx.alters++] = (struct alter){ id, LEAN, fits, first_new };
+	list[e->tx.alters++] = *a;
 	return SQLITE_OK;
 }
 
@@ -150,6 +216,42 @@ make_list(struct engine *e, struct table *t)
 	return rc;
 }
 
+int
+alter_add_list(struct engine *e, int id, int list)
+{
+	return add(e, &(struct alter){ id, LISTED, .list = list });
+}
+
+/* Noted behind the other, which a rollback brings back. */
+static int
+forget_list(struct engine *e, int id, bool is_back)
+{
+	int rc = remap_drop_list(e, id);
+
+	return rc == SQLITE_OK ? add(e, &(struct alter){ id, is_back ? REMADE : UNLISTED,
+	    .list = 0 }) : rc;
+}
+
+int
+alter_remade(struct engine *e, struct table *t)
+{
+	int rc = forget_list(e, t->id, true);
+
+	t->lean = t->lean || rc == SQLITE_OK;
+	return rc;
+}
+
+int
+alter_forget_lists(struct engine *e)
+{
+	int i, rc = SQLITE_OK;
+
+	for (i = e->tx.alters - 1; i >= 0 && rc == SQLITE_OK; i--)
+		if (alter_is_listed(e, e->alter[i].table))
+			rc = forget_list(e, e->alter[i].table, false);
+	return rc;
+}
+
 static int
 begin(struct engine *e, const void *name)
 {
@@ -174,7 +276,7 @@ begin(struct engine *e, const void *name)
 		rc = engine_int(e, &first_new, "SELECT coalesce(max(cid), -1) + 1 "
 		    "FROM crsql_col WHERE tbl = %d", t->id);
 	if (rc == SQLITE_OK)
-		rc = add(e, t->id, fits, (int)first_new);
+		rc = add(e, &(struct alter){ t->id, LEAN, fits, (int)first_new, 0 });
 	if (rc != SQLITE_OK)
 		return rc;
 	t->lean = true;

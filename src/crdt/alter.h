@@ -26,6 +26,20 @@ bool alter_is_open(const struct engine *e, int id);
  * the end. */
 bool alter_lists_rows(const struct engine *e, const struct table *t);
 
+/* Table id is about to be dropped, and its rows are in that list (dropping.h); which it
+ * is, -1: none; t is there again, all is seen to, and it is lean until the end of the
+ * transaction; those that are left are done with. */
+int alter_add_list(struct engine *e, int id, int list);
+int alter_list_of(const struct engine *e, int id);
+bool alter_is_listed(const struct engine *e, int id);
+int alter_remade(struct engine *e, struct table *t);
+int alter_forget_lists(struct engine *e);
+
+/* True if a table that was so dropped, or is being altered, is there again without its
+ * triggers: what is written to it now goes by rowids that the log does not know.  Not
+ * before all that were dropped are back, or a fold would take it that one is gone. */
+bool alter_any_rebuilt(struct engine *e);
+
 /* True if column i of t came with the change of the schema that is being mended,
  * or inside an alter. */
 bool alter_is_new(const struct engine *e, const struct table *t, int i);

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "crdt/alter.h"
 #include "crdt/attached.h"
 #include "crdt/merge.h"
 #include "crdt/preupdate.h"
@@ -67,10 +68,20 @@ may_replace(struct capture *c, int op)
  * copy, by which a replicated table is about to be made anew: what waits goes by the
  * rowids of its rows, and is folded while they are there. */
 static int
-note_other(struct engine *e, const struct capture *c, int op)
+note_other(struct engine *e, struct capture *c, int op)
 {
+	c->others = true;
 	return e->tables.schema_version != e->tx.schema &&
 	    c->list.n > c->folded ? fold_within(e, op) : SQLITE_OK;
+}
+
+/* With foreign_keys a DROP TABLE first deletes the rows of one that others refer to.
+ * Where it is made anew they were not deleted. */
+static bool
+is_emptied_to_drop(const struct engine *e, const struct table *t, int op)
+{
+	return op == SQLITE_DELETE && e->tx.alters > 0 && !t->bare &&
+	    alter_is_listed(e, t->id);
 }
 
 static int
@@ -93,6 +104,8 @@ note(struct engine *e, struct capture *c, int op, const char *name,
 	t = find_table(e, name);
 	if (t == NULL)
 		return note_other(e, c, op);
+	if (is_emptied_to_drop(e, t, op))
+		return SQLITE_OK;
 	if (t->aside)
 		old_key = key = -1;     /* none, and above no hw, be it known */
 	else if (t->hw < 0)

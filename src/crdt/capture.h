@@ -75,6 +75,8 @@ struct capture {
 	int ndeletes;       /* deletes among the records not folded */
 	bool look_at_schema;    /* a statement may have changed it */
 	bool refuse;        /* a row of an attached database is being written */
+	bool others;        /* rows of tables that are not replicated were written in
+	                       this transaction */
 	bool deleted;       /* a top row may have gone: hw is to be saved */
 	struct bulk bulk;
 };

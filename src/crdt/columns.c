@@ -368,7 +368,7 @@ columns_unsaved(const struct engine *e)
 
 	for (i = 0; i < e->tables.n; i++)
 		for (k = 0; k < t[i].ncol; k++)
-			if (t[i].col[k].unsaved)
+			if (t[i].col[k].unsaved || t[i].col[k].renamed)
 				return true;
 	return false;
 }

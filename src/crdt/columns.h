@@ -44,7 +44,7 @@ int columns_read_names(struct engine *e, const struct table_list *l);
 /* Writes down what columns_read found to be new, renamed or gone. */
 int columns_save(struct engine *e, struct table *t);
 
-/* True if columns_read found one that is not written down yet. */
+/* True if columns_read found one, or a name, that is not written down yet. */
 bool columns_unsaved(const struct engine *e);
 
 /* How many columns have another name than is written down. */

@@ -137,7 +137,7 @@ enum engine_slot {
 	SLOT_WALK, SLOT_LAST_POS, SLOT_OLD_INSERT, SLOT_OLD_PLACE, SLOT_OWN_ENTRY,
 	SLOT_OWN_KEEP, SLOT_LOCK,
 	SLOT_SEEN_REACH, SLOT_LEDGER, SLOT_LEDGER_CELL, SLOT_RUN_HEAD,
-	SLOT_RUN_PROBE, SLOT_RUN_FIND, SLOT_RUN_ALL,
+	SLOT_RUN_PROBE, SLOT_RUN_FIND, SLOT_RUN_ALL, SLOT_MARK,
 	SLOT_COUNT
 };
 
@@ -173,6 +173,9 @@ struct engine {
 	struct capture *capture;
 	struct incoming *incoming;
 	struct alter *alter;    /* tx.alters of them, and room for more */
+	sqlite3 *lists;         /* rows of tables that this transaction drops (dropping.h) */
+	int nlists;
+	bool drop_is_old;       /* a statement older than SLOT_MARK is a DROP */
 	int alter_room;
 	struct {                /* what crsql_feed shows: feed.c */
 		const struct feed_row *row;

@@ -8,6 +8,7 @@
 #include "crdt/alter.h"
 #include "crdt/capture.h"
 #include "crdt/columns.h"
+#include "crdt/dropping.h"
 #include "crdt/merge.h"
 #include "crdt/sample.h"
 #include "crdt/vtab.h"
@@ -155,6 +156,9 @@ enlist_savepoint(sqlite3_vtab *v, int id)
 	rc = incoming_flush(e);
 	if (rc == SQLITE_OK)
 		rc = capture_savepoint(e, id);
+	/* a table is made anew from one that was filled before */
+	if (rc == SQLITE_OK && (e->capture->others || e->capture->by_journal))
+		rc = dropping_look(e);
 	return rc == SQLITE_OK ? SQLITE_OK : fail(v, rc);
 }
 
@@ -168,6 +172,8 @@ enlist_release(sqlite3_vtab *v, int id)
 		e->capture->look_at_schema = true;
 		capture_release(e, id);
 		bulk_statement_ended(e);
+		if (e->tx.open && e->tx.alters > 0)
+			dropping_statement_ended(e);
 	}
 	/* SQLite rolls all back where one of ours fails for a file's sake: the
 	 * statement that ends here has not succeeded then */

@@ -205,6 +205,6 @@ capture_clear(struct engine *e)
 	e->capture->nmark = 0;
 	capture_folded(e->capture);
 	e->capture->rc = SQLITE_OK;
-	e->capture->deleted = false;
+	e->capture->deleted = e->capture->others = false;
 	e->capture->hook.called = false;
 }

@@ -46,6 +46,9 @@ int remap_by_list(struct engine *e, struct table *t, struct samples *s,
 /* Makes such a list, of rows as they were before what waits for a fold. */
 int remap_make_list(struct engine *e, struct table *t);
 
+/* Runs put for each row of t, with its rowid as ?2 and its packed key as ?3. */
+int remap_each_row(struct engine *e, struct table *t, sqlite3_stmt *put);
+
 /* Brings the lists in step with what was folded. */
 int remap_follow(struct engine *e, const struct fold_list *l);
 int remap_drop_list(struct engine *e, int id);

@@ -135,32 +135,42 @@ remap_follow(struct engine *e, const struct fold_list *l)
 	return rc;
 }
 
-/* Its rows now. */
-static int
-list_all(struct engine *e, struct table *t)
+int
+remap_each_row(struct engine *e, struct table *t, sqlite3_stmt *put)
 {
-	struct follower f = { .e = e };
 	struct val v[PACK_MAX_COLUMNS];
 	sqlite3_stmt *rows = NULL;
 	struct buf pk;
-	int i, rc = follower_use(&f, t->id);
+	int i, rc = prepare_keys(e, t, &rows);
 
 	buf_init(&pk, INT32_MAX);
-	if (rc == SQLITE_OK)
-		rc = prepare_keys(e, t, &rows);
 	while (rc == SQLITE_OK && sqlite3_step(rows) == SQLITE_ROW) {
 		for (i = 0; i < t->npk; i++)
 			v[i] = val_of_column(rows, 1 + i);
 		pk.len = 0;
 		rc = pack_key(v, t->npk, &pk);
-		if (rc == SQLITE_OK)
-			rc = put_row(&f, sqlite3_column_int64(rows, 0), pk.data,
-			    pk.len);
+		if (rc == SQLITE_OK) {
+			sqlite3_bind_int64(put, 2, sqlite3_column_int64(rows, 0));
+			sqlite3_bind_blob(put, 3, pk.data, (int)pk.len, SQLITE_STATIC);
+			rc = engine_run(e, put);
+		}
 	}
 	rc = engine_finalize(rows, rc);
-	follower_clear(&f);
 	buf_clear(&pk);
 	return rc;
+}
+
+/* Its rows now. */
+static int
+list_all(struct engine *e, struct table *t)
+{
+	sqlite3_stmt *put;
+	int rc = engine_prepare(e, &put, "INSERT OR REPLACE INTO temp.crsql_alter_%d "
+	    "SELECT ?2, ?3", t->id);
+
+	if (rc == SQLITE_OK)
+		rc = remap_each_row(e, t, put);
+	return engine_finalize(put, rc);
 }
 
 int

@@ -9,6 +9,7 @@
 #include "crdt/columns.h"
 #include "crdt/compare.h"
 #include "crdt/crr.h"
+#include "crdt/dropping.h"
 #include "crdt/fold.h"
 #include "crdt/journal.h"
 #include "crdt/lookaside.h"
@@ -108,6 +109,7 @@ static int
 replace(struct engine *e, struct table *t)
 {
 	char *name = sqlite3_mprintf("%s", t->name);
+	bool listed = alter_is_listed(e, t->id);
 	int id = t->id, fits, rc;
 
 	if (name == NULL)
@@ -125,6 +127,11 @@ replace(struct engine *e, struct table *t)
 	e->tables.schema_version = -1;
 	if (rc == SQLITE_OK)
 		rc = fits == SQLITE_OK ? crr_enter(e, name) : table_refresh(e);
+	t = rc == SQLITE_OK && listed ? table_find(e, name) : NULL;
+	if (t != NULL) {
+		t->mended = false;
+		rc = alter_remade(e, t);
+	}
 	sqlite3_free(name);
 	return rc;
 }
@@ -272,6 +279,21 @@ mend_rows(struct engine *e, struct compare *c, struct table *t, bool *other,
 	return rc;
 }
 
+/* It was dropped here, in this transaction, after all that waited was folded: its rows
+ * were those that the log knows, and those that are gone were left out. */
+static int
+mend_listed(struct engine *e, struct compare *c, struct table *t, bool *other,
+    enum remedy *remedy)
+{
+	int rc = made_anew(e, t, other);
+
+	*remedy = lookaside_names_pk(t) ? VALUES : BY_LIST;
+	if (rc != SQLITE_OK || *other)
+		return rc;
+	return *remedy == VALUES ? mend_altered(e, c, t) :
+	    dropping_load_list(e, t, alter_list_of(e, t->id));
+}
+
 struct rest {
 	struct {
 		int table;      /* id */
@@ -304,6 +326,8 @@ do_rest(struct engine *e, bool journal, const struct rest *r)
 		if (t != NULL)
 			rc = r->at[i].remedy == VALUES ? repair_values(e, t) :
 			    repair_rebuilt(e, t, r->at[i].remedy == BY_LIST);
+		if (rc == SQLITE_OK && t != NULL && alter_is_listed(e, t->id))
+			rc = alter_remade(e, t);
 	}
 	return rc;
 }
@@ -325,6 +349,8 @@ mend_rebuilt(struct engine *e, struct compare *c, struct rest *rest)
 		    BY_LIST : NOTHING;
 		if (remedy == VALUES)
 			rc = mend_altered(e, c, t);
+		else if (remedy == NOTHING && alter_is_listed(e, t->id))
+			rc = mend_listed(e, c, t, &other, &remedy);
 		else if (remedy == NOTHING)
 			rc = mend_rows(e, c, t, &other, &remedy);
 		if (rc == SQLITE_OK && !other)

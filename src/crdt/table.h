@@ -156,6 +156,9 @@ int table_refresh(struct engine *e);
 int table_mend(struct engine *e);
 int table_mend_triggers(struct engine *e);
 
+/* Of table_mend what writes down columns that are new, renamed or gone. */
+int table_save_columns(struct engine *e);
+
 /* The list is to be read again; what was read or written down in this
  * transaction may have been undone. */
 void table_doubt(struct engine *e);

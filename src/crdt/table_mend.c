@@ -7,6 +7,7 @@
 
 #include <string.h>
 
+#include "crdt/alter.h"
 #include "crdt/columns.h"
 #include "crdt/copied.h"
 #include "crdt/fract.h"
@@ -80,22 +81,35 @@ table_follow(struct engine *e)
 }
 
 int
-table_mend(struct engine *e)
+table_save_columns(struct engine *e)
 {
 	struct table *t;
-	int i, rc = table_refresh(e);
+	int i, rc = SQLITE_OK;
+
+	for (i = 0; i < e->tables.n && rc == SQLITE_OK; i++) {
+		t = &e->tables.table[i];
+		if (!t->mended)
+			rc = columns_save(e, t);
+	}
+	return rc;
+}
+
+int
+table_mend(struct engine *e)
+{
+	int rc = table_refresh(e);
 
 	if (rc != SQLITE_OK || is_mended(e))
 		return rc;
 	rc = copied_check(e);
 	if (rc == SQLITE_OK)
 		rc = table_follow(e);
-	for (i = 0; i < e->tables.n && rc == SQLITE_OK; i++) {
-		t = &e->tables.table[i];
-		if (!t->mended)
-			rc = columns_save(e, t);
-	}
-	return rc == SQLITE_OK && any_to_mend(&e->tables) ? resync_tables(e) : rc;
+	if (rc == SQLITE_OK)
+		rc = table_save_columns(e);
+	if (rc == SQLITE_OK && any_to_mend(&e->tables))
+		rc = resync_tables(e);
+	/* those of tables that were dropped and did not come again */
+	return rc == SQLITE_OK ? alter_forget_lists(e) : rc;
 }
 
 /* Makes the triggers of those that changed. */

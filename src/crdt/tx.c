@@ -6,6 +6,7 @@
 #include "crdt/capture.h"
 #include "crdt/columns.h"
 #include "crdt/copied.h"
+#include "crdt/dropping.h"
 #include "crdt/fold.h"
 #include "crdt/journal.h"
 #include "crdt/ledger.h"
@@ -238,8 +239,14 @@ tx_begin(struct engine *e)
 	return rc;
 }
 
+enum how {
+	AS_IS,          /* nothing follows from the schema */
+	COLUMNS,        /* those that are new or renamed are written down */
+	MEND            /* all */
+};
+
 static int
-fold(struct engine *e, bool mend)
+fold(struct engine *e, enum how how)
 {
 	bool journal = false, captured;
 	int64_t before = e->tx.current;
@@ -250,8 +257,8 @@ fold(struct engine *e, bool mend)
 		return SQLITE_OK;
 	e->tx.folding = true;
 	e->merging++;           /* what is written now is not captured */
-	if (mend)
-		rc = table_mend(e);
+	if (how != AS_IS)
+		rc = how == MEND ? table_mend(e) : table_save_columns(e);
 	if (rc == SQLITE_OK && (e->tx.plain_pending || e->capture->by_journal))
 		rc = journal_any(e, &journal);
 	captured = e->capture->list.n > e->capture->folded;
@@ -261,7 +268,7 @@ fold(struct engine *e, bool mend)
 	/* that samples are due is known until a rollback, or until triggers are made */
 	if (rc == SQLITE_OK && (journal || captured))
 		rc = sample_follow(e);
-	if (rc == SQLITE_OK && mend)
+	if (rc == SQLITE_OK && how == MEND)
 		rc = table_mend_triggers(e);
 	if (rc == SQLITE_OK)
 		e->tx.plain_pending = false;
@@ -277,7 +284,7 @@ fold(struct engine *e, bool mend)
 int
 tx_fold(struct engine *e)
 {
-	return fold(e, true);
+	return fold(e, MEND);
 }
 
 int
@@ -288,7 +295,18 @@ tx_fold_within(struct engine *e)
 
 	if (rc == SQLITE_OK)
 		rc = lost_nothing(e, &as_is);
-	return rc == SQLITE_OK && as_is ? fold(e, false) : rc;
+	return rc == SQLITE_OK && as_is ? fold(e, AS_IS) : rc;
+}
+
+int
+tx_fold_before_drop(struct engine *e)
+{
+	bool as_is = false;
+	int rc = incoming_flush(e);
+
+	if (rc == SQLITE_OK)
+		rc = lost_nothing(e, &as_is);
+	return rc == SQLITE_OK ? fold(e, as_is ? AS_IS : COLUMNS) : rc;
 }
 
 /* Takes the write lock, so that the snapshot is the newest. */
@@ -438,6 +456,7 @@ tx_committed(struct engine *e)
 {
 	e->tx.open = e->tx.keep_before = false;
 	e->tx.alters = 0;
+	dropping_forget(e);
 	if (e->tx.wrote && e->tx.current > e->tx.head)
 		e->tx.head = e->tx.current;
 	e->tx.wanted = 0;
@@ -461,6 +480,7 @@ tx_rolled_back(struct engine *e)
 	e->tx.alters = 0;
 	e->tx.wanted = 0;
 	e->tx.seq = 0;
+	dropping_forget(e);
 	e->tx.rows_impacted = 0;
 	e->tx.ledger = LEDGER_UNKNOWN;
 	ledger_forget(e);

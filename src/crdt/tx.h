@@ -89,6 +89,10 @@ int tx_fold(struct engine *e);
  * of the schema, which can be done between statements only. */
 int tx_fold_within(struct engine *e);
 
+/* The same while a statement that drops a replicated table begins, if no table is bare:
+ * names and triggers are seen to later. */
+int tx_fold_before_drop(struct engine *e);
+
 /* The last committed db_version, loading it if needed. */
 int tx_head(struct engine *e, int64_t *out);
 

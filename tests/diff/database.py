@@ -24,7 +24,8 @@ REFERENCES = (r"REFERENCES parent\(id\)( ON (DELETE|UPDATE) "
 
 
 # Errors by which SQLite may leave what a statement had done so far (torn).
-TEARING = ("too many levels of trigger recursion", "cannot store")
+TEARING = ("too many levels of trigger recursion", "cannot store",
+           "datatype mismatch")
 
 
 class Mismatch(Exception):
@@ -396,9 +397,12 @@ class Site:
         self.renumber(found)
         if imported is not None:
             self.adopt(found, imported)
-        self.settle_told(found)
-        self.settle_seqs(found)
-        self.settle_dropped(found)
+        if self.model.told:
+            self.settle_told(found)
+        if self.model.loose:
+            self.settle_seqs(found)
+        if self.model.dropped:
+            self.settle_dropped(found)
         self.settle_maybe(found)
         self.settle_rows(found)
         if not self.open_handle:
@@ -429,9 +433,9 @@ class Site:
         Not so those of a table that is told once more (settle_told)."""
         m = self.model
         mine = {}
-        for k, (_, _, e) in m.changes().items():
-            if k in found and k[0] not in m.told and e.site == self.id and \
-                    e.dbv == e.sver > self.checked:
+        for k, e in m.entries():
+            if e.dbv == e.sver > self.checked and e.site == self.id and \
+                    k in found and k[0] not in m.told:
                 mine.setdefault(e.dbv, []).append((k, e))
         moved = 0
         for dbv in sorted(mine):
@@ -537,6 +541,7 @@ class Site:
                 del row[cid]
                 self.model.emptied = True
             elif e and row[cid].version - n <= e.version <= row[cid].version:
+                self.model.emptied |= e != row[cid]
                 row[cid] = e
         self.model.maybe = {}
         for table, pk in self.model.bare:

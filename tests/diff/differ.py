@@ -4,7 +4,9 @@
 README.md."""
 
 import argparse
+import ctypes
 import functools
+import gc
 import json
 import multiprocessing
 import os
@@ -188,6 +190,7 @@ def attempt(h, extension):
     if pid == 0:
         os.close(read)
         signal.alarm(SECONDS_A_HISTORY)
+        gc.disable()        # a short life
         text = ""
         try:
             play(h, extension, directory)
@@ -309,6 +312,7 @@ def main():
     if not hasattr(sqlite3.Connection, "enable_load_extension"):
         print("this Python's sqlite3 can't load extensions")
         return 77
+    ctypes.CDLL(args.extension)     # loaded once, not for each connection
     args.known = set(read_known(args.known)) if args.known else set()
     seeds = range(args.first, args.first + args.seeds)
     with multiprocessing.Pool(args.jobs) as pool:

@@ -218,6 +218,9 @@ class Model:
             self.gaps = True
         if kind == "again":
             self.emptied = True
+            if self.folds_early and any(op.table == name
+                                        for op in self.captured):
+                self.news += 1  # they may have a db_version by now
             data, clock = {}, {}
             self.pending = [op for op in self.pending if op.table != name]
             self.captured = [op for op in self.captured if op.table != name]
@@ -351,12 +354,18 @@ class Model:
         for table, rows in self.clock.items():
             for pk, row in rows.items():
                 cl = self.cl(table, pk)
+                values = self.data[table].get(pk)
                 for cid, entry in row.items():
-                    value = None
-                    if cid != SENTINEL:
-                        value = self.data[table][pk][cid]
-                    out[table, pk, cid] = (value, cl, entry)
+                    out[table, pk, cid] = (
+                        None if cid == SENTINEL else values[cid], cl, entry)
         return out
+
+    def entries(self):
+        """The keys of changes() with their Entry, nothing else."""
+        for table, rows in self.clock.items():
+            for pk, row in rows.items():
+                for cid, entry in row.items():
+                    yield (table, pk, cid), entry
 
 
 def new_columns(columns, change):

@@ -427,6 +427,11 @@ const struct script scripts[] = {
 		"crsql_commit_alter('t'); SELECT crsql_begin_alter('c'); DELETE FROM c "
 		"WHERE b = 2; SELECT crsql_commit_alter('c'); COMMIT", .look = LOOK,
 	    .altering = true },
+	{ .name = "making_anew_unannounced", .tables = ROWS "; CREATE TABLE n(id TEXT PRIMARY "
+		"KEY, x, y)", .sql = "BEGIN; UPDATE t SET x = 3 WHERE y = 8; INSERT INTO n "
+		"SELECT * FROM t ORDER BY y; DROP TABLE t; ALTER TABLE n RENAME TO t; UPDATE t "
+		"SET y = 6 WHERE y = 9; COMMIT", .look = "SELECT * FROM t",
+	    .altering = true },
 	{ .name = "making_anew_in_an_alter", .tables = FILLED, .sql = "BEGIN; SELECT "
 		"crsql_begin_alter('t'); " MADE_ANEW("id, x + 1, y") "SELECT "
 		"crsql_commit_alter('t'); UPDATE t SET y = 6; COMMIT", .look = LOOK,

@@ -46,6 +46,24 @@ expect_told(const char *want)
 
 /* -- columns ------------------------------------------------------------------ */
 
+/* What one connection saw to be a new name the other has told since. */
+static void
+new_name_is_told_once(void **state)
+{
+	node_exec(&n[A], "CREATE TABLE t(id TEXT PRIMARY KEY, a, b); SELECT "
+	    "crsql_as_crr('t'); INSERT INTO t VALUES('x', 1, 2)");
+	node_exec(&n[B], "SELECT count(*) FROM crsql_changes");
+	node_exec(&n[A], "ALTER TABLE t RENAME COLUMN a TO c; SELECT count(*) FROM "
+	    "crsql_changes");
+	node_exec(&n[B], "SELECT crsql_fold()");
+	node_exec(&n[A], "SELECT crsql_fold()");
+	node_expect(&n[A], "2\n", "SELECT crsql_db_version()");
+	node_exec(&n[B], "ALTER TABLE t RENAME COLUMN b TO d; SELECT crsql_schema_pending()");
+	node_exec(&n[A], "UPDATE t SET c = 3");
+	node_exec(&n[B], "SELECT crsql_fold()");
+	node_expect(&n[A], "3\n", "SELECT crsql_db_version()");
+}
+
 /* A column that was numbered in a savepoint is found again once that is undone,
  * as old as it was: rows inserted meanwhile are younger. */
 static void
@@ -380,6 +398,7 @@ main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, open_all, close_all)
 	const struct CMUnitTest tests[] = {
+		TEST(new_name_is_told_once),
 		TEST(column_found_in_a_savepoint),
 		TEST(column_undone_and_added_again),
 		TEST(column_numbered_by_another),
