@@ -206,8 +206,9 @@ add_text(sqlite3_str *s, const struct table *t, enum table_stmt which)
 	case TS_ROW_OF_PK:
 	case TS_ROW_OF_PK_SCAN:
 		add_columns(s, t, false);
+		/* WITHOUT ROWID that is the key itself, and no other index of it */
 		sqlite3_str_appendf(s, " FROM main.\"%w\"%s WHERE ", t->name,
-		    which == TS_ROW_OF_PK ? "" : " NOT INDEXED");
+		    which == TS_ROW_OF_PK && !t->norowid ? "" : " NOT INDEXED");
 		add_pk_terms(s, t);
 		break;
 	case TS_KEY_GET:
