@@ -111,11 +111,12 @@ accept_stream(struct veilid *v, const struct vsegment *s,
 	return c;
 }
 
-/* What is to be answered; false: nothing. */
+/* What is to be answered; false: nothing, or not yet. */
 static bool
-take(struct veilid *v, const uint8_t *bytes, size_t len,
+take(struct veilid *v, const char *call, const uint8_t *bytes, size_t len,
     struct vsegment_answer *out)
 {
+	bool fits = strlen(call) < VEILID_CALL_MAX, now;
 	struct vsegment s;
 	struct vconn *c;
 	int rc = vsegment_decode(bytes, len, &s, NULL);
@@ -128,9 +129,11 @@ take(struct veilid *v, const uint8_t *bytes, size_t len,
 		c = accept_stream(v, &s, &out->status);
 	if (c == NULL)
 		return true;
-	vstream_message(c->stream, &s, veilid_now(v), out);
+	now = vstream_message(c->stream, &s, fits, veilid_now(v), out);
+	if (!now)
+		strcpy(c->answers, call);
 	vconn_touch(c);
-	return true;
+	return now;
 }
 
 void
@@ -138,10 +141,10 @@ veilid_called(struct veilid *v, const char *call, const uint8_t *bytes,
     size_t len)
 {
 	struct vsegment_answer answer;
-	uint8_t text[VSEGMENT_ANSWER_LEN];
+	uint8_t text[VSEGMENT_ANSWER_HEAD_LEN];
 	size_t n;
 
-	if (!take(v, bytes, len, &answer))
+	if (!take(v, call, bytes, len, &answer))
 		return;
 	vsegment_answer_encode(&answer, text, &n);
 	vnode_reply(v->node, call, text, n);

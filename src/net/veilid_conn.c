@@ -161,6 +161,14 @@ on_call(void *owner, unsigned slot, const uint8_t *bytes, size_t len)
 /* ---- what streams tell ---- */
 
 static void
+on_answer(void *owner, const uint8_t *bytes, size_t len)
+{
+	struct vconn *c = owner;
+
+	vnode_reply(c->veilid->node, c->answers, bytes, len);
+}
+
+static void
 on_stale(void *owner)
 {
 	vpath_stale(owner);
@@ -260,6 +268,7 @@ on_over(void *owner, const struct err *why)
 
 static const struct vstream_events stream_events = {
 	.call = on_call,
+	.answer = on_answer,
 	.stale = on_stale,
 	.route = on_route,
 	.open = on_open,

@@ -30,6 +30,8 @@ enum {
 					 * VAPI_CALLS_MAX is for answers and for
 					 * what else is asked of the node */
 	VEILID_NAME_MAX = 128,          /* an imported route's name, with NUL */
+	VEILID_CALL_MAX = 64,           /* what names a call whose answer waits,
+					 * with NUL; nodes count them */
 	VEILID_AGAIN_MS = 1000,         /* to import what could not be */
 	VEILID_HELD_MS = 200,           /* the node has too much to do */
 	VEILID_CLOSE_MS = 5000,         /* to withdraw, in the end */
@@ -105,6 +107,7 @@ struct vconn {
 	struct vstream *stream;         /* NULL: there is no way yet */
 	struct vpath path;
 	struct vslot_call calls[VSTREAM_CALLS];
+	char answers[VEILID_CALL_MAX];  /* the call whose answer waits */
 };
 
 /* ---- the network ---- */

@@ -49,7 +49,7 @@ struct vnode_events {
 	 * is 0 if by none at present. */
 	void (*on_route)(void *owner, const uint8_t *blob, size_t len);
 	/* A call by a route of ours.  It is to be answered by vnode_reply() with
-	 * this text, at once, or not at all. */
+	 * this text, before the caller gives it up, or not at all. */
 	void (*on_call)(void *owner, const char *call, const uint8_t *bytes,
 	    size_t len);
 	/* That imported route is dead. */

@@ -7,7 +7,7 @@
 #include "base/rd.h"
 
 #define ALL_FLAGS (VSEGMENT_OPENER | VSEGMENT_FIN | VSEGMENT_RESET \
-    | VSEGMENT_ROUTE)
+    | VSEGMENT_ROUTE | VSEGMENT_ALONE)
 
 /* No offset is above this, so that sums of one and a length or a window don't
  * overflow. */
@@ -82,7 +82,7 @@ vsegment_decode(const void *bytes, size_t len, struct vsegment *out,
 
 void
 vsegment_answer_encode(const struct vsegment_answer *a,
-    uint8_t out[static VSEGMENT_ANSWER_LEN], size_t *len)
+    uint8_t out[static VSEGMENT_ANSWER_HEAD_LEN], size_t *len)
 {
 	size_t i;
 
@@ -95,6 +95,24 @@ vsegment_answer_encode(const struct vsegment_answer *a,
 	for (i = 0; i < 4; i++)
 		out[10 + i] = (uint8_t)(a->window >> 8 * (3 - i));
 	*len = VSEGMENT_ANSWER_LEN;
+	if (a->len == 0)
+		return;
+	be64_put(out + VSEGMENT_ANSWER_LEN, a->offset);
+	*len = VSEGMENT_ANSWER_HEAD_LEN;
+}
+
+/* The bytes that an answer may have; those of none are none. */
+static void
+read_payload(struct rd *r, struct vsegment_answer *out)
+{
+	if (rd_left(r) == 0)
+		return;
+	out->offset = rd_u64(r);
+	out->len = rd_left(r);
+	out->payload = rd_bytes(r, out->len);
+	if (out->len == 0 || out->offset > OFFSET_MAX
+	    || out->len > OFFSET_MAX - out->offset)
+		rd_fail(r);
 }
 
 int
@@ -110,11 +128,12 @@ vsegment_answer_decode(const void *bytes, size_t len,
 	if (!rd_failed(&r) && version != VSEGMENT_VERSION)
 		return other_version(version, err);
 	status = rd_u8(&r);
-	if (status > VSEGMENT_OTHER)
+	if (len > VSEGMENT_MAX || status > VSEGMENT_OTHER)
 		rd_fail(&r);
 	if (status == VSEGMENT_OK) {
 		out->ack = rd_u64(&r);
 		out->window = rd_u32(&r);
+		read_payload(&r, out);
 	}
 	if (!rd_done(&r)) {
 		*out = (struct vsegment_answer){ .status = VSEGMENT_UNKNOWN };

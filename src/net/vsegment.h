@@ -24,6 +24,9 @@
  *   status    1 byte     enum vsegment_status; all but OK end here
  *   ack       8 bytes
  *   window    4 bytes
+ *   with bytes of the other direction, at least 1:
+ *     offset    8 bytes
+ *     payload   the rest
  *
  * Nobody trusts a segment: the channel in the stream proves who is there, and
  * one who knows the 16 bytes can break the stream, no more.
@@ -42,7 +45,8 @@ enum {
 	VSEGMENT_STREAM_LEN = 16,
 	VSEGMENT_MAX = 32768,           /* of a call and of an answer */
 	VSEGMENT_HEAD_LEN = 1 + 1 + VSEGMENT_STREAM_LEN + 8 + 8 + 4,
-	VSEGMENT_ANSWER_LEN = 1 + 1 + 8 + 4,
+	VSEGMENT_ANSWER_LEN = 1 + 1 + 8 + 4, /* without a payload */
+	VSEGMENT_ANSWER_HEAD_LEN = VSEGMENT_ANSWER_LEN + 8,
 	VSEGMENT_ROUTE_MAX = 4096       /* of a blob */
 };
 
@@ -50,7 +54,10 @@ enum vsegment_flag {
 	VSEGMENT_OPENER = 1,    /* sent by who opened the stream */
 	VSEGMENT_FIN = 2,       /* the stream ends behind the payload */
 	VSEGMENT_RESET = 4,     /* it is over at once, whatever was sent */
-	VSEGMENT_ROUTE = 8      /* there is a route */
+	VSEGMENT_ROUTE = 8,     /* there is a route */
+	VSEGMENT_ALONE = 16     /* its sender has nothing else under way or to
+				 * send: the answer may come a little later, if
+				 * there is something that can go with it */
 };
 
 enum vsegment_status {
@@ -76,6 +83,9 @@ struct vsegment_answer {
 	enum vsegment_status status;
 	uint64_t ack;
 	uint32_t window;
+	uint64_t offset;                /* with a payload */
+	const uint8_t *payload;
+	size_t len;
 };
 
 /* Appends s, which must not pass VSEGMENT_MAX.  E_FATAL without memory. */
@@ -87,10 +97,13 @@ int vsegment_encode(const struct vsegment *s, struct buf *out,
 int vsegment_decode(const void *bytes, size_t len, struct vsegment *out,
     struct err *err);
 
+/* Writes what of an answer comes before its payload (a->len bytes, of which none
+ * is looked at), which belongs to VSEGMENT_OK only. */
 void vsegment_answer_encode(const struct vsegment_answer *a,
-    uint8_t out[static VSEGMENT_ANSWER_LEN], size_t *len);
+    uint8_t out[static VSEGMENT_ANSWER_HEAD_LEN], size_t *len);
 
-/* Same errors; unknown statuses are E_INTEGRITY. */
+/* Same errors as vsegment_decode(), out points into bytes too; unknown statuses
+ * are E_INTEGRITY. */
 int vsegment_answer_decode(const void *bytes, size_t len,
     struct vsegment_answer *out, struct err *err);
 

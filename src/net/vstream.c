@@ -125,7 +125,7 @@ vstream_settle(struct vstream *v, uint64_t now)
 uint64_t
 vstream_due(const struct vstream *v)
 {
-	uint64_t at, probe;
+	uint64_t at, probe, answer;
 
 	if (v->over)
 		return VSTREAM_NEVER;
@@ -137,6 +137,9 @@ vstream_due(const struct vstream *v)
 	probe = vstream_probe_due(v);
 	if (probe < at)
 		at = probe;
+	answer = vstream_answer_due(v);
+	if (answer < at)
+		at = answer;
 	if (v->tell_stale && v->stale_next < at)
 		at = v->stale_next;
 	if (v->waits && v->waits_since + VSTREAM_DEAD_MS < at)
@@ -181,10 +184,13 @@ vstream_run(struct vstream *v, uint64_t now)
 	if (v->over)
 		return;
 	tell_all(v, now);
+	/* First: it takes the bytes that would need a call. */
+	vstream_answer(v, now);
 	vstream_probe(v, now);
 	vstream_send(v, now);
 	tell_all(v, now);
 	check_end(v, now);
+	vstream_answer(v, now);
 	if (v->broken) {
 		v->over = true;
 		vring_clear(&v->in);

@@ -10,6 +10,12 @@
  * comes twice is known by its offset.  An idle stream sends nothing but one
  * empty call each VSTREAM_PROBE_MS, by which it learns that the peer is gone.
  *
+ * A call and its answer are one round trip, and a second call from the other
+ * side is one more.  So the answer to a call that comes alone waits for a very
+ * short time, and takes with it what is written until then.  Bytes in an answer
+ * are acknowledged by whatever goes next, or else by an empty call; if they are
+ * not, they are sent again by a call.
+ *
  * Functions but vstream_run() change the state only; callbacks come from
  * inside of vstream_run(), and any function but vstream_run() and
  * vstream_free() may be called from inside of them.  After each call into this
@@ -36,6 +42,10 @@ enum {
 	VSTREAM_WINDOW_UNKNOWN = 64 << 10,
 	VSTREAM_AGAIN_MIN_MS = 100,     /* after a call that failed, doubled ... */
 	VSTREAM_AGAIN_MAX_MS = 5000,    /* ... up to this */
+	VSTREAM_ANSWER_MS = 10,         /* an answer waits for bytes to take with
+					 * it */
+	VSTREAM_ACK_MS = 200,           /* bytes of an answer wait for something
+					 * that acknowledges them anyway */
 	VSTREAM_PROBE_MS = 60000,
 	VSTREAM_DEAD_MS = 60000         /* without any acknowledgement, while one
 					 * is waited for: the stream is broken */
@@ -53,6 +63,9 @@ struct vstream_events {
 	 * vstream_resume(). */
 	bool (*call)(void *owner, unsigned slot, const uint8_t *bytes,
 	    size_t len);
+	/* The answer that vstream_message() did not give; at most VSEGMENT_MAX
+	 * bytes, valid during this. */
+	void (*answer)(void *owner, const uint8_t *bytes, size_t len);
 	/* Calls fail: another route of the peer should be looked for, or the
 	 * same one be imported again.  At most once a second. */
 	void (*stale)(void *owner);
@@ -86,12 +99,14 @@ void vstream_run(struct vstream *v, uint64_t now);
  * VSTREAM_NEVER. */
 uint64_t vstream_due(const struct vstream *v);
 
-/* A segment of this stream came: what to answer.  It is taken whole, or not at
- * all where it passes the window. */
-void vstream_message(struct vstream *v, const struct vsegment *s,
-    uint64_t now, struct vsegment_answer *out);
+/* A segment of this stream came: what to answer, if it returns true.  False, and
+ * only if it may_wait: answer() will be called for it; until then no other one
+ * waits.  The segment is taken whole, or not at all where it passes the window. */
+bool vstream_message(struct vstream *v, const struct vsegment *s,
+    bool may_wait, uint64_t now, struct vsegment_answer *out);
 
-/* The call of that slot has an answer, or failed. */
+/* The call of that slot has an answer, whose payload is taken as a segment's; or
+ * failed. */
 void vstream_answered(struct vstream *v, unsigned slot,
     const struct vsegment_answer *answer, uint64_t now);
 void vstream_failed(struct vstream *v, unsigned slot, enum vfault fault,

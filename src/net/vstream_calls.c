@@ -108,6 +108,8 @@ answered_well(struct vstream *v, const struct vslot *slot,
 	}
 	if (!vstream_acked(v, answer->ack, answer->window, now))
 		vstream_violated(v);
+	else
+		vstream_take_answer(v, answer, now);
 }
 
 void
@@ -197,13 +199,15 @@ vstream_route_known(struct vstream *v, uint64_t now)
 	v->routed = true;
 	v->again = 0;
 	v->again_ms = VSTREAM_AGAIN_MIN_MS;
-	/* What is under way by the old one is not to be relied upon. */
+	/* What is under way by the old one is not to be relied upon; answers
+	 * went by the peer's way. */
 	for (i = 0; i < VSTREAM_CALLS; i++) {
 		v->slots[i].edge = 0;
 		v->slots[i].epoch = 0;
 	}
 	for (n = 0; n < v->nranges; n++)
-		if (!v->ranges[n].held && v->ranges[n].calls < VSTREAM_SAME)
+		if (!v->ranges[n].held && v->ranges[n].calls > 0
+		    && v->ranges[n].calls < VSTREAM_SAME)
 			v->ranges[n].lost = true;
 	vstream_settle(v, now);
 }

@@ -151,34 +151,58 @@ take_route(struct vstream *v, const struct vsegment *s)
 	v->tell_route = true;
 }
 
-void
-vstream_message(struct vstream *v, const struct vsegment *s, uint64_t now,
-    struct vsegment_answer *out)
+bool
+vstream_message(struct vstream *v, const struct vsegment *s, bool may_wait,
+    uint64_t now, struct vsegment_answer *out)
 {
+	uint64_t had = v->next;
+	bool waits = false;
+
 	*out = (struct vsegment_answer){ .status = VSEGMENT_UNKNOWN };
 	/* One of our own that came back is none of the peer's. */
 	if (vstream_dead(v)
 	    || ((s->flags & VSEGMENT_OPENER) != 0) == v->opener)
-		return;
+		return true;
 	if (s->flags & VSEGMENT_RESET) {
 		vstream_gone(v, E_UNREACHABLE,
 		    "the other side broke the connection");
 	} else if (!end_is_true(v, s)
 	    || !vstream_acked(v, s->ack, s->window, now)) {
 		vstream_violated(v);
-		return;
+		return true;
 	} else {
 		take_route(v, s);
 		take_payload(v, s);
 		if (!v->opened)
 			v->opened = v->tell_open = true;
 		v->heard = now;
+		waits = may_wait && v->next > had
+		    && vstream_answer_waits(v, s, now);
 	}
-	out->status = VSEGMENT_OK;
-	out->ack = vstream_have(v);
-	out->window = (uint32_t)(vstream_edge(v) - v->next);
-	v->told = vstream_edge(v);
+	if (!waits)
+		*out = vstream_plain_answer(v);
 	vstream_settle(v, now);
+	return !waits;
+}
+
+void
+vstream_take_answer(struct vstream *v, const struct vsegment_answer *a,
+    uint64_t now)
+{
+	struct vsegment s = { .offset = a->offset, .payload = a->payload,
+		.len = a->len };
+
+	if (a->len == 0)
+		return;
+	if (!end_is_true(v, &s)) {
+		vstream_violated(v);
+		return;
+	}
+	take_payload(v, &s);
+	/* Even if it came before: the peer does not know. */
+	if (!v->owes)
+		v->owes_at = now + VSTREAM_ACK_MS;
+	v->owes = true;
 }
 
 /* ---- handing out ---- */

@@ -115,6 +115,8 @@ has_news(const struct vstream *v)
 	uint32_t epoch = v->epoch_told;
 	unsigned i;
 
+	if (v->answering)
+		told = edge;    /* the answer tells it */
 	for (i = 0; i < VSTREAM_CALLS; i++)
 		if (v->slots[i].busy) {
 			if (v->slots[i].edge > told)
@@ -209,8 +211,8 @@ consider_ranges(const struct vstream *v, struct pick *p)
 		if (r->lost)
 			consider(p, PICK_RANGE, i, 0, v->again);
 		else if (!r->held && r->calls < VSTREAM_SAME)
-			consider(p, PICK_RANGE, i, r->sent + late(v, r->calls),
-			    v->again);
+			consider(p, PICK_RANGE, i, r->sent
+			    + late(v, r->calls > 0 ? r->calls : 1), v->again);
 }
 
 /* Until the peer has it, one that opens the stream goes alone: another one would
@@ -236,10 +238,16 @@ pick(const struct vstream *v)
 {
 	struct pick p = { .kind = PICK_NONE, .at = VSTREAM_NEVER };
 
-	if (!v->routed || v->nbusy >= v->limit || vstream_complete(v)
+	if (!v->routed || v->nbusy >= v->limit
 	    || v->ending == VSTREAM_BREAKS
 	    || (v->ending == VSTREAM_FLUSHES && vstream_flushed(v)))
 		return p;
+	if (vstream_complete(v)) {
+		/* All came, but the peer does not know. */
+		if (v->owes)
+			consider(&p, PICK_EMPTY, 0, 0, v->again);
+		return p;
+	}
 	if (v->opener && !v->opened) {
 		consider_opening(v, &p);
 		return p;
@@ -251,6 +259,8 @@ pick(const struct vstream *v)
 		consider(&p, PICK_EMPTY, 0, 0, v->again);
 	if (v->probe && v->nbusy == 0)
 		consider(&p, PICK_EMPTY, 0, 0, v->again);
+	if (v->owes)
+		consider(&p, PICK_EMPTY, 0, v->owes_at, v->again);
 	return p;
 }
 
@@ -268,19 +278,21 @@ route_room(const struct vstream *v)
 	return v->epoch > v->epoch_told ? 4 + 2 + v->route_len : 0;
 }
 
-/* Makes a piece of what was not sent, or NULL. */
-static struct vrange *
-new_range(struct vstream *v)
+size_t
+vstream_fresh(const struct vstream *v, size_t room)
+{
+	uint64_t to = v->end < v->edge ? v->end : v->edge;
+
+	if (!has_new(v) || v->nxt >= to)
+		return 0;
+	return to - v->nxt < room ? (size_t)(to - v->nxt) : room;
+}
+
+struct vrange *
+vstream_cut(struct vstream *v, size_t len)
 {
 	struct vrange *r = &v->ranges[v->nranges++];
-	uint64_t len = VSEGMENT_MAX - VSEGMENT_HEAD_LEN - route_room(v);
 
-	if (v->nxt >= v->end)
-		len = 0;
-	else if (len > v->end - v->nxt)
-		len = v->end - v->nxt;
-	if (len > 0 && len > v->edge - v->nxt)
-		len = v->edge - v->nxt;
 	if (++v->last_id == 0)
 		v->last_id = 1;
 	*r = (struct vrange){ .from = v->nxt, .to = v->nxt + len,
@@ -293,6 +305,18 @@ new_range(struct vstream *v)
 		v->tell_drain = true;
 	}
 	return r;
+}
+
+/* Whether nothing but range is under way, or to go. */
+static bool
+is_alone(const struct vstream *v, const struct vrange *range)
+{
+	size_t i;
+
+	for (i = 0; i < v->nranges; i++)
+		if (&v->ranges[i] != range && v->ranges[i].calls > 0)
+			return false;
+	return v->nxt >= v->end;
 }
 
 /* The segment of range (NULL: none), without its payload. */
@@ -314,6 +338,8 @@ segment(const struct vstream *v, const struct vrange *range)
 		    - s.offset);
 		if (range->to > v->end)
 			s.flags |= VSEGMENT_FIN;
+		else if (is_alone(v, range))
+			s.flags |= VSEGMENT_ALONE;
 	}
 	/* A piece that was cut without it may leave no room for it. */
 	if (v->epoch > v->epoch_told && VSEGMENT_HEAD_LEN + route_room(v)
@@ -376,6 +402,7 @@ call(struct vstream *v, const struct vsegment *s, struct vrange *range,
 	unsigned at = free_slot(v);
 	struct vslot *slot = &v->slots[at];
 	uint32_t id = range != NULL ? range->id : 0;
+	bool owes = v->owes;
 	struct buf bytes;
 	size_t i;
 	bool made;
@@ -391,6 +418,7 @@ call(struct vstream *v, const struct vsegment *s, struct vrange *range,
 	*slot = (struct vslot){ .busy = true, .seq = ++v->seq, .sent = now,
 		.range = id, .edge = vstream_edge(v), .epoch = s->epoch };
 	v->nbusy++;
+	v->owes = false;
 	if (range != NULL) {
 		range->calls++;
 		range->lost = range->held = false;
@@ -401,6 +429,7 @@ call(struct vstream *v, const struct vsegment *s, struct vrange *range,
 	if (made)
 		return true;
 	v->routed = false;
+	v->owes |= owes;
 	for (i = 0; i < v->nranges && v->ranges[i].id != id; i++)
 		;
 	take_back(v, slot, i < v->nranges ? &v->ranges[i] : NULL);
@@ -412,8 +441,10 @@ call(struct vstream *v, const struct vsegment *s, struct vrange *range,
 static bool
 send_one(struct vstream *v, const struct pick *p, uint64_t now)
 {
+	size_t room = VSEGMENT_MAX - VSEGMENT_HEAD_LEN - route_room(v);
 	struct vrange *range = p->kind == PICK_RANGE ? &v->ranges[p->range]
-	    : p->kind == PICK_NEW ? new_range(v) : NULL;
+	    : p->kind == PICK_NEW ? vstream_cut(v, vstream_fresh(v, room))
+	    : NULL;
 	struct vsegment s = segment(v, range);
 
 	return call(v, &s, range, now);

@@ -5,7 +5,8 @@
  *
  * vstream.c has its life, times and callbacks; vstream_receive.c what came and
  * is not handed out; vstream_write.c what is given to it; vstream_send.c what
- * is to go and by which calls; vstream_calls.c how calls end.
+ * is to go and by which calls; vstream_calls.c how calls end; vstream_answer.c
+ * what is answered to the peer's.
  *
  * Both directions count bytes from 0; the end of a stream counts as one more,
  * so that it is acknowledged like a byte.  All that the peer says only grows
@@ -45,7 +46,8 @@ struct vspan {
 struct vrange {
 	uint64_t from, to;
 	uint32_t id;
-	unsigned calls;         /* with it now */
+	unsigned calls;         /* with it now; 0, and neither lost nor held:
+				 * it went with an answer */
 	bool lost;              /* to be sent again */
 	bool held;              /* it came, but something before it had not */
 	uint64_t sent;          /* last, at this time */
@@ -97,6 +99,10 @@ struct vstream {
 	bool lent;              /* in is with the owner, and stays in place */
 	uint64_t told;          /* how far we take, as far as we know that the
 				 * peer knows */
+	bool answering;         /* a call of the peer's waits for its answer, ... */
+	uint64_t answer_at;     /* ... until then */
+	bool owes;              /* what came by an answer is to be acknowledged, ... */
+	uint64_t owes_at;       /* ... by an empty call then */
 	uint8_t peer_route[VSEGMENT_ROUTE_MAX];
 	size_t peer_route_len;
 	uint32_t peer_epoch;
@@ -173,7 +179,29 @@ bool vstream_deliverable(const struct vstream *v);
 
 void vstream_deliver(struct vstream *v);
 
+/* Takes the payload of an answer. */
+void vstream_take_answer(struct vstream *v, const struct vsegment_answer *a,
+    uint64_t now);
+
+/* ---- vstream_answer.c ---- */
+
+/* What is answered at this time, without bytes.  The peer knows it then. */
+struct vsegment_answer vstream_plain_answer(struct vstream *v);
+
+/* s was taken, which brought something: its answer waits, or does not. */
+bool vstream_answer_waits(struct vstream *v, const struct vsegment *s,
+    uint64_t now);
+
+/* When the one that waits is given, or VSTREAM_NEVER; it is then. */
+uint64_t vstream_answer_due(const struct vstream *v);
+void vstream_answer(struct vstream *v, uint64_t now);
+
 /* ---- vstream_send.c ---- */
+
+/* Bytes that were never sent, of which the peer takes so many, but at most
+ * room; and makes a piece of them. */
+size_t vstream_fresh(const struct vstream *v, size_t room);
+struct vrange *vstream_cut(struct vstream *v, size_t len);
 
 /* The peer has all before ack, and takes window more.  False: it can't. */
 bool vstream_acked(struct vstream *v, uint64_t ack, uint32_t window,

@@ -33,14 +33,17 @@ read_segment(const uint8_t *data, size_t size)
 static void
 read_answer(const uint8_t *data, size_t size)
 {
-	uint8_t again[VSEGMENT_ANSWER_LEN];
+	uint8_t again[VSEGMENT_ANSWER_HEAD_LEN];
 	struct vsegment_answer a;
 	size_t len;
 
 	if (vsegment_answer_decode(data, size, &a, NULL) < 0)
 		return;
 	vsegment_answer_encode(&a, again, &len);
-	if (len != size || memcmp(again, data, len) != 0)
+	if (len + a.len != size || memcmp(again, data, len) != 0
+	    || (a.len > 0 && (a.payload != data + len
+	    || size > VSEGMENT_MAX || a.status != VSEGMENT_OK
+	    || a.offset + a.len > (uint64_t)1 << 63)))
 		abort();
 }
 

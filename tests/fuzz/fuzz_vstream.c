@@ -15,6 +15,7 @@ static const uint8_t id[VSEGMENT_STREAM_LEN] = "sixteen random b";
 struct owner {
 	struct vstream *v;
 	bool busy[VSTREAM_CALLS], over, calls;
+	bool waits;             /* an answer */
 	uint64_t got, now;
 };
 
@@ -40,6 +41,19 @@ on_call(void *owner, unsigned slot, const uint8_t *bytes, size_t len)
 }
 
 static void
+on_answer(void *owner, const uint8_t *bytes, size_t len)
+{
+	struct owner *o = owner;
+	struct vsegment_answer a;
+
+	must(!o->over && o->waits && len <= VSEGMENT_MAX
+	    && vsegment_answer_decode(bytes, len, &a, NULL) == 0
+	    && a.status == VSEGMENT_OK
+	    && a.offset + a.len <= o->v->end);
+	o->waits = false;
+}
+
+static void
 on_event(void *owner)
 {
 	must(!((struct owner *)owner)->over);
@@ -59,6 +73,8 @@ on_data(void *owner, const uint8_t *bytes, size_t len)
 
 	on_event(owner);
 	must(len > 0 && len <= NET_READ_MAX);
+	if (bytes[0] == 'a')
+		vstream_write(o->v, bytes, len, o->now, NULL);
 	o->got += len;
 	if (bytes[0] == 'p')
 		vstream_read(o->v, false, o->now);
@@ -68,11 +84,12 @@ static void
 on_over(void *owner, const struct err *why)
 {
 	on_event(owner);
+	must(!((struct owner *)owner)->waits);
 	((struct owner *)owner)->over = true;
 }
 
 static const struct vstream_events events = {
-	.call = on_call, .stale = on_event, .route = on_route,
+	.call = on_call, .answer = on_answer, .stale = on_event, .route = on_route,
 	.open = on_event, .data = on_data, .drain = on_event,
 	.over = on_over,
 };
@@ -97,18 +114,22 @@ number(struct rd *r, uint64_t near)
 	}
 }
 
+static uint8_t bytes_of_peer[VSEGMENT_MAX];
+
 static void
 hear(struct owner *o, struct rd *r)
 {
-	static uint8_t bytes[VSEGMENT_MAX];
+	uint8_t *bytes = bytes_of_peer;
 	struct vsegment s = { .payload = bytes, .route = bytes };
 	struct vsegment_answer answer;
+	bool may_wait;
 
 	s.flags = rd_u8(r) & (VSEGMENT_FIN | VSEGMENT_RESET | VSEGMENT_ROUTE
-	    | VSEGMENT_OPENER);
+	    | VSEGMENT_OPENER | VSEGMENT_ALONE);
 	/* mostly the right direction, and no sudden end */
 	if (rd_u8(r) % 8 != 0)
-		s.flags = (s.flags & (VSEGMENT_FIN | VSEGMENT_ROUTE))
+		s.flags = (s.flags & (VSEGMENT_FIN | VSEGMENT_ROUTE
+		    | VSEGMENT_ALONE))
 		    | (o->v->opener ? 0 : VSEGMENT_OPENER);
 	s.offset = number(r, o->v->next) & (UINT64_MAX >> 1);
 	s.ack = number(r, o->v->nxt);
@@ -119,8 +140,13 @@ hear(struct owner *o, struct rd *r)
 	bytes[0] = rd_u8(r);
 	if (s.len > ((uint64_t)1 << 63) - s.offset)
 		s.len = 0;
-	vstream_message(o->v, &s, o->now, &answer);
-	must(!o->over || answer.status == VSEGMENT_UNKNOWN);
+	may_wait = s.len % 4 != 0;
+	if (vstream_message(o->v, &s, may_wait, o->now, &answer)) {
+		must(!o->over || answer.status == VSEGMENT_UNKNOWN);
+	} else {
+		must(may_wait && !o->over && !o->waits);
+		o->waits = true;
+	}
 }
 
 static void
@@ -141,6 +167,14 @@ end_call(struct owner *o, struct rd *r)
 	}
 	answer.ack = number(r, o->v->nxt);
 	answer.window = (uint32_t)number(r, 1 << 16);
+	if (rd_u8(r) % 2) {
+		answer.payload = bytes_of_peer;
+		answer.offset = number(r, o->v->next) & (UINT64_MAX >> 1);
+		answer.len = 1 + rd_u16(r)
+		    % (VSEGMENT_MAX - VSEGMENT_ANSWER_HEAD_LEN);
+		if (answer.len > ((uint64_t)1 << 63) - answer.offset)
+			answer.len = 0;
+	}
 	vstream_answered(o->v, slot, &answer, o->now);
 }
 
@@ -194,6 +228,7 @@ look(struct owner *o)
 	    && v->taken <= v->next && v->next <= v->high
 	    && v->high <= vstream_edge(v) && v->una <= v->nxt
 	    && v->nxt <= v->end + 1);
+	must(v->answering == o->waits);
 	/* Whatever is not acknowledged, something will happen. */
 	must(v->over || vstream_complete(v) || v->una >= v->end
 	    || vstream_due(v) != VSTREAM_NEVER);

@@ -17,6 +17,7 @@
 #include "base/base64.h"
 #include "net/net.h"
 #include "net/vsegment.h"
+#include "net/vstream.h"
 #include "veilid_world.h"
 
 enum { BIG = 1 << 20, SIDES_MAX = 400, NETS = 4, PATIENCE = 60000 };
@@ -55,6 +56,7 @@ static struct {
 	bool silent;            /* accepted sides do not read */
 	bool unmarked;          /* nor become known */
 	bool refuse;            /* nor are taken */
+	bool echo;              /* accepted ones send as much as came */
 	bool keep;              /* dialled ones have no owner yet, but this */
 	struct net_conn *kept;
 	bool inside;            /* of a call into net.h */
@@ -171,6 +173,10 @@ on_data(struct net_conn *conn, const uint8_t *bytes, size_t len)
 		if (bytes[i] != byte_at(s, !s->accepted, s->received + i))
 			fail_msg("byte %zu is another one", s->received + i);
 	s->received += len;
+	if (w.echo && s->accepted) {
+		s->to_send += len;
+		send_more(s);
+	}
 	if (s->when == IN_DATA)
 		give_up(s);
 	else
@@ -561,6 +567,38 @@ much_goes_both_ways(void **state)
 	assert_string_equal(s.veilid.version, "0.5.8");
 	assert_string_equal(s.veilid.state, "AttachedGood");
 	assert_int_equal(s.veilid.why.code, 0);
+}
+
+/* A question and what is said to it are one call, not one of each side. */
+static void
+a_dialogue_is_one_call_each_time(void **state)
+{
+	enum { TRIPS = 50, CALL_MS = 20 };
+	struct peer *a = serve(0, 0), *b = open_net(1, 1, false);
+	struct side *x;
+	size_t before, i;
+	uint64_t begin;
+
+	w.echo = true;
+	both_sides(a, b);
+	x = side(false);
+	wait_ms(300);
+	w.world.pace = CALL_MS;
+	before = w.world.calls_made;
+	begin = uv_hrtime();
+	for (i = 1; i <= TRIPS; i++) {
+		x->to_send += 10;
+		send_more(x);
+		run_until(x->received == 10 * i);
+	}
+	print_message("# %.1f ms each\n", (double)(uv_hrtime() - begin) / 1e6
+	    / TRIPS);
+	/* A machine that has too much to do may be too late for some. */
+	assert_in_range(w.world.calls_made - before, TRIPS, TRIPS + TRIPS / 2);
+	wait_ms(VSTREAM_ACK_MS + 300);
+	before = w.world.calls_made;
+	wait_ms(300);
+	assert_int_equal(w.world.calls_made, before);
 }
 
 static void
@@ -1129,6 +1167,7 @@ main(void)
 		TEST(who_comes_later_is_found_too),
 		TEST(one_that_is_not_there_keeps_nobody_waiting),
 		TEST(much_goes_both_ways),
+		TEST(a_dialogue_is_one_call_each_time),
 		TEST(places_are_for_people),
 		TEST(a_slow_reader_costs_little),
 		TEST(close_flushes_what_is_queued),

@@ -61,7 +61,8 @@ it_comes_back_as_it_was(void **state)
 {
 	static const unsigned flags[] = { 0, VSEGMENT_OPENER,
 		VSEGMENT_OPENER | VSEGMENT_FIN, VSEGMENT_RESET,
-		VSEGMENT_ROUTE, VSEGMENT_ROUTE | VSEGMENT_FIN };
+		VSEGMENT_ROUTE, VSEGMENT_ROUTE | VSEGMENT_FIN,
+		VSEGMENT_ALONE };
 	struct vsegment s, back;
 	struct buf b;
 	size_t i;
@@ -149,7 +150,7 @@ unknown_flags_make_it_none(void **state)
 	struct buf b;
 	int bit;
 
-	for (bit = 4; bit < 8; bit++) {
+	for (bit = 5; bit < 8; bit++) {
 		encode(&s, &b);
 		b.data[1] |= (uint8_t)(1 << bit);
 		assert_refused(&b, E_INTEGRITY);
@@ -200,7 +201,7 @@ static void
 answers_come_back(void **state)
 {
 	struct vsegment_answer a, back;
-	uint8_t out[VSEGMENT_ANSWER_LEN];
+	uint8_t out[VSEGMENT_ANSWER_HEAD_LEN];
 	size_t len, n;
 	unsigned status;
 
@@ -217,7 +218,69 @@ answers_come_back(void **state)
 		assert_int_equal(back.status, status);
 		assert_int_equal(back.ack, status == 0 ? a.ack : 0);
 		assert_int_equal(back.window, status == 0 ? a.window : 0);
+		assert_int_equal(back.len, 0);
+		assert_null(back.payload);
 	}
+}
+
+static void
+an_answer_has_this_form_with_bytes(void **state)
+{
+	static const uint8_t form[] = "\1\0" "\1\2\3\4\5\6\7\10" "\0\1\0\0"
+	    "\0\0\0\0\0\0\2\1" "bytes";
+	struct vsegment_answer a = { .status = VSEGMENT_OK,
+		.ack = 0x0102030405060708, .window = 65536, .offset = 513,
+		.len = 5 }, back;
+	uint8_t out[VSEGMENT_ANSWER_HEAD_LEN];
+	size_t len, n;
+
+	vsegment_answer_encode(&a, out, &len);
+	assert_int_equal(len, sizeof form - 1 - 5);
+	assert_memory_equal(out, form, len);
+	assert_int_equal(vsegment_answer_decode(form, sizeof form - 1, &back,
+	    NULL), 0);
+	assert_int_equal(back.ack, a.ack);
+	assert_int_equal(back.window, a.window);
+	assert_int_equal(back.offset, 513);
+	assert_int_equal(back.len, 5);
+	assert_memory_equal(back.payload, "bytes", 5);
+	/* an offset and no bytes is none */
+	for (n = VSEGMENT_ANSWER_LEN + 1; n <= len; n++) {
+		assert_int_equal(vsegment_answer_decode(form, n, &back, NULL),
+		    E_INTEGRITY);
+		assert_null(back.payload);
+		assert_int_equal(back.len, 0);
+	}
+	assert_int_equal(vsegment_answer_decode(form, len + 1, &back, NULL),
+	    0);
+	assert_int_equal(back.len, 1);
+}
+
+static void
+answers_are_bounded(void **state)
+{
+	static const uint64_t none[] = { ((uint64_t)1 << 63) - 9,
+		(uint64_t)1 << 63, UINT64_MAX };
+	static uint8_t out[VSEGMENT_MAX + 1];
+	struct vsegment_answer a = { .status = VSEGMENT_OK, .len = 10 }, back;
+	size_t len, i;
+
+	vsegment_answer_encode(&a, out, &len);
+	assert_int_equal(vsegment_answer_decode(out, VSEGMENT_MAX, &back,
+	    NULL), 0);
+	assert_int_equal(back.len, VSEGMENT_MAX - VSEGMENT_ANSWER_HEAD_LEN);
+	assert_int_equal(vsegment_answer_decode(out, VSEGMENT_MAX + 1, &back,
+	    NULL), E_INTEGRITY);
+	for (i = 0; i < sizeof none / sizeof *none; i++) {
+		a.offset = none[i];
+		vsegment_answer_encode(&a, out, &len);
+		assert_int_equal(vsegment_answer_decode(out, len + 10, &back,
+		    NULL), E_INTEGRITY);
+	}
+	a.offset = ((uint64_t)1 << 63) - 10;
+	vsegment_answer_encode(&a, out, &len);
+	assert_int_equal(vsegment_answer_decode(out, len + 10, &back, NULL),
+	    0);
 }
 
 static void
@@ -232,6 +295,10 @@ answers_are_looked_at(void **state)
 	    E_INTEGRITY);
 	assert_int_equal(vsegment_answer_decode(
 	    "\1\0" "12345678" "1234" "5", 15, &a, NULL), E_INTEGRITY);
+	/* only what is well has bytes */
+	assert_int_equal(vsegment_answer_decode(
+	    "\1\1" "12345678" "1234" "\0\0\0\0\0\0\0\0" "5", 23, &a, NULL),
+	    E_INTEGRITY);
 	assert_int_equal(vsegment_answer_decode("\2\0", 2, &a, &err),
 	    E_REFUSED);
 	assert_non_null(strstr(err.text, "version 2"));
@@ -250,6 +317,8 @@ main(void)
 		cmocka_unit_test(a_route_is_bounded_and_not_empty),
 		cmocka_unit_test(nothing_ends_above_2_to_63),
 		cmocka_unit_test(answers_come_back),
+		cmocka_unit_test(an_answer_has_this_form_with_bytes),
+		cmocka_unit_test(answers_are_bounded),
 		cmocka_unit_test(answers_are_looked_at),
 	};
 

@@ -44,7 +44,8 @@ the_first_call_opens_it_and_has_bytes(void **state)
 	pair_write(&p, A, 5);
 	pair_run(&p);
 	assert_int_equal(p.ncalls, 1);
-	assert_int_equal(p.calls[0].s.flags, VSEGMENT_OPENER | VSEGMENT_ROUTE);
+	assert_int_equal(p.calls[0].s.flags, VSEGMENT_OPENER | VSEGMENT_ROUTE
+	    | VSEGMENT_ALONE);
 	assert_int_equal(p.calls[0].s.offset, 0);
 	assert_int_equal(p.calls[0].s.len, 5);
 	/* until it is answered, nothing goes that names it */
@@ -67,7 +68,7 @@ it_opens_without_bytes(void **state)
 	assert_int_equal(p.ncalls, 1);
 	pair_write(&p, B, 100);
 	pair_pass(&p);
-	assert_int_equal(p.calls[1].s.flags, 0);
+	assert_int_equal(p.calls[1].s.flags, VSEGMENT_ALONE);
 	assert_int_equal(A_SIDE->got, 100);
 	pair_clear(&p);
 }
@@ -608,7 +609,7 @@ a_reset_is_said_once(void **state)
 	assert_over(B_SIDE, E_UNREACHABLE);
 	assert_int_equal(B_SIDE->got, 0);
 	/* what comes later is of no stream */
-	vstream_message(B_SIDE->v, &p.calls[1].s, p.now, &answer);
+	vstream_message(B_SIDE->v, &p.calls[1].s, false, p.now, &answer);
 	assert_int_equal(answer.status, VSEGMENT_UNKNOWN);
 	assert_int_equal(pair_write(&p, B, 1), E_UNREACHABLE);
 	pair_wait(&p, 1000000);
@@ -1094,7 +1095,8 @@ a_new_route_is_told_until_it_is_acknowledged(void **state)
 	set_route(&p, A, "new to A");
 	pair_pass(&p);
 	assert_int_equal(p.ncalls, 4);
-	assert_int_equal(p.calls[3].s.flags, VSEGMENT_OPENER);
+	assert_int_equal(p.calls[3].s.flags, VSEGMENT_OPENER
+	    | VSEGMENT_ALONE);
 	assert_int_equal(B_SIDE->routes, 2);
 	pair_clear(&p);
 }
@@ -1208,7 +1210,7 @@ told(struct vpair *p, struct vsegment s)
 	struct vsegment_answer answer;
 
 	s.flags |= VSEGMENT_OPENER;
-	vstream_message(p->sides[B].v, &s, p->now, &answer);
+	vstream_message(p->sides[B].v, &s, false, p->now, &answer);
 	return answer.status;
 }
 
@@ -1372,7 +1374,7 @@ our_own_segments_are_not_the_peers(void **state)
 
 	pair_init(&p);
 	pair_open(&p);
-	vstream_message(A_SIDE->v, &p.calls[0].s, p.now, &answer);
+	vstream_message(A_SIDE->v, &p.calls[0].s, false, p.now, &answer);
 	assert_int_equal(answer.status, VSEGMENT_UNKNOWN);
 	pair_run(&p);
 	assert_int_equal(A_SIDE->overs, 0);

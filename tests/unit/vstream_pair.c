@@ -76,6 +76,28 @@ on_call(void *owner, unsigned slot, const uint8_t *bytes, size_t len)
 }
 
 static void
+on_answer(void *owner, const uint8_t *bytes, size_t len)
+{
+	struct vside *s = owner;
+	struct vpair *p = s->pair;
+	struct pcall *c;
+	size_t call = (size_t)s->waits;
+
+	assert_true(s->waits >= 0);
+	assert_int_equal(s->overs, 0);
+	assert_true(len <= VSEGMENT_MAX);
+	s->waits = -1;
+	c = &p->calls[call];
+	free(c->payload);
+	c->payload = __real_malloc(len);
+	memcpy(c->payload, bytes, len);
+	assert_int_equal(vsegment_answer_decode(c->payload, len, &c->answer,
+	    NULL), 0);
+	if (p->on_answer != NULL)
+		p->on_answer(p, call);
+}
+
+static void
 on_stale(void *owner)
 {
 	struct vside *s = owner;
@@ -157,7 +179,7 @@ on_over(void *owner, const struct err *why)
 }
 
 static const struct vstream_events events = {
-	.call = on_call, .stale = on_stale, .route = on_route,
+	.call = on_call, .answer = on_answer, .stale = on_stale, .route = on_route,
 	.open = on_open, .data = on_data, .drain = on_drain, .over = on_over,
 };
 
@@ -187,6 +209,7 @@ pair_init(struct vpair *p)
 		p->sides[side].pair = p;
 		p->sides[side].me = side;
 		p->sides[side].node = true;
+		p->sides[side].waits = -1;
 	}
 	make(p, A);
 	assert_int_equal(vstream_set_route(p->sides[A].v,
@@ -201,6 +224,7 @@ pair_free(struct vpair *p, int side)
 
 	vstream_free(s->v);
 	s->v = NULL;
+	s->waits = -1;
 	for (i = 0; i < p->ncalls; i++)
 		if (p->calls[i].from == side)
 			p->calls[i].live = false;
@@ -214,8 +238,10 @@ pair_clear(struct vpair *p)
 
 	pair_free(p, A);
 	pair_free(p, B);
-	for (i = 0; i < p->ncalls; i++)
+	for (i = 0; i < p->ncalls; i++) {
 		free(p->calls[i].bytes);
+		free(p->calls[i].payload);
+	}
 	free(p->calls);
 }
 
@@ -306,8 +332,12 @@ pair_arrive(struct vpair *p, size_t call)
 	c->arrived++;
 	c->answer = (struct vsegment_answer){ .status = VSEGMENT_UNKNOWN };
 	in_stream = true;
-	if (to->v != NULL)
-		vstream_message(to->v, &c->s, p->now, &c->answer);
+	if (to->v != NULL && !vstream_message(to->v, &c->s, p->may_wait,
+	    p->now, &c->answer)) {
+		assert_true(p->may_wait);
+		assert_int_equal(to->waits, -1);
+		to->waits = (long)call;
+	}
 	in_stream = false;
 }
 
@@ -329,6 +359,7 @@ pair_answer(struct vpair *p, size_t call)
 	struct vstream *v = end_call(p, call);
 
 	assert_true(p->calls[call].arrived > 0);
+	assert_true(p->sides[!p->calls[call].from].waits != (long)call);
 	vstream_answered(v, p->calls[call].slot, &p->calls[call].answer,
 	    p->now);
 }
@@ -354,6 +385,8 @@ pair_pass(struct vpair *p)
 			pair_arrive(p, i);
 			pair_run(p);
 		}
+		while (p->sides[!p->calls[i].from].waits == (long)i)
+			pair_wait(p, 1);
 		if (p->calls[i].live) {
 			pair_answer(p, i);
 			pair_run(p);

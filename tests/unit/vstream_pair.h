@@ -3,7 +3,7 @@
  * vstream_pair.h - two ends of a stream and the calls between them, for tests.
  *
  * A call is made, arrives (perhaps more than once) and ends; each of it when
- * the test says so.  Time is a number.  What the ends write is known by its
+ * the test says so.  Where answers wait, one is there when its end runs.  Time is a number.  What the ends write is known by its
  * offset, so that each byte that is handed out is looked at.
  */
 #ifndef TESTS_VSTREAM_PAIR_H
@@ -31,6 +31,7 @@ struct vside {
 	int me;
 	bool node;              /* calls can be made */
 	bool busy[VSTREAM_CALLS];
+	long waits;             /* the call whose answer waits here, or -1 */
 	uint64_t written, got;
 	unsigned opens, drains, stales, routes, overs;
 	uint64_t stale_at;
@@ -49,6 +50,7 @@ struct pcall {
 	bool live;              /* the caller waits for its end */
 	unsigned arrived;       /* times */
 	struct vsegment_answer answer; /* of the last arrival */
+	uint8_t *payload;       /* of an answer that waited */
 	uint64_t made;          /* at this time */
 };
 
@@ -58,7 +60,9 @@ struct vpair {
 	struct pcall *calls;    /* all that were ever made */
 	size_t ncalls;
 	bool made_b;            /* B exists, or has */
+	bool may_wait;          /* answers */
 	void (*on_call)(struct vpair *p, size_t call); /* may be NULL */
+	void (*on_answer)(struct vpair *p, size_t call); /* too: one that waited */
 	void *owner;
 };
 
@@ -83,13 +87,14 @@ void pair_run(struct vpair *p);
 /* Time passes, and the ends run whenever they are due. */
 void pair_wait(struct vpair *p, uint64_t ms);
 
-/* A call arrives (once more); its answer comes; or it fails. */
+/* A call arrives (once more); its answer, which no longer waits, comes; or it
+ * fails. */
 void pair_arrive(struct vpair *p, size_t call);
 void pair_answer(struct vpair *p, size_t call);
 void pair_fail(struct vpair *p, size_t call, enum vfault fault);
 
-/* All live calls arrive if they have not yet, and are answered, until none is
- * made any more. */
+/* All live calls arrive if they have not yet, and are answered as soon as they
+ * can be, until none is made any more. */
 void pair_pass(struct vpair *p);
 
 /* The last call of that side which is live, or -1; and how many are. */
