@@ -44,7 +44,7 @@ class Site:
         self.foreign_keys = "parent" in str(history.get("extra"))
         self.handles = {}
         self.open_handle = None     # the handle that is in a transaction
-        self.marks = []             # savepoints: name, snapshot
+        self.marks = []             # savepoints: name, what a rollback restores
         self.wrote = False          # the transaction that is open changed rows
         self.altered = False        # ... since the engine took note
         self.must_note = False      # a table lost its triggers
@@ -126,8 +126,10 @@ class Site:
         if self.busy_with_other(which):
             return False
         verb = sql.split()[0].upper()
-        before = self.model.snapshot()
+        before = self.model.snapshot(), self.checked
         expected = run(self.shadow, sql)
+        if self.fails_by_log(sql, expected):
+            return False
         actual = run(self.handle(which), sql)
         if (expected is None) != (actual is None):
             raise Mismatch("%s: plain SQLite says %s, with the extension %s"
@@ -150,6 +152,21 @@ class Site:
             self.check(which)
         return True
 
+    def fails_by_log(self, sql, error):
+        """A REPLACE that pushed out rows of a table with triggers looks at its
+        unique indexes once more, and takes what the row itself had for another's
+        (seen in 3.40.1).  True if it works without the shadow's triggers: then it
+        depends on the engine's whether it does there."""
+        if " OR REPLACE" not in sql or "UNIQUE" not in (error or ""):
+            return False
+        self.shadow.execute("SAVEPOINT without")
+        for t in self.tables:
+            log_changes_no_more(self.shadow, t)
+        works = run(self.shadow, sql) is None
+        self.shadow.execute("ROLLBACK TO without")
+        self.shadow.execute("RELEASE without")
+        return works
+
     def vacuum(self, which):
         if not self.open_handle:
             self.handle(which).execute("VACUUM")
@@ -159,7 +176,8 @@ class Site:
         """sqlite3_blob_write, of which no trigger tells."""
         t = self.model.tables.get(step["table"])
         if self.busy_with_other(which) or self.model.by_journal or t is None \
-                or not t.has(step["column"]) or " AS (" in self.ddl(t.name):
+                or not t.has(step["column"]) or t.rowid is None \
+                or " AS (" in self.ddl(t.name):
             return                  # SQLite's index is wrong beside those
         rows = self.shadow.execute(
             "SELECT %s, %s FROM %s WHERE typeof(%s) IN ('text', 'blob') AND "
@@ -260,9 +278,9 @@ class Site:
                 self.end_of_transaction()
             self.finish()
 
-    def restore(self, snapshot):
+    def restore(self, mark):
+        snapshot, self.checked = mark
         self.model.restore(snapshot)
-        self.checked = min(self.checked, self.model.head)
 
     def finish(self):
         self.wrote = False
@@ -519,12 +537,18 @@ class Site:
 
     def settle_dropped(self, found):
         """Where a column was dropped, seqs move up.  A row that has none left
-        of the columns that were told of it is told by its sentinel."""
+        of the columns that were told of it is told by its sentinel; by the last
+        of them, where it may have been replaced without a sentinel."""
         for (table, pk, cid), (_, cl, e) in found.items():
             row = self.model.clock[table].get(pk)
             if table in self.model.dropped and cid == SENTINEL and row \
                     and cl == 1 and row.get(SENTINEL, e).version == 1:
                 row[SENTINEL] = e
+            first = self.model.first_life.get((table, pk))
+            if cid == SENTINEL and first and e.version == first.version \
+                    and e.dbv == first.dbv:
+                row[SENTINEL] = e
+        self.model.first_life = {}
         for (table, pk, cid), (_, _, e) in self.model.changes().items():
             if table in self.model.dropped and (table, pk, cid) in found:
                 self.model.clock[table][pk][cid] = e._replace(
@@ -549,7 +573,7 @@ class Site:
             value, cl, e = found.get((table, pk, SENTINEL), (0, 0, None))
             if e and cl == 1 and SENTINEL not in row:
                 self.model.clock[table].setdefault(pk, {})[SENTINEL] = e
-        self.model.bare = set()
+        self.model.bare = {}
 
     def settle_told(self, found):
         """A table made anew, whose rowids are others now, is told once more,
@@ -566,7 +590,7 @@ class Site:
                     dbv=f.dbv, seq=f.seq, site=f.site, sver=f.sver)
                 if not self.open_handle:
                     self.model.head = max(self.model.head, f.dbv)
-                elif self.model.current == f.dbv + 1:
+                elif self.model.current == f.dbv + 1 and f.dbv != e.dbv:
                     self.model.current = f.dbv
 
     def settle_rows(self, found):
@@ -811,9 +835,11 @@ def read_oplog(db, which):
 
 def insert_op(ops, table, pk, fields, names):
     """An insert; where it killed a row of its own key just before, the two
-    are one replacement (R6)."""
+    are one replacement (R6).  Other rows of the table are killed with it; what
+    else was written between was written by a trigger that the delete fired, and
+    then delete and insert are two, as they are for cr-sqlite."""
     for i in range(len(ops) - 1, -1, -1):
-        if ops[i].kind != "delete":
+        if (ops[i].kind, ops[i].table) != ("delete", table):
             break
         if (ops[i].table, ops[i].pk) == (table, pk):
             del ops[i]

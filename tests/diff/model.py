@@ -43,9 +43,10 @@ class Model:
         self.unsure = {}            # rows of a fold, and their clock before
         self.fresh = {}             # columns that a table's triggers lack
         self.maybe = {}             # what may be told or not, how many times
-        self.bare = set()           # rows that had no columns when inserted
+        self.bare = {}              # rows that had no columns when inserted
         self.loosen = False         # ... in the fold that goes on
         self.dropped = set()        # tables that lost a column
+        self.first_life = {}        # unsure rows that lost all, if not replaced
         self.emptied = False        # of some transaction nothing may be left
         self.told = set()           # tables that are told once more
         self.news = 0               # renamings not known to be numbered yet
@@ -65,6 +66,7 @@ class Model:
                 for name in ("head", "current", "current_own", "seq", "news")}
         return {**deep, **flat, "pending": list(self.pending),
                 "maybe": dict(self.maybe), "fresh": dict(self.fresh),
+                "bare": dict(self.bare), "first_life": dict(self.first_life),
                 "captured": list(self.captured), "loose": set(self.loose),
                 "unsure": dict(self.unsure), "tables": dict(self.tables)}
 
@@ -161,7 +163,7 @@ class Model:
                 self.maybe[key] = self.maybe.get(key, 0) + 1
                 self.loosen = True
         if columns and not op.columns and op.kind != "update":
-            self.bare.add((op.table, op.pk))
+            self.bare[op.table, op.pk] = True
         return op._replace(columns=columns)
 
     def apply_clock(self, op):
@@ -235,7 +237,7 @@ class Model:
             self.fresh[new.name] = new_columns(self.fresh.pop(name), change)
         if name in self.told:
             self.told |= {new.name}
-        for marks in (self.unsure, self.maybe):
+        for marks in (self.unsure, self.maybe, self.bare, self.first_life):
             for key in [k for k in marks if k[0] == name]:
                 mark = marks.pop(key)
                 if kind != "again" and not (
@@ -247,11 +249,14 @@ class Model:
             self.news += 1
             self.renamed = True
         for rows in (data, clock):
-            for row in rows.values():
+            for pk, row in rows.items():
                 if kind == "drop" and args[0] in row:
                     last = row.pop(args[0])
                     if rows is clock and not row:
                         row[SENTINEL] = last._replace(version=1)
+                    elif rows is clock and list(row) == [SENTINEL] \
+                            and self.began_life(new.name, pk):
+                        self.first_life[new.name, pk] = last._replace(version=1)
                 elif kind == "rename" and args[0] in row:
                     row[args[1]] = row.pop(args[0])
         if kind == "add":
@@ -263,6 +268,11 @@ class Model:
                                   columns=new_columns(op.columns, change),
                                   perhaps=new_columns(op.perhaps, change))
                       if op.table == name else op for op in ops]
+
+    def began_life(self, table, pk):
+        """True if the row may be in its first life, whatever its clock says."""
+        before = self.unsure.get((table, pk)) or {}
+        return SENTINEL in before and before[SENTINEL].version == 1
 
     def gc(self, horizon):
         """Forgets the tombstones of rows whose deletion everybody has."""

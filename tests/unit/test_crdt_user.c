@@ -103,6 +103,39 @@ what_a_trigger_fails_is_not_committed(void **state)
 	node_expect(&n[B], "'a'|1\n", "SELECT * FROM r");
 }
 
+static void
+replace_with(const char *body, const char *want)
+{
+	node_exec(&n[A], "INSERT INTO r VALUES('a', 1); CREATE TRIGGER f AFTER DELETE "
+	    "ON r BEGIN %s; END; REPLACE INTO r VALUES('a', 2); DROP TRIGGER f", body);
+	node_expect(&n[A], want, "SELECT cid, col_version, cl FROM crsql_changes WHERE "
+	    "\"table\" = 'r' ORDER BY cid");
+	node_well(&n[A]);
+	pull(B, A);
+	nodes_agree(&n[A], &n[B], "SELECT * FROM r, w");
+	node_exec(&n[A], "SELECT crsql_as_table('r'); DELETE FROM r; "
+	    "SELECT crsql_as_crr('r')");
+}
+
+/* A REPLACE is an update of all columns.  With recursive_triggers its delete fires
+ * triggers: where one writes a row, be the table replicated or not, delete and insert
+ * are two, as they are for cr-sqlite. */
+static void
+r06_replace_whose_delete_fires_a_write(void **state)
+{
+	static const char again[] = "'-1'|3|3\n'x'|1|3\n", updated[] = "'x'|2|1\n";
+
+	nodes_exec(n, COUNT, "CREATE TABLE w(id INTEGER PRIMARY KEY NOT NULL); "
+	    "SELECT crsql_as_crr('w'); CREATE TABLE plain(x); "
+	    "PRAGMA recursive_triggers = 1");
+	replace_with("INSERT INTO w VALUES(1)", again);
+	replace_with("DELETE FROM w", again);
+	replace_with("DELETE FROM w", updated);         /* nothing is there */
+	replace_with("INSERT INTO plain VALUES(1)", again);
+	replace_with("DELETE FROM plain", again);
+	replace_with("DELETE FROM plain", updated);
+}
+
 #define T(f) GROUP_TEST(f, group)
 
 int
@@ -113,6 +146,7 @@ main(void)
 		T(a_row_gets_another_rowid),
 		T(what_a_trigger_fails_is_not_written),
 		T(what_a_trigger_fails_is_not_committed),
+		T(r06_replace_whose_delete_fires_a_write),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
