@@ -433,6 +433,11 @@ class Site:
             ask(db, rows, query)
         return True
 
+    def settle(self, which):
+        """Before a merge: what is in doubt decides what wins."""
+        if self.model.unsure or self.model.in_doubt():
+            self.check(which)
+
     def self_check(self, db):
         wrong = db.execute("SELECT * FROM crsql_check").fetchall()
         if wrong:

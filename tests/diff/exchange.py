@@ -29,6 +29,7 @@ def by_changes(sender, receiver, step):
         rows = [r for r in rows if r[5] > receiver.seen.get(sender.index, 0)]
     if step["not_yours"]:
         rows = [r for r in rows if r[6] != receiver.id]
+    receiver.settle(step["to"])
     db = receiver.handle(step["to"])
     model = receiver.model
     alone = not receiver.open_handle
@@ -60,6 +61,7 @@ def from_stranger(receiver, step):
         return False
     if receiver.model.news:
         receiver.take_note()
+    receiver.settle(step["handle"])
     db = receiver.handle(step["handle"])
     model = receiver.model
     model.fold()
@@ -107,6 +109,7 @@ def by_pages(sender, receiver, step):
         (theirs.get(sender.id, 0),)).fetchone()[0]
     source.execute("COMMIT")
     complete = len(sent) == len(pages)
+    receiver.settle(step["to"])
     db = receiver.handle(step["to"])
     db.execute("BEGIN IMMEDIATE")
     for page, _, _ in sent:

@@ -128,18 +128,10 @@ class Model:
     def fold(self):
         """A row that a plain writer deleted and inserted may also have been
         replaced: its journal can't always tell, and either is right."""
+        for row in self.in_doubt():
+            self.unsure.setdefault(row, None)
         ops, self.pending = self.pending, []
         captured, self.captured = self.captured, []
-        gone = set()
-        for op in ops:
-            row = op.table, op.pk
-            if op.kind == "delete":
-                gone.add(row)
-            elif op.kind != "update" and (row in gone or op.kind == "replace"):
-                self.unsure.setdefault(row, None)
-        for op in captured:
-            if op.kind == "insert" and (op.table, op.pk) in gone:
-                self.unsure.setdefault((op.table, op.pk), None)
         for row in self.unsure:
             if self.unsure[row] is None:
                 self.unsure[row] = dict(self.clock[row[0]].get(row[1], {}))
@@ -150,6 +142,18 @@ class Model:
         if self.unsure and ops or self.loosen:
             self.loose.add(self.current)
         self.loosen = False
+
+    def in_doubt(self):
+        """The rows of which that is so, in what waits."""
+        gone, rows = set(), []
+        for op in self.pending:
+            row = op.table, op.pk
+            if op.kind == "delete":
+                gone.add(row)
+            elif op.kind != "update" and (row in gone or op.kind == "replace"):
+                rows.append(row)
+        return rows + [(op.table, op.pk) for op in self.captured
+                       if op.kind == "insert" and (op.table, op.pk) in gone]
 
     def with_columns(self, op):
         """A row inserted before its table got a column may be told with it
