@@ -224,9 +224,11 @@ class Model:
             self.gaps = True
         if kind == "again":
             self.emptied = True
-            if self.folds_early and any(op.table == name
-                                        for op in self.captured):
-                self.news += 1  # they may have a db_version by now
+            folded = self.captured if self.folds_early else []
+            if self.by_journal:     # it is folded when the table is dropped
+                folded = folded + self.pending
+            if any(op.table == name for op in folded):
+                self.news += 1  # they may have a db_version, not used again
             data, clock = {}, {}
             self.pending = [op for op in self.pending if op.table != name]
             self.captured = [op for op in self.captured if op.table != name]
