@@ -221,7 +221,7 @@ class Site:
         or by a value that a STRICT table does not take, only if that has a
         journal of its own, as have all that are logged by triggers, and none
         where the engine needs no triggers.  What it left, as Ops: how often
-        its rows were changed is not known."""
+        its rows were changed is not known, nor what got back its value."""
         if self.same_tables(self.handle(which)):
             return []
         before = read_data(self.shadow, self.tables)
@@ -232,7 +232,8 @@ class Site:
             log_changes(self.shadow, t)
         ops = list(differences(before, read_data(self.shadow, self.tables)))
         self.model.unsure.update({(op.table, op.pk): None for op in ops})
-        return ops
+        return [op._replace(perhaps=list(op.row)) if op.kind == "update" else op
+                for op in ops]
 
     def same_tables(self, db):
         return all(self.rows(db, t) == self.rows(self.shadow, t)
