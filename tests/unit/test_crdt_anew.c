@@ -325,6 +325,34 @@ names_of_the_dropped(void **state)
 	}
 }
 
+/* Of two tables of one name it is the TEMP one, unless the statement says main. */
+static void
+another_of_that_name(const struct shape *s, const char *way)
+{
+	print_message("# t(%s) %s: %s\n", s->columns, s->tail, way);
+	open_both(s, way);
+	node_exec(&n[A], "CREATE TABLE other(x); BEGIN; UPDATE t SET a = 'x' WHERE k = 6; INSERT "
+	    "INTO other VALUES(1); CREATE TEMP TABLE t(x); DROP TABLE t; DELETE FROM t WHERE k = 2; "
+	    "COMMIT");
+	compare_all(s);
+	node_exec(&n[A], "CREATE TEMP TABLE t(x); CREATE TABLE n(%s) %s; BEGIN; UPDATE main.t SET "
+	    "b = 'y' WHERE k = 6; INSERT INTO n SELECT k, a, b FROM main.t WHERE k <> 1 ORDER BY k "
+	    "DESC; DROP TABLE main.t; DROP TABLE t; ALTER TABLE n RENAME TO t; DELETE FROM t WHERE "
+	    "k = 4; COMMIT", s->columns, s->tail);
+	compare_all(s);
+	nodes_close(n, 2);
+}
+
+static void
+a_temp_table_has_that_name(void **state)
+{
+	int i;
+
+	(void)state;
+	for (i = 0; i < SHAPES * WAYS; i++)
+		another_of_that_name(&shapes[i % SHAPES], ways[i / SHAPES]);
+}
+
 #define TWO "SELECT 't', * FROM t UNION ALL SELECT 'u', * FROM u ORDER BY 1, 2"
 
 /* Tools make several tables anew in one transaction; the second is written behind the
@@ -540,6 +568,7 @@ main(void)
 		cmocka_unit_test(the_drop_fails_or_is_taken_back),
 		cmocka_unit_test(the_drop_is_refused),
 		cmocka_unit_test(names_of_the_dropped),
+		cmocka_unit_test(a_temp_table_has_that_name),
 		cmocka_unit_test(two_tables_in_one_transaction),
 		cmocka_unit_test(two_dropped_before_one_is_back),
 		cmocka_unit_test(rows_are_deleted_by_the_drop),
