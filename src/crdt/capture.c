@@ -75,13 +75,12 @@ note_other(struct engine *e, struct capture *c, int op)
 	    c->list.n > c->folded ? fold_within(e, op) : SQLITE_OK;
 }
 
-/* With foreign_keys a DROP TABLE first deletes the rows of one that others refer to.
- * Where it is made anew they were not deleted. */
+/* With foreign_keys a DROP TABLE first deletes the rows of one that others refer to, and
+ * sets those to NULL that refer to them.  Where it is made anew neither was done. */
 static bool
-is_emptied_to_drop(const struct engine *e, const struct table *t, int op)
+is_being_dropped(const struct engine *e, const struct table *t)
 {
-	return op == SQLITE_DELETE && e->tx.alters > 0 && !t->bare &&
-	    alter_is_listed(e, t->id);
+	return e->tx.alters > 0 && !t->bare && alter_is_listed(e, t->id);
 }
 
 static int
@@ -104,7 +103,7 @@ note(struct engine *e, struct capture *c, int op, const char *name,
 	t = find_table(e, name);
 	if (t == NULL)
 		return note_other(e, c, op);
-	if (is_emptied_to_drop(e, t, op))
+	if (is_being_dropped(e, t))
 		return SQLITE_OK;
 	if (t->aside)
 		old_key = key = -1;     /* none, and above no hw, be it known */

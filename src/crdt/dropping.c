@@ -63,18 +63,36 @@ name_dropped(const char *sql)
 	return more != NULL ? more : p;
 }
 
+/* Without the name of a database. */
+static bool
+names_alone(const char *p, const struct table *t)
+{
+	return skip_name(&p, t->name) && *sqltext_blank(p) != '.';
+}
+
 static bool
 names(const char *p, const struct table *t)
 {
 	const char *of = p, *dot;
 
-	if (skip_name(&p, t->name) && *sqltext_blank(p) != '.')
+	if (names_alone(p, t))
 		return true;
 	if (!skip_name(&of, "main"))
 		return false;
 	dot = sqltext_blank(of);
 	of = dot + 1;
 	return *dot == '.' && skip_name(&of, t->name);
+}
+
+/* By a name alone SQLite takes a TEMP table first. */
+static int
+is_temp(struct engine *e, const char *p, const struct table *t, bool *temp)
+{
+	int rc = !names_alone(p, t) ? SQLITE_ERROR : sqlite3_table_column_metadata(e->db,
+	    "temp", t->name, NULL, NULL, NULL, NULL, NULL, NULL);
+
+	*temp = rc == SQLITE_OK;
+	return rc == SQLITE_ERROR ? SQLITE_OK : rc;
 }
 
 /* -- which statement --------------------------------------------------------------- */
@@ -252,6 +270,8 @@ prepare(struct engine *e, const char *p)
 int
 dropping_look(struct engine *e)
 {
+	const struct table *t;
+	bool temp = false;
 	const char *p;
 	int rc = running_drop(e, &p);
 
@@ -259,7 +279,11 @@ dropping_look(struct engine *e)
 	if (rc != SQLITE_OK || p == NULL || e->walks > 0 || e->tx.folding)
 		return rc;
 	rc = table_refresh(e);
-	if (rc != SQLITE_OK || find(e, p) == NULL || any_bare(e))
+	t = rc == SQLITE_OK ? find(e, p) : NULL;
+	if (t == NULL || any_bare(e))
+		return rc;
+	rc = is_temp(e, p, t, &temp);
+	if (rc != SQLITE_OK || temp)
 		return rc;
 	e->merging++;           /* what is written is not captured */
 	rc = prepare(e, p);

@@ -85,10 +85,11 @@ enlist_rowid(sqlite3_vtab_cursor *c, sqlite3_int64 *out)
 	return SQLITE_OK;
 }
 
+/* SQLite gives the id to last_insert_rowid(), where the caller's own is to stay. */
 static int
 enlist_update(sqlite3_vtab *v, int argc, sqlite3_value **argv, sqlite3_int64 *id)
 {
-	*id = 0;
+	*id = sqlite3_last_insert_rowid(engine_of(v)->db);
 	return SQLITE_OK;
 }
 

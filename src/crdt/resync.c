@@ -479,15 +479,32 @@ any_overtaken(const struct engine *e)
 	return i < e->tables.n;
 }
 
+/* What triggers told of a table while SQLite dropped it (is_being_dropped in capture.c):
+ * what they had told before was folded then, and it has none since. */
+static int
+forget_drops(struct engine *e)
+{
+	const struct table *t = e->tables.table;
+	int i, rc = SQLITE_OK;
+
+	for (i = 0; i < e->tables.n && rc == SQLITE_OK && e->capture->by_journal; i++)
+		if (t[i].bare && alter_is_listed(e, t[i].id))
+			rc = engine_exec(e, "DELETE FROM main.crsql_j WHERE w >> 3 = %d",
+			    t[i].id);
+	return rc;
+}
+
 int
 resync_tables(struct engine *e)
 {
 	struct compare *c = NULL;
 	struct rest rest = { NULL, 0 };
-	bool lost, overtaken, journal = false;
+	bool lost = false, overtaken, journal = false;
 	int64_t fresh = 0;
-	int rc = replace_rekeyed(e, &lost);
+	int rc = forget_drops(e);
 
+	if (rc == SQLITE_OK)
+		rc = replace_rekeyed(e, &lost);
 	if (rc == SQLITE_OK)
 		rc = unique_pending(e, &fresh);
 	if (rc == SQLITE_OK)

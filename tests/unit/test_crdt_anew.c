@@ -329,6 +329,34 @@ names_of_the_dropped(void **state)
 	}
 }
 
+/* Of two tables of one name it is the TEMP one, unless the statement says main. */
+static void
+another_of_that_name(const struct shape *s, const char *way)
+{
+	print_message("# t(%s) %s: %s\n", s->columns, s->tail, way);
+	open_both(s, way);
+	node_exec(&n[A], "CREATE TABLE other(x); BEGIN; UPDATE t SET a = 'x' WHERE k = 6; INSERT "
+	    "INTO other VALUES(1); CREATE TEMP TABLE t(x); DROP TABLE t; DELETE FROM t WHERE k = 2; "
+	    "COMMIT");
+	compare_all(s);
+	node_exec(&n[A], "CREATE TEMP TABLE t(x); CREATE TABLE n(%s) %s; BEGIN; UPDATE main.t SET "
+	    "b = 'y' WHERE k = 6; INSERT INTO n SELECT k, a, b FROM main.t WHERE k <> 1 ORDER BY k "
+	    "DESC; DROP TABLE main.t; DROP TABLE t; ALTER TABLE n RENAME TO t; DELETE FROM t WHERE "
+	    "k = 4; COMMIT", s->columns, s->tail);
+	compare_all(s);
+	nodes_close(n, 2);
+}
+
+static void
+a_temp_table_has_that_name(void **state)
+{
+	int i;
+
+	(void)state;
+	for (i = 0; i < SHAPES * WAYS; i++)
+		another_of_that_name(&shapes[i % SHAPES], ways[i / SHAPES]);
+}
+
 #define TWO "SELECT 't', * FROM t UNION ALL SELECT 'u', * FROM u ORDER BY 1, 2"
 
 /* Tools make several tables anew in one transaction; the second is written behind the
@@ -442,6 +470,43 @@ rows_are_deleted_by_the_drop(void **state)
 	}
 }
 
+static void
+refer_to_its_rows(const struct shape *s, const char *way, const char *what)
+{
+	static const char look[] = "SELECT pk, cid, val, col_version, cl FROM crsql_changes "
+	    "WHERE cid IN ('r', '-1') ORDER BY 1, 2";
+	char *before;
+
+	print_message("# t(%s) %s: %s, ON DELETE %s\n", s->columns, s->tail, way, what);
+	open_both(s, way);
+	node_exec(&n[A], "ALTER TABLE t ADD COLUMN r REFERENCES t(k) ON DELETE %s", what);
+	node_exec(&n[B], "ALTER TABLE t ADD COLUMN r REFERENCES t(k) ON DELETE %s", what);
+	node_exec(&n[A], "UPDATE t SET r = k - 1 WHERE k IN (2, 3, 4)");
+	before = node_rows(&n[A], "%s", look);
+	node_exec(&n[A], "PRAGMA foreign_keys = on; BEGIN; UPDATE t SET b = 'x' WHERE k < 4; "
+	    "CREATE TABLE n(%s) %s; ALTER TABLE n ADD COLUMN r REFERENCES n(k) ON DELETE %s; "
+	    "INSERT INTO n SELECT * FROM t ORDER BY k; DROP TABLE t; ALTER TABLE n RENAME TO t; "
+	    "COMMIT; PRAGMA foreign_keys = off", s->columns, s->tail, what);
+	node_expect(&n[A], before, "%s", look);
+	sqlite3_free(before);
+	meet("SELECT k, a, b, r FROM t ORDER BY k");
+	nodes_close(n, 2);
+}
+
+/* As SQLite deletes rows it does what follows to those of the same table that refer to
+ * them; not so to those of the copy. */
+static void
+its_rows_refer_to_its_rows(void **state)
+{
+	int i;
+
+	(void)state;
+	for (i = 0; i < SHAPES * WAYS; i++) {
+		refer_to_its_rows(&shapes[i % SHAPES], ways[i / SHAPES], "SET NULL");
+		refer_to_its_rows(&shapes[i % SHAPES], ways[i / SHAPES], "CASCADE");
+	}
+}
+
 /* It is the same table by then. */
 static void
 its_key_is_renamed_behind(void **state)
@@ -551,9 +616,11 @@ main(void)
 		cmocka_unit_test(the_drop_fails_or_is_taken_back),
 		cmocka_unit_test(the_drop_is_refused),
 		cmocka_unit_test(names_of_the_dropped),
+		cmocka_unit_test(a_temp_table_has_that_name),
 		cmocka_unit_test(two_tables_in_one_transaction),
 		cmocka_unit_test(two_dropped_before_one_is_back),
 		cmocka_unit_test(rows_are_deleted_by_the_drop),
+		cmocka_unit_test(its_rows_refer_to_its_rows),
 		cmocka_unit_test(its_key_is_renamed_behind),
 		cmocka_unit_test(its_columns_are_changed_behind),
 		cmocka_unit_test(the_fold_behind_it_fails),

@@ -138,12 +138,32 @@ r06_replace_whose_delete_fires_a_write(void **state)
 
 #define T(f) GROUP_TEST(f, group)
 
+/* Programs ask for it behind statements that insert nothing. */
+static void
+the_id_of_the_last_row_stays(void **state)
+{
+	static const char *const sql[] = {
+		"UPDATE r SET x = 2", "UPDATE plain SET x = 2", "INSERT INTO w VALUES(1, 1)",
+		"BEGIN; UPDATE r SET x = 3; COMMIT", "DELETE FROM r", "DELETE FROM plain",
+	};
+	size_t i;
+
+	node_exec(&n[A], "CREATE TABLE w(id PRIMARY KEY NOT NULL, x) WITHOUT ROWID; "
+	    "SELECT crsql_as_crr('w'); INSERT INTO r VALUES('a', 1); CREATE TABLE plain(x); "
+	    "INSERT INTO plain VALUES(1), (2), (3)");
+	for (i = 0; i < sizeof sql / sizeof *sql; i++) {
+		node_exec(&n[A], "%s", sql[i]);
+		assert_int_equal(3, sqlite3_last_insert_rowid(n[A].db));
+	}
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(an_integer_key_desc_is_not_the_rowid),
 		T(a_row_gets_another_rowid),
+		T(the_id_of_the_last_row_stays),
 		T(what_a_trigger_fails_is_not_written),
 		T(what_a_trigger_fails_is_not_committed),
 		T(r06_replace_whose_delete_fires_a_write),
