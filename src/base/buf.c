@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/put.h"
+
 void
 buf_init(struct buf *b, size_t max)
 {
@@ -120,20 +122,16 @@ buf_add_u64(struct buf *b, uint64_t v)
 void
 buf_add_varint(struct buf *b, uint64_t v)
 {
-	uint8_t *p = buf_reserve(b, 10);
+	uint8_t *p = buf_room(b, VARINT_MAX);
 
-	if (p == NULL)
-		return;
-	for (; v >= 0x80; v >>= 7, b->len++)
-		*p++ = (uint8_t)(v | 0x80);
-	*p = (uint8_t)v;
-	b->len++;
+	if (p != NULL)
+		b->len += (size_t)(varint_put(p, v) - p);
 }
 
 void
 buf_add_zigzag(struct buf *b, int64_t v)
 {
-	buf_add_varint(b, ((uint64_t)v << 1) ^ (uint64_t)(v >> 63));
+	buf_add_varint(b, zigzag(v));
 }
 
 void

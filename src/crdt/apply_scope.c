@@ -16,7 +16,7 @@ apply_begin(struct engine *e, bool batch, struct apply_scope *s)
 
 	memset(s, 0, sizeof *s);
 	if (!batch)
-		ledger_forget(e);
+		ledger_rest(e);
 	if (sqlite3_get_autocommit(e->db)) {
 		rc = engine_savepoint(e, "crsql_merge_all", &s->undo);
 		if (rc != SQLITE_OK)

@@ -58,41 +58,48 @@ before_written(struct engine *e, int rc)
 /* One old value.  What SQLite does not say of a column that is younger than the row,
  * which may be older than its table is replicated, capture_old_value says. */
 static int
-old_value(struct engine *e, struct table *t, int64_t key, int i,
-    sqlite3_stmt **row, struct val *out)
+add_old(struct engine *e, struct merge_row *row, int i, sqlite3_stmt **read)
 {
-	const struct column *c = &t->col[i];
-	sqlite3_value *v;
-	int rc = e->preupdate->old_value(e->db, c->position, &v);
+	const struct column *c = &row->table->col[i];
+	struct before *b = &row->before;
+	sqlite3_value *given;
+	struct val v;
+	int rc = e->preupdate->old_value(e->db, c->position, &given);
 
 	if (rc != SQLITE_OK)
 		return rc;
-	*out = e->encoding == ENCODING_UTF8 ? val_of_stored(v) : val_of(v);
-	if (out->data == NULL && out->len > 0)
-		return SQLITE_NOMEM;
-	return out->type == SQLITE_NULL && c->has_default ?
-	    capture_old_value(e, t, key, NULL, i, row, out) : rc;
+	if (c->has_default && sqlite3_value_type(given) == SQLITE_NULL) {
+		rc = capture_old_value(e, row->table, row->key, NULL, i, read, &v);
+	} else if (e->encoding == ENCODING_UTF8) {
+		/* most are this: no more is done than must be */
+		if (!val_encode_stored_at(&b->cells, c->cid, given, BEFORE_MAX_BYTES))
+			b->kind = BEFORE_LARGE;
+		return rc;
+	} else {
+		v = val_of(given);
+		if (v.data == NULL && v.len > 0)
+			rc = SQLITE_NOMEM;
+	}
+	if (rc == SQLITE_OK)
+		before_add(b, c->cid, &v);
+	return rc;
 }
 
 static int
 take(struct engine *e, struct before_watch *w)
 {
 	struct merge_row *row = w->row;
+	struct before *b = &row->before;
 	sqlite3_stmt *read = NULL;
-	struct val v;
 	int i, c, rc = storage_read_encoding(e);
 
-	for (i = 0; i < w->n && rc == SQLITE_OK; i++) {
+	for (i = 0; i < w->n && rc == SQLITE_OK && b->kind != BEFORE_LARGE; i++) {
 		c = w->cols != NULL ? w->cols[i] : i;
-		if (row->win[c].won)
-			continue;       /* the old one was noted */
-		rc = old_value(e, row->table, row->key, c, &read, &v);
-		if (rc == SQLITE_OK && !before_add(&row->before,
-		    row->table->col[c].cid, &v))
-			break;
+		if (!row->win[c].won)   /* else the old one was noted */
+			rc = add_old(e, row, c, &read);
 	}
 	rc = read != NULL ? engine_reset(read, rc) : rc;
-	return rc == SQLITE_OK && row->before.cells.failed ? SQLITE_NOMEM : rc;
+	return rc == SQLITE_OK && b->cells.failed ? SQLITE_NOMEM : rc;
 }
 
 /* A trigger may write the row before we do: what it was then was there. */

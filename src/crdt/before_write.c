@@ -6,6 +6,10 @@
  */
 #include "crdt/merge.h"
 
+#include <string.h>
+
+#include "base/put.h"
+
 enum {
 	TOGETHER = 256,         /* notes in one row, ... */
 	TOGETHER_BYTES = 8192   /* ... which is full from so many bytes on */
@@ -33,20 +37,6 @@ next_place(struct engine *e, int64_t dbv, int64_t *pos)
 	}
 	*pos = in->before_pos++;
 	return rc;
-}
-
-static void
-encode(struct buf *out, const struct before *b)
-{
-	out->len = 0;
-	out->failed = false;
-	buf_add_varint(out, b->kind);
-	if (b->kind == BEFORE_ABSENT)
-		return;
-	buf_add_varint(out, (uint64_t)b->oldest);
-	buf_add_zigzag(out, b->key);
-	if (b->kind != BEFORE_LARGE)
-		buf_add(out, b->cells.data, b->cells.len);
 }
 
 /* One that is alone has its table and key in columns, of several they stand before
@@ -100,46 +90,79 @@ before_drop(struct engine *e)
 	w->bytes.failed = false;
 }
 
-static int
-add(struct before_wait *w, const struct merge_row *row, const struct buf *note)
+enum { HEAD_MAX = 3 * VARINT_MAX };
+
+/* What stands in a note before its values. */
+static size_t
+put_head(const struct before *b, uint8_t head[static HEAD_MAX])
 {
-	buf_add_varint(&w->bytes, (uint64_t)row->table->id);
-	buf_add_varint(&w->bytes, (uint64_t)row->npk);
-	w->pk = w->bytes.len;
+	uint8_t *p = varint_put(head, b->kind);
+
+	if (b->kind != BEFORE_ABSENT) {
+		p = varint_put(p, (uint64_t)b->oldest);
+		p = varint_put(p, zigzag(b->key));
+	}
+	return (size_t)(p - head);
+}
+
+static uint8_t *
+put_bytes(uint8_t *p, const void *bytes, size_t n)
+{
+	if (n > 0)
+		memcpy(p, bytes, n);
+	return p + n;
+}
+
+static int
+add(struct before_wait *w, const struct merge_row *row, const uint8_t *head,
+    size_t nhead, size_t ncells)
+{
+	uint8_t *p = buf_room(&w->bytes, 3 * VARINT_MAX + (size_t)row->npk + nhead +
+	    ncells);
+
+	if (p == NULL)
+		return SQLITE_NOMEM;
+	p = varint_put(p, (uint64_t)row->table->id);
+	p = varint_put(p, (uint64_t)row->npk);
+	w->pk = (size_t)(p - w->bytes.data);
 	w->npk = row->npk;
-	buf_add(&w->bytes, row->pk, (size_t)row->npk);
-	buf_add_varint(&w->bytes, note->len);
-	w->note = w->bytes.len;
-	buf_add(&w->bytes, note->data, note->len);
+	p = put_bytes(p, row->pk, (size_t)row->npk);
+	p = varint_put(p, nhead + ncells);
+	w->note = (size_t)(p - w->bytes.data);
+	p = put_bytes(p, head, nhead);
+	p = put_bytes(p, row->before.cells.data, ncells);
+	w->bytes.len = (size_t)(p - w->bytes.data);
 	w->table = row->table->id;
 	w->n++;
-	return w->bytes.failed ? SQLITE_NOMEM : SQLITE_OK;
+	return SQLITE_OK;
 }
 
 int
 before_write(struct engine *e, struct merge_row *row, int64_t dbv)
 {
 	struct before_wait *w = &e->incoming->before;
-	struct buf *note = &e->scratch;
+	struct before *b = &row->before;
+	uint8_t head[HEAD_MAX];
+	size_t nhead, ncells;
 	int rc = SQLITE_OK;
 
-	if (row->before.kind == BEFORE_NONE)
+	if (b->kind == BEFORE_NONE)
 		return rc;
-	encode(note, &row->before);
-	before_begin(&row->before);
-	if (note->failed)
-		return SQLITE_NOMEM;
-	if (w->n > 0 && (w->dbv != dbv || w->bytes.len + note->len >
+	nhead = put_head(b, head);
+	ncells = b->kind == BEFORE_CHANGED || b->kind == BEFORE_DELETED ?
+	    b->cells.len : 0;
+	if (w->n > 0 && (w->dbv != dbv || w->bytes.len + nhead + ncells >
 	    TOGETHER_BYTES))
 		rc = before_flush(e);
 	w->dbv = dbv;
 	if (rc == SQLITE_OK)
 		rc = next_place(e, dbv, &w->pos);
 	if (rc == SQLITE_OK)
-		rc = add(w, row, note);
+		rc = add(w, row, head, nhead, ncells);
+	before_begin(b);
 	if (rc != SQLITE_OK)
 		return rc;
-	e->tx.before_bytes += row->npk + (int64_t)note->len;
+	e->tx.before_bytes += row->npk + (int64_t)(nhead + ncells);
 	return w->n == TOGETHER || w->bytes.len >= TOGETHER_BYTES ?
 	    before_flush(e) : rc;
 }

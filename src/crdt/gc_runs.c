@@ -8,6 +8,7 @@
  */
 #include "crdt/gc.h"
 
+#include "crdt/ledger.h"
 #include "crdt/log.h"
 #include "crdt/lookaside.h"
 #include "crdt/val.h"
@@ -112,6 +113,7 @@ part(struct engine *e, struct run *r)
 	int64_t packed = (r->seq + with * r->stride) * LOG_STRIDE_BASE + r->stride;
 	int rc = SQLITE_OK;
 
+	ledger_forget_runs(e);
 	if (before > 0 && after > 0)
 		rc = go_on(e, r, after, packed);
 	if (rc == SQLITE_OK && before > 0)

@@ -43,8 +43,12 @@ history_covers(int64_t from, int64_t n, int64_t key)
 int history_find_run(struct engine *e, const struct table *t, int64_t key,
     int64_t below, struct history_run *out);
 
+/* The same of the db_versions after another one, all of which are looked at. */
+int history_find_after(struct engine *e, const struct table *t, int64_t key,
+    int64_t after, int64_t below, struct history_run *out);
+
 /* The same where it is soon found by halving; else n is 0, which says nothing. */
 int history_find_near(struct engine *e, const struct table *t, int64_t key,
-    int64_t below, struct history_run *out);
+    int64_t after, int64_t below, struct history_run *out);
 
 #endif

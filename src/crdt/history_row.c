@@ -207,9 +207,10 @@ find_within(struct search *s, int64_t lo, int64_t hi, struct history_run *out)
 /* Where halving ended early nothing is known of what is left. */
 int
 history_find_near(struct engine *e, const struct table *t, int64_t key,
-    int64_t below, struct history_run *out)
+    int64_t after, int64_t below, struct history_run *out)
 {
-	struct search s = { .e = e, .table = t->id, .key = key, .below = below };
+	struct search s = { .e = e, .table = t->id, .key = key, .lo = after,
+	    .below = below };
 	int rc = halve(&s);
 
 	memset(out, 0, sizeof *out);
@@ -218,14 +219,23 @@ history_find_near(struct engine *e, const struct table *t, int64_t key,
 }
 
 int
+history_find_after(struct engine *e, const struct table *t, int64_t key,
+    int64_t after, int64_t below, struct history_run *out)
+{
+	struct search s = { .e = e, .table = t->id, .key = key };
+
+	memset(out, 0, sizeof *out);
+	return find_within(&s, after + 1, below - 1, out);
+}
+
+int
 history_find_run(struct engine *e, const struct table *t, int64_t key,
     int64_t below, struct history_run *out)
 {
-	struct search s = { .e = e, .table = t->id, .key = key };
-	int rc = history_find_near(e, t, key, below, out);
+	int rc = history_find_near(e, t, key, 0, below, out);
 
 	return rc == SQLITE_OK && out->n == 0 ?
-	    find_within(&s, 0, below - 1, out) : rc;
+	    history_find_after(e, t, key, 0, below, out) : rc;
 }
 
 static int

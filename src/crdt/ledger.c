@@ -251,7 +251,10 @@ newest_unseen(struct engine *e, struct merge_row *row, const struct fact *come,
 
 	out->known = false;
 	for (i = -1; i < row->room && rc == SQLITE_OK; i++) {
-		/* columns without clocks are of one fact */
+		/* columns without clocks are of one fact, and so are all where the row
+		 * has no clock row */
+		if (based && !row->meta.stored)
+			break;
 		if (based && row->meta.col[i].dbv == 0)
 			continue;
 		rc = ledger_fact(e, row, i, &f);

@@ -60,6 +60,11 @@ int ledger_take_back(struct engine *e);
 /* What is remembered may be so no more: numbers were given out anew, steps came. */
 void ledger_forget(struct engine *e);
 void ledger_forget_steps(struct engine *e);
+
+/* The same behind a merge, which keeps runs; and only these, where somebody else
+ * wrote, or the log is written otherwise than at its end. */
+void ledger_rest(struct engine *e);
+void ledger_forget_runs(struct engine *e);
 void ledger_free(struct engine *e);
 
 /* -- conflicts.c -------------------------------------------------------------------- */
@@ -86,9 +91,15 @@ struct ledger_runs {            /* of one table */
 		struct history_run run;
 		int64_t reach;  /* the last key of those up to this one */
 		int64_t site, sver;     /* -1: own */
+		int64_t there;  /* the turn in which it was last seen in the log */
 	} *run;                 /* in order of keys */
 	int n;
-	int missed, due;        /* keys that were not found; when it is read anew */
+	int64_t upto;           /* all up to that db_version; -1: it was not read */
+	bool many;              /* too many for a list */
+	int missed, due;        /* keys that were not found; when it is read on */
+	int64_t schema;         /* its version when it was begun */
+	bool kept;              /* of a transaction before */
+	int64_t turn;           /* so many of them */
 };
 
 struct ledger {
@@ -130,6 +141,6 @@ int ledger_concurrent(struct engine *e, const struct fact *a,
 /* The run over a key, and whose it is; n is 0 if there is none. */
 int ledger_find_run(struct engine *e, const struct table *t, int64_t key,
     struct history_run *out, struct fact *by);
-void ledger_forget_runs(struct ledger *l);
+void ledger_keep_runs(struct engine *e);
 
 #endif

@@ -34,25 +34,38 @@ ledger_forget_steps(struct engine *e)
 	e->ledger->reach[1].site = -1;
 }
 
-void
-ledger_forget(struct engine *e)
+static void
+forget_facts(struct ledger *l)
 {
-	struct ledger *l = e->ledger;
-
-	if (l == NULL)
-		return;
 	l->asked_dbv = l->asked = 0;
 	l->uniform = l->fact.known = false;
 	l->run.table = -1;
-	ledger_forget_runs(l);
+}
+
+void
+ledger_forget(struct engine *e)
+{
+	if (e->ledger == NULL)
+		return;
+	forget_facts(e->ledger);
+	ledger_forget_runs(e);
+	ledger_forget_steps(e);
+}
+
+void
+ledger_rest(struct engine *e)
+{
+	if (e->ledger == NULL)
+		return;
+	forget_facts(e->ledger);
+	ledger_keep_runs(e);
 	ledger_forget_steps(e);
 }
 
 void
 ledger_free(struct engine *e)
 {
-	if (e->ledger != NULL)
-		ledger_forget_runs(e->ledger);
+	ledger_forget_runs(e);
 	sqlite3_free(e->ledger);
 	e->ledger = NULL;
 }

@@ -5,6 +5,7 @@
 
 #include "base/be64.h"
 #include "base/clock.h"
+#include "crdt/ledger.h"
 
 SQLITE_EXTENSION_INIT3
 
@@ -261,6 +262,7 @@ log_next_pos(struct engine *e, int64_t dbv, int64_t *pos)
 int
 log_drop_run(struct engine *e, int64_t dbv, int64_t pos)
 {
+	ledger_forget_runs(e);
 	return engine_exec(e, pos > 0 ?
 	    "DELETE FROM crsql_log WHERE dbv = %lld AND pos = %lld" :
 	    "UPDATE crsql_log SET tbl = NULL, key = NULL, n = 0, seq_stride = "

@@ -28,6 +28,7 @@ forget_log(struct engine *e, int id, const char *name)
 	    "DELETE FROM crsql_horizon WHERE tbl = %d;"
 	    "DELETE FROM crsql_tbl WHERE id = %d", id, id, id, id, id, id, id);
 
+	ledger_forget_runs(e);
 	if (rc == SQLITE_OK)
 		rc = ledger_forget_table(e, id);
 	return rc != SQLITE_OK ? rc : engine_exec(e, "DELETE FROM crsql_master "

@@ -6,6 +6,7 @@
 
 #include "crdt/alter.h"
 #include "crdt/columns.h"
+#include "crdt/ledger.h"
 #include "crdt/log.h"
 #include "crdt/lost.h"
 #include "crdt/meta.h"
@@ -380,6 +381,7 @@ replace_old(struct repair *r, int64_t pos)
 	    "DELETE FROM crsql_master WHERE key = 'left.%d'",
 	    t->id, r->dbv, pos, t->id, r->dbv, pos, t->id, t->id);
 
+	ledger_forget_runs(r->e);
 	if (rc == SQLITE_OK)
 		rc = engine_exec(r->e, "DELETE FROM main.\"%w__crsql_meta\";"
 		    "INSERT INTO main.\"%w__crsql_meta\" SELECT key, m FROM "

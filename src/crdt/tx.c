@@ -56,6 +56,7 @@ reload(struct engine *e)
 	if (e->tx.head >= 0 && now == e->tx.data_version)
 		return SQLITE_OK;
 	table_forget_state(e);
+	ledger_forget_runs(e);
 	e->tables.others = true;
 	e->newest.dbv = 0;
 	/* another one may have numbered it, with no change of the schema */
@@ -462,7 +463,7 @@ tx_committed(struct engine *e)
 	e->tx.wanted = 0;
 	e->tx.seq = 0;
 	e->tx.ledger = LEDGER_UNKNOWN;
-	ledger_forget(e);
+	ledger_rest(e);
 	e->tables.epoch++;
 	if (e->tables.half)
 		table_unmend(e);

@@ -2,7 +2,10 @@
 /* val.c - views of values, their order, how they settle, their encoding. */
 #include "crdt/val.h"
 
+#include <endian.h>
 #include <string.h>
+
+#include "base/put.h"
 
 struct val
 val_of(sqlite3_value *v)
@@ -28,16 +31,33 @@ val_of(sqlite3_value *v)
 	return out;
 }
 
-struct val
-val_of_stored(sqlite3_value *v)
+/* Not by val_of, which would ask for the type again: each value that is written is
+ * looked at. */
+static inline struct val
+stored(sqlite3_value *v)
 {
 	struct val out = { .type = sqlite3_value_type(v) };
 
-	if (out.type != SQLITE_TEXT)
-		return val_of(v);
-	out.data = sqlite3_value_blob(v);
-	out.len = sqlite3_value_bytes(v);
+	switch (out.type) {
+	case SQLITE_INTEGER:
+		out.i = sqlite3_value_int64(v);
+		break;
+	case SQLITE_FLOAT:
+		out.r = sqlite3_value_double(v);
+		break;
+	case SQLITE_TEXT:
+	case SQLITE_BLOB:
+		out.data = sqlite3_value_blob(v);
+		out.len = sqlite3_value_bytes(v);
+		break;
+	}
 	return out;
+}
+
+struct val
+val_of_stored(sqlite3_value *v)
+{
+	return stored(v);
 }
 
 struct val
@@ -298,15 +318,16 @@ number_bytes(uint64_t v)
 	return v == 0 ? 0 : (64 - __builtin_clzll(v) + 7) / 8;
 }
 
-static uint8_t *
+/* The low n bytes of v, the highest first; there is room for 8. */
+static inline uint8_t *
 put_number(uint8_t *p, uint64_t v, int n)
 {
-	while (n-- > 0)
-		*p++ = (uint8_t)(v >> 8 * n);
-	return p;
+	v = n > 0 ? htobe64(v << 8 * (8 - n)) : 0;
+	memcpy(p, &v, sizeof v);
+	return p + n;
 }
 
-/* Bytes that a value takes at most. */
+/* Bytes that a value takes at most, and that put_number writes to. */
 static inline size_t
 room_for(const struct val *v)
 {
@@ -344,24 +365,40 @@ put_value(uint8_t *p, const struct val *v)
 void
 val_encode(struct buf *b, const struct val *v)
 {
-	uint8_t *p = buf_reserve(b, room_for(v));
+	uint8_t *p = buf_room(b, room_for(v));
 
 	if (p != NULL)
 		b->len += (size_t)(put_value(p, v) - p);
 }
 
+static inline void
+encode_at(struct buf *b, int number, const struct val *v)
+{
+	uint8_t *p = buf_room(b, VARINT_MAX + room_for(v));
+
+	if (p != NULL)
+		b->len += (size_t)(put_value(varint_put(p, (unsigned)number), v) -
+		    p);
+}
+
 void
 val_encode_at(struct buf *b, int number, const struct val *v)
 {
-	uint8_t *start = buf_reserve(b, 5 + room_for(v)), *p = start;
-	unsigned rest = (unsigned)number;
+	encode_at(b, number, v);
+}
 
-	if (p == NULL)
-		return;
-	for (; rest >= 0x80; rest >>= 7)
-		*p++ = (uint8_t)(rest | 0x80);
-	*p++ = (uint8_t)rest;
-	b->len += (size_t)(put_value(p, v) - start);
+bool
+val_encode_stored_at(struct buf *b, int number, sqlite3_value *v, size_t max)
+{
+	struct val given = stored(v);
+
+	if (given.data == NULL && given.len > 0)
+		b->failed = true;
+	else if (b->len + (size_t)given.len > max)
+		return false;
+	else
+		encode_at(b, number, &given);
+	return true;
 }
 
 static uint64_t

@@ -67,6 +67,11 @@ void val_encode(struct buf *b, const struct val *v);
 
 /* The same behind a small number of its own, as a varint. */
 void val_encode_at(struct buf *b, int number, const struct val *v);
+
+/* The same of val_of_stored(v), in one go; false, and nothing is added, if b had
+ * more than max bytes then. */
+bool val_encode_stored_at(struct buf *b, int number, sqlite3_value *v, size_t max);
+
 /* Refuses unknown tags, too many bytes, truncation: r fails. */
 void val_decode(struct rd *r, struct val *v);
 

@@ -177,59 +177,70 @@ read_bounds(struct store *s, int64_t *time_ms, int64_t *bytes, struct err *err)
 	return rc;
 }
 
+struct due {
+	bool is;
+	int64_t time_ms, bytes;         /* the bounds */
+};
+
+/* Whether there is anything to forget.  Asked at each merge: what finds out which has
+ * a window over all merges, and takes longer to be parsed than this to run. */
+static int
+find_due(struct store *s, struct due *out, struct err *err)
+{
+	int64_t n = 0;
+	bool has = false;
+	int rc = sql_has_table(s->db, "ddcp_merge", &has, err);
+
+	if (rc == 0 && has)
+		rc = read_bounds(s, &out->time_ms, &out->bytes, err);
+	if (rc == 0 && has)
+		rc = sql_int(s->db, &n, err, "SELECT EXISTS(SELECT 1 FROM ddcp_merge "
+		    "WHERE time_ms < ?1) OR (SELECT total(bytes) FROM ddcp_merge) > "
+		    "?2 OR EXISTS(SELECT 1 FROM main.crsql_old WHERE dbv < (SELECT "
+		    "coalesce(min(first), 9e18) FROM ddcp_merge))", "ii",
+		    out->time_ms, out->bytes);
+	out->is = n != 0;
+	return rc;
+}
+
 /* Merges that are too old go, and, the oldest first, those that are too much; their
  * notes a part at a time. */
 static int
 forget(struct store *s, struct err *err)
 {
-	int64_t time, bytes;
-	int rc = read_bounds(s, &time, &bytes, err);
+	struct due due;
+	int rc = find_due(s, &due, err);
 
-	if (rc == 0)
-		rc = sql_do(s->db, err, "DELETE FROM ddcp_merge WHERE first <= (SELECT "
-		    "max(first) FROM (SELECT first, time_ms, sum(bytes) OVER (ORDER "
-		    "BY first DESC) AS total FROM ddcp_merge) WHERE time_ms < ?1 OR "
-		    "total > ?2)", "ii", time, bytes);
+	if (rc != 0 || !due.is)
+		return rc;
+	rc = sql_do(s->db, err, "DELETE FROM ddcp_merge WHERE first <= (SELECT "
+	    "max(first) FROM (SELECT first, time_ms, sum(bytes) OVER (ORDER BY first "
+	    "DESC) AS total FROM ddcp_merge) WHERE time_ms < ?1 OR total > ?2)", "ii",
+	    due.time_ms, due.bytes);
 	return rc == 0 ? sql_do(s->db, err, "SELECT crsql_forget_before((SELECT "
 	    "coalesce(min(first) - 1, " NEWEST ") FROM ddcp_merge), ?1)", "i",
 	    (int64_t)FORGET_AT_ONCE) : rc;
 }
 
-/* Whether there is anything to forget. */
-static int
-is_due(struct store *s, bool *due, struct err *err)
-{
-	int64_t time, bytes, n = 0;
-	bool has = false;
-	int rc = sql_has_table(s->db, "ddcp_merge", &has, err);
-
-	if (rc == 0 && has)
-		rc = read_bounds(s, &time, &bytes, err);
-	if (rc == 0 && has)
-		rc = sql_int(s->db, &n, err, "SELECT EXISTS(SELECT 1 FROM ddcp_merge "
-		    "WHERE time_ms < ?1) OR (SELECT total(bytes) FROM ddcp_merge) > "
-		    "?2 OR EXISTS(SELECT 1 FROM main.crsql_old WHERE dbv < (SELECT "
-		    "coalesce(min(first), 9e18) FROM ddcp_merge))", "ii", time, bytes);
-	*due = n != 0;
-	return rc;
-}
-
 int
 store_forget(struct store *s, bool *more, struct err *err)
 {
-	bool due = false;
+	struct due due;
 	int rc;
 
 	*more = false;
 	if (s->readonly)
 		return 0;
-	rc = is_due(s, &due, err);
-	if (rc != 0 || !due)
+	rc = find_due(s, &due, err);
+	if (rc != 0 || !due.is)
 		return rc;
 	rc = sql_begin(s->db, err);
 	if (rc == 0)
 		rc = sql_end(s->db, forget(s, err), err);
-	return rc == 0 ? is_due(s, more, err) : rc;
+	if (rc == 0)
+		rc = find_due(s, &due, err);
+	*more = rc == 0 && due.is;
+	return rc;
 }
 
 static int

@@ -18,6 +18,9 @@ enum { FULL = 18689 };
 static struct group three = { .count = 3, .sql = "CREATE TABLE t(id TEXT "
 	"PRIMARY KEY, x, y); SELECT crsql_as_crr('t')" };
 
+static struct group filed = { .count = 3, .file = true, .sql = "CREATE TABLE t(id "
+	"TEXT PRIMARY KEY, x, y); SELECT crsql_as_crr('t')" };
+
 #define KEY "(SELECT cell FROM crsql_unpack_columns WHERE package = pk)"
 
 /* Site ids that tell who is greater: A < B < C. */
@@ -473,6 +476,78 @@ fullness_has_a_code_and_a_sentence(void **state)
 	buf_clear(&plan);
 }
 
+/* -- whose fresh rows are --------------------------------------------------------------- */
+
+/* A has three rows of B's in one run, and has asked whose one of them is. */
+static void
+asked_whose_they_are(void)
+{
+	names();
+	node_exec(&n[B], "INSERT INTO t VALUES('p', 1, 1), ('q', 1, 1), ('r', 1, 1)");
+	sync_from(A, B);
+	node_exec(&n[C], "INSERT INTO t VALUES('p', 2, 2)");
+	sync_from(A, C);
+	node_expect(&n[A], "1\n", "SELECT DISTINCT lsver FROM crsql_ledger");
+}
+
+static void
+told_anew(const char *key, const char *want)
+{
+	node_exec(&n[C], "INSERT INTO t VALUES('%s', 2, 2)", key);
+	sync_from(A, C);
+	node_expect(&n[A], want, "SELECT DISTINCT lsver FROM crsql_ledger ORDER BY 1");
+}
+
+static void
+a_run_is_looked_up_where_it_stands(void **state)
+{
+	asked_whose_they_are();
+	node_exec(&n[A], "UPDATE crsql_log SET sver = 77 WHERE n = 3");
+	told_anew("q", "1\n77\n");
+	node_exec(&n[A], "BEGIN; UPDATE crsql_log SET sver = 88 WHERE n = 3; ROLLBACK");
+	told_anew("r", "1\n77\n");
+}
+
+static void
+a_run_that_was_parted_is_found(void **state)
+{
+	asked_whose_they_are();
+	node_exec(&n[A], "UPDATE crsql_log SET n = 1 WHERE n = 3; INSERT INTO "
+	    "crsql_log(dbv, pos, tbl, key, n, site, sver) SELECT dbv, 9, tbl, key + 1, "
+	    "2, site, 78 FROM crsql_log WHERE n = 1 AND site IS NOT NULL ORDER BY dbv "
+	    "LIMIT 1");
+	told_anew("r", "1\n78\n");
+}
+
+static void
+what_others_write_meanwhile_is_known(void **state)
+{
+	asked_whose_they_are();
+	plainly("UPDATE crsql_log SET sver = 77 WHERE n = 3");
+	told_anew("q", "1\n77\n");
+	plainly("INSERT INTO t VALUES('s', 1, 1)");
+	node_exec(&n[C], "INSERT INTO t VALUES('s', 2, 2)");
+	sync_from(A, C);
+	node_expect(&n[A], "2\n", "SELECT count(*) FROM crsql_conflicts WHERE pk = "
+	    "crsql_pack_columns('s')");
+}
+
+static void
+own_rows_since_are_known(void **state)
+{
+	asked_whose_they_are();
+	node_exec(&n[A], "INSERT INTO t VALUES('s', 1, 1); INSERT INTO t VALUES('u', 1, "
+	    "1)");
+	node_exec(&n[C], "INSERT INTO t VALUES('s', 2, 2)");
+	sync_from(A, C);
+	node_exec(&n[A], "INSERT INTO t VALUES('v', 1, 1)");
+	node_exec(&n[C], "INSERT INTO t VALUES('u', 2, 2), ('v', 2, 2)");
+	sync_from(A, C);
+	node_expect(&n[A], "'s'|2\n'u'|2\n'v'|2\n", "SELECT " KEY " k, count(*) FROM "
+	    "crsql_conflicts WHERE k > 'r' GROUP BY k");
+	node_well(&n[A]);
+}
+
 /* What is noted goes with what it is of, and with nothing else. */
 static void
 rolled_back_with_the_merge(void **state)
@@ -542,6 +617,10 @@ main(void)
 		T(only_reviewed_ones_are_forgotten),
 		T(a_full_list_holds_and_drops_nothing),
 		T(fullness_has_a_code_and_a_sentence),
+		GROUP_TEST(a_run_is_looked_up_where_it_stands, filed),
+		GROUP_TEST(a_run_that_was_parted_is_found, filed),
+		GROUP_TEST(what_others_write_meanwhile_is_known, filed),
+		GROUP_TEST(own_rows_since_are_known, filed),
 		T(rolled_back_with_the_merge),
 		T(check_sees_what_is_wrong),
 	};
