@@ -20,14 +20,16 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "node-paths.h"
+
 extern char **environ;
 
 enum { SAYS_MAX = 200 };        /* of its last words, for people */
 
 enum listener { NOBODY, SOMEBODY, UNKNOWN };
 
-static const char hint_build[] = "make veilid-node builds it; put it beside "
-    "ddcp, or name it: ddcp config veilid.program PATH";
+static const char hint_build[] = "make veilid-node builds it, make install "
+    "puts it where it is found; or name it: ddcp config veilid.program PATH";
 
 struct veilid_node {
 	uv_loop_t *loop;
@@ -157,7 +159,10 @@ find_program(const struct veilid_node *n, char out[static PATH_MAX])
 		if (access(out, X_OK) == 0)
 			return;
 	}
-	strcpy(out, "veilid-node");
+	/* a program that uses the library may stand anywhere */
+	strcpy(out, DDCP_VEILID_NODE);
+	if (access(out, X_OK) != 0)
+		strcpy(out, "veilid-node");
 }
 
 /* Opens its log; what an earlier one said is kept once. */
