@@ -8,7 +8,7 @@ struct several {
 	struct net net;
 	size_t n;
 	struct net *child[SEVERAL_MAX];
-	bool far_failed;
+	bool far_listens, far_failed;
 	struct err why;                 /* why a far one does not listen */
 	size_t open;                    /* children that are closing */
 	net_closed_fn *closed;
@@ -101,13 +101,31 @@ close_all(struct net *net, net_closed_fn *closed, void *owner)
 
 /* ---- being called ---- */
 
+/* A far one has one place, which is none to choose: where there are near ones, it
+ * listens from the first time on, and its failing is no failure of theirs. */
+static int
+listen_far(struct several *s, struct net *c, bool near,
+    char actual[static PLACE_MAX], net_accept_fn *accepted, void *owner,
+    struct err *err)
+{
+	char elsewhere[PLACE_MAX];
+	int rc;
+
+	if (near && s->far_listens)
+		return 0;
+	rc = c->backend->listen(c, NULL, near ? elsewhere : actual, accepted,
+	    owner, near ? &s->why : err);
+	s->far_listens = rc == 0;
+	s->far_failed = rc != 0 && near;
+	return near ? 0 : rc;
+}
+
 static int
 listen_all(struct net *net, const char *place,
     char actual[static PLACE_MAX], net_accept_fn *accepted, void *owner,
     struct err *err)
 {
 	struct several *s = several_of(net);
-	char elsewhere[PLACE_MAX];
 	bool near = several_part(net, false) != NULL;
 	struct net *c;
 	size_t i;
@@ -121,14 +139,9 @@ listen_all(struct net *net, const char *place,
 	}
 	for (i = 0; i < s->n && rc == 0; i++) {
 		c = s->child[i];
-		if (!c->backend->far)
-			continue;
-		rc = c->backend->listen(c, NULL, near ? elsewhere : actual,
-		    accepted, owner, near ? &s->why : err);
-		if (rc != 0 && near) {
-			s->far_failed = true;
-			rc = 0;
-		}
+		if (c->backend->far)
+			rc = listen_far(s, c, near, actual, accepted, owner,
+			    err);
 	}
 	return rc;
 }

@@ -153,6 +153,7 @@ have_own_import(void *owner, const json_t *value, enum vfault fault,
 	use_next(n);
 }
 
+/* False: it can't be used.  It is there all the same, if it has a name. */
 static bool
 read_route(const json_t *value, struct vnode_own *out)
 {
@@ -162,11 +163,12 @@ read_route(const json_t *value, struct vnode_own *out)
 	size_t len = 0;
 
 	*out = (struct vnode_own){ .len = 0 };
-	if (id == NULL || *id == '\0' || strlen(id) >= sizeof out->id
-	    || blob == NULL
-	    || vmsg_bytes(blob, sizeof out->blob, &bytes, &len, NULL) < 0)
+	if (id == NULL || *id == '\0' || strlen(id) >= sizeof out->id)
 		return false;
 	strcpy(out->id, id);
+	if (blob == NULL
+	    || vmsg_bytes(blob, sizeof out->blob, &bytes, &len, NULL) < 0)
+		return false;
 	memcpy(out->blob, bytes, len);
 	out->len = len;
 	free(bytes);
@@ -179,7 +181,10 @@ have_route(void *owner, const json_t *value, enum vfault fault,
 {
 	struct vnode *n = owner;
 
-	if (why != NULL || !read_route(value, &n->next)) {
+	if (why != NULL) {
+		no_route(n);
+	} else if (!read_route(value, &n->next)) {
+		release(n, n->next.id, vnode_done_with);
 		no_route(n);
 	} else if (import(n, &n->next, have_own_import, NULL) < 0) {
 		use_next(n);
@@ -197,8 +202,10 @@ route_made(void *owner, const json_t *value, enum vfault fault,
 		have_route(owner, value, fault, why);
 		return;
 	}
-	if (why == NULL && read_route(value, &n->next))
+	if (why == NULL) {
+		read_route(value, &n->next);
 		n->ending += release(n, n->next.id, n->end_answer);
+	}
 	n->end_answer(n, NULL, fault, why);
 }
 

@@ -181,6 +181,15 @@ call_stop(struct call *c)
 	free(c);
 }
 
+bool
+call_yield(struct call *c)
+{
+	if (c->session != NULL && !session_is_far(c->session))
+		return false;
+	call_stop(c);
+	return true;
+}
+
 const char *
 call_place(const struct call *c)
 {

@@ -31,6 +31,11 @@ int call_start(struct node *n, const struct store_remote *remote,
 /* Ends it without callback. */
 void call_stop(struct call *c);
 
+/* A near session with that remote is open: a call that tries nobody yet, or
+ * somebody over a far network, is stopped, and true returned.  Of two near ones
+ * that crossed both ends decide alike which one stays (hub.c). */
+bool call_yield(struct call *c);
+
 /* Where it stands, for people: HOST:PORT that is being tried, or "". */
 const char *call_place(const struct call *c);
 

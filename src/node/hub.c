@@ -325,7 +325,8 @@ hub_knock(struct hub *h, const uint8_t key[static KEY_LEN],
 }
 
 /* Both ends decide alike.  A near one replaces a far one, and stays if the far one
- * comes at the same time; later, its caller has lost the near one.  Two calls of
+ * comes at the same time; later, its caller has lost the near one, as it makes no far
+ * call while it has that (peers.c).  Two calls of
  * the same side: the later one, since its maker has given the earlier one up.  Calls that crossed: that of the
  * smaller key.  An older session in the other direction is one that the caller
  * does not know of any more. */

@@ -315,6 +315,9 @@ peers_opened(struct peers *p, struct session *s)
 
 	if (q == NULL)
 		return;
+	/* A far one that opened later would say that this one is lost. */
+	if (q->call != NULL && !session_is_far(s) && call_yield(q->call))
+		q->call = NULL;
 	settle(q);
 	arm(p);
 	p->events->reached(p->owner, s);

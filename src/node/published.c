@@ -11,6 +11,8 @@ struct published {
 	bool known;                     /* told that it is published */
 	uint64_t well_ms;               /* when it last was, or the beginning */
 	char told[ERR_TEXT_MAX];        /* the trouble that was told last */
+	uint64_t not_before;            /* the next one, which may come and go */
+	uint64_t wait_ms;               /* behind that */
 	node_event_fn *event;
 	void *self;
 };
@@ -23,7 +25,7 @@ may_pass(const struct err *why)
 }
 
 static void
-tell_trouble(struct published *p, const struct err *why)
+tell_trouble(struct published *p, const struct err *why, uint64_t now)
 {
 	struct node_event event = { .kind = NODE_TROUBLE, .remote = "",
 		.address = "", .place = "veilid", .text = p->told,
@@ -31,6 +33,9 @@ tell_trouble(struct published *p, const struct err *why)
 		    : "\"ddcp doctor\" tells how far it got" };
 
 	p->known = false;
+	p->not_before = now + p->wait_ms;
+	p->wait_ms = p->wait_ms < PUBLISHED_AGAIN_MAX_MS / 2 ? 2 * p->wait_ms
+	    : PUBLISHED_AGAIN_MAX_MS;
 	memcpy(p->told, why->text, sizeof p->told);
 	p->event(p->self, &event);
 }
@@ -59,9 +64,13 @@ on_timer(uv_timer_t *timer)
 		p->well_ms = now;
 		if (!p->known)
 			tell_published(p);
+		/* no trouble for as long as the next one would have waited */
+		if (now >= p->not_before + p->wait_ms)
+			p->wait_ms = PUBLISHED_AGAIN_MIN_MS;
 	} else if (why->code != 0 && strcmp(why->text, p->told) != 0
+	    && now >= p->not_before
 	    && (!may_pass(why) || now - p->well_ms > PUBLISHED_PATIENCE_MS)) {
-		tell_trouble(p, why);
+		tell_trouble(p, why, now);
 	}
 	uv_timer_start(timer, on_timer, p->known || p->told[0] != '\0' ?
 	    PUBLISHED_LATER_MS : PUBLISHED_SOON_MS, 0);
@@ -92,6 +101,7 @@ published_open(struct node *n, node_event_fn *event, void *self,
 	uv_timer_init(&n->loop, &p->timer);
 	p->timer.data = p;
 	p->well_ms = uv_now(&n->loop);
+	p->wait_ms = PUBLISHED_AGAIN_MIN_MS;
 	uv_timer_start(&p->timer, on_timer, 0, 0);
 	*out = p;
 	return 0;

@@ -14,7 +14,9 @@
 enum {
 	PUBLISHED_SOON_MS = 250,        /* between two looks, at first, ... */
 	PUBLISHED_LATER_MS = 5000,      /* ... and once it is known */
-	PUBLISHED_PATIENCE_MS = 20000   /* a node may need so long to be ready */
+	PUBLISHED_PATIENCE_MS = 20000,  /* a node may need so long to be ready */
+	PUBLISHED_AGAIN_MIN_MS = 5000,  /* between two troubles, doubled ... */
+	PUBLISHED_AGAIN_MAX_MS = 3600000        /* ... up to this */
 };
 
 struct published;

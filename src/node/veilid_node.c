@@ -20,12 +20,16 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "node-paths.h"
+
 extern char **environ;
 
 enum { SAYS_MAX = 200 };        /* of its last words, for people */
 
-static const char hint_build[] = "make veilid-node builds it; put it beside "
-    "ddcp, or name it: ddcp config veilid.program PATH";
+enum listener { NOBODY, SOMEBODY, UNKNOWN };
+
+static const char hint_build[] = "make veilid-node builds it, make install "
+    "puts it where it is found; or name it: ddcp config veilid.program PATH";
 
 struct veilid_node {
 	uv_loop_t *loop;
@@ -69,8 +73,10 @@ make_directory(const char *dir, const char *below, char *out, size_t max,
 			return err_set(err, E_FATAL, NULL, "can't make %s: %s",
 			    path, strerror(errno));
 	}
-	if (lstat(path, &st) != 0 || !S_ISDIR(st.st_mode)
-	    || st.st_uid != geteuid() || (st.st_mode & 077) != 0)
+	if (lstat(path, &st) != 0)
+		return err_set(err, E_FATAL, NULL, "can't look at %s: %s", path,
+		    strerror(errno));
+	if (!S_ISDIR(st.st_mode) || st.st_uid != geteuid() || (st.st_mode & 077) != 0)
 		return err_set(err, E_FATAL, "chmod 700 it, or remove it",
 		    "%s has to be a directory for you alone", path);
 	strcpy(out, path);
@@ -153,7 +159,10 @@ find_program(const struct veilid_node *n, char out[static PATH_MAX])
 		if (access(out, X_OK) == 0)
 			return;
 	}
-	strcpy(out, "veilid-node");
+	/* a program that uses the library may stand anywhere */
+	strcpy(out, DDCP_VEILID_NODE);
+	if (access(out, X_OK) != 0)
+		strcpy(out, "veilid-node");
 }
 
 /* Opens its log; what an earlier one said is kept once. */
@@ -209,6 +218,40 @@ last_words(const struct veilid_node *n, char out[static SAYS_MAX])
 		memmove(out, line + 1, strlen(line + 1) + 1);
 }
 
+/* The error of the first that fails. */
+static int
+give_files(posix_spawn_file_actions_t *files, int in, int out, int log)
+{
+	int rc = posix_spawn_file_actions_adddup2(files, in, 0);
+
+	if (rc == 0)
+		rc = posix_spawn_file_actions_adddup2(files, out, 1);
+	if (rc == 0)
+		rc = posix_spawn_file_actions_adddup2(files, log >= 0 ? log
+		    : out, 2);
+	return rc;
+}
+
+static int
+give_signals(posix_spawnattr_t *attr)
+{
+	sigset_t none, pipe;
+	int rc;
+
+	sigemptyset(&none);
+	sigemptyset(&pipe);
+	sigaddset(&pipe, SIGPIPE);
+	rc = posix_spawnattr_setsigmask(attr, &none);
+	if (rc == 0)
+		rc = posix_spawnattr_setsigdefault(attr, &pipe);
+	/* Ctrl-C is for who started it, whose end is its own. */
+	if (rc == 0)
+		rc = posix_spawnattr_setflags(attr, POSIX_SPAWN_SETSIGMASK
+		    | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSID);
+	return rc;
+}
+
+/* Returns an errno. */
 static int
 spawn(struct veilid_node *n, const char *program, int in, int out, int log)
 {
@@ -218,25 +261,23 @@ spawn(struct veilid_node *n, const char *program, int in, int out, int log)
 	char *argv[] = { name, api, n->socket, in_dir, state, until_eof, NULL };
 	posix_spawn_file_actions_t files;
 	posix_spawnattr_t attr;
-	sigset_t none, pipe;
 	int rc;
 
 	snprintf(state, sizeof state, "%s/node", n->state);
-	sigemptyset(&none);
-	sigemptyset(&pipe);
-	sigaddset(&pipe, SIGPIPE);
-	posix_spawn_file_actions_init(&files);
-	posix_spawnattr_init(&attr);
-	posix_spawnattr_setsigmask(&attr, &none);
-	posix_spawnattr_setsigdefault(&attr, &pipe);
-	/* Ctrl-C is for who started it, whose end is its own. */
-	posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK
-	    | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSID);
-	posix_spawn_file_actions_adddup2(&files, in, 0);
-	posix_spawn_file_actions_adddup2(&files, out, 1);
-	posix_spawn_file_actions_adddup2(&files, log >= 0 ? log : out, 2);
-	rc = posix_spawnp(&n->pid, program, &files, &attr, argv, environ);
+	rc = posix_spawn_file_actions_init(&files);
+	if (rc != 0)
+		return rc;
+	rc = posix_spawnattr_init(&attr);
+	if (rc != 0)
+		goto done;
+	rc = give_files(&files, in, out, log);
+	if (rc == 0)
+		rc = give_signals(&attr);
+	if (rc == 0)
+		rc = posix_spawnp(&n->pid, program, &files, &attr, argv,
+		    environ);
 	posix_spawnattr_destroy(&attr);
+done:
 	posix_spawn_file_actions_destroy(&files);
 	if (rc != 0)
 		n->pid = 0;
@@ -269,19 +310,27 @@ says_closed(uv_handle_t *handle)
 		uv_close((uv_handle_t *)&n->timer, freed);
 }
 
+/* It is about to be gone, or does not want to be. */
+static void
+reap(struct veilid_node *n)
+{
+	pid_t rc = waitpid(n->pid, NULL, WNOHANG);
+
+	if (rc == 0)
+		kill(-n->pid, SIGKILL);
+	while (rc == 0 || (rc < 0 && errno == EINTR))
+		rc = waitpid(n->pid, NULL, 0);
+	n->pid = 0;
+}
+
 /* It has ended, or was ended. */
 static void
 bury(struct veilid_node *n)
 {
 	char said[SAYS_MAX];
-	int status = 0;
 
-	if (waitpid(n->pid, &status, WNOHANG) == 0) {
-		/* It is about to be gone, or does not want to be. */
-		kill(-n->pid, SIGKILL);
-		waitpid(n->pid, &status, 0);
-	}
-	n->pid = 0;
+	uv_timer_stop(&n->timer);
+	reap(n);
 	close_fd(&n->stdin_fd);
 	uv_close((uv_handle_t *)&n->says, says_closed);
 	if (n->closing)
@@ -330,52 +379,77 @@ no_program(struct veilid_node *n, const char *program, int rc)
 	n->not_before = uv_now(n->loop) + VEILID_NODE_AGAIN_MAX_MS;
 }
 
-static void
-start(struct veilid_node *n)
+/* Takes the end of its standard output; returns an errno. */
+static int
+hear(struct veilid_node *n, int *fd)
 {
-	int in[2] = { -1, -1 }, out[2] = { -1, -1 }, log = -1, rc;
-	char program[PATH_MAX];
+	int rc;
 
-	find_program(n, program);
-	if (pipe2(in, O_CLOEXEC) != 0 || pipe2(out, O_CLOEXEC) != 0) {
-		no_program(n, program, errno);
-	} else {
-		log = open_log(n);
-		rc = spawn(n, program, in[0], out[1], log);
-		if (rc != 0)
-			no_program(n, program, rc);
-	}
-	close_fd(&in[0]);
-	close_fd(&out[1]);
-	close_fd(&log);
-	if (n->pid == 0) {
-		close_fd(&in[1]);
-		close_fd(&out[0]);
-		return;
-	}
-	n->stdin_fd = in[1];
-	n->started_ms = uv_now(n->loop);
 	uv_pipe_init(n->loop, &n->says, 0);
 	n->says.data = n;
 	n->saying = true;
-	uv_pipe_open(&n->says, out[0]);
-	uv_read_start((uv_stream_t *)&n->says, give_buffer, on_says);
+	rc = -uv_pipe_open(&n->says, *fd);
+	if (rc == 0)
+		*fd = -1;
+	return rc;
 }
 
-static bool
-somebody_listens(const struct veilid_node *n)
+static void
+start(struct veilid_node *n)
+{
+	int in[2] = { -1, -1 }, out[2] = { -1, -1 }, log = -1, rc = 0;
+	char program[PATH_MAX];
+
+	find_program(n, program);
+	if (pipe2(in, O_CLOEXEC) != 0 || pipe2(out, O_CLOEXEC) != 0)
+		rc = errno;
+	if (rc == 0)
+		rc = hear(n, &out[0]);
+	if (rc == 0) {
+		log = open_log(n);
+		rc = spawn(n, program, in[0], out[1], log);
+	}
+	if (rc == 0) {
+		n->stdin_fd = in[1];
+		in[1] = -1;
+		n->started_ms = uv_now(n->loop);
+		rc = -uv_read_start((uv_stream_t *)&n->says, give_buffer,
+		    on_says);
+	}
+	close_fd(&in[0]);
+	close_fd(&in[1]);
+	close_fd(&out[0]);
+	close_fd(&out[1]);
+	close_fd(&log);
+	if (rc == 0)
+		return;
+	if (n->pid != 0)
+		bury(n);
+	else if (n->saying)
+		uv_close((uv_handle_t *)&n->says, says_closed);
+	no_program(n, program, rc);
+}
+
+/* Where that can't be told, nobody is to be started beside whoever may listen. */
+static enum listener
+who_listens(struct veilid_node *n)
 {
 	struct sockaddr_un at = { .sun_family = AF_UNIX };
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	bool yes = false;
+	enum listener who = UNKNOWN;
 
-	if (fd < 0)
-		return false;
 	strcpy(at.sun_path, n->socket);
-	yes = connect(fd, (const struct sockaddr *)&at, sizeof at) == 0
-	    || errno == EAGAIN;
-	close(fd);
-	return yes;
+	if (fd >= 0 && (connect(fd, (const struct sockaddr *)&at,
+	    sizeof at) == 0 || errno == EAGAIN))
+		who = SOMEBODY;
+	else if (fd >= 0 && (errno == ENOENT || errno == ECONNREFUSED))
+		who = NOBODY;
+	else
+		err_set(&n->why, E_FATAL, NULL,
+		    "can't look who listens at %s: %s", n->socket,
+		    strerror(errno));
+	close_fd(&fd);
+	return who;
 }
 
 static void
@@ -383,19 +457,24 @@ on_timer(uv_timer_t *timer)
 {
 	struct veilid_node *n = timer->data;
 	uint64_t next = VEILID_NODE_LOOK_MS;
+	enum listener who;
 
 	if (n->closing) {
-		bury(n);
+		/* if it has not ended by itself meanwhile */
+		if (n->pid != 0)
+			bury(n);
 		return;
 	}
+	who = n->pid != 0 ? SOMEBODY : who_listens(n);
+	if (who == SOMEBODY)
+		next = VEILID_NODE_REST_MS;
 	if (n->pid != 0) {
 		bound_log(n);
-		next = VEILID_NODE_REST_MS;
-	} else if (somebody_listens(n)) {
+	} else if (who == SOMEBODY) {
 		err_clear(&n->why);
 		n->wait_ms = 0;
-		next = VEILID_NODE_REST_MS;
-	} else if (!n->saying && uv_now(n->loop) >= n->not_before) {
+	} else if (who == NOBODY && !n->saying
+	    && uv_now(n->loop) >= n->not_before) {
 		start(n);
 	}
 	uv_timer_start(timer, on_timer, next, 0);
@@ -439,6 +518,8 @@ veilid_node_close(struct veilid_node *n)
 	if (n == NULL)
 		return;
 	n->closing = true;
+	/* it has its time from now on, not from the loop's last turn */
+	uv_update_time(n->loop);
 	close_fd(&n->stdin_fd);
 	if (n->pid != 0)
 		uv_timer_start(&n->timer, on_timer, VEILID_NODE_END_MS, 0);

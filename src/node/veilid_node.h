@@ -34,7 +34,8 @@ int veilid_node_socket(char out[static VEILID_NODE_PATH_MAX],
 struct veilid_node;
 
 /* Sees to it that somebody listens there, from after_ms from now on.  program is
- * its full path, or "": beside this program, else in the PATH.  E_FATAL. */
+ * its full path, or "": beside this program, where it is installed, or in the PATH.
+ * E_FATAL. */
 int veilid_node_open(uv_loop_t *loop, const char *socket, const char *program,
     unsigned after_ms, struct veilid_node **out, struct err *err);
 

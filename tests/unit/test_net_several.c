@@ -339,6 +339,39 @@ a_far_one_that_cannot_listen_is_told_only(void **state)
 	end();
 }
 
+/* A second place is one of the near one; the far one goes on as it was. */
+static void
+a_far_one_listens_once(void **state)
+{
+	struct net *net = begin();
+	struct net_status status;
+	char actual[PLACE_MAX];
+	struct err err = { .code = 0 };
+
+	assert_int_equal(net->backend->listen(net, "h:1", actual, nobody, NULL,
+	    &err), 0);
+	far.listen_rc = E_EXISTS;       /* as Veilid's says then */
+	assert_int_equal(net->backend->listen(net, "h:2", actual, nobody, NULL,
+	    &err), 0);
+	assert_string_equal(near.listened, "h:2");
+	assert_int_equal(net->backend->announce(net, key, &err), 0);
+	assert_int_equal(far.announced, 1);
+	net->backend->status(net, &status);
+	assert_int_equal(status.veilid.why.code, 0);
+	end();
+	/* one that could not is asked again */
+	net = begin();
+	far.listen_rc = E_REFUSED;
+	assert_int_equal(net->backend->listen(net, "h:1", actual, nobody, NULL,
+	    &err), 0);
+	far.listen_rc = 0;
+	assert_int_equal(net->backend->listen(net, "h:2", actual, nobody, NULL,
+	    &err), 0);
+	assert_int_equal(net->backend->announce(net, key, &err), 0);
+	assert_int_equal(far.announced, 1);
+	end();
+}
+
 static void
 alone_a_far_one_has_to_listen(void **state)
 {
@@ -534,6 +567,7 @@ main(void)
 		cmocka_unit_test(a_place_goes_to_who_knows_it),
 		cmocka_unit_test(all_listen_and_announce),
 		cmocka_unit_test(a_far_one_that_cannot_listen_is_told_only),
+		cmocka_unit_test(a_far_one_listens_once),
 		cmocka_unit_test(alone_a_far_one_has_to_listen),
 		cmocka_unit_test(one_that_can_look_is_enough),
 		cmocka_unit_test(a_near_one_is_kept_when_it_answers),

@@ -179,6 +179,18 @@ what_is_left_in_a_node_is_ended_however_late(void **state)
 	assert_int_equal(s.released, 2);
 }
 
+/* What can't be told to others is no route of ours, and is not left at the node. */
+static void
+a_route_that_is_too_long_is_given_back(void **state)
+{
+	s.long_routes = 2;
+	be_reached();
+	assert_int_equal(s.routes, 3);
+	assert_int_equal(P->routes, 1);
+	assert_true(own_route_is("blob of own 3"));
+	assert_int_equal(s.released, 4);
+}
+
 static void
 only_calls_by_our_route_are_heard(void **state)
 {
@@ -417,6 +429,7 @@ main(void)
 		TEST(anything_may_go_wrong),
 		TEST(the_connection_may_end_anywhere),
 		TEST(what_is_left_in_a_node_is_ended_however_late),
+		TEST(a_route_that_is_too_long_is_given_back),
 		TEST(only_calls_by_our_route_are_heard),
 		TEST(imports_and_calls_end_as_they_do),
 		TEST(a_dead_route_is_replaced),

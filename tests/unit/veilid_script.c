@@ -219,12 +219,16 @@ op_context(const json_t *r, char *value, size_t size)
 static const char *
 op_new_route(const json_t *r, char *value, size_t size)
 {
-	char blob[32], text[64];
-	size_t n;
+	char blob[VRECORD_ROUTE_MAX + 1] = "", text[8000];
+	size_t n, len;
 
 	s.routes++;
-	snprintf(blob, sizeof blob, "blob of own %zu", s.routes);
-	n = base64_encode(blob, strlen(blob), text);
+	len = (size_t)snprintf(blob, sizeof blob, "blob of own %zu", s.routes);
+	if (s.long_routes > 0) {
+		s.long_routes--;
+		len = sizeof blob;
+	}
+	n = base64_encode(blob, len, text);
 	snprintf(value, size, "{\"route_id\":\"own %zu\",\"blob\":\"%.*s\"}",
 	    s.routes, (int)n, text);
 	return NULL;

@@ -40,6 +40,7 @@ struct script {
 	bool other_names;       /* imported routes are named otherwise */
 	bool hides;             /* calls by own routes are not told */
 	size_t newer;           /* so many sets find something newer */
+	size_t long_routes;     /* so many are longer than any that is known */
 
 	/* the record */
 	bool exists, open, watched, encrypted;
