@@ -269,7 +269,9 @@ int engine_undo(struct engine *e, struct undo *u);
 int engine_renew_undo(struct engine *e);
 
 /* Runs f in a savepoint: on failure nothing is left, and the caller's
- * transaction goes on.  Where there is none, the savepoint is one. */
+ * transaction goes on, but where engine_undo had to end it, too: then the result is
+ * SQLITE_ABORT or one by which SQLite itself may have ended it.  Where there is no
+ * transaction, the savepoint is one. */
 int engine_atomically(struct engine *e, int (*f)(struct engine *,
     const void *arg), const void *arg);
 

@@ -128,13 +128,29 @@ engine_undo(struct engine *e, struct undo *u)
 	return rc;
 }
 
+/* By these SQLite itself rolls whole transactions back: who gets one looks. */
+static bool
+may_have_ended_all(int rc)
+{
+	switch (rc & 0xFF) {
+	case SQLITE_NOMEM:
+	case SQLITE_IOERR:
+	case SQLITE_FULL:
+	case SQLITE_INTERRUPT:
+	case SQLITE_ABORT:
+		return true;
+	default:
+		return false;
+	}
+}
+
 int
 engine_atomically(struct engine *e, int (*f)(struct engine *, const void *),
     const void *arg)
 {
 	struct undo u;
 	char *why;
-	int rc = engine_savepoint(e, "crsql_step", &u);
+	int undone, rc = engine_savepoint(e, "crsql_step", &u);
 
 	if (rc != SQLITE_OK)
 		return rc;
@@ -144,8 +160,12 @@ engine_atomically(struct engine *e, int (*f)(struct engine *, const void *),
 	if (rc == SQLITE_OK)
 		return rc;
 	why = sqlite3_mprintf("%s", engine_error(e));
-	engine_undo(e, &u);
-	engine_fail(e, rc, "%s", why ? why : "");
+	undone = engine_undo(e, &u);
+	if (undone != SQLITE_OK && e->half_of_more && !may_have_ended_all(rc))
+		rc = engine_fail(e, SQLITE_ABORT, "%s; that could not be undone alone: the "
+		    "transaction is rolled back", why ? why : "");
+	else
+		engine_fail(e, rc, "%s", why ? why : "");
 	sqlite3_free(why);
 	return rc;
 }

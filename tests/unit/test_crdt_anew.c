@@ -105,12 +105,13 @@ one_way(const struct shape *s, const char *way, const char *order, bool there,
 static void
 try_orders(int norders, const char *before, const char *behind)
 {
-	int i, step = how_many("EVERY", 1);  /* so many left out, but one */
+	int i;
 
-	for (i = 0; i < SHAPES * WAYS * norders; i += step)
-		one_way(&shapes[i % SHAPES], ways[i / SHAPES % WAYS],
-		    orders[i / SHAPES / WAYS], (i / SHAPES + i / SHAPES / WAYS) % 2,
-		    before, behind);
+	for (i = 0; i < SHAPES * WAYS * norders; i++)
+		if (!is_left_out())
+			one_way(&shapes[i % SHAPES], ways[i / SHAPES % WAYS],
+			    orders[i / SHAPES / WAYS], (i / SHAPES + i / SHAPES / WAYS) % 2,
+			    before, behind);
 }
 
 static void
@@ -189,7 +190,9 @@ tell_all(const struct tale *tale, int n_tales)
 	int i;
 
 	for (i = 0; i < n_tales * SHAPES * WAYS; i++)
-		tell(&shapes[i % SHAPES], ways[i / SHAPES % WAYS], &tale[i / SHAPES / WAYS]);
+		if (!is_left_out())
+			tell(&shapes[i % SHAPES], ways[i / SHAPES % WAYS],
+			    &tale[i / SHAPES / WAYS]);
 }
 
 #define WRITE "DELETE FROM t WHERE k = 2; INSERT INTO t VALUES(2, 'again', 22), (7, 7, 7); " \
@@ -300,7 +303,8 @@ the_drop_is_refused(void **state)
 
 	(void)state;
 	for (i = 0; i < SHAPES * WAYS; i++)
-		drop_while_reading(&shapes[i % SHAPES], ways[i / SHAPES]);
+		if (!is_left_out())
+			drop_while_reading(&shapes[i % SHAPES], ways[i / SHAPES]);
 }
 
 /* However the name is written. */
@@ -360,8 +364,9 @@ two_tables_in_one_transaction(void **state)
 
 	(void)state;
 	for (i = 0; i < SHAPES * SHAPES * WAYS; i++)
-		two_in_one(&shapes[i % SHAPES], &shapes[i / SHAPES % SHAPES],
-		    ways[i / SHAPES / SHAPES]);
+		if (!is_left_out())
+			two_in_one(&shapes[i % SHAPES], &shapes[i / SHAPES % SHAPES],
+			    ways[i / SHAPES / SHAPES]);
 }
 
 /* Two are gone before one comes back. */
@@ -394,6 +399,8 @@ two_dropped_before_one_is_back(void **state)
 
 	(void)state;
 	for (i = 0; i < SHAPES * WAYS; i++) {
+		if (is_left_out())
+			continue;
 		both_gone(&shapes[i % SHAPES], ways[i / SHAPES], "SELECT 1");
 		both_gone(&shapes[i % SHAPES], ways[i / SHAPES], "UPDATE u SET b = 'between' "
 		    "WHERE k = 9; DELETE FROM u WHERE k = 1; INSERT INTO u VALUES(8, 8, 8)");
@@ -428,6 +435,8 @@ rows_are_deleted_by_the_drop(void **state)
 
 	(void)state;
 	for (i = 0; i < SHAPES * WAYS; i++) {
+		if (is_left_out())
+			continue;
 		others_refer_to_it(&shapes[i % SHAPES], ways[i / SHAPES], false);
 		others_refer_to_it(&shapes[i % SHAPES], ways[i / SHAPES], true);
 	}
@@ -524,6 +533,8 @@ the_fold_behind_it_fails(void **state)
 
 	(void)state;
 	for (i = 0; i < SHAPES * WAYS; i++) {
+		if (is_left_out())
+			continue;
 		fold_fails(&shapes[i % SHAPES], ways[i / SHAPES], "COMMIT");
 		fold_fails(&shapes[i % SHAPES], ways[i / SHAPES], "ROLLBACK");
 	}
