@@ -1,66 +1,25 @@
 // SPDX-License-Identifier: MPL-2.0
 /*
- * vpublish.c - one request after the other, in this order: the record's place,
- * the record (made, closed, opened), its value.
+ * vpublish.c - when the record is written, and looked at.
  *
- * A record is made with a key that encrypts its values, and readers have no such
- * key: so it is closed and opened again by its plain place.  The node keeps one
- * opening for all its programs, and any of them may open it without a writer, or
- * close it: so each value is written with the writer beside it, and what fails is
- * opened again.  It is never closed here after that, as somebody else may watch
- * it.
+ * That a value was written says little: a node may say so of one that got lost,
+ * and a write that was split may end as another value of the same number, which
+ * nobody announces.  Nobody finds us then, and nothing but reading tells.
  */
-#include "net/vpublish.h"
+#include "net/vpublish_state.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include <openssl/evp.h>
-#include <uv.h>
-
-#include "base/base64.h"
-#include "net/vdht.h"
 
 enum {
-	NEWER_MAX = 5,                  /* values in a row that were newer */
 	LOOK_MS = 300000,               /* at the clock, which may jump, or go on
-					 * while this machine sleeps */
-	/* "VLD0:", 43 characters, ':', 43 characters */
-	PAIR_LEN = ADDR_TEXT_LEN + 1 + 43
-};
-
-#define NEVER UINT64_MAX
-
-enum step { PLACE, MAKE, CLOSE, OPEN, WRITE };
-
-struct vpublish {
-	struct vnode *node;
-	struct net_env env;
-	uv_timer_t timer;
-	uint8_t seed[VRECORD_SEED_LEN];
-	char owner[ADDR_TEXT_LEN + 1];
-
-	uint8_t route[VRECORD_ROUTE_MAX];
-	size_t route_len;
-	uint8_t token[VRECORD_TOKEN_LEN];
-	bool ready;
-	bool dirty;                     /* there is something to write */
-	bool writing;                   /* and that is on its way */
-
-	enum step step;                 /* the next one */
-	struct vapi_call *call;
-	char place[VDHT_PLACE_MAX];     /* of the record, "" if not known */
-	bool made;                      /* it was open once */
-	unsigned newer;
-	uint64_t due, look;             /* to write; at the clock */
-	uint32_t wait;
-	uint64_t expires;               /* of the last one, seconds since 1970 */
-
-	uint64_t when;
-	struct err why;
-	bool withdrawn;                 /* to be, or it is */
-	vpublish_done_fn *done;
-	void *done_owner;
+					 * while this machine sleeps; and at what
+					 * stands in the network ... */
+	LOOK_MIN_MS = 2000,             /* ... which is young as long as this,
+					 * LOOK_GROWS times as long, ... */
+	LOOK_GROWS = 4
 };
 
 /* ---- time ---- */
@@ -74,264 +33,81 @@ can_write(const struct vpublish *p)
 	    && (p->withdrawn || p->route_len > 0);
 }
 
-static void
-arm(struct vpublish *p)
+static bool
+can_read(const struct vpublish *p)
 {
-	uint64_t now = uv_now(p->env.loop), due = p->look;
+	return p->ready && p->call == NULL && !p->dirty && !p->withdrawn;
+}
 
-	if (can_write(p) && p->due < due)
-		due = p->due;
-	if (due == NEVER)
+/* When the next request is to be made. */
+static uint64_t
+next_due(const struct vpublish *p)
+{
+	return can_write(p) ? p->due : can_read(p) ? p->read : VPUBLISH_NEVER;
+}
+
+void
+vpublish_arm(struct vpublish *p)
+{
+	uint64_t now = uv_now(p->env.loop), due = next_due(p);
+
+	if (p->look < due)
+		due = p->look;
+	if (due == VPUBLISH_NEVER)
 		uv_timer_stop(&p->timer);
 	else
 		uv_timer_start(&p->timer, timer_fired,
 		    due > now ? due - now : 0, 0);
 }
 
-/* Waits longer after each failure. */
-static void
-failed(struct vpublish *p, enum step next, const struct err *why)
+void
+vpublish_read_later(struct vpublish *p)
 {
-	p->step = next;
-	p->why = *why;
-	p->due = uv_now(p->env.loop) + p->wait;
-	p->wait = p->wait < VPUBLISH_AGAIN_MAX_MS / 2 ? p->wait * 2
-	    : VPUBLISH_AGAIN_MAX_MS;
-	arm(p);
+	p->read = uv_now(p->env.loop) + p->read_wait;
+	p->read_wait = p->read_wait < LOOK_MS / LOOK_GROWS
+	    ? p->read_wait * LOOK_GROWS : LOOK_MS;
 }
 
-/* ---- the requests ---- */
-
-/* The key pair as the node wants it. */
-static json_t *
-pair_text(const struct vpublish *p)
+void
+vpublish_written(struct vpublish *p)
 {
-	char text[PAIR_LEN];
-	json_t *out;
-
-	memcpy(text, p->owner, ADDR_TEXT_LEN);
-	text[ADDR_TEXT_LEN] = ':';
-	base64_encode(p->seed, sizeof p->seed, text + ADDR_TEXT_LEN + 1);
-	out = json_stringn(text, sizeof text);
-	explicit_bzero(text, sizeof text);
-	return out;
-}
-
-/* Makes the request; pair, if there is one, is wiped when it is sent. */
-static void
-ask(struct vpublish *p, json_t *request, json_t *pair, uint32_t ms,
-    vapi_done_fn *done)
-{
-	struct err why = { .code = 0 };
-	int rc = vnode_request(p->node, request, ms, done, p, &p->call, &why);
-
-	vdht_wipe(pair);
-	if (rc < 0) {
-		p->call = NULL;
-		failed(p, p->step, &why);
-	}
-}
-
-static void next(struct vpublish *p);
-
-static void
-have_place(void *owner, const json_t *value, enum vfault fault,
-    const struct err *why)
-{
-	struct vpublish *p = owner;
-	const char *key = json_string_value(value);
-	struct err no = { .code = 0 };
-
-	p->call = NULL;
-	if (why == NULL && (key == NULL || *key == '\0'
-	    || strlen(key) >= sizeof p->place)) {
-		err_set(&no, E_INTEGRITY, NULL,
-		    "the Veilid node does not tell a record's place");
-		why = &no;
-	}
-	if (why != NULL) {
-		failed(p, PLACE, why);
-		return;
-	}
-	strcpy(p->place, key);
-	/* it may be there from before */
-	p->step = p->made ? OPEN : MAKE;
-	next(p);
-}
-
-static void
-have_made(void *owner, const json_t *value, enum vfault fault,
-    const struct err *why)
-{
-	struct vpublish *p = owner;
-
-	p->call = NULL;
-	if (why != NULL && fault != VFAULT_REFUSED) {
-		failed(p, MAKE, why);
-		return;
-	}
-	/* "refused" is also said of one that exists */
-	p->step = why == NULL ? CLOSE : OPEN;
-	next(p);
-}
-
-static void
-have_closed(void *owner, const json_t *value, enum vfault fault,
-    const struct err *why)
-{
-	struct vpublish *p = owner;
-
-	p->call = NULL;
-	p->step = OPEN;         /* which succeeds, whatever this did */
-	if (fault == VFAULT_CLOSED)
-		failed(p, MAKE, why);
-	else
-		next(p);
-}
-
-static void
-have_opened(void *owner, const json_t *value, enum vfault fault,
-    const struct err *why)
-{
-	struct vpublish *p = owner;
-
-	p->call = NULL;
-	if (why != NULL) {
-		failed(p, MAKE, why);
-		return;
-	}
-	p->made = true;
-	p->step = WRITE;
-	next(p);
-}
-
-static void
-withdrawal_done(struct vpublish *p, const struct err *why)
-{
-	vpublish_done_fn *done = p->done;
-
-	p->done = NULL;
-	if (done != NULL)
-		done(p->done_owner, why);
-}
-
-static void
-have_written(void *owner, const json_t *value, enum vfault fault,
-    const struct err *why)
-{
-	struct vpublish *p = owner;
-	struct err no = { .code = 0 };
 	uint64_t now = uv_now(p->env.loop);
 
-	p->call = NULL;
-	p->writing = false;
-	if (why != NULL) {
-		p->dirty = true;
-		failed(p, OPEN, why);   /* it may have been closed */
-		return;
-	}
-	if (value != NULL && !json_is_null(value)) {
-		/* not ours is there: the node knows it now, and goes beyond */
-		p->dirty = true;
-		p->newer++;
-		err_set(&no, E_UNREACHABLE, NULL,
-		    "somebody else writes this database's record in Veilid's "
-		    "network");
-		if (p->newer > NEWER_MAX)
-			failed(p, WRITE, &no);
-		else
-			next(p);
-		return;
-	}
-	p->newer = 0;
 	p->wait = VPUBLISH_AGAIN_MIN_MS;
 	p->when = p->env.now_ms(p->env.self);
 	err_clear(&p->why);
 	p->due = now + VPUBLISH_REST_MS;
-	p->look = p->withdrawn ? NEVER : now + LOOK_MS;
-	arm(p);
-	if (p->withdrawn && !p->dirty)
-		withdrawal_done(p, NULL);
+	p->look = p->withdrawn ? VPUBLISH_NEVER : now + LOOK_MS;
+	vpublish_read_later(p);
+	vpublish_arm(p);
 }
 
-/* Later ones expire later, as readers take no older one. */
-static int
-record_text(struct vpublish *p, json_t **out, struct err *err)
+/* Waits longer after each failure.  That of a look is nobody's business. */
+void
+vpublish_failed(struct vpublish *p, enum step next, const struct err *why)
 {
-	uint64_t expires = (p->env.now_ms(p->env.self) + VPUBLISH_LIFE_MS)
-	    / 1000;
-	struct vrecord r = { .expires = expires > p->expires ? expires
-	    : p->expires + 1, .route = p->route,
-	    .route_len = p->withdrawn ? 0 : p->route_len };
-	struct buf bytes;
-	char *text = NULL;
-	int rc;
-
-	buf_init(&bytes, VRECORD_MAX);
-	memcpy(r.token, p->token, sizeof r.token);
-	rc = vrecord_encode(&r, p->seed, &bytes, err);
-	if (rc < 0)
-		goto done;
-	text = malloc(base64_chars(bytes.len) + 1);
-	*out = text == NULL ? NULL : json_stringn(text,
-	    base64_encode(bytes.data, bytes.len, text));
-	if (*out == NULL)
-		rc = err_nomem(err);
-	else
-		p->expires = r.expires;
-done:
-	free(text);
-	buf_clear(&bytes);
-	return rc;
+	p->step = next;
+	if (p->dirty) {
+		p->why = *why;
+		p->due = uv_now(p->env.loop) + p->wait;
+		p->wait = p->wait < VPUBLISH_AGAIN_MAX_MS / 2 ? p->wait * 2
+		    : VPUBLISH_AGAIN_MAX_MS;
+	} else {
+		vpublish_read_later(p);
+	}
+	vpublish_arm(p);
 }
 
+/* There is something to write: a look does not keep it waiting. */
 static void
-write_value(struct vpublish *p)
+must_write(struct vpublish *p)
 {
-	json_t *pair = pair_text(p), *text = NULL;
-	struct err why = { .code = 0 };
-
-	if (record_text(p, &text, &why) < 0) {
-		vdht_wipe(pair);
-		failed(p, WRITE, &why);
-		return;
+	if (!p->dirty && !p->writing && p->call != NULL) {
+		vapi_forget(p->call);
+		p->call = NULL;
 	}
-	/* what changes from now on is for the next one */
-	p->writing = true;
-	p->dirty = false;
-	ask(p, vdht_set(p->place, text, pair), pair, VDHT_MS, have_written);
-	if (p->call == NULL) {
-		p->writing = false;
-		p->dirty = true;
-		arm(p);
-	}
-}
-
-/* Goes on where it stands. */
-static void
-next(struct vpublish *p)
-{
-	json_t *pair = NULL;
-
-	switch (p->step) {
-	case PLACE:
-		ask(p, vdht_place(p->owner), NULL, VDHT_LOCAL_MS, have_place);
-		break;
-	case MAKE:
-		pair = pair_text(p);
-		ask(p, vdht_make(pair), pair, VDHT_LOCAL_MS, have_made);
-		break;
-	case CLOSE:
-		ask(p, vdht_close(p->place), NULL, VDHT_LOCAL_MS, have_closed);
-		break;
-	case OPEN:
-		pair = pair_text(p);
-		ask(p, vdht_open(p->place, pair), pair, VDHT_MS, have_opened);
-		break;
-	case WRITE:
-		write_value(p);
-		break;
-	}
+	p->dirty = true;
+	p->read_wait = LOOK_MIN_MS;
 }
 
 /* Whether half of the record's time is over, or the clock was set back. */
@@ -351,11 +127,12 @@ timer_fired(uv_timer_t *timer)
 
 	if (p->look <= now) {
 		p->look = now + LOOK_MS;
-		p->dirty = p->dirty || half_over(p);
+		if (half_over(p))
+			must_write(p);
 	}
-	if (can_write(p) && p->due <= now)
-		next(p);
-	arm(p);
+	if (next_due(p) <= now)
+		vpublish_next(p);
+	vpublish_arm(p);
 }
 
 /* ---- open and close ---- */
@@ -410,8 +187,11 @@ vpublish_open(struct vnode *n, const struct net_env *env,
 	p->node = n;
 	p->env = *env;
 	memcpy(p->seed, seed, sizeof p->seed);
-	p->look = NEVER;
+	p->look = VPUBLISH_NEVER;
+	p->read = VPUBLISH_NEVER;
 	p->wait = VPUBLISH_AGAIN_MIN_MS;
+	p->read_wait = LOOK_MIN_MS;
+	buf_init(&p->wrote, VRECORD_MAX);
 	uv_timer_init(env->loop, &p->timer);
 	p->timer.data = p;
 	*out = p;
@@ -421,7 +201,10 @@ vpublish_open(struct vnode *n, const struct net_env *env,
 static void
 timer_gone(uv_handle_t *timer)
 {
-	free(timer->data);
+	struct vpublish *p = timer->data;
+
+	buf_clear(&p->wrote);
+	free(p);
 }
 
 void
@@ -441,8 +224,9 @@ vpublish_route(struct vpublish *p, const uint8_t *blob, size_t len)
 	if (len > 0)
 		memcpy(p->route, blob, len);
 	p->route_len = len;
-	p->dirty = p->dirty || (len > 0 && !p->withdrawn);
-	arm(p);
+	if (len > 0 && !p->withdrawn)
+		must_write(p);
+	vpublish_arm(p);
 }
 
 void
@@ -458,11 +242,14 @@ vpublish_ready(struct vpublish *p, bool ready)
 	p->step = PLACE;
 	p->newer = 0;
 	p->wait = VPUBLISH_AGAIN_MIN_MS;
+	p->read_wait = LOOK_MIN_MS;
 	if (ready)
 		p->due = uv_now(p->env.loop);
-	if (ready && p->when > 0 && !p->withdrawn)
+	if (ready && p->when > 0 && !p->withdrawn) {
 		p->look = p->due;
-	arm(p);
+		vpublish_read_later(p);
+	}
+	vpublish_arm(p);
 }
 
 void
@@ -471,8 +258,8 @@ vpublish_changed(struct vpublish *p)
 	if (p->withdrawn)
 		return;
 	new_token(p);
-	p->dirty = true;
-	arm(p);
+	must_write(p);
+	vpublish_arm(p);
 }
 
 void
@@ -481,8 +268,8 @@ vpublish_withdraw(struct vpublish *p, vpublish_done_fn *done, void *owner)
 	p->withdrawn = true;
 	p->done = done;
 	p->done_owner = owner;
-	p->dirty = true;
-	arm(p);
+	must_write(p);
+	vpublish_arm(p);
 }
 
 uint64_t

@@ -5,7 +5,9 @@
  *
  * The record's owner is the database's key, so that its place follows from the
  * address.  It is written when the route or the token changes, when half of its
- * time is over, and again after whatever failed.
+ * time is over, and again after whatever failed; and when something else is
+ * found there: it is read soon after it was written, and then each five
+ * minutes.
  */
 #ifndef NET_VPUBLISH_H
 #define NET_VPUBLISH_H
