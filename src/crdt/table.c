@@ -36,6 +36,24 @@ table_free(struct table *t)
 	lookaside_free_shape(t);
 }
 
+void
+table_drop_statements(struct table *t)
+{
+	int i, n = 0;
+
+	for (i = 0; i < TS_COUNT; i++)
+		if (!sqlite3_stmt_busy(t->stmt[i])) {
+			sqlite3_finalize(t->stmt[i]);
+			t->stmt[i] = NULL;
+		}
+	for (i = 0; i < t->nmasked; i++)
+		if (sqlite3_stmt_busy(t->masked[i].stmt))
+			t->masked[n++] = t->masked[i];
+		else
+			sqlite3_finalize(t->masked[i].stmt);
+	t->nmasked = n;
+}
+
 bool
 table_born_with_any(const struct table *t, int64_t key)
 {

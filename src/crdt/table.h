@@ -264,6 +264,12 @@ table_is_named(const struct table *t)
 	return t->aside || (t->lean && !t->integer_key);
 }
 
+/* Finalises the statements kept for it, but those that run.  After a change of the
+ * schema SQLite begins one that is kept, finds that it is to be prepared anew, and
+ * undoes what it began: within a hook that takes the place of the program's own
+ * statement in its table away, which then fails as if the file were damaged. */
+void table_drop_statements(struct table *t);
+
 /* Frees what e->tables holds. */
 void table_forget_all(struct engine *e);
 

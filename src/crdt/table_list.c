@@ -252,7 +252,7 @@ complete(struct engine *e, struct table *t, const struct table *before,
 	return triggers_look(e, t, schema_find(s, t->name));
 }
 
-/* Those that are as they were take their places. */
+/* Those that are as they were take their places, but for their statements. */
 static void
 move(struct table_list *from, struct table_list *to)
 {
@@ -265,6 +265,7 @@ move(struct table_list *from, struct table_list *to)
 			continue;
 		old = list_find(from, t->id);
 		*t = *old;
+		table_drop_statements(t);
 		t->hw = t->has_dead = t->has_meta = t->alone = -1;
 		memset(old, 0, sizeof *old);
 		old->id = t->id;        /* by which the others are found */
