@@ -269,7 +269,9 @@ vpublish_next(struct vpublish *p)
 		ask(p, vdht_open(p->place, pair), pair, VDHT_MS, have_opened);
 		break;
 	case VALUE:
-		if (p->dirty)
+		if (p->dirty && !p->withdrawn && p->route_len == 0)
+			vpublish_arm(p);        /* it went: until there is one */
+		else if (p->dirty)
 			write_value(p);
 		else
 			ask(p, vdht_get(p->place, true), NULL, VDHT_MS,

@@ -233,6 +233,43 @@ routes_come_and_go(void **state)
 	assert_int_equal(written()->route_len, 7);
 }
 
+/* One that goes while the record is being opened, too: one without a route would
+ * say that it is withdrawn. */
+static void
+a_route_may_go_before_the_value(void **state)
+{
+	s.op = "OpenDhtRecord";
+	s.fault = SCRIPT_LATE;
+	s.times = 1;
+	publish();
+	script_until(s.late != 0);
+	vpublish_route(P->publish, NULL, 0);
+	script_calls("own 1", "YWJj");          /* its answer is later */
+	script_pass(200000);
+	assert_int_equal(s.sets, 0);
+	vpublish_route(P->publish, (const uint8_t *)"another", 7);
+	sets(1);
+	assert_int_equal(written()->route_len, 7);
+}
+
+/* And while somebody else's value is gone beyond. */
+static void
+a_route_may_go_between_two_values(void **state)
+{
+	publish();
+	sets(1);
+	s.newer = 1;
+	s.op = "SetDhtValue";
+	s.fault = SCRIPT_LATE;
+	s.times = 1;
+	vpublish_changed(P->publish);
+	script_until(s.late != 0);
+	vpublish_route(P->publish, NULL, 0);
+	script_calls("own 1", "YWJj");
+	script_pass(200000);
+	assert_true(written()->route_len > 0);
+}
+
 static void
 it_is_withdrawn(void **state)
 {
@@ -367,6 +404,8 @@ main(void)
 		TEST(changes_in_a_row_are_one),
 		TEST(it_is_written_before_it_expires),
 		TEST(routes_come_and_go),
+		TEST(a_route_may_go_before_the_value),
+		TEST(a_route_may_go_between_two_values),
 		TEST(it_is_withdrawn),
 		TEST(another_there_is_written_over),
 		TEST(another_each_time_costs_little),
