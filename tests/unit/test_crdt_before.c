@@ -6,12 +6,14 @@
 #define SQLITE_ENABLE_PREUPDATE_HOOK 1
 #include "crdt_nodes.h"
 #include "how_many.h"
+#include "temp.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -610,6 +612,71 @@ columns_added_before_it_was_replicated(void **state)
 }
 
 static void
+open_encoded(struct node *node, int index, const char *encoding, const char *path)
+{
+	sqlite3 *db;
+
+	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+	*node = (struct node){ .db = db };
+	node_exec(node, "PRAGMA encoding = '%s'; CREATE TABLE v(id INTEGER PRIMARY KEY, "
+	    "x, y REAL)", encoding);
+	sqlite3_close(db);
+	node_open(node, index, path);
+	node_exec(node, "PRAGMA journal_mode = memory; SELECT crsql_as_crr('v')");
+}
+
+/* Numbers of every length, what is no text, what is empty: the first row that comes is
+ * read, of all others the hook tells. */
+static void
+overwrite_edges(const char *encoding)
+{
+	char path[COUNT][TEMP_MAX];
+	int i, file;
+
+	nodes_close(n, COUNT);
+	for (i = 0; i < COUNT; i++) {
+		temp_name(path[i], "before");
+		file = mkstemp(path[i]);
+		assert_true(file >= 0);
+		close(file);
+		open_encoded(&n[i], i, encoding, path[i]);
+	}
+	node_exec(&n[A], "INSERT INTO v(x, y) VALUES(1, 1)");
+	for (i = 0; i < 64; i += 7)
+		node_exec(&n[A], "INSERT INTO v(x, y) VALUES(1 << %d, 1 << %d), "
+		    "((1 << %d) - 1, -(1 << %d)), (-(1 << %d), 1e%d)", i, i, i, i, i, i);
+	node_exec(&n[A], "INSERT INTO v(x, y) VALUES(9223372036854775807, "
+	    "9223372036854775807), (-9223372036854775807 - 1, -0.0), (-0.0, 9e999), "
+	    "(-9e999, 4.9e-324), (0.1, NULL), (NULL, 'text'), ('', x''), (x'', ''), "
+	    "('a' || char(0) || 'b', 1), (char(0), 1), (zeroblob(300), 1), (x'00', 1), "
+	    "('\xc3\x9f\xf0\x9f\x98\x80', 1), (CAST(zeroblob(255) AS TEXT), 1), "
+	    "(printf('%%.*c', 256, 'x'), 1), (randomblob(70000), 1)");
+	pull_large(B, A);
+	node_expect(&n[B], "1\n", "SELECT encoding = '%s' FROM pragma_encoding", encoding);
+	node_exec(&n[B], "CREATE TABLE was AS SELECT * FROM v");
+	node_exec(&n[A], "UPDATE v SET x = 'new', y = id + 0.25");
+	pull_large(B, A);
+	node_expect(&n[B], "47\n47\n", "SELECT count(*) FROM was UNION ALL SELECT "
+	    "count(DISTINCT pk) FROM crsql_before");
+	node_expect(&n[B], "", "SELECT id, quote(x), quote(y) FROM was WHERE NOT EXISTS("
+	    "SELECT 1 FROM crsql_before WHERE pk = crsql_pack_columns(id) AND cid = 'x' "
+	    "AND val IS x AND quote(val) = quote(x) AND typeof(val) = typeof(x) AND "
+	    "CAST(val AS BLOB) IS CAST(x AS BLOB)) OR NOT EXISTS(SELECT 1 FROM "
+	    "crsql_before WHERE pk = crsql_pack_columns(id) AND cid = 'y' AND val IS y "
+	    "AND quote(val) = quote(y) AND typeof(val) = typeof(y))");
+	for (i = 0; i < COUNT; i++)
+		unlink(path[i]);
+}
+
+static void
+values_of_every_kind_are_noted_as_they_were(void **state)
+{
+	overwrite_edges("UTF-8");
+	overwrite_edges("UTF-16le");
+	overwrite_edges("UTF-16be");
+}
+
+static void
 take_hook(sqlite3_context *ctx, int argc, sqlite3_value **argv)
 {
 	sqlite3_preupdate_hook(sqlite3_context_db_handle(ctx), other_hook, NULL);
@@ -652,6 +719,7 @@ main(void)
 		EACH(so_where_another_hook_is_in_the_way),
 		EACH(columns_behind_a_generated_one),
 		EACH(columns_added_before_it_was_replicated),
+		EACH(values_of_every_kind_are_noted_as_they_were),
 		EACH(a_hook_that_is_taken_in_the_midst),
 		EACH(what_is_refused_has_no_note),
 		EACH(what_is_too_large_is_said_to_be),

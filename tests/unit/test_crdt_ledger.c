@@ -478,16 +478,36 @@ fullness_has_a_code_and_a_sentence(void **state)
 
 /* -- whose fresh rows are --------------------------------------------------------------- */
 
-/* A has three rows of B's in one run, and has asked whose one of them is. */
+/* A has three rows of B's in one run, and has asked whose one of them is, and so of
+ * MANY others that it read all runs: what the log has few of is searched for. */
 static void
 asked_whose_they_are(void)
 {
+	enum { MANY = 40 };
+	int i;
+
 	names();
 	node_exec(&n[B], "INSERT INTO t VALUES('p', 1, 1), ('q', 1, 1), ('r', 1, 1)");
+	for (i = 0; i < MANY; i++)
+		node_exec(&n[B], "INSERT INTO t VALUES(%d, 1, 1)", i);
 	sync_from(A, B);
-	node_exec(&n[C], "INSERT INTO t VALUES('p', 2, 2)");
+	node_exec(&n[C], "INSERT INTO t VALUES('p', 2, 2); WITH s(v) AS (VALUES(0) UNION "
+	    "ALL SELECT v + 1 FROM s WHERE v < %d) INSERT INTO t SELECT v, 2, 2 FROM s",
+	    MANY - 1);
 	sync_from(A, C);
-	node_expect(&n[A], "1\n", "SELECT DISTINCT lsver FROM crsql_ledger");
+	node_expect(&n[A], "41\n", "SELECT count(DISTINCT lsver) FROM crsql_ledger");
+}
+
+/* Whose those in the run were. */
+#define WHOSE "SELECT DISTINCT lsver FROM crsql_ledger WHERE pk BETWEEN " \
+	"crsql_pack_columns('p') AND crsql_pack_columns('r') ORDER BY 1"
+
+/* In a transaction that the engine notices: of others it forgets all. */
+static void
+change_log(const char *sql)
+{
+	node_exec(&n[A], "BEGIN; INSERT INTO t VALUES(hex(randomblob(8)), 0, 0); %s; COMMIT",
+	    sql);
 }
 
 static void
@@ -495,14 +515,14 @@ told_anew(const char *key, const char *want)
 {
 	node_exec(&n[C], "INSERT INTO t VALUES('%s', 2, 2)", key);
 	sync_from(A, C);
-	node_expect(&n[A], want, "SELECT DISTINCT lsver FROM crsql_ledger ORDER BY 1");
+	node_expect(&n[A], want, WHOSE);
 }
 
 static void
 a_run_is_looked_up_where_it_stands(void **state)
 {
 	asked_whose_they_are();
-	node_exec(&n[A], "UPDATE crsql_log SET sver = 77 WHERE n = 3");
+	change_log("UPDATE crsql_log SET sver = 77 WHERE n = 3");
 	told_anew("q", "1\n77\n");
 	node_exec(&n[A], "BEGIN; UPDATE crsql_log SET sver = 88 WHERE n = 3; ROLLBACK");
 	told_anew("r", "1\n77\n");
@@ -512,7 +532,7 @@ static void
 a_run_that_was_parted_is_found(void **state)
 {
 	asked_whose_they_are();
-	node_exec(&n[A], "UPDATE crsql_log SET n = 1 WHERE n = 3; INSERT INTO "
+	change_log("UPDATE crsql_log SET n = 1 WHERE n = 3; INSERT INTO "
 	    "crsql_log(dbv, pos, tbl, key, n, site, sver) SELECT dbv, 9, tbl, key + 1, "
 	    "2, site, 78 FROM crsql_log WHERE n = 1 AND site IS NOT NULL ORDER BY dbv "
 	    "LIMIT 1");
@@ -545,6 +565,45 @@ own_rows_since_are_known(void **state)
 	sync_from(A, C);
 	node_expect(&n[A], "'s'|2\n'u'|2\n'v'|2\n", "SELECT " KEY " k, count(*) FROM "
 	    "crsql_conflicts WHERE k > 'r' GROUP BY k");
+	node_well(&n[A]);
+}
+
+/* One page, in a transaction that is open; who pulls later gets it again. */
+static void
+import_within(int to, int from)
+{
+	struct buf plan;
+	uint8_t *page;
+	int64_t changes;
+	int len;
+
+	node_plan(&n[to], n[to].cursor[from], &n[to].has, &plan);
+	assert_int_equal(node_export(&n[from], &plan, NULL, 100000, &page, &len), 0);
+	assert_int_equal(node_import(&n[to], page, len, &changes), SQLITE_OK);
+	sqlite3_free(page);
+	buf_clear(&plan);
+}
+
+/* Other rows get the db_versions, and one of them a key that nobody had. */
+static void
+versions_that_a_savepoint_gave_back_are_read_anew(void **state)
+{
+	int i;
+
+	asked_whose_they_are();
+	for (i = 0; i < 5; i++)
+		node_exec(&n[B], "INSERT INTO t VALUES('s%d', 1, 1)", i);
+	node_exec(&n[C], "INSERT INTO t VALUES('q', 2, 2)");
+	node_exec(&n[A], "BEGIN; SAVEPOINT s");
+	import_within(A, B);
+	import_within(A, C);
+	node_exec(&n[A], "ROLLBACK TO s; INSERT INTO t VALUES('v0', 1, 1), ('v1', 1, 1), "
+	    "('v2', 1, 1), ('v3', 1, 1), ('w', 1, 1)");
+	node_exec(&n[C], "INSERT INTO t VALUES('w', 2, 2)");
+	import_within(A, C);
+	node_exec(&n[A], "COMMIT");
+	node_expect(&n[A], "'q'|2\n'w'|2\n", "SELECT " KEY " k, count(*) FROM "
+	    "crsql_conflicts WHERE k > 'p' GROUP BY k");
 	node_well(&n[A]);
 }
 
@@ -621,6 +680,7 @@ main(void)
 		GROUP_TEST(a_run_that_was_parted_is_found, filed),
 		GROUP_TEST(what_others_write_meanwhile_is_known, filed),
 		GROUP_TEST(own_rows_since_are_known, filed),
+		T(versions_that_a_savepoint_gave_back_are_read_anew),
 		T(rolled_back_with_the_merge),
 		T(check_sees_what_is_wrong),
 	};
