@@ -18,6 +18,19 @@ vdht_place(const char *owner)
 	    schema(), "owner", owner, "encryption_key");
 }
 
+int
+vdht_place_read(const json_t *answer, char out[static VDHT_PLACE_MAX],
+    struct err *err)
+{
+	const char *place = json_string_value(answer);
+
+	if (place == NULL || *place == '\0' || strlen(place) >= VDHT_PLACE_MAX)
+		return err_set(err, E_INTEGRITY, NULL,
+		    "the Veilid node does not tell a record's place");
+	strcpy(out, place);
+	return 0;
+}
+
 json_t *
 vdht_make(json_t *pair)
 {

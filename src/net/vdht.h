@@ -15,6 +15,8 @@
 
 #include <jansson.h>
 
+#include "base/err.h"
+
 enum {
 	VDHT_LOCAL_MS = 15000,          /* for what needs no network: place, make,
 					 * close, watch */
@@ -22,8 +24,11 @@ enum {
 	VDHT_PLACE_MAX = 128            /* of a place, with the NUL */
 };
 
-/* Answers the place. */
+/* Answers the place, which vdht_place_read() takes out of it: E_INTEGRITY if there
+ * is none, or one that is too long. */
 json_t *vdht_place(const char *owner);
+int vdht_place_read(const json_t *answer, char out[static VDHT_PLACE_MAX],
+    struct err *err);
 
 /* Refused if the node has it already. */
 json_t *vdht_make(json_t *pair);

@@ -205,21 +205,15 @@ have_place(void *owner, const json_t *value, enum vfault fault,
     const struct err *why)
 {
 	struct vfind *f = owner;
-	const char *place = json_string_value(value);
 	struct err no = { .code = 0 };
 
 	f->call = NULL;
-	if (why == NULL && (place == NULL || *place == '\0'
-	    || strlen(place) >= sizeof f->place)) {
-		err_set(&no, E_INTEGRITY, NULL,
-		    "the Veilid node does not tell a record's place");
+	if (why == NULL && vdht_place_read(value, f->place, &no) < 0)
 		why = &no;
-	}
 	if (why != NULL) {
 		failed(f, PLACE, why);
 		return;
 	}
-	strcpy(f->place, place);
 	f->step = OPEN;
 	next(f);
 }

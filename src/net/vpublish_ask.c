@@ -59,21 +59,15 @@ have_place(void *owner, const json_t *value, enum vfault fault,
     const struct err *why)
 {
 	struct vpublish *p = owner;
-	const char *key = json_string_value(value);
 	struct err no = { .code = 0 };
 
 	p->call = NULL;
-	if (why == NULL && (key == NULL || *key == '\0'
-	    || strlen(key) >= sizeof p->place)) {
-		err_set(&no, E_INTEGRITY, NULL,
-		    "the Veilid node does not tell a record's place");
+	if (why == NULL && vdht_place_read(value, p->place, &no) < 0)
 		why = &no;
-	}
 	if (why != NULL) {
 		vpublish_failed(p, PLACE, why);
 		return;
 	}
-	strcpy(p->place, key);
 	/* it may be there from before */
 	p->step = p->made ? OPEN : MAKE;
 	vpublish_next(p);
@@ -237,14 +231,13 @@ have_read(void *owner, const json_t *value, enum vfault fault,
 	p->call = NULL;
 	if (why != NULL) {
 		vpublish_failed(p, OPEN, why); /* it may have been closed */
-	} else if (is_ours(p, value)) {
-		vpublish_read_later(p);
-		vpublish_arm(p);
-	} else {
-		/* the node has taken it for ours, and goes beyond */
-		p->dirty = true;
-		vpublish_arm(p);
+		return;
 	}
+	if (is_ours(p, value))
+		vpublish_read_later(p);
+	else
+		p->dirty = true;        /* the node has taken it, and goes beyond */
+	vpublish_arm(p);
 }
 
 /* Goes on where it stands. */
