@@ -243,16 +243,6 @@ dropping_load_list(struct engine *e, struct table *t, int list)
 	return rc == SQLITE_OK ? end : rc;
 }
 
-static bool
-any_bare(const struct engine *e)
-{
-	int i;
-
-	for (i = 0; i < e->tables.n && !e->tables.table[i].bare; i++)
-		;
-	return i < e->tables.n;
-}
-
 static int
 prepare(struct engine *e, const char *p)
 {
@@ -280,7 +270,7 @@ dropping_look(struct engine *e)
 		return rc;
 	rc = table_refresh(e);
 	t = rc == SQLITE_OK ? find(e, p) : NULL;
-	if (t == NULL || any_bare(e))
+	if (t == NULL || table_any_bare(&e->tables))
 		return rc;
 	rc = is_temp(e, p, t, &temp);
 	if (rc != SQLITE_OK || temp)

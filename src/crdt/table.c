@@ -55,6 +55,16 @@ table_drop_statements(struct table *t)
 }
 
 bool
+table_any_bare(const struct table_list *l)
+{
+	int i;
+
+	for (i = 0; i < l->n && !l->table[i].bare; i++)
+		;
+	return i < l->n;
+}
+
+bool
 table_born_with_any(const struct table *t, int64_t key)
 {
 	int i;

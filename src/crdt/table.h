@@ -264,6 +264,9 @@ table_is_named(const struct table *t)
 	return t->aside || (t->lean && !t->integer_key);
 }
 
+/* True if one of them is bare. */
+bool table_any_bare(const struct table_list *l);
+
 /* Finalises the statements kept for it, but those that run.  After a change of the
  * schema SQLite begins one that is kept, finds that it is to be prepared anew, and
  * undoes what it began: within a hook that takes the place of the program's own

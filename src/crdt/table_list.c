@@ -341,11 +341,8 @@ static void
 note_rebuilt(struct engine *e)
 {
 	const struct table_list *l = &e->tables;
-	bool rebuilt = l->noted > l->n;
-	int i;
+	bool rebuilt = l->noted > l->n || table_any_bare(l);
 
-	for (i = 0; i < l->n && !rebuilt; i++)
-		rebuilt = l->table[i].bare;
 	if (!l->rebuilt && e->capture != NULL)
 		e->capture->before_change = e->capture->list.n;
 	e->tables.rebuilt = rebuilt;

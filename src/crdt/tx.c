@@ -288,25 +288,31 @@ tx_fold(struct engine *e)
 	return fold(e, MEND);
 }
 
+/* Whether a fold finds all as the log knows it, when what waits is written. */
+static int
+flush(struct engine *e, bool *as_is)
+{
+	int rc = incoming_flush(e);     /* its rows are of the version before */
+
+	*as_is = false;
+	return rc == SQLITE_OK ? lost_nothing(e, as_is) : rc;
+}
+
 int
 tx_fold_within(struct engine *e)
 {
-	bool as_is = false;
-	int rc = incoming_flush(e);     /* its rows are of the version before */
+	bool as_is;
+	int rc = flush(e, &as_is);
 
-	if (rc == SQLITE_OK)
-		rc = lost_nothing(e, &as_is);
 	return rc == SQLITE_OK && as_is ? fold(e, AS_IS) : rc;
 }
 
 int
 tx_fold_before_drop(struct engine *e)
 {
-	bool as_is = false;
-	int rc = incoming_flush(e);
+	bool as_is;
+	int rc = flush(e, &as_is);
 
-	if (rc == SQLITE_OK)
-		rc = lost_nothing(e, &as_is);
 	return rc == SQLITE_OK ? fold(e, as_is ? AS_IS : COLUMNS) : rc;
 }
 

@@ -7,8 +7,10 @@
 
 #include "base/put.h"
 
-struct val
-val_of(sqlite3_value *v)
+/* Text as UTF-8, or as it is stored.  In place, as each value that is written is looked
+ * at. */
+static inline struct val
+view(sqlite3_value *v, bool stored)
 {
 	struct val out = { .type = sqlite3_value_type(v) };
 
@@ -20,44 +22,25 @@ val_of(sqlite3_value *v)
 		out.r = sqlite3_value_double(v);
 		break;
 	case SQLITE_TEXT:
-		out.data = sqlite3_value_text(v);
-		out.len = sqlite3_value_bytes(v);
-		break;
 	case SQLITE_BLOB:
-		out.data = sqlite3_value_blob(v);
+		out.data = out.type == SQLITE_TEXT && !stored ?
+		    (const void *)sqlite3_value_text(v) : sqlite3_value_blob(v);
 		out.len = sqlite3_value_bytes(v);
 		break;
 	}
 	return out;
 }
 
-/* Not by val_of, which would ask for the type again: each value that is written is
- * looked at. */
-static inline struct val
-stored(sqlite3_value *v)
+struct val
+val_of(sqlite3_value *v)
 {
-	struct val out = { .type = sqlite3_value_type(v) };
-
-	switch (out.type) {
-	case SQLITE_INTEGER:
-		out.i = sqlite3_value_int64(v);
-		break;
-	case SQLITE_FLOAT:
-		out.r = sqlite3_value_double(v);
-		break;
-	case SQLITE_TEXT:
-	case SQLITE_BLOB:
-		out.data = sqlite3_value_blob(v);
-		out.len = sqlite3_value_bytes(v);
-		break;
-	}
-	return out;
+	return view(v, false);
 }
 
 struct val
 val_of_stored(sqlite3_value *v)
 {
-	return stored(v);
+	return view(v, true);
 }
 
 struct val
@@ -390,7 +373,7 @@ val_encode_at(struct buf *b, int number, const struct val *v)
 bool
 val_encode_stored_at(struct buf *b, int number, sqlite3_value *v, size_t max)
 {
-	struct val given = stored(v);
+	struct val given = view(v, true);
 
 	if (given.data == NULL && given.len > 0)
 		b->failed = true;

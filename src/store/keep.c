@@ -206,17 +206,16 @@ find_due(struct store *s, struct due *out, struct err *err)
 /* Merges that are too old go, and, the oldest first, those that are too much; their
  * notes a part at a time. */
 static int
-forget(struct store *s, struct err *err)
+forget(struct store *s, const struct due *due, struct err *err)
 {
-	struct due due;
-	int rc = find_due(s, &due, err);
+	int rc;
 
-	if (rc != 0 || !due.is)
-		return rc;
+	if (!due->is)
+		return 0;
 	rc = sql_do(s->db, err, "DELETE FROM ddcp_merge WHERE first <= (SELECT "
 	    "max(first) FROM (SELECT first, time_ms, sum(bytes) OVER (ORDER BY first "
 	    "DESC) AS total FROM ddcp_merge) WHERE time_ms < ?1 OR total > ?2)", "ii",
-	    due.time_ms, due.bytes);
+	    due->time_ms, due->bytes);
 	return rc == 0 ? sql_do(s->db, err, "SELECT crsql_forget_before((SELECT "
 	    "coalesce(min(first) - 1, " NEWEST ") FROM ddcp_merge), ?1)", "i",
 	    (int64_t)FORGET_AT_ONCE) : rc;
@@ -236,7 +235,7 @@ store_forget(struct store *s, bool *more, struct err *err)
 		return rc;
 	rc = sql_begin(s->db, err);
 	if (rc == 0)
-		rc = sql_end(s->db, forget(s, err), err);
+		rc = sql_end(s->db, forget(s, &due, err), err);
 	if (rc == 0)
 		rc = find_due(s, &due, err);
 	*more = rc == 0 && due.is;
@@ -262,6 +261,7 @@ int
 keep_end(struct merge *m, struct err *err)
 {
 	int64_t last = 0, first = m->head + 1;
+	struct due due;
 	int rc = keep_newest(m->s->db, &last, err);
 
 	if (rc != 0 || last <= m->head)
@@ -273,5 +273,7 @@ keep_end(struct merge *m, struct err *err)
 		rc = check_deletes(m, first, err);
 	if (rc == 0)
 		rc = write_merge(m, last, err);
-	return rc == 0 ? forget(m->s, err) : rc;
+	if (rc == 0)
+		rc = find_due(m->s, &due, err);
+	return rc == 0 ? forget(m->s, &due, err) : rc;
 }
