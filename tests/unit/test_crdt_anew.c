@@ -71,6 +71,16 @@ compare_all(const struct shape *s)
 	meet(ROWS);
 }
 
+static void
+each_way(void (*play)(const struct shape *s, const char *way))
+{
+	int i;
+
+	for (i = 0; i < SHAPES * WAYS; i++)
+		if (!is_left_out())
+			play(&shapes[i % SHAPES], ways[i / SHAPES]);
+}
+
 /* Rows get other rowids; by the first one they keep their order. */
 static const char *const orders[] = { "(SELECT 1)", "k DESC", "b, k", "k % 3, k" };
 enum { ORDERS = sizeof orders / sizeof *orders };
@@ -299,12 +309,8 @@ drop_while_reading(const struct shape *s, const char *way)
 static void
 the_drop_is_refused(void **state)
 {
-	int i;
-
 	(void)state;
-	for (i = 0; i < SHAPES * WAYS; i++)
-		if (!is_left_out())
-			drop_while_reading(&shapes[i % SHAPES], ways[i / SHAPES]);
+	each_way(drop_while_reading);
 }
 
 /* However the name is written. */
@@ -350,11 +356,8 @@ another_of_that_name(const struct shape *s, const char *way)
 static void
 a_temp_table_has_that_name(void **state)
 {
-	int i;
-
 	(void)state;
-	for (i = 0; i < SHAPES * WAYS; i++)
-		another_of_that_name(&shapes[i % SHAPES], ways[i / SHAPES]);
+	each_way(another_of_that_name);
 }
 
 #define TWO "SELECT 't', * FROM t UNION ALL SELECT 'u', * FROM u ORDER BY 1, 2"
@@ -421,18 +424,18 @@ both_gone(const struct shape *s, const char *way, const char *between)
 }
 
 static void
+both_gone_and_written(const struct shape *s, const char *way)
+{
+	both_gone(s, way, "SELECT 1");
+	both_gone(s, way, "UPDATE u SET b = 'between' WHERE k = 9; DELETE FROM u WHERE k = 1; "
+	    "INSERT INTO u VALUES(8, 8, 8)");
+}
+
+static void
 two_dropped_before_one_is_back(void **state)
 {
-	int i;
-
 	(void)state;
-	for (i = 0; i < SHAPES * WAYS; i++) {
-		if (is_left_out())
-			continue;
-		both_gone(&shapes[i % SHAPES], ways[i / SHAPES], "SELECT 1");
-		both_gone(&shapes[i % SHAPES], ways[i / SHAPES], "UPDATE u SET b = 'between' "
-		    "WHERE k = 9; DELETE FROM u WHERE k = 1; INSERT INTO u VALUES(8, 8, 8)");
-	}
+	each_way(both_gone_and_written);
 }
 
 /* SQLite deletes the rows of a table that others refer to, then drops it; or refuses
@@ -457,17 +460,17 @@ others_refer_to_it(const struct shape *s, const char *way, bool refused)
 }
 
 static void
+others_refer(const struct shape *s, const char *way)
+{
+	others_refer_to_it(s, way, false);
+	others_refer_to_it(s, way, true);
+}
+
+static void
 rows_are_deleted_by_the_drop(void **state)
 {
-	int i;
-
 	(void)state;
-	for (i = 0; i < SHAPES * WAYS; i++) {
-		if (is_left_out())
-			continue;
-		others_refer_to_it(&shapes[i % SHAPES], ways[i / SHAPES], false);
-		others_refer_to_it(&shapes[i % SHAPES], ways[i / SHAPES], true);
-	}
+	each_way(others_refer);
 }
 
 static void
@@ -493,18 +496,20 @@ refer_to_its_rows(const struct shape *s, const char *way, const char *what)
 	nodes_close(n, 2);
 }
 
+static void
+all_refer_to_its_rows(const struct shape *s, const char *way)
+{
+	refer_to_its_rows(s, way, "SET NULL");
+	refer_to_its_rows(s, way, "CASCADE");
+}
+
 /* As SQLite deletes rows it does what follows to those of the same table that refer to
  * them; not so to those of the copy. */
 static void
 its_rows_refer_to_its_rows(void **state)
 {
-	int i;
-
 	(void)state;
-	for (i = 0; i < SHAPES * WAYS; i++) {
-		refer_to_its_rows(&shapes[i % SHAPES], ways[i / SHAPES], "SET NULL");
-		refer_to_its_rows(&shapes[i % SHAPES], ways[i / SHAPES], "CASCADE");
-	}
+	each_way(all_refer_to_its_rows);
 }
 
 /* It is the same table by then. */
@@ -592,17 +597,17 @@ fold_fails(const struct shape *s, const char *way, const char *end)
 }
 
 static void
+fold_fails_at_each_end(const struct shape *s, const char *way)
+{
+	fold_fails(s, way, "COMMIT");
+	fold_fails(s, way, "ROLLBACK");
+}
+
+static void
 the_fold_behind_it_fails(void **state)
 {
-	int i;
-
 	(void)state;
-	for (i = 0; i < SHAPES * WAYS; i++) {
-		if (is_left_out())
-			continue;
-		fold_fails(&shapes[i % SHAPES], ways[i / SHAPES], "COMMIT");
-		fold_fails(&shapes[i % SHAPES], ways[i / SHAPES], "ROLLBACK");
-	}
+	each_way(fold_fails_at_each_end);
 }
 
 int

@@ -46,6 +46,19 @@ ask(struct vpair *p, size_t len)
 	return call;
 }
 
+/* As begin(), but B replies to nothing: the answer to a call of A waits. */
+static size_t
+begin_waiting(struct vpair *p)
+{
+	size_t call;
+
+	begin(p);
+	p->sides[B].on_data = NULL;
+	call = ask(p, 10);
+	assert_int_equal(p->sides[B].waits, call);
+	return call;
+}
+
 static void
 assert_idle(struct vpair *p)
 {
@@ -177,10 +190,7 @@ an_answer_waits_not_long(void **state)
 	struct vpair p;
 	size_t call;
 
-	begin(&p);
-	B_SIDE->on_data = NULL;
-	call = ask(&p, 10);
-	assert_int_equal(B_SIDE->waits, call);
+	call = begin_waiting(&p);
 	pair_wait(&p, VSTREAM_ANSWER_MS - 1);
 	assert_int_equal(B_SIDE->waits, call);
 	pair_wait(&p, 1);
@@ -203,9 +213,7 @@ what_is_written_meanwhile_goes_at_once(void **state)
 	struct vpair p;
 	size_t call;
 
-	begin(&p);
-	B_SIDE->on_data = NULL;
-	call = ask(&p, 10);
+	call = begin_waiting(&p);
 	pair_wait(&p, VSTREAM_ANSWER_MS / 2);
 	pair_write(&p, B, 10);
 	pair_run(&p);
@@ -254,9 +262,7 @@ the_same_again_is_answered_at_once(void **state)
 	size_t call;
 	struct vsegment_answer answer;
 
-	begin(&p);
-	B_SIDE->on_data = NULL;
-	call = ask(&p, 10);
+	call = begin_waiting(&p);
 	assert_true(vstream_message(B_SIDE->v, &p.calls[call].s, true, p.now,
 	    &answer));
 	assert_int_equal(answer.ack, 10);
@@ -385,9 +391,7 @@ without_memory_it_goes_by_a_call(void **state)
 	struct vpair p;
 	size_t call;
 
-	begin(&p);
-	B_SIDE->on_data = NULL;
-	call = ask(&p, 10);
+	call = begin_waiting(&p);
 	pair_write(&p, B, 10);
 	pair_nomem = 1000;
 	pair_run_one(&p, B);
@@ -461,12 +465,8 @@ static void
 one_that_is_over_answers_yet(void **state)
 {
 	struct vpair p;
-	size_t call;
 
-	begin(&p);
-	B_SIDE->on_data = NULL;
-	call = ask(&p, 10);
-	assert_int_equal(B_SIDE->waits, call);
+	begin_waiting(&p);
 	vstream_end(B_SIDE->v, false, p.now);
 	assert_int_equal(vstream_due(B_SIDE->v), 0);
 	pair_run(&p);

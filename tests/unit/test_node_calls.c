@@ -4,6 +4,7 @@
  * network, which is made up. */
 #include "test_store_site.h"
 
+#include <poll.h>
 #include <time.h>
 
 #include "net/several.h"
@@ -230,12 +231,29 @@ now(void)
 	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
 }
 
+/* Until something befalls one of them, or its time comes. */
+static void
+wait_for_either(void)
+{
+	uv_loop_t *loop[] = { &a.node.loop, &b.node.loop };
+	struct pollfd fd[2];
+	int i, ms, least = SOON_MS;
+
+	for (i = 0; i < 2; i++) {
+		fd[i] = (struct pollfd){ uv_backend_fd(loop[i]), POLLIN, 0 };
+		ms = uv_backend_timeout(loop[i]);
+		if (ms >= 0 && ms < least)
+			least = ms;
+	}
+	poll(fd, 2, least);
+}
+
 #define soon(condition) do { \
 	uint64_t end_ = now() + SOON_MS; \
 	while (!(condition)) { \
 		node_turn(&a.node, UV_RUN_NOWAIT); \
 		node_turn(&b.node, UV_RUN_NOWAIT); \
-		usleep(1000); \
+		wait_for_either(); \
 		if (now() > end_) \
 			fail_msg("not soon: %s", #condition); \
 	} \
